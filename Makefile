@@ -1,0 +1,58 @@
+# Two commands do everything: `make demo` and `make test`. Both set themselves up.
+VENV   ?= .venv
+PYTHON ?= python3
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+PDF    ?= notebooks/sample/report.pdf
+Q      ?= What was the energy yield of the station?
+ENGINE ?= auto
+DEMO   := .opticalrag/demo
+
+.PHONY: demo test check install fix lint types floors notebooks clean
+
+demo: ## ingest PDF and answer Q with citations
+	@start=$$(date +%s); \
+	$(MAKE) --no-print-directory install && ready=$$(date +%s) && \
+	$(BIN)/opticalrag ingest "$(PDF)" --engine $(ENGINE) --qdrant $(DEMO) && \
+	$(BIN)/opticalrag search "$(Q)" --qdrant $(DEMO) --top-k 3 && \
+	end=$$(date +%s) && \
+	echo "whole time $$((end - start)) s, of it installation $$((ready - start)) s" >&2
+
+test: install lint types floors ## everything CI runs
+	$(BIN)/python -m pytest -p no:cacheprovider
+	$(BIN)/python -m pytest -p no:cacheprovider --nbmake --nbmake-timeout=600 notebooks
+
+check: install lint types floors ## the fast subset
+	$(BIN)/python -m pytest -m "not slow" -q
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e '.[ocr,offline,dev]'
+	touch $@
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+fix: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# mypy and import-linter read the packages under their public names through two links.
+build/src/opticalrag:
+	mkdir -p $@
+	ln -sfn ../../../ingest $@/ingest
+	ln -sfn ../../../retrievers $@/retrievers
+
+types: build/src/opticalrag
+	MYPYPATH=build/src $(BIN)/mypy -p opticalrag.ingest -p opticalrag.retrievers
+
+floors: build/src/opticalrag
+	PYTHONPATH=build/src $(BIN)/lint-imports
+
+clean:
+	rm -rf build dist .opticalrag .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,64 @@
+"""Documents in, points in Qdrant out. Importing this loads no model and no vendor library."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import ChunkingConfig, LayoutConfig, PageLimits
+    from .errors import OpticalRagError
+    from .node_parser import LayoutNodeParser
+    from .pages import open_document
+    from .pipeline import IngestPipeline, IngestReport
+    from .reader import DeepSeekOCRReader
+    from .store import QdrantStore
+    from .types import Block, BlockKind, Box, Chunk, ParsedPage
+
+_HOMES = {
+    "Block": "types",
+    "BlockKind": "types",
+    "Box": "types",
+    "Chunk": "types",
+    "ChunkingConfig": "config",
+    "DeepSeekOCRReader": "reader",
+    "IngestPipeline": "pipeline",
+    "IngestReport": "pipeline",
+    "LayoutConfig": "config",
+    "LayoutNodeParser": "node_parser",
+    "OpticalRagError": "errors",
+    "PageLimits": "config",
+    "ParsedPage": "types",
+    "QdrantStore": "store",
+    "open_document": "pages",
+}
+
+__all__ = [
+    "Block",
+    "BlockKind",
+    "Box",
+    "Chunk",
+    "ChunkingConfig",
+    "DeepSeekOCRReader",
+    "IngestPipeline",
+    "IngestReport",
+    "LayoutConfig",
+    "LayoutNodeParser",
+    "OpticalRagError",
+    "PageLimits",
+    "ParsedPage",
+    "QdrantStore",
+    "open_document",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used (PEP 562)."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{home}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,298 @@
+"""Commands that read and store documents: parse, ingest, status, delete, doctor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from .config import (
+    ChunkingConfig,
+    EngineConfig,
+    LayoutConfig,
+    PageFurniture,
+    SourceConfig,
+    StoreConfig,
+)
+from .console import Exit, commands, emit, emit_json, exit_for, notes
+from .types import PageFailure, ParsedPage
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Read PDFs and images, index them in Qdrant, and find cited answers.",
+)
+
+PagesOption = Annotated[str | None, typer.Option(help="Pages, 1-based, e.g. 1-3,7.")]
+EngineOption = Annotated[str, typer.Option(help="auto or layout (the CPU engine).")]
+PasswordOption = Annotated[
+    str | None, typer.Option(help="Opens encrypted files.", envvar="OPTICALRAG_PASSWORD")
+]
+FurnitureOption = Annotated[
+    PageFurniture, typer.Option(help="Running headers and footers: in the text or not.")
+]
+OcrOption = Annotated[
+    Literal["auto", "off", "force"], typer.Option(help="OCR of pages without usable text.")
+]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that parse pages.")]
+QdrantOption = Annotated[
+    str, typer.Option(help="Qdrant: a server's URL or a folder.", envvar="QDRANT_URL")
+]
+CollectionOption = Annotated[str, typer.Option(help="Qdrant collection.")]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option(envvar="QDRANT_API_KEY", show_envvar=True, help="API key of the server."),
+]
+ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+DEFAULT_STORE = ".opticalrag/qdrant"
+DEFAULT_COLLECTION = "opticalrag"
+
+
+@app.command()
+def parse(
+    file: Annotated[str, typer.Argument(help="PDF or image.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file.")] = None,
+    pages: PagesOption = None,
+    engine: EngineOption = "auto",
+    password: PasswordOption = None,
+    furniture: FurnitureOption = "drop",
+    ocr: OcrOption = "auto",
+    workers: WorkersOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Turn a document into Markdown, with every block's place on the page in --json."""
+    with commands(as_json):
+        from .parsing import parse_document
+
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr))
+        with _page_progress() as advance:
+            parsed, failures = parse_document(file, reader, SourceConfig(password, pages), advance)
+        _emit_parsed(parsed, failures, furniture, output, as_json)
+    raise SystemExit(exit_for(len(parsed), len(failures)))
+
+
+def _emit_parsed(
+    parsed: list[ParsedPage],
+    failures: list[PageFailure],
+    furniture: PageFurniture,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    from .markdown import render_page
+
+    rendered = [render_page(page, furniture) for page in parsed]
+    if output is not None:
+        text = "\n\n".join(page.text for page in rendered) + "\n"
+        output.write_text(text, encoding="utf-8", errors="backslashreplace")
+        notes.print(f"{len(parsed)} pages written to {output}", markup=False)
+    if as_json:
+        from .parsing import page_to_json
+
+        emit_json(
+            {
+                "pages": [
+                    page_to_json(page, text.text)
+                    for page, text in zip(parsed, rendered, strict=True)
+                ],
+                "failures": [_failure(failure) for failure in failures],
+            }
+        )
+    elif output is None:
+        emit("\n\n".join(page.text for page in rendered))
+    _note_failures(failures)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
+    qdrant: QdrantOption = DEFAULT_STORE,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    api_key: ApiKeyOption = None,
+    model: ModelOption = None,
+    engine: EngineOption = "auto",
+    pages: PagesOption = None,
+    password: PasswordOption = None,
+    furniture: FurnitureOption = "metadata",
+    ocr: OcrOption = "auto",
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Cap of a chunk; default: what the model reads.")
+    ] = None,
+    workers: WorkersOption = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Read documents and store their chunks; what is stored already is not done again."""
+    with commands(as_json):
+        from .pages import expand_sources
+        from .wiring import open_pipeline
+
+        files = expand_sources(paths)
+        store = StoreConfig(qdrant, collection, api_key)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr))
+        chunking = ChunkingConfig(max_tokens=max_tokens, furniture=furniture)
+        with (
+            _ingest_progress() as on_event,
+            open_pipeline(store, reader, chunking, model) as pipeline,
+        ):
+            report = pipeline.run(files, SourceConfig(password, pages), on_event)
+        values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
+        if as_json:
+            emit_json(values)
+        else:
+            _note_report(values)
+        _note_failures(report.failures)
+    raise SystemExit(exit_for(report.documents, len(report.failures)))
+
+
+@app.command()
+def status(
+    qdrant: QdrantOption = DEFAULT_STORE,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the documents that are stored."""
+    with commands(as_json):
+        from .wiring import open_store
+
+        with open_store(StoreConfig(qdrant, collection, api_key)) as store:
+            documents = store.documents()
+            points = store.count()
+        if as_json:
+            emit_json({"documents": [asdict(d) for d in documents], "points": points})
+            return
+        table = Table("document", "pages", "points", "path", box=None)
+        for document in documents:
+            table.add_row(
+                document.file_name, str(document.pages), str(document.points), document.file_path
+            )
+        notes.print(table, soft_wrap=True)
+        notes.print(f"{len(documents)} documents, {points} points in {qdrant}", markup=False)
+
+
+@app.command()
+def delete(
+    document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
+    qdrant: QdrantOption = DEFAULT_STORE,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    api_key: ApiKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a document's chunks from the store."""
+    with commands(as_json):
+        from .wiring import delete_document
+
+        ids, points = delete_document(document, StoreConfig(qdrant, collection, api_key))
+        if as_json:
+            emit_json({"documents": len(ids), "points_deleted": points})
+        notes.print(f"{len(ids)} documents, {points} points deleted", markup=False)
+    raise SystemExit(Exit.OK if ids else Exit.FAILED)
+
+
+@app.command()
+def doctor(
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is installed, what would be used, and how to get what is missing."""
+    with commands(as_json):
+        from .doctor import examine
+
+        findings = examine(model)
+        ready = all(finding.ok or not finding.required for finding in findings)
+        if as_json:
+            emit_json({"ready": ready, "findings": [asdict(f) for f in findings]})
+        else:
+            for finding in findings:
+                mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
+                emit(f"{mark} {finding.name}: {finding.detail}")
+                if finding.fix:
+                    emit(f"        {finding.fix}")
+    raise SystemExit(Exit.OK if ready else Exit.FAILED)
+
+
+def _failure(failure: PageFailure) -> dict[str, Any]:
+    return {
+        "file": failure.file,
+        "page": failure.number,
+        "code": failure.code,
+        "message": failure.message,
+    }
+
+
+def _note_failures(failures: list[PageFailure]) -> None:
+    for failure in failures:
+        place = f"{failure.file}" + (f", page {failure.number}" if failure.number else "")
+        notes.print(
+            f"failed: {place}: {failure.code}: {failure.message}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _note_report(values: dict[str, Any]) -> None:
+    words = (
+        f"{values['documents']} documents ({values['unchanged']} unchanged), "
+        f"{values['pages']} pages, {values['chunks']} chunks, {values['embedded']} embedded, "
+        f"{values['points_written']} points written, {values['points_deleted']} deleted, "
+        f"{values['seconds']:.1f} s"
+    )
+    notes.print(words, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(description: str) -> Iterator[tuple[Progress, Any]]:
+    """A bar on stderr, if that is a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pages"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal,
+    )
+    with bar:
+        yield bar, bar.add_task(description, total=None)
+
+
+@contextmanager
+def _page_progress() -> Iterator[Callable[[int, int], None]]:
+    with _progress("parsing") as (bar, task):
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _ingest_progress() -> Iterator[Callable[[Any], None]]:
+    total = 0
+    with _progress("ingesting") as (bar, task):
+
+        def on_event(event: Any) -> None:
+            nonlocal total
+            if event.kind == "opened":
+                total += event.pages
+                bar.update(task, total=total)
+            elif event.kind == "page":
+                bar.update(task, advance=event.pages, description=event.file)
+
+        yield on_event

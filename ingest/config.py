@@ -1,0 +1,115 @@
+"""Options of each stage as frozen records, with their defaults. Reads no environment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .errors import OpticalRagError
+
+__all__ = [
+    "ChunkingConfig",
+    "ConfigError",
+    "EngineConfig",
+    "LayoutConfig",
+    "PageFurniture",
+    "PageLimits",
+    "SourceConfig",
+    "StoreConfig",
+]
+
+PageFurniture = Literal["keep", "drop", "metadata"]
+"""What happens to running headers and footers: in the text, nowhere, or only as metadata."""
+
+
+class ConfigError(OpticalRagError, ValueError):
+    """An option has a value that cannot work."""
+
+    code = "config"
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """What a document may cost before it is refused.
+
+    Units: ``file_bytes`` of the file; ``pages`` per document; ``pixels`` of one drawn page or
+    of one image file.
+    """
+
+    file_bytes: int = 2 * 1024**3
+    pages: int = 50_000
+    pixels: int = 100_000_000  # 10,000 x 10,000; an A4 page at 600 dpi has 35 million
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """How documents are opened and which pages are read.
+
+    ``pages`` is a 1-based choice such as ``"1-3,7"`` (None: all). ``password`` is tried on
+    encrypted files and never appears in a repr.
+    """
+
+    password: str | None = field(default=None, repr=False)
+    pages: str | None = None
+    limits: PageLimits = PageLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutConfig:
+    """Options of the CPU engine.
+
+    ``ocr``: ``"auto"`` reads pages and regions without usable text, ``"off"`` never,
+    ``"force"`` every page. ``ocr_dpi`` is the resolution OCR sees.
+    """
+
+    ocr: Literal["auto", "off", "force"] = "auto"
+    ocr_dpi: int = 150
+
+
+@dataclass(frozen=True, slots=True)
+class EngineConfig:
+    """Which engine reads pages: ``name`` is one of :data:`.engines.ENGINES`."""
+
+    name: str = "auto"
+    workers: int = 1
+    layout: LayoutConfig = LayoutConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """Where points are kept: a server's URL, a folder, or ``":memory:"``."""
+
+    location: str
+    collection: str = "opticalrag"
+    api_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkingConfig:
+    """Options of the chunker.
+
+    ``max_tokens`` is a hard cap on the embedded string (None: what the embedder reads);
+    ``target_tokens`` is the size small neighbours are merged up to (None: the cap).
+    """
+
+    max_tokens: int | None = None
+    target_tokens: int | None = None
+    furniture: PageFurniture = "metadata"
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that leave no room for text."""
+        for name in ("max_tokens", "target_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < MIN_TOKENS:
+                raise ConfigError(
+                    f"{name} is {value}; a chunk needs at least {MIN_TOKENS} tokens"
+                    " to hold its context and a sentence"
+                )
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything here that changes what chunks look like."""
+        return f"chunk/1:{self.max_tokens}:{self.target_tokens}:{self.furniture}"
+
+
+MIN_TOKENS = 32

@@ -1,0 +1,84 @@
+"""What all commands share: data on stdout, words on stderr, exit codes.
+
+Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 some of it failed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+
+from .config import ConfigError
+from .errors import OpticalRagError, PageRangeError
+
+__all__ = ["Exit", "commands", "emit", "emit_json", "exit_for", "notes"]
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+
+
+notes = Console(stderr=True, highlight=False)
+"""Where words for people go; stdout is for data."""
+
+
+def emit(text: str) -> None:
+    """Write data to stdout, whatever characters it holds."""
+    _write(text if text.endswith("\n") else text + "\n")
+
+
+def emit_json(value: Any) -> None:
+    """Write one JSON object to stdout."""
+    _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+
+
+def _write(text: str) -> None:
+    # Broken PDF encodings yield lone surrogates, and a terminal may not know UTF-8.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
+    sys.stdout.flush()
+
+
+def exit_for(done: int, failed: int) -> Exit:
+    """The exit code of a run with this many results and failures."""
+    if not failed:
+        return Exit.OK
+    return Exit.PARTIAL if done else Exit.FAILED
+
+
+@contextmanager
+def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
+    """Run a command's body: errors of ours become a message and an exit code.
+
+    Args:
+        as_json: also write ``{"error": {"code", "message"}}`` to stdout.
+        verbose: log at debug level instead of warnings only.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=notes, show_path=False, show_time=verbose)],
+        force=True,
+    )
+    try:
+        yield
+    except (OpticalRagError, OSError) as error:
+        code = error.code if isinstance(error, OpticalRagError) else "io"
+        if as_json:
+            emit_json({"error": {"code": code, "message": str(error)}})
+        notes.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        usage = isinstance(error, (ConfigError, PageRangeError))
+        raise SystemExit(Exit.USAGE if usage else Exit.FAILED) from error

@@ -1,0 +1,185 @@
+"""Everything that can go wrong, as one tree.
+
+```
+OpticalRagError
+  SourceError(ValueError)      a file or page that cannot be used
+    UnsupportedSource            not a PDF or an image we can open
+    EncryptedDocument            password missing or wrong
+    DamagedDocument              opens to nothing, or not at all
+    PageRangeError               a page choice that names no page of the document
+    PageRenderFailed             one page could not be drawn or parsed
+    LimitExceeded                more bytes, pages or pixels than allowed
+  EngineError(RuntimeError)    a model that cannot run
+    ModelNotFound                no weights at the place named
+    CheckpointMismatch           weights that are not the model they claim to be
+    OutOfMemory                  not enough memory for what was asked
+  CacheError                   the vision-token store
+    CacheMiss(KeyError)          nothing stored under this key
+    CacheCorrupt                 stored bytes that fail their checksum
+  StoreError                   the vector store
+    SchemaMismatch               a collection made for other vectors or fields
+    StoreUnavailable             no answer, or locked by another process
+  MissingExtra(ImportError)    an optional part is not installed
+```
+
+Every class has a stable ``code`` that machine-readable output carries. Messages say what
+happened, with which value, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "CacheCorrupt",
+    "CacheError",
+    "CacheMiss",
+    "CheckpointMismatch",
+    "DamagedDocument",
+    "EncryptedDocument",
+    "EngineError",
+    "LimitExceeded",
+    "MissingExtra",
+    "ModelNotFound",
+    "OpticalRagError",
+    "OutOfMemory",
+    "PageRangeError",
+    "PageRenderFailed",
+    "SchemaMismatch",
+    "SourceError",
+    "StoreError",
+    "StoreUnavailable",
+    "UnsupportedSource",
+]
+
+
+class OpticalRagError(Exception):
+    """Base of all errors this library raises on purpose."""
+
+    code: ClassVar[str] = "error"
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its argument.
+        return str(self.args[0]) if self.args else self.code
+
+
+class SourceError(OpticalRagError, ValueError):
+    """A file, or one page of it, cannot be used."""
+
+    code = "source"
+
+
+class UnsupportedSource(SourceError):
+    """The bytes are no PDF and no image we can open."""
+
+    code = "unsupported_source"
+
+
+class EncryptedDocument(SourceError):
+    """The document needs a password, or the one given is wrong."""
+
+    code = "encrypted"
+
+
+class DamagedDocument(SourceError):
+    """The document cannot be opened, or opens with no page."""
+
+    code = "damaged"
+
+
+class PageRangeError(SourceError):
+    """A page choice is malformed or names pages that do not exist."""
+
+    code = "page_range"
+
+
+class PageRenderFailed(SourceError):
+    """One page could not be drawn or parsed; the others are not affected."""
+
+    code = "page_failed"
+
+
+class LimitExceeded(SourceError):
+    """A file has more bytes, pages or pixels than the limits allow."""
+
+    code = "limit_exceeded"
+
+
+class EngineError(OpticalRagError, RuntimeError):
+    """A model cannot run."""
+
+    code = "engine"
+
+
+class ModelNotFound(EngineError):
+    """No weights at the place named."""
+
+    code = "model_not_found"
+
+
+class CheckpointMismatch(EngineError):
+    """Weights that are not the model they claim to be."""
+
+    code = "checkpoint_mismatch"
+
+
+class OutOfMemory(EngineError):
+    """Not enough memory for what was asked."""
+
+    code = "out_of_memory"
+
+
+class CacheError(OpticalRagError):
+    """The vision-token store failed."""
+
+    code = "cache"
+
+
+class CacheMiss(CacheError, KeyError):
+    """Nothing is stored under this key."""
+
+    code = "cache_miss"
+
+
+class CacheCorrupt(CacheError):
+    """Stored bytes fail their checksum."""
+
+    code = "cache_corrupt"
+
+
+class StoreError(OpticalRagError):
+    """The vector store failed."""
+
+    code = "store"
+
+
+class SchemaMismatch(StoreError):
+    """A collection was made for other vectors or fields."""
+
+    code = "schema_mismatch"
+
+
+class StoreUnavailable(StoreError):
+    """The vector store does not answer, or another process holds it."""
+
+    code = "store_unavailable"
+
+
+class MissingExtra(OpticalRagError, ImportError):
+    """An optional part is not installed.
+
+    Args:
+        what: the thing that needs it, e.g. ``"OCR of scanned pages"``.
+        extra: the extra of this distribution that brings it.
+    """
+
+    code = "missing_extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        self.what = what
+        self.extra = extra
+        super().__init__(f"{what} needs the {extra} extra: pip install 'opticalrag[{extra}]'")
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """Travel between processes: the default would pass the message only."""
+        return (type(self), (self.what, self.extra))

@@ -1,0 +1,44 @@
+"""Ids that do not change: the same place and the same text give the same id, everywhere."""
+
+from __future__ import annotations
+
+import uuid
+from functools import cache
+
+from .schema import NAMESPACE
+
+__all__ = ["chunk_id", "document_id", "page_id"]
+
+
+@cache
+def _namespace() -> uuid.UUID:
+    return uuid.UUID(NAMESPACE)
+
+
+def document_id(uri: str, sha256: str) -> str:
+    """Identity of a document: where it was read from, or its bytes if it has no such place.
+
+    By place, so that an edited file stays the same document: the chunks of its unchanged
+    pages keep their ids and only the others are written anew.
+    """
+    return str(uuid.uuid5(_namespace(), f"document:{uri or sha256}"))
+
+
+def page_id(document: str, index: int) -> str:
+    """Identity of one page (0-based ``index``) of a document."""
+    return str(uuid.uuid5(_namespace(), f"page:{document}:{index}"))
+
+
+def chunk_id(document: str, page_index: int, repeat: int, embedded_text: str) -> str:
+    """Identity of a chunk.
+
+    Args:
+        document: identity of the document.
+        page_index: 0-based page the chunk starts on.
+        repeat: how many chunks with the same text already start on that page. Counting
+            repeats instead of chunks keeps the ids of neighbours when one is inserted.
+        embedded_text: what is embedded.
+    """
+    key = f"chunk:{document}:{page_index}:{repeat}:{embedded_text}"
+    # Lone surrogates reach us from broken PDF encodings and have no UTF-8 form.
+    return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))

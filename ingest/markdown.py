@@ -1,0 +1,288 @@
+"""Blocks to Markdown, remembering where each block went. Pure.
+
+The text made here is *the* Markdown of a page: it is what the reader returns, what chunks
+slice and what their offsets count in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .config import PageFurniture
+from .tables import render_table
+from .types import Block, BlockKind, Box, ParsedPage, TextSource
+
+__all__ = ["BlockSpan", "PageMarkdown", "render_page", "scan_markdown"]
+
+FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
+"""Kinds that repeat on every page and are not part of its text."""
+
+_SEPARATOR = "\n\n"
+_BULLET = re.compile(r"^[•◦▪▫‣⁃·●○■□–—*\-]\s+")
+_ENUMERATOR = re.compile(r"^(?:\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
+# What Markdown would take for its own syntax at the start of a line of plain text.
+_LINE_SYNTAX = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpan:
+    """Where one block stands in its page's Markdown.
+
+    ``start``/``end`` are character offsets; ``index`` is the block's place in
+    :attr:`ParsedPage.blocks`. For tables ``text[start:header_end]`` must be repeated in every
+    piece and ``rows`` are the ranges of the body rows; for all else they are empty. ``box`` is
+    None where the source had no geometry (plain Markdown).
+    """
+
+    index: int
+    kind: BlockKind
+    start: int
+    end: int
+    level: int = 0
+    box: Box | None = None
+    header_end: int = 0
+    rows: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageMarkdown:
+    """A page as Markdown, with its blocks located in it.
+
+    ``index`` is 0-based, ``label`` the printed page number. ``furniture`` holds running
+    headers and footers left out of the text.
+    """
+
+    index: int
+    label: str
+    text: str
+    blocks: tuple[BlockSpan, ...]
+    furniture: tuple[str, ...] = ()
+    engine: str = ""
+    flags: tuple[str, ...] = ()
+
+    def layout(self) -> dict[str, Any]:
+        """Everything but the text as JSON values, for a LlamaIndex Document's metadata."""
+        return {
+            "index": self.index,
+            "label": self.label,
+            "engine": self.engine,
+            "flags": list(self.flags),
+            "furniture": list(self.furniture),
+            "blocks": [_span_to_json(span) for span in self.blocks],
+        }
+
+    @classmethod
+    def from_layout(cls, text: str, layout: Mapping[str, Any]) -> PageMarkdown:
+        """Rebuild a page from its text and :meth:`layout`.
+
+        Raises:
+            KeyError, ValueError, TypeError: the mapping is not one we made.
+        """
+        blocks = tuple(_span_from_json(item) for item in layout["blocks"])
+        if any(not 0 <= b.start <= b.end <= len(text) for b in blocks):
+            raise ValueError("block offsets lie outside the text: the text was changed")
+        return cls(
+            index=int(layout["index"]),
+            label=str(layout["label"]),
+            text=text,
+            blocks=blocks,
+            furniture=tuple(layout["furniture"]),
+            engine=str(layout["engine"]),
+            flags=tuple(layout["flags"]),
+        )
+
+
+def _span_to_json(span: BlockSpan) -> list[Any]:
+    box = list(span.box.as_tuple()) if span.box else None
+    rows = [list(row) for row in span.rows]
+    return [
+        span.index,
+        span.kind.value,
+        span.start,
+        span.end,
+        span.level,
+        box,
+        span.header_end,
+        rows,
+    ]
+
+
+def _span_from_json(item: list[Any]) -> BlockSpan:
+    index, kind, start, end, level, box, header_end, rows = item
+    return BlockSpan(
+        index=int(index),
+        kind=BlockKind(kind),
+        start=int(start),
+        end=int(end),
+        level=int(level),
+        box=Box.clipped(*box) if box else None,
+        header_end=int(header_end),
+        rows=tuple((int(a), int(b)) for a, b in rows),
+    )
+
+
+def render_page(page: ParsedPage, furniture: PageFurniture = "metadata") -> PageMarkdown:
+    """Write a page's blocks as Markdown, in their order, one empty line between them.
+
+    Args:
+        page: the parsed page.
+        furniture: running headers and footers: ``"keep"`` in the text, ``"drop"``, or
+            ``"metadata"``: out of the text and into :attr:`PageMarkdown.furniture`.
+    """
+    text = ""
+    spans: list[BlockSpan] = []
+    left_out: list[str] = []
+    for index, block in enumerate(page.blocks):
+        if block.kind in FURNITURE and furniture != "keep":
+            left_out.append(block.text)
+            continue
+        separator = _SEPARATOR if text else ""
+        span, written = _render_block(index, block, len(text) + len(separator))
+        if written:
+            text += separator + written
+            spans.append(span)
+        elif block.kind is BlockKind.FIGURE:
+            # No text, but a place on the page that its caption's chunk will cite.
+            spans.append(BlockSpan(index, block.kind, len(text), len(text), box=block.box))
+    return PageMarkdown(
+        index=page.ref.index,
+        label=page.ref.label,
+        text=text,
+        blocks=tuple(spans),
+        furniture=tuple(left_out) if furniture == "metadata" else (),
+        engine=page.engine,
+        flags=page.flags,
+    )
+
+
+def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str]:
+    if block.table is not None:
+        table = render_table(block.table)
+        span = BlockSpan(
+            index,
+            block.kind,
+            offset,
+            offset + len(table.text),
+            box=block.box,
+            header_end=offset + table.header_end,
+            rows=tuple((offset + a, offset + b) for a, b in table.rows),
+        )
+        return span, table.text
+    written = _RENDERERS.get(block.kind, _plain)(block)
+    span = BlockSpan(index, block.kind, offset, offset + len(written), block.level, block.box)
+    return span, written
+
+
+def _plain(block: Block) -> str:
+    text = block.text.strip()
+    return "\n".join(_LINE_SYNTAX.sub(r"\\\1", line) for line in text.split("\n"))
+
+
+def _heading(block: Block) -> str:
+    # The title is the one first-level heading; a heading of level 1 comes below it.
+    depth = 1 if block.kind is BlockKind.TITLE else min(max(block.level, 1) + 1, 6)
+    text = " ".join(block.text.split())
+    return f"{'#' * depth} {text}" if text else ""
+
+
+def _list_item(block: Block) -> str:
+    text = " ".join(block.text.split())
+    if not text:
+        return ""
+    indent = "  " * (max(block.level, 1) - 1)
+    if _ENUMERATOR.match(text):
+        return indent + text
+    return f"{indent}- {_BULLET.sub('', text, count=1)}"
+
+
+def _code(block: Block) -> str:
+    text = block.text.strip("\n")
+    if not text.strip():
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _formula(block: Block) -> str:
+    text = block.text.strip()
+    if block.source is not TextSource.MODEL or not text or text.startswith(("$$", "\\[")):
+        return text  # a text layer's formula is Unicode, not LaTeX
+    return f"$$\n{text}\n$$"
+
+
+_RENDERERS: dict[BlockKind, Callable[[Block], str]] = {
+    BlockKind.TITLE: _heading,
+    BlockKind.HEADING: _heading,
+    BlockKind.LIST_ITEM: _list_item,
+    BlockKind.CODE: _code,
+    BlockKind.FORMULA: _formula,
+}
+
+
+def scan_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
+    """Locate the blocks of Markdown that came without a layout. No boxes.
+
+    Blocks are separated by empty lines, except inside code fences.
+    """
+    spans = [
+        _classify(number, text, start, end) for number, (start, end) in enumerate(_paragraphs(text))
+    ]
+    return PageMarkdown(index, label, text, tuple(spans))
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    start: int | None = None
+    end = offset = 0
+    fence = ""
+    for line in text.splitlines(keepends=True):
+        body = line.strip()
+        opens = re.match(r"(`{3,}|~{3,})", body)
+        alone = not fence and re.match(r"#{1,6}\s", body)
+        if start is not None and not fence and (not body or alone):
+            yield start, end
+            start = None
+        if body and start is None:
+            start = offset
+        if opens:
+            fence = "" if fence and body.startswith(fence) else fence or opens[1]
+        offset += len(line)
+        if body:
+            end = offset - (len(line) - len(line.rstrip()))
+        if alone and start is not None:
+            yield start, end
+            start = None
+    if start is not None:
+        yield start, end
+
+
+def _classify(number: int, text: str, start: int, end: int) -> BlockSpan:
+    body = text[start:end]
+    heading = re.match(r"(#{1,6})\s", body)
+    if heading:
+        depth = len(heading[1])
+        kind = BlockKind.TITLE if depth == 1 else BlockKind.HEADING
+        return BlockSpan(number, kind, start, end, level=max(depth - 1, 1))
+    if body.startswith(("```", "~~~")):
+        return BlockSpan(number, BlockKind.CODE, start, end)
+    if re.match(r"\|.*\n\s*\|[\s:|-]+\|?\s*(\n|$)", body):
+        return _scan_pipes(number, text, start, end)
+    if _BULLET.match(body) or _ENUMERATOR.match(body):
+        return BlockSpan(number, BlockKind.LIST_ITEM, start, end, level=1)
+    if body.startswith(("$$", "\\[")):
+        return BlockSpan(number, BlockKind.FORMULA, start, end)
+    return BlockSpan(number, BlockKind.TEXT, start, end)
+
+
+def _scan_pipes(number: int, text: str, start: int, end: int) -> BlockSpan:
+    ranges: list[tuple[int, int]] = []
+    offset = start
+    for line in text[start:end].split("\n"):
+        ranges.append((offset, offset + len(line)))
+        offset += len(line) + 1
+    return BlockSpan(
+        number, BlockKind.TABLE, start, end, header_end=ranges[1][1], rows=tuple(ranges[2:])
+    )

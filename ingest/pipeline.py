@@ -1,0 +1,231 @@
+"""Files to points, stage after stage. Knows the stages by their protocols only.
+
+A document is written when its last page is read. What is stored already is not embedded
+again: ids come from content, so the difference between the ids made and the ids stored is the
+work. New points are stored before stale ones are deleted, so that a search in between finds
+the document.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .chunking import chunk_pages
+from .config import ChunkingConfig, SourceConfig
+from .errors import OpticalRagError
+from .markdown import PageMarkdown, render_page
+from .node_parser import chunk_nodes, node_payload
+from .pages import SourceDocument, open_document
+from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
+from .schema import SCHEMA_VERSION, Field
+from .types import Chunk, DocumentRef, PageFailure, PageOutcome, PageTask, Point
+
+__all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
+
+# Points embedded and written at a time: bounds memory, keeps the embedder's batches full.
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class IngestEvent:
+    """Progress: a document was opened (``pages`` to come), read a page, or is finished."""
+
+    kind: str  # "opened" | "page" | "finished" | "unchanged" | "failed"
+    file: str
+    pages: int = 0
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What a run did. ``unchanged`` documents were stored completely and not read again."""
+
+    documents: int = 0
+    unchanged: int = 0
+    pages: int = 0
+    chunks: int = 0
+    embedded: int = 0
+    points_written: int = 0
+    points_deleted: int = 0
+    failures: list[PageFailure] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Open:
+    """A document between its first task and its last outcome."""
+
+    source: SourceDocument
+    resources: ExitStack
+    expected: int
+    fingerprint: str
+    pages: list[PageMarkdown] = field(default_factory=list)
+    failed: int = 0
+
+    @property
+    def done(self) -> bool:
+        return len(self.pages) + self.failed == self.expected
+
+
+class IngestPipeline:
+    """Reads, chunks, embeds and stores documents.
+
+    Example:
+        >>> report = IngestPipeline(engine, embedder, sparse, store).run(["report.pdf"])
+    """
+
+    def __init__(
+        self,
+        engine: PageEngine,
+        embedder: Embedder,
+        sparse: SparseEncoder,
+        store: PointStore,
+        chunking: ChunkingConfig | None = None,
+    ) -> None:
+        self.engine = engine
+        self.embedder = embedder
+        self.sparse = sparse
+        self.store = store
+        self.chunking = chunking or ChunkingConfig()
+
+    def run(
+        self,
+        files: Iterable[str | Path],
+        source: SourceConfig | None = None,
+        on_event: Callable[[IngestEvent], None] = lambda event: None,
+    ) -> IngestReport:
+        """Ingest files; a bad page or file is reported and the rest goes on.
+
+        Args:
+            files: paths of PDFs and images.
+            source: password, pages and limits for all of them.
+            on_event: called in this thread as the work goes on.
+
+        Raises:
+            StoreError: the store failed; what was finished before is stored.
+        """
+        started = time.perf_counter()
+        report = IngestReport()
+        opened: deque[_Open] = deque()
+        options = source or SourceConfig()
+        try:
+            tasks = self._tasks(files, options, opened, report, on_event)
+            for outcome in self.engine.parse(tasks):
+                current = opened[0]
+                self._collect(current, outcome, report)
+                on_event(IngestEvent("page", current.source.ref.name, 1))
+                if current.done:
+                    self._finish(current, report)
+                    opened.popleft().resources.close()
+                    on_event(IngestEvent("finished", current.source.ref.name))
+        finally:
+            for document in opened:
+                document.resources.close()
+        report.seconds = time.perf_counter() - started
+        return report
+
+    def _tasks(
+        self,
+        files: Iterable[str | Path],
+        options: SourceConfig,
+        opened: deque[_Open],
+        report: IngestReport,
+        on_event: Callable[[IngestEvent], None],
+    ) -> Iterator[PageTask]:
+        """Open files as the engine asks for pages; what cannot be opened is reported."""
+        for file in files:
+            try:
+                document = self._open(file, options)
+            except (OpticalRagError, OSError) as error:
+                report.failures.append(_file_failure(file, error))
+                on_event(IngestEvent("failed", str(file)))
+                continue
+            if document is None:
+                report.documents += 1
+                report.unchanged += 1
+                on_event(IngestEvent("unchanged", str(file)))
+                continue
+            opened.append(document)
+            on_event(IngestEvent("opened", str(file), document.expected))
+            yield from document.source.tasks(options.pages)
+
+    def _open(self, file: str | Path, options: SourceConfig) -> _Open | None:
+        """Open a document, or return None if all of it is stored already."""
+        with ExitStack() as stack:
+            source = stack.enter_context(
+                open_document(file, password=options.password, limits=options.limits)
+            )
+            expected = len(source.page_refs(options.pages))
+            fingerprint = self._fingerprint(source.ref, options.pages)
+            if self.store.is_complete(source.ref.id, fingerprint):
+                return None
+            return _Open(source, stack.pop_all(), expected, fingerprint)
+
+    def _fingerprint(self, document: DocumentRef, pages: str | None) -> str:
+        parts = (
+            document.sha256,
+            document.name,
+            pages or "",
+            self.engine.fingerprint,
+            self.chunking.fingerprint,
+            self.embedder.name,
+            self.sparse.name,
+            str(SCHEMA_VERSION),
+        )
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+    def _collect(self, document: _Open, outcome: PageOutcome, report: IngestReport) -> None:
+        if isinstance(outcome, PageFailure):
+            document.failed += 1
+            report.failures.append(outcome)
+        else:
+            report.pages += 1
+            document.pages.append(render_page(outcome, self.chunking.furniture))
+
+    def _finish(self, document: _Open, report: IngestReport) -> None:
+        ref = document.source.ref
+        chunks = chunk_pages(ref, document.pages, self.embedder, self.chunking)
+        payloads = self._payloads(document, chunks)
+        stored = self.store.existing_ids(ref.id)
+        new = [chunk for chunk in chunks if chunk.id not in stored]
+        report.documents += 1
+        report.chunks += len(chunks)
+        for start in range(0, len(new), _BATCH):
+            points = self._points(new[start : start + _BATCH], payloads)
+            report.embedded += len(points)
+            report.points_written += self.store.upsert(points)
+        kept = {chunk_id: payloads[chunk_id] for chunk_id in stored & payloads.keys()}
+        if kept:
+            self.store.overwrite_payloads(kept)
+        stale = stored - payloads.keys()
+        # With pages missing we cannot tell stale points from those of the missing pages.
+        if stale and not document.failed:
+            report.points_deleted += self.store.delete_ids(stale)
+
+    def _payloads(self, document: _Open, chunks: Sequence[Chunk]) -> dict[str, dict[str, object]]:
+        nodes = chunk_nodes(chunks, {page.index: page for page in document.pages})
+        # A document with failed pages is never complete: the next run tries it again.
+        whole = {} if document.failed else {Field.CHUNK_COUNT: len(chunks)}
+        extra = {Field.FINGERPRINT: document.fingerprint, **whole}
+        return {node.node_id: {**node_payload(node), **extra} for node in nodes}
+
+    def _points(
+        self, chunks: Sequence[Chunk], payloads: dict[str, dict[str, object]]
+    ) -> list[Point]:
+        texts = [chunk.embedded_text for chunk in chunks]
+        dense = self.embedder.embed_documents(texts)
+        sparse = self.sparse.encode_documents(texts)
+        return [
+            Point(chunk.id, payloads[chunk.id], vector, terms)
+            for chunk, vector, terms in zip(chunks, dense, sparse, strict=True)
+        ]
+
+
+def _file_failure(file: str | Path, error: OpticalRagError | OSError) -> PageFailure:
+    code = error.code if isinstance(error, OpticalRagError) else "io"
+    return PageFailure(file=str(file), index=None, code=code, message=str(error))

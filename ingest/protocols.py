@@ -1,0 +1,126 @@
+"""What the stages need of each other, as small interfaces. Knows no implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from .types import PageOutcome, PageTask, Point, SparseVector
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = [
+    "Embedder",
+    "PageEngine",
+    "PointStore",
+    "SparseEncoder",
+    "TokenCounter",
+]
+
+
+@runtime_checkable
+class PageEngine(Protocol):
+    """Reads pages. ``fingerprint`` changes whenever the same page may be read differently."""
+
+    @property
+    def name(self) -> str:
+        """Short name, e.g. ``"layout"``."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Name, versions and options that decide the output."""
+        ...
+
+    def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+        """Yield one outcome per task, in order, reading ahead a bounded number of tasks."""
+        ...
+
+    def close(self) -> None:
+        """Give back processes and memory."""
+        ...
+
+
+@runtime_checkable
+class TokenCounter(Protocol):
+    """Counts tokens the way the embedder will see them."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest input the embedder reads in full, special tokens included."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` embedded as a document, special tokens and prefix included."""
+        ...
+
+
+@runtime_checkable
+class Embedder(TokenCounter, Protocol):
+    """Turns text into dense vectors."""
+
+    @property
+    def name(self) -> str:
+        """Model name as recorded in the store."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embed texts to be found. Shape: ``[texts, dimension]``, unit length."""
+        ...
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """Embed a question. Shape: ``[dimension]``, unit length."""
+        ...
+
+
+@runtime_checkable
+class SparseEncoder(Protocol):
+    """Turns text into sparse lexical vectors (the store applies the IDF)."""
+
+    @property
+    def name(self) -> str:
+        """Encoder name as recorded in the store."""
+        ...
+
+    def encode_documents(self, texts: Sequence[str]) -> list[SparseVector]:
+        """Encode texts to be found."""
+        ...
+
+    def encode_query(self, text: str) -> SparseVector:
+        """Encode a question."""
+        ...
+
+
+class PointStore(Protocol):
+    """Holds points: one per chunk, with its vectors and payload."""
+
+    def existing_ids(self, document_id: str) -> set[str]:
+        """Ids of the points stored for a document."""
+        ...
+
+    def is_complete(self, document_id: str, fingerprint: str) -> bool:
+        """Whether every chunk made with this fingerprint is stored."""
+        ...
+
+    def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:
+        """Replace the payloads of stored points, by id, and leave their vectors alone."""
+        ...
+
+    def upsert(self, points: Sequence[Point]) -> int:
+        """Write points, wait until they are stored, and return how many."""
+        ...
+
+    def delete_ids(self, ids: Collection[str]) -> int:
+        """Delete points by id and return how many there were."""
+        ...
+
+    def delete_documents(self, document_ids: Collection[str]) -> int:
+        """Delete all points of documents and return how many there were."""
+        ...

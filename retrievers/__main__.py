@@ -1,0 +1,5 @@
+"""``python -m opticalrag.retrievers`` is the ``opticalrag`` command."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,57 @@
+"""Shared by all tests: where the shared documents are, and no network but loopback."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DATA = Path(os.environ.get("OPTICALRAG_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+SAMPLE = REPOSITORY / "notebooks" / "sample" / "report.pdf"
+
+# Nothing may ask a model hub, also not in the processes that tests start.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+_connect = socket.socket.connect
+
+
+def _is_local(address: Any) -> bool:
+    if not isinstance(address, tuple):
+        return True  # a Unix socket's path
+    host = address[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _guarded_connect(self: socket.socket, address: Any) -> None:
+    if not _is_local(address):
+        raise RuntimeError(f"a test tried to reach {address!r}; only loopback is allowed")
+    _connect(self, address)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Any:
+    socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = _connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of shared documents; the test is skipped where there is none."""
+    if not DATA.is_dir():
+        pytest.skip(f"no shared documents at {DATA} (set OPTICALRAG_TEST_DATA)")
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The sample report of the repository."""
+    return SAMPLE

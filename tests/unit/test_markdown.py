@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from opticalrag.ingest.markdown import PageMarkdown, render_page, scan_markdown
+from opticalrag.ingest.types import Block, BlockKind, Box, TextSource
+
+from ..builders import block, grid, page
+
+
+def test_every_block_is_found_at_its_offsets() -> None:
+    """The span of a block slices exactly its Markdown out of the page."""
+    made = render_page(
+        page(
+            block("Report", BlockKind.TITLE, 1),
+            block("Scope", BlockKind.HEADING, 1),
+            block("Plain words."),
+            block("• first", BlockKind.LIST_ITEM, 1),
+            block("x = 1\n  y = 2", BlockKind.CODE),
+        )
+    )
+
+    assert [made.text[b.start : b.end] for b in made.blocks] == [
+        "# Report",
+        "## Scope",
+        "Plain words.",
+        "- first",
+        "```\nx = 1\n  y = 2\n```",
+    ]
+
+
+def test_running_headers_are_kept_dropped_or_moved_to_metadata() -> None:
+    """The furniture policy decides where page headers and footers go."""
+    parsed = page(block("Annual Report", BlockKind.PAGE_HEADER), block("Body."))
+
+    assert render_page(parsed, "keep").text == "Annual Report\n\nBody."
+    assert render_page(parsed, "drop").furniture == ()
+    moved = render_page(parsed, "metadata")
+    assert (moved.text, moved.furniture) == ("Body.", ("Annual Report",))
+
+
+def test_a_table_block_knows_its_header_and_rows() -> None:
+    """Row ranges of a table count in the page's Markdown, not in the table's."""
+    table = Block(BlockKind.TABLE, Box(0, 0, 1, 1), table=grid(["k", "v"], ["a", "1"]))
+    made = render_page(page(block("Before."), table))
+    span = made.blocks[1]
+
+    assert made.text[span.start : span.header_end] == "| k | v |\n|---|---|"
+    assert [made.text[a:b] for a, b in span.rows] == ["| a | 1 |"]
+
+
+@pytest.mark.parametrize("text", ["# not a heading", "> no quote", "| no table", "```no fence"])
+def test_plain_text_that_looks_like_markdown_is_escaped(text: str) -> None:
+    """Text never turns into structure the page does not have."""
+    assert render_page(page(block(text))).text == f"\\{text}"
+
+
+def test_numbered_items_keep_their_number_and_nested_items_are_indented() -> None:
+    """A list item keeps its enumerator or gets a dash, indented by level."""
+    made = render_page(
+        page(block("2. two", BlockKind.LIST_ITEM, 1), block("◦ inner", BlockKind.LIST_ITEM, 2))
+    )
+
+    assert made.text == "2. two\n\n  - inner"
+
+
+def test_latex_of_a_model_is_fenced_and_unicode_of_a_text_layer_is_not() -> None:
+    """Only formulas known to be LaTeX get dollar signs."""
+    latex = Block(BlockKind.FORMULA, Box(0, 0, 1, 1), "E=mc^2", source=TextSource.MODEL)
+    plain = Block(BlockKind.FORMULA, Box(0, 0, 1, 1), "E = mc²")
+
+    assert render_page(page(latex, plain)).text == "$$\nE=mc^2\n$$\n\nE = mc²"
+
+
+def test_code_that_holds_fences_gets_a_longer_one() -> None:
+    """A code block cannot be closed from inside."""
+    assert render_page(page(block("```", BlockKind.CODE))).text == "````\n```\n````"
+
+
+def test_a_figure_without_text_keeps_its_place() -> None:
+    """A silent figure has an empty span with its box, for its caption to cite."""
+    made = render_page(page(block("Before."), block("", BlockKind.FIGURE)))
+
+    assert (made.blocks[1].start, made.blocks[1].end) == (7, 7)
+    assert made.blocks[1].box is not None
+
+
+def test_the_layout_survives_a_trip_through_json() -> None:
+    """A page is the same after its layout was stored as metadata."""
+    table = Block(BlockKind.TABLE, Box(0, 0, 1, 1), table=grid(["k"], ["a"]))
+    made = render_page(page(block("T", BlockKind.TITLE, 1), table))
+
+    again = PageMarkdown.from_layout(made.text, json.loads(json.dumps(made.layout())))
+
+    assert again == made
+
+
+def test_a_layout_of_another_text_is_refused() -> None:
+    """Offsets that do not fit the text raise instead of slicing wrongly."""
+    made = render_page(page(block("A long paragraph.")))
+
+    with pytest.raises(ValueError, match="offsets lie outside"):
+        PageMarkdown.from_layout("short", made.layout())
+
+
+def test_markdown_of_others_is_located_block_by_block() -> None:
+    """Headings, lists, code, tables and text of plain Markdown are told apart."""
+    text = (
+        "# T\ntext under it\n\n## S\n\n- item\n\n```py\na\n\nb\n```\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\n$$\nx\n$$\n"
+    )
+    made = scan_markdown(text)
+
+    assert [(b.kind.value, text[b.start : b.end]) for b in made.blocks] == [
+        ("title", "# T"),
+        ("text", "text under it"),
+        ("heading", "## S"),
+        ("list_item", "- item"),
+        ("code", "```py\na\n\nb\n```"),
+        ("table", "| a | b |\n|---|---|\n| 1 | 2 |"),
+        ("formula", "$$\nx\n$$"),
+    ]
