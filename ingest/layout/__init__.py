@@ -1,0 +1,5 @@
+"""Reads pages on the CPU: text layer, layout model, OCR where there is no usable text."""
+
+from .engine import LayoutEngine
+
+__all__ = ["LayoutEngine"]

@@ -1,0 +1,190 @@
+"""Words to running text: rows, reading direction, line ends, clean characters. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import median
+from typing import Final
+
+from .pieces import Piece, Rect, union, vertical_overlap
+
+__all__ = ["Row", "clean", "code_text", "is_rtl", "rows_of", "running_text", "vocabulary"]
+
+_SAME_ROW: Final = 0.6
+"""Vertical overlap from which two lines stand side by side. Consecutive lines of tight text
+overlap by up to 0.3, a superscript and its line by 0.7."""
+
+_HYPHENS: Final = ("-", "\u2010")
+_SOFT_HYPHEN: Final = "\u00ad"
+_INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\ufffd\u202a-\u202e\u2066-\u2069]")
+_LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
+_ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
+# Symbol and Wingdings bullets, which have private codes and no Unicode name.
+_WORD: Final = re.compile(r"\w+(?:-\w+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Pieces side by side, in reading order."""
+
+    pieces: tuple[Piece, ...]
+    rect: Rect
+    text: str
+
+
+def rows_of(pieces: Sequence[Piece]) -> list[Row]:
+    """Group pieces into rows from top to bottom, each in reading order.
+
+    Lines of the source stay whole; lines at the same height are put side by side, from the
+    right in right-to-left text.
+    """
+    lines = [list(line) for _, line in groupby(sorted(pieces, key=_line), key=_line)]
+    placed = [(line, union(p.rect for p in line)) for line in lines]
+    level = sorted((x for x in placed if x[0][0].turn == 0), key=lambda x: (x[1][1] + x[1][3]))
+    rows = [_row(group) for group in _side_by_side(level)]
+    return rows + [_row([x]) for x in placed if x[0][0].turn != 0]
+
+
+def running_text(rows: Sequence[Row], known: frozenset[str] = frozenset()) -> str:
+    """Join rows to one paragraph.
+
+    A hyphen at a line end between small letters is taken out, unless ``known`` (the words of
+    the page) shows that the compound, or both of its parts, are words of their own.
+    """
+    text = ""
+    for row in rows:
+        text = _join(text, row.text, known) if text else row.text
+    return clean(text)
+
+
+def code_text(rows: Sequence[Row]) -> str:
+    """Join rows line by line, keeping indentation and single blank lines."""
+    if not rows:
+        return ""
+    width = median(_letter_width(p) for row in rows for p in row.pieces)
+    left = min(row.rect[0] for row in rows)
+    height = median(row.rect[3] - row.rect[1] for row in rows)
+    lines: list[str] = []
+    for i, row in enumerate(rows):
+        if i and row.rect[1] - rows[i - 1].rect[3] > 0.8 * height:
+            lines.append("")
+        indent = round((row.rect[0] - left) / max(width, 1e-3))
+        lines.append(" " * indent + clean(_spaced(row, width)))
+    return "\n".join(lines)
+
+
+def clean(text: str) -> str:
+    """Spell out ligatures and drop what has no meaning in plain text.
+
+    Dropped: control characters, zero-width marks, private codes, unpaired surrogates. All
+    other characters keep their form: a full NFKC would turn ``x²`` into ``x2``.
+    """
+    text = _ICON_BULLET.sub("•", text)
+    text = _LIGATURE.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
+    text = _INVISIBLE.sub("", text)
+    return "".join(c for c in text if c == "\n" or not _is_noise(c)).strip("\n ")
+
+
+def is_rtl(text: str) -> bool:
+    """Whether most letters are written from right to left."""
+    classes = [unicodedata.bidirectional(c) for c in text]
+    return sum(c in ("R", "AL") for c in classes) > classes.count("L")
+
+
+def vocabulary(pieces: Iterable[Piece]) -> frozenset[str]:
+    """The words of a page, in small letters, to look compounds up in."""
+    return frozenset(w.lower() for p in pieces for w in _WORD.findall(p.text))
+
+
+def _line(piece: Piece) -> int:
+    return piece.line
+
+
+def _side_by_side(
+    lines: list[tuple[list[Piece], Rect]],
+) -> list[list[tuple[list[Piece], Rect]]]:
+    groups: list[list[tuple[list[Piece], Rect]]] = []
+    for line in lines:
+        if groups and vertical_overlap(groups[-1][0][1], line[1]) > _SAME_ROW:
+            groups[-1].append(line)
+        else:
+            groups.append([line])
+    return groups
+
+
+def _row(lines: list[tuple[list[Piece], Rect]]) -> Row:
+    texts = [(_line_text(line), line, rect) for line, rect in lines]
+    rtl = is_rtl("".join(t for t, _, _ in texts))
+    texts.sort(key=lambda x: -x[2][2] if rtl else x[2][0])
+    return Row(
+        pieces=tuple(p for _, line, _ in texts for p in line),
+        rect=union(rect for _, _, rect in texts),
+        text=" ".join(t for t, _, _ in texts),
+    )
+
+
+def _line_text(line: list[Piece]) -> str:
+    text = line[0].text
+    for piece in line[1:]:
+        text += piece.text if piece.glued else f" {piece.text}"
+    return text
+
+
+def _join(left: str, right: str, known: frozenset[str]) -> str:
+    if left.endswith(_SOFT_HYPHEN):
+        return left[:-1] + right
+    if left.endswith(_HYPHENS) and left[-2:-1].isalnum() and right[:1].isalnum():
+        return _join_hyphenated(left, right, known)
+    if _is_spaceless(left[-1:]) and _is_spaceless(right[:1]):
+        return left + right
+    return f"{left} {right}"
+
+
+def _join_hyphenated(left: str, right: str, known: frozenset[str]) -> str:
+    first = left[:-1].rsplit(maxsplit=1)[-1].lower()
+    second = re.match(r"[\w-]*", right)
+    rest = second[0].lower() if second else ""
+    if not (left[-2].islower() and right[0].islower()):
+        return left + right
+    is_compound = (
+        "-" in first
+        or f"{first}-{rest}" in known
+        or (first in known and rest in known and first + rest not in known)
+    )
+    return left + right if is_compound else left[:-1] + right
+
+
+def _is_spaceless(char: str) -> bool:
+    """Whether the script of a character is written without spaces between words.
+
+    Chinese and Japanese are; Korean is not, though its lines may break within a word.
+    """
+    code = ord(char) if char else 0
+    return (
+        0x2E80 <= code <= 0x30FF  # radicals, punctuation, kana
+        or 0x31F0 <= code <= 0x9FFF  # Han
+        or 0xF900 <= code <= 0xFAFF
+        or 0xFF01 <= code <= 0xFF60  # full-width forms
+        or 0x20000 <= code <= 0x3FFFF
+    )
+
+
+def _letter_width(piece: Piece) -> float:
+    return (piece.rect[2] - piece.rect[0]) / max(1, len(piece.text))
+
+
+def _spaced(row: Row, width: float) -> str:
+    """The row's text with gaps as wide as they are drawn."""
+    text = row.pieces[0].text
+    for before, piece in zip(row.pieces, row.pieces[1:], strict=False):
+        gap = 0 if piece.glued else max(1, round((piece.rect[0] - before.rect[2]) / width))
+        text += " " * gap + piece.text
+    return text
+
+
+def _is_noise(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Co", "Cs", "Cn")

@@ -1,0 +1,128 @@
+"""Whether a page's text layer can be believed. Pure.
+
+Text is *garbled* when its codes do not say what its glyphs show (fonts without a usable
+encoding) and *hidden* when it is never drawn. Hidden text over a picture is the classic
+searchable scan; hidden text over nothing is for machines only, and nobody who looks at the
+page would quote it: it is dropped.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .pieces import Piece, Rect, centre_inside
+
+__all__ = ["TextLayer", "dominant_turn", "is_garbled", "judge"]
+
+_BAD_SHARE: Final = 0.10
+"""pymupdf4llm's BAD_CHAR_THRESHOLD: from here on its trained decision asks for OCR."""
+
+_CID = re.compile(r"\(cid:\d+\)")
+_LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]{4,}")
+_VOWEL = re.compile(r"[aeiouyAEIOUYÀ-ɏ]")
+_MIN_WORDS: Final = 20
+_MIN_VOWELED: Final = 0.5
+"""Share of Latin words of four letters and more that hold a vowel: above 0.97 in English,
+Polish and acronym-heavy text, below 0.4 under a shifted encoding."""
+_ICON_FONT: Final = frozenset("\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071")
+# Bullets of the Symbol and Wingdings fonts: private codes, but everybody's private codes.
+
+
+@dataclass(frozen=True, slots=True)
+class TextLayer:
+    """Verdict on a page's text layer.
+
+    ``good`` is to be used as it is. ``garbled``: some text was refused and should be read by
+    OCR. ``searchable``: the text comes from the invisible layer of a scan. ``hidden``:
+    invisible text over nothing was dropped.
+    """
+
+    good: tuple[Piece, ...]
+    garbled: bool = False
+    searchable: bool = False
+    hidden: bool = False
+
+
+def judge(pieces: Sequence[Piece], images: Sequence[Rect]) -> TextLayer:
+    """Choose which text of a page to use.
+
+    Args:
+        pieces: the text layer, visible and not.
+        images: where pictures are drawn.
+    """
+    visible = [p for p in pieces if p.visible]
+    unseen = [p for p in pieces if not p.visible]
+    over_image = [p for p in unseen if any(centre_inside(p.rect, image) for image in images)]
+    covered = _overlaid(over_image, visible)
+    over_image = [p for p in over_image if id(p) not in covered]
+    good, refused = _split(visible)
+    searchable = bool(over_image) and not is_garbled(_text(over_image))
+    if searchable:
+        good += over_image
+    return TextLayer(
+        good=tuple(sorted(good, key=lambda p: p.line)),
+        garbled=refused or (bool(over_image) and not searchable),
+        searchable=searchable,
+        hidden=len(over_image) + len(covered) < len(unseen),
+    )
+
+
+def is_garbled(text: str) -> bool:
+    """Whether text is noise: undecodable codes, or letters that form no words."""
+    return _is_undecodable(text) or _is_wordless(text)
+
+
+def _is_undecodable(text: str) -> bool:
+    solid = "".join(_CID.sub("\ufffd", text).split())
+    return bool(solid) and sum(map(_is_bad, solid)) / len(solid) > _BAD_SHARE
+
+
+def _is_wordless(text: str) -> bool:
+    words = _LATIN_WORD.findall(text)
+    if len(words) < _MIN_WORDS:
+        return False
+    return sum(bool(_VOWEL.search(w)) for w in words) / len(words) < _MIN_VOWELED
+
+
+def dominant_turn(pieces: Iterable[Piece]) -> int:
+    """Quarter turns clockwise most of the text is written at."""
+    turns: Counter[int] = Counter()
+    for piece in pieces:
+        turns[piece.turn] += len(piece.text)
+    return max(turns, key=lambda t: (turns[t], -t), default=0)
+
+
+def _split(visible: list[Piece]) -> tuple[list[Piece], bool]:
+    """Keep the lines that can be read; say whether what was refused is worth an OCR."""
+    if _is_wordless(_text(visible)):
+        return [], True
+    lines: dict[int, list[Piece]] = defaultdict(list)
+    for piece in visible:
+        lines[piece.line].append(piece)
+    good = [p for line in lines.values() if not _is_undecodable(_text(line)) for p in line]
+    kept, total = (sum(len(p.text) for p in part) for part in (good, visible))
+    return good, total - kept > _BAD_SHARE * total
+
+
+def _is_bad(char: str) -> bool:
+    # Co private use, Cn unassigned, Cs lone surrogates, Cc control characters
+    return char == "\ufffd" or (
+        unicodedata.category(char) in ("Co", "Cn", "Cs", "Cc") and char not in _ICON_FONT
+    )
+
+
+def _text(pieces: Iterable[Piece]) -> str:
+    return " ".join(p.text for p in pieces)
+
+
+def _overlaid(unseen: list[Piece], visible: list[Piece]) -> set[int]:
+    """Invisible pieces that repeat visible ones at the same place."""
+    places: dict[str, list[Rect]] = defaultdict(list)
+    for piece in visible:
+        places[piece.text].append(piece.rect)
+    return {id(p) for p in unseen if any(centre_inside(p.rect, r, 2.0) for r in places[p.text])}

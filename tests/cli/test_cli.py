@@ -1,0 +1,152 @@
+"""The command as users start it: a process of its own, its streams and its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pymupdf
+import pytest
+
+from ..unit.test_pipeline import page_text, write_pdf
+
+
+def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("QDRANT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "opticalrag.retrievers", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+
+
+def run_json(*arguments: str, cwd: Path, code: int = 0) -> dict[str, Any]:
+    done = run(*arguments, "--json", cwd=cwd)
+    assert done.returncode == code, done.stderr
+    value = json.loads(done.stdout)
+    assert isinstance(value, dict)
+    return value
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two documents, ingested."""
+    made = tmp_path_factory.mktemp("documents")
+    write_pdf(made / "valve.pdf", page_text("valve"))
+    write_pdf(made / "pump.pdf", "Nothing here.", page_text("pump"))
+    report = run_json("ingest", ".", cwd=made)
+    assert (report["documents"], report["pages"], report["failures"]) == (2, 3, [])
+    return made
+
+
+def test_ingest_again_writes_nothing(folder: Path) -> None:
+    """A second run over the same folder embeds and writes nothing."""
+    report = run_json("ingest", ".", cwd=folder)
+
+    assert (report["unchanged"], report["embedded"], report["points_written"]) == (2, 0, 0)
+
+
+def test_search_names_file_page_and_boxes(folder: Path) -> None:
+    """The best hit is on the page that answers, and can be cited."""
+    hits = run_json("search", "When was the pump inspected?", "--top-k", "2", cwd=folder)["hits"]
+
+    assert Path(hits[0]["file"]).name == "pump.pdf"
+    assert hits[0]["page"] == 2
+    assert hits[0]["page_label"] == "2"
+    assert all(0 <= v <= 1 for item in hits[0]["boxes"] for v in item["box"])
+    assert hits[0].keys() >= {"heading_path", "kind", "score", "text"}
+
+
+def test_search_for_people_prints_citations(folder: Path) -> None:
+    """Without --json a hit is a readable citation on stdout."""
+    done = run("search", "Which valve?", cwd=folder)
+
+    assert done.returncode == 0
+    assert "valve.pdf" in done.stdout
+    assert "page 1" in done.stdout
+
+
+def test_status_lists_the_documents(folder: Path) -> None:
+    """Status names every document with its points."""
+    value = run_json("status", cwd=folder)
+
+    assert {d["file_name"] for d in value["documents"]} == {"valve.pdf", "pump.pdf"}
+    assert value["points"] == sum(d["points"] for d in value["documents"])
+
+
+def test_parse_writes_markdown_to_stdout_and_nothing_else(folder: Path) -> None:
+    """Stdout carries data only."""
+    done = run("parse", "valve.pdf", cwd=folder)
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("The valve was inspected")
+    assert done.stderr == ""
+
+
+def test_parse_json_has_blocks_with_boxes(folder: Path) -> None:
+    """The JSON of a page has its blocks, their kinds and places."""
+    (page,) = run_json("parse", "pump.pdf", "--pages", "2", cwd=folder)["pages"]
+
+    assert page["page"] == 2
+    assert page["blocks"][0]["kind"] == "text"
+    assert len(page["blocks"][0]["box"]) == 4
+
+
+def test_a_file_that_fails_among_others_is_exit_three(tmp_path: Path) -> None:
+    """Partial success has its own exit code, and the failure its code."""
+    write_pdf(tmp_path / "good.pdf", page_text("valve"))
+    write_pdf(tmp_path / "locked.pdf", "x", password="secret")  # noqa: S106
+    report = run_json("ingest", ".", cwd=tmp_path, code=3)
+
+    assert [(Path(f["file"]).name, f["code"]) for f in report["failures"]] == [
+        ("locked.pdf", "encrypted")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["parse", "gone.pdf"], 1),
+        (["parse", "a.pdf", "--pages", "9-"], 2),
+        (["parse", "a.pdf", "--engine", "magic"], 2),
+        (["ingest", "nothing-here-*.pdf"], 1),
+        (["search", "  "], 2),
+        (["ingest"], 2),
+    ],
+)
+def test_failures_are_words_on_stderr_and_a_code(
+    tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    """No traceback reaches a user; wrong usage is told from failure."""
+    pymupdf.open().new_page().parent.save(tmp_path / "a.pdf")
+    done = run(*arguments, cwd=tmp_path)
+
+    assert done.returncode == code
+    assert done.stderr.strip()
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_error_is_json_too(tmp_path: Path) -> None:
+    """With --json even a failure is one object on stdout."""
+    value = run_json("parse", "gone.pdf", cwd=tmp_path, code=1)
+
+    assert value["error"].keys() == {"code", "message"}
+
+
+def test_doctor_says_what_would_be_used(tmp_path: Path) -> None:
+    """Doctor names the engine, the device and where the model comes from."""
+    value = run_json("doctor", cwd=tmp_path)
+    findings = {f["name"]: f for f in value["findings"]}
+
+    assert value["ready"]
+    assert "all-MiniLM-L6-v2" in findings["embedding model"]["detail"]
+    assert "layout" in findings["engine"]["detail"]

@@ -1,0 +1,80 @@
+"""The package as it is built and imported, not as it lies in the repository."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from ..conftest import REPOSITORY
+
+SOURCES = [
+    path
+    for folder in ("ingest", "retrievers", "benchmarks")
+    for path in (REPOSITORY / folder).rglob("*.py")
+]
+
+
+def python(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.strip()
+
+
+def test_importing_loads_no_model_library() -> None:
+    """Importing both packages is free of torch, transformers, Qdrant and LlamaIndex."""
+    loaded = python(
+        "import sys, opticalrag.ingest, opticalrag.retrievers\n"
+        "heavy = ['torch', 'transformers', 'qdrant_client', 'llama_index', 'pymupdf', 'numpy']\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+
+    assert loaded == "[]"
+
+
+@pytest.mark.parametrize("name", ["opticalrag.ingest", "opticalrag.retrievers"])
+def test_every_public_name_can_be_loaded(name: str) -> None:
+    """What __all__ promises is there, and dir() shows just that."""
+    module = import_module(name)
+
+    assert dir(module) == sorted(module.__all__)
+    assert all(getattr(module, public) is not None for public in module.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        module.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(REPOSITORY)))
+def test_files_stay_small(path: Path) -> None:
+    """One concept per file: 400 lines are enough."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_two_packages_only(tmp_path: Path) -> None:
+    """Nothing but the packages, their markers and the licence is shipped."""
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(tmp_path)]
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", *options, str(REPOSITORY)], check=True, timeout=120
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
+
+    assert {"/".join(n.split("/")[:2]) for n in names} == {
+        "opticalrag/ingest",
+        "opticalrag/retrievers",
+    }
+    assert {n for n in names if not n.endswith(".py")} == {
+        "opticalrag/ingest/py.typed",
+        "opticalrag/retrievers/py.typed",
+    }
+    sources = {
+        f"opticalrag/{p.relative_to(REPOSITORY).as_posix()}"
+        for folder in ("ingest", "retrievers")
+        for p in (REPOSITORY / folder).rglob("*.py")
+    }
+    assert {n for n in names if n.endswith(".py")} == sources
