@@ -46,6 +46,7 @@ class _Atom:
     exact: bool = True
     repeat: str = ""  # header of a table, for pieces that do not hold it
     alone: bool = False  # a part of a larger block: shares a chunk with nothing
+    lead: _Atom | None = None  # the first of the headings right above it on its page
 
 
 def chunk_pages(
@@ -104,6 +105,7 @@ class _Chunker:
     def _atoms(self) -> Iterator[_Atom]:
         path: list[tuple[int, str]] = []
         for number, page in enumerate(self.pages):
+            lead: _Atom | None = None
             for block in page.blocks:
                 rank = _rank(block)
                 if rank:
@@ -112,7 +114,8 @@ class _Chunker:
                     path.append((rank, _heading_text(page.text[block.start : block.end])))
                 titles = tuple(title for _, title in path)
                 atom = _Atom(number, block.start, block.end, block, titles, rank, block.box)
-                yield from self._fit(atom)
+                yield from self._fit(replace(atom, lead=lead))
+                lead = (lead or atom) if rank else None
 
     def _fit(self, atom: _Atom) -> Iterator[_Atom]:
         if self._fits(atom, atom.start, atom.end):
@@ -123,8 +126,21 @@ class _Chunker:
             yield from self._split_block(atom)
 
     def _fits(self, atom: _Atom, start: int, end: int) -> bool:
-        text = self.pages[atom.page].text[start:end]
-        return self.count(_join(self._context(atom.path, atom.repeat), text)) <= self.cap
+        text = self.pages[atom.page].text
+        alone = self.count(_join(self._context(atom.path, atom.repeat), text[start:end]))
+        if alone > self.cap or start > atom.block.start or not self._leads(atom):
+            return alone <= self.cap
+        # The first piece of a section shares its chunk with the headings above it.
+        lead = atom.lead or atom
+        context = self._context(lead.path[:-1])
+        return self.count(_join(context, text[lead.start : end])) <= self.cap
+
+    def _leads(self, atom: _Atom) -> bool:
+        """Whether the headings above a block are short enough to make room for."""
+        if atom.lead is None:
+            return False
+        heading = self.pages[atom.page].text[atom.lead.start : atom.block.start]
+        return self.count(heading) <= self.cap * _CONTEXT_SHARE
 
     def _split_block(self, atom: _Atom) -> Iterator[_Atom]:
         text = self.pages[atom.page].text[atom.start : atom.end]

@@ -140,7 +140,7 @@ def ingest(
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
     with commands(as_json):
-        from .pages import expand_sources
+        from .sources import expand_sources
         from .wiring import open_pipeline
 
         files = expand_sources(paths)

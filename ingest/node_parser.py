@@ -10,6 +10,7 @@ from typing import Any
 from llama_index.core.bridge.pydantic import Field as PydanticField
 from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.node_parser import NodeParser
+from llama_index.core.node_parser.node_utils import IdFuncCallable, default_id_func
 from llama_index.core.schema import (
     BaseNode,
     Document,
@@ -141,6 +142,9 @@ class LayoutNodeParser(NodeParser):
     target_tokens: int | None = PydanticField(
         default=None, description="Size small neighbours are merged up to; None: the cap."
     )
+    # Our ids come from content. The base class serialises its id function to a dict that its
+    # own from_dict refuses (llama-index-core 0.14).
+    id_func: IdFuncCallable = PydanticField(default=default_id_func, exclude=True)
     _counter: TokenCounter | None = PrivateAttr(default=None)
 
     @classmethod

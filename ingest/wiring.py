@@ -15,9 +15,11 @@ from .store import QdrantStore
 __all__ = ["delete_document", "open_pipeline", "open_store"]
 
 
-def open_store(config: StoreConfig) -> QdrantStore:
+def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
     """Open a store; its collection says which vectors it holds."""
-    return QdrantStore(config.location, collection=config.collection, api_key=config.api_key)
+    return QdrantStore(
+        config.location, collection=config.collection, api_key=config.api_key, create=create
+    )
 
 
 @contextmanager
@@ -37,7 +39,7 @@ def open_pipeline(
     """
     embedder = SentenceTransformerEmbedder(model)
     sparse = Bm25Encoder()
-    with closing(make_engine(engine)) as reader, open_store(store) as target:
+    with closing(make_engine(engine)) as reader, open_store(store, create=True) as target:
         target.ensure(embedder, sparse)
         yield IngestPipeline(reader, embedder, sparse, target, chunking)
 

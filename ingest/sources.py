@@ -1,0 +1,210 @@
+"""Finding files and making PDFs of them: every later stage sees a PDF on disk.
+
+What a file is, is decided by its first bytes, never by its name.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import io
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pymupdf
+from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
+
+from .config import PageLimits
+from .errors import DamagedDocument, LimitExceeded, UnsupportedSource
+
+__all__ = ["SUFFIXES", "expand_sources", "is_pdf", "local_copy", "pdf_of_image", "sha256_of"]
+
+SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
+"""File names that folders are searched for; a file named outright may be called anything."""
+
+_BLOCK = 1 << 20
+# Readers accept junk before the header (PDF 1.7 implementation note 13: first 1024 bytes).
+_PDF_HEADER_WITHIN = 1024
+_DEFAULT_DPI = 96.0  # of images that do not say; CSS's reference pixel
+_IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+
+
+def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
+    """List the files that paths, folders and glob patterns stand for, without duplicates.
+
+    Folders are searched recursively for :data:`SUFFIXES`, skipping hidden names and links to
+    folders; what they hold is sorted. A path to a file is kept as given, also if it does not
+    exist: opening it says so.
+
+    Raises:
+        UnsupportedSource: a folder or pattern holds no PDF or image.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        for file in _expand(Path(path)):
+            found.setdefault(Path(os.path.abspath(file)))  # noqa: PTH100  keep links as named
+    return tuple(found)
+
+
+def _expand(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = sorted(_walk(path))
+        kind = "folder"
+    elif glob.has_magic(str(path)) and not path.exists():
+        matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
+        files = sorted(
+            f for match in matches for f in (_walk(match) if match.is_dir() else [match])
+        )
+        kind = "pattern"
+    else:
+        return [path]
+    if not files:
+        names = ", ".join(sorted(SUFFIXES))
+        raise UnsupportedSource(f"the {kind} {str(path)!r} holds no file we read ({names})")
+    return files
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            file = Path(root, name)
+            if not name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file():
+                yield file
+
+
+def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
+    """Write bytes or a stream to a private temporary file, which the caller removes.
+
+    Raises:
+        LimitExceeded: there are more bytes than allowed.
+    """
+    stream = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    descriptor, name = tempfile.mkstemp(prefix="opticalrag-")  # mode 0600
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            written = 0
+            while block := stream.read(_BLOCK):
+                written += len(block)
+                check_bytes(written, "the stream", limits)
+                file.write(block)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def check_bytes(size: int, name: str, limits: PageLimits) -> None:
+    """Raise LimitExceeded if a file is larger than allowed."""
+    if size > limits.file_bytes:
+        raise LimitExceeded(
+            f"{name} has {size:,} bytes, the limit is {limits.file_bytes:,};"
+            " raise PageLimits.file_bytes to read it"
+        )
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() if _HAS_DIGEST else _digest(file)
+
+
+_HAS_DIGEST = hasattr(hashlib, "file_digest")  # Python 3.11
+
+
+def _digest(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def is_pdf(path: Path) -> bool:
+    """Whether a file says that it is a PDF."""
+    with path.open("rb") as file:
+        return b"%PDF-" in file.read(_PDF_HEADER_WITHIN)
+
+
+def pdf_of_image(path: Path, name: str, limits: PageLimits) -> Path:
+    """Make a temporary PDF of an image file: a page per frame, upright, alpha on white.
+
+    Page size is the image's at its own resolution. The caller removes the file.
+
+    Raises:
+        UnsupportedSource: no image of a kind we read.
+        DamagedDocument: the image breaks off or is malformed.
+        LimitExceeded: too many pixels in a frame, or too many frames.
+    """
+    document = pymupdf.open()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's bomb warning: our limit decides
+            with Image.open(path, formats=_IMAGE_FORMATS) as image:
+                _check_image(image, name, limits)
+                for frame in ImageSequence.Iterator(image):
+                    _check_image(frame, name, limits)
+                    _add_page(document, frame)
+        descriptor, target = tempfile.mkstemp(prefix="opticalrag-", suffix=".pdf")
+        os.close(descriptor)
+        document.save(target)
+        return Path(target)
+    except UnidentifiedImageError as error:
+        raise UnsupportedSource(
+            f"{name} is neither a PDF nor an image we read ({', '.join(_IMAGE_FORMATS)})"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise LimitExceeded(f"{name}: {error}; raise PageLimits.pixels to read it") from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, LimitExceeded | UnsupportedSource):
+            raise
+        raise DamagedDocument(f"{name} is a damaged image: {error}") from error
+    finally:
+        document.close()
+
+
+def _check_image(image: Image.Image, name: str, limits: PageLimits) -> None:
+    pixels = image.width * image.height
+    frames = getattr(image, "n_frames", 1)
+    if pixels > limits.pixels:
+        raise LimitExceeded(
+            f"{name} has {image.width} x {image.height} pixels, the limit is {limits.pixels:,};"
+            " raise PageLimits.pixels to read it"
+        )
+    if frames > limits.pages:
+        raise LimitExceeded(
+            f"{name} has {frames} frames, the limit is {limits.pages} pages;"
+            " raise PageLimits.pages to read it"
+        )
+
+
+def _add_page(document: Any, frame: Image.Image) -> None:
+    upright = ImageOps.exif_transpose(frame)
+    picture = _rgb(upright)
+    dpi = [_sane_dpi(v) for v in (*frame.info.get("dpi", ()), 0, 0)[:2]]
+    width, height = (picture.width * 72 / dpi[0], picture.height * 72 / dpi[1])
+    # Kept as it was stored where possible: a scan stays the size it had.
+    packed = io.BytesIO()
+    picture.save(packed, "PNG", compress_level=1)
+    page = document.new_page(width=width, height=height)
+    page.insert_image(page.rect, stream=packed.getvalue())
+
+
+def _sane_dpi(value: float) -> float:
+    # Cameras and scanners write 0, 1 or garbage; the page would be miles wide.
+    return float(value) if 30 <= value <= 2400 else _DEFAULT_DPI
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if image.mode.startswith("I;16") or image.mode == "I":
+        # Pillow clips 16 bits to white instead of scaling them.
+        return image.point(lambda value: value / 256, "L").convert("RGB")
+    return image.convert("RGB")
