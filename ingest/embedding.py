@@ -152,6 +152,8 @@ class SentenceTransformerEmbedder:
     def _encode(self, texts: list[str], kind: str) -> NDArray[np.float32]:
         import numpy as np
 
+        if not texts:
+            return np.zeros((0, self.dimension), np.float32)
         encode = self._model.encode_query if kind == "query" else self._model.encode_document
         vectors = encode(
             texts,

@@ -84,6 +84,8 @@ def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
         LimitExceeded: there are more bytes than allowed.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+    if stream.seekable():
+        stream.seek(0)  # a stream just written to stands at its end
     descriptor, name = tempfile.mkstemp(prefix="opticalrag-")  # mode 0600
     path = Path(name)
     try:

