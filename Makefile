@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 PDF    ?= notebooks/sample/report.pdf
-Q      ?= What was the energy yield of the station?
+Q      ?= Why was turbine T2 out of service in May?
 ENGINE ?= auto
 DEMO   := .opticalrag/demo
 

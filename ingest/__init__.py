@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .config import ChunkingConfig, LayoutConfig, PageLimits
     from .errors import OpticalRagError
+    from .indexing import index_nodes
     from .node_parser import LayoutNodeParser
     from .pages import open_document
     from .pipeline import IngestPipeline, IngestReport
@@ -30,6 +31,7 @@ _HOMES = {
     "PageLimits": "config",
     "ParsedPage": "types",
     "QdrantStore": "store",
+    "index_nodes": "indexing",
     "open_document": "pages",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "PageLimits",
     "ParsedPage",
     "QdrantStore",
+    "index_nodes",
     "open_document",
 ]
 

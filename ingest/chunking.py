@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, takewhile
 
 from .config import ChunkingConfig
 from .identity import chunk_id
@@ -247,13 +247,12 @@ class _Chunker:
         return last[start:end]
 
     def _chunk(self, atoms: list[_Atom], ordinal: int) -> Chunk:
-        lead = next((a for a in atoms if not a.rank), atoms[-1])
         return Chunk(
             id="",
             document=self.document,
             text=self._body(atoms),
             context=self._group_context(atoms),
-            heading_path=lead.path,
+            heading_path=_common_path(atoms),
             kinds=tuple(dict.fromkeys(a.block.kind for a in atoms)),
             spans=tuple(self._spans(atoms)),
             tokens=self.count(self._text_of(atoms)),
@@ -285,6 +284,15 @@ def _rank(block: BlockSpan) -> int:
 
 def _heading_text(markdown: str) -> str:
     return re.sub(r"^#{1,6}\s+", "", markdown).strip()
+
+
+def _common_path(atoms: Sequence[_Atom]) -> tuple[str, ...]:
+    """The headings that all of a chunk's text stands under; of its first, if there is none."""
+    paths = [a.path for a in atoms if not a.rank] or [atoms[-1].path]
+    common = [
+        titles[0] for titles in takewhile(lambda t: len(set(t)) == 1, zip(*paths, strict=False))
+    ]
+    return tuple(common) or paths[0]
 
 
 def _join(context: str, text: str) -> str:

@@ -20,7 +20,6 @@ __all__ = ["BlockSpan", "PageMarkdown", "render_page", "scan_markdown"]
 FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
 """Kinds that repeat on every page and are not part of its text."""
 
-_SEPARATOR = "\n\n"
 _BULLET = re.compile(r"^[•◦▪▫‣⁃·●○■□–—*\-]\s+")
 _ENUMERATOR = re.compile(r"^(?:\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
 # What Markdown would take for its own syntax at the start of a line of plain text.
@@ -125,7 +124,7 @@ def _span_from_json(item: list[Any]) -> BlockSpan:
 
 
 def render_page(page: ParsedPage, furniture: PageFurniture = "metadata") -> PageMarkdown:
-    """Write a page's blocks as Markdown, in their order, one empty line between them.
+    """Write a page's blocks as Markdown, in their order.
 
     Args:
         page: the parsed page.
@@ -139,7 +138,7 @@ def render_page(page: ParsedPage, furniture: PageFurniture = "metadata") -> Page
         if block.kind in FURNITURE and furniture != "keep":
             left_out.append(block.text)
             continue
-        separator = _SEPARATOR if text else ""
+        separator = _separator(spans, block) if text else ""
         span, written = _render_block(index, block, len(text) + len(separator))
         if written:
             text += separator + written
@@ -156,6 +155,12 @@ def render_page(page: ParsedPage, furniture: PageFurniture = "metadata") -> Page
         engine=page.engine,
         flags=page.flags,
     )
+
+
+def _separator(before: list[BlockSpan], block: Block) -> str:
+    """An empty line, but none between the items of a list."""
+    in_list = before and before[-1].kind is block.kind is BlockKind.LIST_ITEM
+    return "\n" if in_list else "\n\n"
 
 
 def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str]:

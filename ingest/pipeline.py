@@ -16,20 +16,20 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llama_index.core.schema import TextNode
+
 from .chunking import chunk_pages
 from .config import ChunkingConfig, SourceConfig
 from .errors import OpticalRagError
+from .indexing import write_points
 from .markdown import PageMarkdown, render_page
 from .node_parser import chunk_nodes, node_payload
 from .pages import SourceDocument, open_document
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
 from .schema import SCHEMA_VERSION, Field
-from .types import Chunk, DocumentRef, PageFailure, PageOutcome, PageTask, Point
+from .types import DocumentRef, PageFailure, PageOutcome, PageTask
 
 __all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
-
-# Points embedded and written at a time: bounds memory, keeps the embedder's batches full.
-_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,40 +190,29 @@ class IngestPipeline:
     def _finish(self, document: _Open, report: IngestReport) -> None:
         ref = document.source.ref
         chunks = chunk_pages(ref, document.pages, self.embedder, self.chunking)
-        payloads = self._payloads(document, chunks)
+        nodes = chunk_nodes(chunks, {page.index: page for page in document.pages})
+        payloads = _payloads(nodes, document)
         stored = self.store.existing_ids(ref.id)
-        new = [chunk for chunk in chunks if chunk.id not in stored]
-        report.documents += 1
-        report.chunks += len(chunks)
-        for start in range(0, len(new), _BATCH):
-            points = self._points(new[start : start + _BATCH], payloads)
-            report.embedded += len(points)
-            report.points_written += self.store.upsert(points)
-        kept = {chunk_id: payloads[chunk_id] for chunk_id in stored & payloads.keys()}
+        new = [node for node in nodes if node.node_id not in stored]
+        written = write_points(new, payloads, self.store, self.embedder, self.sparse)
+        kept = {node_id: payloads[node_id] for node_id in stored & payloads.keys()}
         if kept:
             self.store.overwrite_payloads(kept)
         stale = stored - payloads.keys()
         # With pages missing we cannot tell stale points from those of the missing pages.
         if stale and not document.failed:
             report.points_deleted += self.store.delete_ids(stale)
+        report.documents += 1
+        report.chunks += len(chunks)
+        report.embedded += len(new)
+        report.points_written += written
 
-    def _payloads(self, document: _Open, chunks: Sequence[Chunk]) -> dict[str, dict[str, object]]:
-        nodes = chunk_nodes(chunks, {page.index: page for page in document.pages})
-        # A document with failed pages is never complete: the next run tries it again.
-        whole = {} if document.failed else {Field.CHUNK_COUNT: len(chunks)}
-        extra = {Field.FINGERPRINT: document.fingerprint, **whole}
-        return {node.node_id: {**node_payload(node), **extra} for node in nodes}
 
-    def _points(
-        self, chunks: Sequence[Chunk], payloads: dict[str, dict[str, object]]
-    ) -> list[Point]:
-        texts = [chunk.embedded_text for chunk in chunks]
-        dense = self.embedder.embed_documents(texts)
-        sparse = self.sparse.encode_documents(texts)
-        return [
-            Point(chunk.id, payloads[chunk.id], vector, terms)
-            for chunk, vector, terms in zip(chunks, dense, sparse, strict=True)
-        ]
+def _payloads(nodes: Sequence[TextNode], document: _Open) -> dict[str, dict[str, object]]:
+    # A document with failed pages is never complete: the next run tries it again.
+    whole = {} if document.failed else {Field.CHUNK_COUNT: len(nodes)}
+    extra = {Field.FINGERPRINT: document.fingerprint, **whole}
+    return {node.node_id: {**node_payload(node), **extra} for node in nodes}
 
 
 def _file_failure(file: str | Path, error: OpticalRagError | OSError) -> PageFailure:

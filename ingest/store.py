@@ -198,6 +198,18 @@ class QdrantStore:
         where = _where(**{Field.FILE_ID: document_id})
         return {str(record.id) for record in self._scroll(where, fields=[])}
 
+    def stored_ids(self, ids: Collection[str]) -> set[str]:
+        """Which of these ids have a point."""
+        listed = list(ids)
+        found: set[str] = set()
+        for start in range(0, len(listed), _PAGE):
+            with self.guarded():
+                records = self.client.retrieve(
+                    self.collection, listed[start : start + _PAGE], with_payload=False
+                )
+            found |= {str(record.id) for record in records}
+        return found
+
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
         """Whether every chunk made with this fingerprint is stored."""
         where = _where(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint})

@@ -39,6 +39,13 @@ def test_a_section_starts_a_new_chunk_unless_the_one_before_is_small() -> None:
     assert [c.text for c in chunks] == ["# A\n\none\n\n## B\n\ntwo\n\n## C\n\nthree", "# D\n\nfour"]
 
 
+def test_a_chunk_of_two_sections_is_placed_under_what_they_share() -> None:
+    """The heading path of merged sections is true for all of the chunk's text."""
+    (chunk,) = chunks_of("# A\n\n## B\n\ntwo\n\n## C\n\nthree")
+
+    assert chunk.heading_path == ("A",)
+
+
 def test_a_heading_stays_with_the_text_below_it() -> None:
     """No chunk ends with a heading whose section starts in the next one."""
     text = "# T\n\n" + "word " * 50 + "\n\n## Next\n\n" + "more " * 50

@@ -62,7 +62,7 @@ def test_numbered_items_keep_their_number_and_nested_items_are_indented() -> Non
         page(block("2. two", BlockKind.LIST_ITEM, 1), block("◦ inner", BlockKind.LIST_ITEM, 2))
     )
 
-    assert made.text == "2. two\n\n  - inner"
+    assert made.text == "2. two\n  - inner"
 
 
 def test_latex_of_a_model_is_fenced_and_unicode_of_a_text_layer_is_not() -> None:
