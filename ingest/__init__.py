@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .indexing import index_nodes
     from .node_parser import LayoutNodeParser
     from .pages import open_document
+    from .pictures import draw_boxes
     from .pipeline import IngestPipeline, IngestReport
     from .reader import DeepSeekOCRReader
     from .store import QdrantStore
@@ -31,6 +32,7 @@ _HOMES = {
     "PageLimits": "config",
     "ParsedPage": "types",
     "QdrantStore": "store",
+    "draw_boxes": "pictures",
     "index_nodes": "indexing",
     "open_document": "pages",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "PageLimits",
     "ParsedPage",
     "QdrantStore",
+    "draw_boxes",
     "index_nodes",
     "open_document",
 ]

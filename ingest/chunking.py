@@ -206,8 +206,10 @@ class _Chunker:
         ranks = {a.rank for a in group if a.rank}
         # Below the highest heading of the group, or beside it where all are of one rank.
         follows = bool(ranks) and (atom.rank > min(ranks) or ranks == {atom.rank})
+        # On one page only: a chunk of two sections is cited by the page it starts on.
+        near = atom.page == group[-1].page
         small = self.count(self._text_of(group)) < self.target * _SMALL_SECTION
-        return follows and small and self._room(group, atom, self.target)
+        return follows and near and small and self._room(group, atom, self.target)
 
     def _room(self, group: list[_Atom], atom: _Atom, limit: int | None = None) -> bool:
         return self.count(self._text_of([*group, atom])) <= (limit or self.cap)

@@ -46,6 +46,13 @@ def test_a_chunk_of_two_sections_is_placed_under_what_they_share() -> None:
     assert chunk.heading_path == ("A",)
 
 
+def test_sections_of_two_pages_do_not_share_a_chunk() -> None:
+    """A short section at the foot of a page is not merged with one of the next page."""
+    pages = [scan_markdown("# A\n\none"), scan_markdown("## B\n\ntwo", index=1, label="2")]
+
+    assert [c.pages for c in chunk_pages(document(2), pages, WordCounter())] == [(1,), (2,)]
+
+
 def test_a_heading_stays_with_the_text_below_it() -> None:
     """No chunk ends with a heading whose section starts in the next one."""
     text = "# T\n\n" + "word " * 50 + "\n\n## Next\n\n" + "more " * 50
