@@ -32,7 +32,6 @@ from typing import Any
 import numpy as np
 import pymupdf
 import pymupdf4llm
-
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.markdown import render_page
 from opticalrag.ingest.pages import open_document

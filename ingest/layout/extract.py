@@ -9,24 +9,25 @@ from typing import Any, Final
 
 import pymupdf
 
-from .pieces import Piece, Rect, union
+from .pieces import Piece, Rect, union, vertical_overlap
 
 __all__ = ["FLAGS", "PageFacts", "read_page"]
 
 FLAGS: Final = (
     pymupdf.TEXT_COLLECT_VECTORS
-    | pymupdf.TEXT_PRESERVE_IMAGES
     | pymupdf.TEXT_ACCURATE_BBOXES
     | pymupdf.TEXT_MEDIABOX_CLIP
     | pymupdf.TEXT_IGNORE_ACTUALTEXT
 )
-"""What pymupdf4llm's own parser uses, less the styles, which are not needed here. Ligatures
-are not preserved, so that MuPDF spells them out."""
+"""What pymupdf4llm's own parser uses, less the styles and the images, whose pixels would be
+copied at 0.2 s for a scan. Ligatures are not preserved, so that MuPDF spells them out."""
 
 _TEXT, _IMAGE, _VECTOR = 0, 1, 3
 _DRAWN: Final = pymupdf.mupdf.FZ_STEXT_STROKED | pymupdf.mupdf.FZ_STEXT_FILLED
 # Tesseract's font of empty glyphs: invisible whatever the render mode says.
 _GLYPHLESS: Final = "GlyphLessFont"
+_TOUCHING: Final = 0.1
+"""Font sizes between two letters of one word; a word space is 0.2 or more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +49,44 @@ def read_page(page: pymupdf.Page) -> PageFacts:
     text_page = page.get_textpage(flags=FLAGS, clip=pymupdf.INFINITE_RECT())
     blocks = text_page.extractRAWDICT()["blocks"]
     pieces: list[Piece] = []
-    for number, block in enumerate(b for b in blocks if b["type"] == _TEXT):
-        for line in block["lines"]:
-            pieces.extend(_line_pieces(line, pieces[-1].line + 1 if pieces else 0, number))
+    number, before = -1, None
+    for block, line in _lines(blocks):
+        runs_on = before is not None and _runs_on(before, line)
+        number += not runs_on
+        pieces += _line_pieces(line, number, block, runs_on)
+        before = line
     vectors = [b for b in blocks if b["type"] == _VECTOR]
+    images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
     return PageFacts(
         pieces=tuple(pieces),
-        images=tuple(tuple(b["bbox"]) for b in blocks if b["type"] == _IMAGE),
+        images=tuple(tuple(i["bbox"]) for i in images),
         curves=sum(not b["isrect"] for b in vectors),
         vectors=len(vectors),
-        blocks=tuple(blocks),
+        blocks=(*blocks, *images),
     )
 
 
-def _line_pieces(line: dict[str, Any], number: int, block: int) -> Iterator[Piece]:
+def _lines(blocks: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    for number, block in enumerate(b for b in blocks if b["type"] == _TEXT):
+        yield from ((number, line) for line in block["lines"] if _chars(line))
+
+
+def _chars(line: dict[str, Any]) -> list[dict[str, Any]]:
+    return [char for span in line["spans"] for char in span["chars"]]
+
+
+def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
+    """Whether MuPDF began a new line within a word, as it does in right-to-left text."""
+    last, first = _chars(before)[-1], _chars(line)[0]
+    if last["c"].isspace() or first["c"].isspace() or _turn(before["dir"]) != _turn(line["dir"]):
+        return False
+    a, b = tuple(last["bbox"]), tuple(first["bbox"])
+    gap = min(abs(b[0] - a[2]), abs(a[0] - b[2]))
+    return gap < _TOUCHING * line["spans"][0]["size"] and vertical_overlap(a, b) > 0.5
+
+
+def _line_pieces(line: dict[str, Any], number: int, block: int, glued: bool) -> Iterator[Piece]:
     turn = _turn(line["dir"])
-    glued = False
     for span in line["spans"]:
         style = Piece(
             text="",
@@ -72,6 +95,8 @@ def _line_pieces(line: dict[str, Any], number: int, block: int) -> Iterator[Piec
             line=number,
             block=block,
             mono=bool(span["flags"] & pymupdf.TEXT_FONT_MONOSPACED),
+            bold=bool(span["flags"] & pymupdf.TEXT_FONT_BOLD),
+            raised=bool(span["flags"] & pymupdf.TEXT_FONT_SUPERSCRIPT),
             visible=_is_visible(span),
             turn=turn,
         )
@@ -83,9 +108,7 @@ def _line_pieces(line: dict[str, Any], number: int, block: int) -> Iterator[Piec
             glued = not span["chars"][-1]["c"].isspace()
 
 
-def _words(
-    chars: list[dict[str, Any]], glued: bool
-) -> Iterator[tuple[list[dict[str, Any]], bool]]:
+def _words(chars: list[dict[str, Any]], glued: bool) -> Iterator[tuple[list[dict[str, Any]], bool]]:
     word: list[dict[str, Any]] = []
     for char in chars:
         if not char["c"].isspace():
@@ -111,7 +134,17 @@ def _in_logical_order(chars: list[dict[str, Any]]) -> list[dict[str, Any]]:
             touching = abs(first["bbox"][0] - second["bbox"][2]) < 0.5
             if touching and not _has_no_width(second):
                 ordered[i], ordered[i + 1] = second, first
-    return ordered
+    return [c for i, c in enumerate(ordered) if not _is_stray_space(ordered[i - 1 : i + 2])]
+
+
+def _is_stray_space(three: list[dict[str, Any]]) -> bool:
+    """Whether a space stands between letters that touch: reversing a run may misplace one."""
+    if len(three) < 3 or not three[1]["c"].isspace():
+        return False
+    right, _, left = three
+    if not (_is_rtl_letter(right["c"]) and _is_rtl_letter(left["c"])):
+        return False
+    return bool(abs(right["bbox"][0] - left["bbox"][2]) < 0.5)
 
 
 def _has_no_width(char: dict[str, Any]) -> bool:

@@ -23,6 +23,10 @@ __all__ = ["OcrLine", "Recognizer", "load_recognizer"]
 _MIN_SCORE: Final = 0.5
 """RapidOCR's own ``text_score``: below, a reading is noise."""
 
+_SHORT: Final = 3
+_MIN_SHORT_SCORE: Final = 0.8
+"""Icons and drawings are read as one to three letters, with scores around 0.6."""
+
 Pixels = NDArray[np.uint8]
 """RGB, shape ``[height, width, 3]``."""
 
@@ -86,13 +90,11 @@ class Recognizer:
         return [(t.strip(), float(s)) for t, s in zip(result.txts, result.scores, strict=True)]
 
 
-def lines_of(
-    corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]
-) -> list[OcrLine]:
+def lines_of(corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]) -> list[OcrLine]:
     """Put places and readings together, without the readings that are noise."""
     lines = []
     for box, (text, score) in zip(corners, readings, strict=True):
-        if text and score >= _MIN_SCORE:
+        if text and score >= (_MIN_SCORE if len(text) > _SHORT else _MIN_SHORT_SCORE):
             (x0, y0), (x1, y1) = box.min(axis=0), box.max(axis=0)
             lines.append(OcrLine((float(x0), float(y0), float(x1), float(y1)), text, score))
     return lines

@@ -5,7 +5,7 @@ Turns are quarter turns clockwise that the picture needs to stand upright.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -46,24 +46,43 @@ def read_upright(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, l
     turn = 0
     corners, crops = recognizer.find(pixels)
     if are_sideways(corners):
-        turn, pixels = 1, np.rot90(pixels, -1)
-        corners, crops = recognizer.find(pixels)
-    if _is_upside_down(corners, crops, recognizer):
-        turn, pixels = turn + 2, np.rot90(pixels, 2)
-        corners, crops = recognizer.find(pixels)
-    return turn, np.ascontiguousarray(pixels), lines_of(corners, recognizer.read(crops))
+        crops = [_quarter_turned(*x) for x in zip(corners, crops, strict=True)]
+        corners = np.stack([corners[..., 1], pixels.shape[1] - corners[..., 0]], axis=-1)
+        turn, pixels = 3, np.rot90(pixels)
+    probes = _longest(corners)
+    readings = dict(zip(probes, recognizer.read([crops[i] for i in probes]), strict=True))
+    if _is_upside_down(crops, readings, recognizer):
+        turn, pixels, readings = (turn + 2) % 4, np.rot90(pixels, 2), {}
+        height, width = pixels.shape[:2]
+        corners = np.asarray((width, height), dtype=np.float32) - corners
+        crops = [_half_turned(crop) for crop in crops]
+    left = [i for i in range(len(crops)) if i not in readings]
+    readings |= zip(left, recognizer.read([crops[i] for i in left]), strict=True)
+    lines = lines_of(corners, [readings[i] for i in range(len(crops))])
+    return turn, np.ascontiguousarray(pixels), lines
+
+
+def _longest(corners: NDArray[np.float32]) -> list[int]:
+    extent = corners[:, :, 0].max(axis=1, initial=0) - corners[:, :, 0].min(axis=1, initial=1e9)
+    return [int(i) for i in np.argsort(-extent)[:_PROBES]]
 
 
 def _is_upside_down(
-    corners: NDArray[np.float32], crops: Sequence[Pixels], recognizer: Recognizer
+    crops: Sequence[Pixels], readings: Mapping[int, tuple[str, float]], recognizer: Recognizer
 ) -> bool:
-    """Read the longest lines both ways up, the second way only if the first leaves doubt."""
-    if not len(corners):
+    """Read lines the other way up as well, if the first reading leaves doubt."""
+    as_is = [score for _, score in readings.values()]
+    if not as_is or np.mean(as_is) >= _SURE:
         return False
-    extent = corners.max(axis=1) - corners.min(axis=1)
-    longest = [crops[i] for i in np.argsort(-extent[:, 0])[:_PROBES]]
-    as_is = [score for _, score in recognizer.read(longest)]
-    if np.mean(as_is) >= _SURE:
-        return False
-    turned = [np.ascontiguousarray(np.rot90(crop, 2)) for crop in longest]
-    return better_way_up(as_is, [score for _, score in recognizer.read(turned)])
+    turned = recognizer.read([_half_turned(crops[i]) for i in readings])
+    return better_way_up(as_is, [score for _, score in turned])
+
+
+def _quarter_turned(box: NDArray[np.float32], crop: Pixels) -> Pixels:
+    """Turn a crop counterclockwise, as RapidOCR has already done where its box is tall."""
+    width, height = np.ptp(box, axis=0)
+    return crop if height >= _TALL * width else np.ascontiguousarray(np.rot90(crop))
+
+
+def _half_turned(pixels: Pixels) -> Pixels:
+    return np.ascontiguousarray(np.rot90(pixels, 2))

@@ -21,7 +21,8 @@ class Piece:
     """A word, or the part of one that shares a font.
 
     ``line`` and ``block`` number the line and paragraph of the source; pieces of a line are
-    stored in reading order. ``glued`` says that no space parts the piece from the one before.
+    stored in reading order. ``glued`` says that no space parts the piece from the one before,
+    ``raised`` that it is a superscript.
     ``turn`` is the direction of writing in quarter turns clockwise, 0 for upright text.
     """
 
@@ -32,6 +33,8 @@ class Piece:
     block: int
     glued: bool = False
     mono: bool = False
+    bold: bool = False
+    raised: bool = False
     visible: bool = True
     turn: int = 0
     source: TextSource = TextSource.TEXT_LAYER

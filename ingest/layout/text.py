@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Final
 
@@ -25,6 +25,10 @@ _LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
 _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
 # Symbol and Wingdings bullets, which have private codes and no Unicode name.
 _WORD: Final = re.compile(r"\w+(?:-\w+)*")
+_MARK: Final = re.compile(r"[\d,+\-\u2212)\]*]+")
+_EXPONENT: Final = re.compile(r"[+\-\u2212]?\d+")
+_BASE: Final = re.compile(r"(?:\d|(?<![^\W_])[A-Za-z]{1,2})$")
+_SUPERSCRIPTS: Final = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def rows_of(pieces: Sequence[Piece]) -> list[Row]:
     """
     lines = [list(line) for _, line in groupby(sorted(pieces, key=_line), key=_line)]
     placed = [(line, union(p.rect for p in line)) for line in lines]
-    level = sorted((x for x in placed if x[0][0].turn == 0), key=lambda x: (x[1][1] + x[1][3]))
+    level = sorted((x for x in placed if x[0][0].turn == 0), key=lambda x: x[1][1] + x[1][3])
     rows = [_row(group) for group in _side_by_side(level)]
     return rows + [_row([x]) for x in placed if x[0][0].turn != 0]
 
@@ -95,9 +99,16 @@ def is_rtl(text: str) -> bool:
     return sum(c in ("R", "AL") for c in classes) > classes.count("L")
 
 
-def vocabulary(pieces: Iterable[Piece]) -> frozenset[str]:
-    """The words of a page, in small letters, to look compounds up in."""
-    return frozenset(w.lower() for p in pieces for w in _WORD.findall(p.text))
+def vocabulary(pieces: Sequence[Piece]) -> frozenset[str]:
+    """The words of a page in small letters, without those that are parts cut at a line end."""
+    words: set[str] = set()
+    cut = False
+    for piece in pieces:
+        ends_cut = piece.text.endswith((*_HYPHENS, _SOFT_HYPHEN))
+        if not cut and not ends_cut:
+            words.update(w.lower() for w in _WORD.findall(piece.text))
+        cut = ends_cut
+    return frozenset(words)
 
 
 def _line(piece: Piece) -> int:
@@ -130,8 +141,23 @@ def _row(lines: list[tuple[list[Piece], Rect]]) -> Row:
 def _line_text(line: list[Piece]) -> str:
     text = line[0].text
     for piece in line[1:]:
-        text += piece.text if piece.glued else f" {piece.text}"
+        if piece.glued and piece.raised:
+            text += _raised(text, piece.text)
+        else:
+            text += piece.text if piece.glued else f" {piece.text}"
     return text
+
+
+def _raised(before: str, text: str) -> str:
+    """A superscript number: an exponent after a number or unit, else the mark of a footnote.
+
+    Glued on as it is, a mark would make a word nobody searches for, and 10⁶ would be 106.
+    """
+    if not _MARK.fullmatch(text):
+        return text
+    if _BASE.search(before) and _EXPONENT.fullmatch(text):
+        return text.translate(_SUPERSCRIPTS)
+    return f" {text}"
 
 
 def _join(left: str, right: str, known: frozenset[str]) -> str:
@@ -180,7 +206,7 @@ def _letter_width(piece: Piece) -> float:
 def _spaced(row: Row, width: float) -> str:
     """The row's text with gaps as wide as they are drawn."""
     text = row.pieces[0].text
-    for before, piece in zip(row.pieces, row.pieces[1:], strict=False):
+    for before, piece in pairwise(row.pieces):
         gap = 0 if piece.glued else max(1, round((piece.rect[0] - before.rect[2]) / width))
         text += " " * gap + piece.text
     return text
