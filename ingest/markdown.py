@@ -134,8 +134,10 @@ def render_page(page: ParsedPage, furniture: PageFurniture = "metadata") -> Page
     text = ""
     spans: list[BlockSpan] = []
     left_out: list[str] = []
+    # Lone lines on an empty page are easily taken for headers; they are all the page says.
+    bare = all(b.kind in FURNITURE or not (b.text.strip() or b.table) for b in page.blocks)
     for index, block in enumerate(page.blocks):
-        if block.kind in FURNITURE and furniture != "keep":
+        if block.kind in FURNITURE and furniture != "keep" and not bare:
             left_out.append(block.text)
             continue
         separator = _separator(spans, block) if text else ""

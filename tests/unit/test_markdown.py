@@ -40,6 +40,13 @@ def test_running_headers_are_kept_dropped_or_moved_to_metadata() -> None:
     assert (moved.text, moved.furniture) == ("Body.", ("Annual Report",))
 
 
+def test_a_page_of_nothing_but_furniture_keeps_it() -> None:
+    """What looks like a footer on an otherwise empty page is the page's text."""
+    parsed = page(block("", BlockKind.FIGURE), block("Annex A", BlockKind.PAGE_FOOTER))
+
+    assert render_page(parsed).text == "Annex A"
+
+
 def test_a_table_block_knows_its_header_and_rows() -> None:
     """Row ranges of a table count in the page's Markdown, not in the table's."""
     table = Block(BlockKind.TABLE, Box(0, 0, 1, 1), table=grid(["k", "v"], ["a", "1"]))
