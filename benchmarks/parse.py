@@ -193,6 +193,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=2)
     options = parser.parse_args()
     logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
+    pymupdf.set_messages(path=os.devnull)  # pymupdf4llm reports every page it reads
     files = sorted(options.folder.glob("*.pdf"))
     if not files:
         parser.error(f"no PDF in {options.folder}")

@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import MissingExtra
+from ..errors import MissingExtra, PageRenderFailed
 from .pieces import Rect
 
-__all__ = ["OcrLine", "Recognizer", "load_recognizer"]
+__all__ = ["OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
 
 _MIN_SCORE: Final = 0.5
 """RapidOCR's own ``text_score``: below, a reading is noise."""
@@ -56,6 +56,7 @@ class Recognizer:
             self._image_tools = import_module("rapidocr.utils.process_img")
             self._main = import_module("rapidocr.main")
             typings = import_module("rapidocr.ch_ppocr_rec.typings")
+            self._picture_error: type[Exception] = import_module("cv2").error
         except ImportError as error:
             raise MissingExtra("OCR of pages without text", "ocr") from error
         self._rec_input: Any = typings.TextRecInput
@@ -69,6 +70,9 @@ class Recognizer:
     def find(self, pixels: Pixels) -> tuple[NDArray[np.float32], list[Pixels]]:
         """Find text lines.
 
+        Raises:
+            PageRenderFailed: the library fails on this picture.
+
         Returns:
             Corners, shape ``[lines, 4, 2]``, clockwise from the top left, and the lines cut
             out, turned so that they are wider than high.
@@ -79,14 +83,23 @@ class Recognizer:
             crops, found = self._engine.detect_and_crop(scaled, record)
         except self._main.RapidOCRError:  # its way to say that there is no text
             return np.zeros((0, 4, 2), dtype=np.float32), []
+        except self._picture_error as error:
+            raise PageRenderFailed(f"OCR cannot look at this picture: {error}") from error
         corners = self._image_tools.map_boxes_to_original(found.boxes, record, height, width)
         return corners, crops
 
     def read(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
-        """Read lines cut out by :meth:`find`: text and score of each."""
+        """Read lines cut out by :meth:`find`: text and score of each.
+
+        Raises:
+            PageRenderFailed: the library fails on one of them.
+        """
         if not crops:
             return []
-        result = self._engine.recognize_txt(list(crops))
+        try:
+            result = self._engine.recognize_txt(list(crops))
+        except (self._main.RapidOCRError, self._picture_error) as error:
+            raise PageRenderFailed(f"OCR cannot read a line of this picture: {error}") from error
         return [(t.strip(), float(s)) for t, s in zip(result.txts, result.scores, strict=True)]
 
 

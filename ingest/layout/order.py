@@ -23,7 +23,8 @@ _GUTTER: Final = 6.0
 _SLACK: Final = 1.5
 """Boxes of neighbouring lines overlap by this much."""
 _REMARK: Final = 0.035
-"""Height, as a share of the page's, of a date or a name that stands alone above columns."""
+"""Height, as a share of the page's, up to which text is a date, a name, a field of a form: two
+lines of 12 pt on A4. Anything higher is a paragraph."""
 _BACKDROP: Final = 0.6
 _SAME_HEIGHT: Final = 0.7
 
@@ -130,7 +131,10 @@ class _Cutter:
     def _are_rows(self, columns: list[Boxes]) -> bool:
         """Whether every box has one of its own height beside it: labels and values of a form."""
         first, *others = columns
-        return len(first) > 1 and all(
+        heights = (self._rects[i][3] - self._rects[i][1] for column in columns for i in column)
+        if len(first) < 2 or max(heights) > self._remark:
+            return False
+        return all(
             len(other) == len(first)
             and all(self._match(a, b) for a, b in zip(first, other, strict=True))
             for other in (sorted(o, key=lambda i: self._rects[i][1]) for o in others)

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .pieces import Piece, Rect, centre_inside
@@ -29,6 +29,8 @@ _MIN_WORDS: Final = 20
 _MIN_VOWELED: Final = 0.5
 """Share of Latin words of four letters and more that hold a vowel: above 0.97 in English,
 Polish and acronym-heavy text, below 0.4 under a shifted encoding."""
+_BULLET: Final = 2
+"""Letters at the start of a line that, undecodable, can only be a bullet of an icon font."""
 _ICON_FONT: Final = frozenset("\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071")
 # Bullets of the Symbol and Wingdings fonts: private codes, but everybody's private codes.
 
@@ -98,15 +100,25 @@ def dominant_turn(pieces: Iterable[Piece]) -> int:
 
 
 def _split(visible: list[Piece]) -> tuple[list[Piece], bool]:
-    """Keep the lines that can be read; say whether what was refused is worth an OCR."""
+    """Keep the words that can be read; say whether what was refused is worth an OCR."""
     if _is_wordless(_text(visible)):
         return [], True
     lines: dict[int, list[Piece]] = defaultdict(list)
     for piece in visible:
         lines[piece.line].append(piece)
-    good = [p for line in lines.values() if not _is_undecodable(_text(line)) for p in line]
+    good = [piece for line in lines.values() for piece in _readable(line)]
     kept, total = (sum(len(p.text) for p in part) for part in (good, visible))
     return good, total - kept > _BAD_SHARE * total
+
+
+def _readable(line: list[Piece]) -> list[Piece]:
+    """The words of a line that can be read; none if most of the line cannot."""
+    first, *others = line
+    if others and len(first.text) <= _BULLET and set(first.text) == {"\ufffd"}:
+        line = [replace(first, text="•"), *others]
+    good = [piece for piece in line if not _is_undecodable(piece.text)]
+    kept, total = (sum(len(p.text) for p in part) for part in (good, line))
+    return good if 2 * kept >= total else []
 
 
 def _is_bad(char: str) -> bool:

@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two documents, ingested."""
     made = tmp_path_factory.mktemp("documents")
     write_pdf(made / "valve.pdf", page_text("valve"))
-    write_pdf(made / "pump.pdf", "Nothing here.", page_text("pump"))
+    write_pdf(made / "pump.pdf", "", page_text("pump"))
     report = run_json("ingest", ".", cwd=made)
     assert (report["documents"], report["pages"], report["failures"]) == (2, 3, [])
     return made
