@@ -6,8 +6,7 @@ import hashlib
 import json
 import logging
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import util
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import CheckpointMismatch, ModelNotFound
+from .quiet import no_progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -207,7 +207,7 @@ def _load(folder: Path, device: str | None) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             return SentenceTransformer(
                 str(folder),
                 device=device,
@@ -219,20 +219,6 @@ def _load(folder: Path, device: str | None) -> Any:
         raise CheckpointMismatch(
             f"{folder} does not load as a sentence-transformers model: {error}"
         ) from error
-
-
-@contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Keep transformers from drawing a bar on stderr for the half second that loading takes."""
-    from transformers.utils import logging as transformers_logging
-
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def _download(name: str) -> Path:

@@ -9,9 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 import pymupdf
-from onnxruntime.capi import (  # type: ignore[import-untyped]
-    onnxruntime_pybind11_state as onnx,
-)
+from onnxruntime.capi import onnxruntime_pybind11_state as onnx
 
 from ..config import LayoutConfig
 from ..errors import OpticalRagError, PageRenderFailed

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 
 
 class _OneThread(onnxruntime.SessionOptions):  # type: ignore[misc]  # no annotations

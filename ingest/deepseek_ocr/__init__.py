@@ -1,0 +1,1 @@
+"""DeepSeek-OCR: page images to vision tokens, vision tokens and a prompt to text."""

@@ -1,0 +1,104 @@
+"""Recognise a decoder that has stopped reading and repeats itself.
+
+The n-gram rule forbids the same words within a short window; what it lets through are cycles
+longer than its window, stutters that swap a word at each turn, and drifts, where the same
+block comes again with its box moved on a little. Thresholds are far above what pages hold,
+because a page cut short is worse than some wasted tokens. Knows token ids only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+__all__ = [
+    "LoopDetector",
+    "RepetitionDetector",
+    "cycle_start",
+    "is_cycle",
+    "is_drift",
+    "is_stutter",
+]
+
+LoopDetector = Callable[[Sequence[int]], bool]
+"""Says of the ids generated so far whether the page should be stopped."""
+
+_LONGEST_CYCLE = 512
+_CYCLE_TOKENS = 512  # a table of 100 empty cells repeats for 200
+_STUTTER_TOKENS = 768
+_STUTTER_SHARE = 0.1
+_STUTTER_GRAM = 8
+_DRIFT_BLOCKS = 12  # rows of icons or ruled lines come in fewer
+
+
+@dataclass(frozen=True, slots=True)
+class RepetitionDetector:
+    """The default detector.
+
+    ``numbers`` maps the ids of number tokens to their values; ``marker`` is the id that opens
+    a block's box.
+    """
+
+    numbers: Mapping[int, int] = field(repr=False)
+    marker: int
+
+    def __call__(self, ids: Sequence[int]) -> bool:
+        """Whether the end of ``ids`` is a cycle, a stutter or a drift."""
+        return is_cycle(ids) or is_stutter(ids) or is_drift(ids, self.numbers, self.marker)
+
+
+def is_cycle(ids: Sequence[int]) -> bool:
+    """Whether the end repeats exactly: four times, and for 512 ids at least."""
+    return _period(ids) > 0
+
+
+def cycle_start(ids: Sequence[int]) -> int:
+    """Where the second round of a cycle at the end begins: what is worth keeping comes before.
+
+    The length of ``ids`` if there is no cycle.
+    """
+    period = _period(ids)
+    if not period:
+        return len(ids)
+    start = len(ids) - period
+    while start and ids[start - 1] == ids[start - 1 + period]:
+        start -= 1
+    return start + period
+
+
+def _period(ids: Sequence[int]) -> int:
+    """Length of one round of the cycle at the end, or 0."""
+    tail = list(ids[-4 * _LONGEST_CYCLE :])
+    for period in range(1, min(_LONGEST_CYCLE, len(tail) // 4) + 1):
+        length = max(4 * period, _CYCLE_TOKENS)
+        if length > len(tail):
+            continue
+        # Cheap test first: most periods fail on the last id.
+        if tail[-1] == tail[-1 - period] and tail[-length:-period] == tail[period - length :]:
+            return period
+    return 0
+
+
+def is_stutter(ids: Sequence[int]) -> bool:
+    """Whether the last 768 ids are made of very few different 8-grams."""
+    if len(ids) < _STUTTER_TOKENS:
+        return False
+    tail = tuple(ids[-_STUTTER_TOKENS:])
+    grams = {tail[i : i + _STUTTER_GRAM] for i in range(len(tail) - _STUTTER_GRAM + 1)}
+    return len(grams) < _STUTTER_SHARE * len(tail)
+
+
+def is_drift(ids: Sequence[int], numbers: Mapping[int, int], marker: int) -> bool:
+    """Whether the last 12 boxed blocks differ in their numbers only, and by the same step."""
+    starts = [i for i, token in enumerate(ids) if token == marker]
+    if len(starts) <= _DRIFT_BLOCKS:
+        return False
+    starts = starts[-_DRIFT_BLOCKS - 1 :]
+    blocks = [ids[a:b] for a, b in pairwise(starts)]
+    shapes = {tuple(-1 if token in numbers else token for token in block) for block in blocks}
+    if len(shapes) != 1:
+        return False
+    values = [[numbers[token] for token in block if token in numbers] for block in blocks]
+    steps = {tuple(b - a for a, b in zip(one, two, strict=True)) for one, two in pairwise(values)}
+    return len(steps) == 1

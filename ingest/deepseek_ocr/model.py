@@ -1,0 +1,100 @@
+"""The model as the rest of the package uses it: load, encode, decode."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..modes import Mode
+from ..vision import Transcript, VisionTokens
+from .checkpoint import open_checkpoint
+from .decoder import Decoder, DecodeRequest
+from .encoder import Encoder, Origin
+from .locate import DEFAULT_MODEL
+from .ngram import NoRepeat
+from .preprocess import prepare
+from .runtime import Precision, plan_runtime, probe_machine
+from .tokenizer import Tokenizer
+from .weights import load_model
+
+__all__ = ["DeepSeekOcr"]
+
+_log = logging.getLogger(__name__)
+
+
+class DeepSeekOcr:
+    """A loaded DeepSeek-OCR.
+
+    Args:
+        source: folder with the released files, or a hub id.
+        revision: commit on the hub; None for the one known to this version.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        precision: ``"auto"``, or ``"float32"`` to reproduce reference numbers.
+        rule: no-repeat n-gram rule of the decoder.
+
+    Raises:
+        ModelNotFound: files that are not there.
+        CheckpointMismatch: files that are not this model.
+        OutOfMemory: weights that do not fit.
+        ConfigError: a device that is not there.
+        MissingExtra: the ``gpu`` extra is not installed.
+
+    Example:
+        >>> model = DeepSeekOcr("models/DeepSeek-OCR")
+        >>> (tokens,) = model.encode([pixels], mode_named("base"))
+        >>> (answer,) = model.decode([DecodeRequest(tokens, prompt_named("markdown"))])
+        >>> answer.text
+    """
+
+    def __init__(
+        self,
+        source: str | Path = DEFAULT_MODEL,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+        rule: NoRepeat | None = None,
+    ) -> None:
+        checkpoint = open_checkpoint(source, revision)
+        self.runtime = plan_runtime(probe_machine(), device, precision)
+        self.tokenizer = Tokenizer(checkpoint.folder, checkpoint.shape.family.special)
+        self.name = checkpoint.name
+        self.weights = checkpoint.fingerprint
+        network = load_model(checkpoint, self.runtime)
+        origin = Origin(self.name, self.weights)
+        self._encoder = Encoder(network, origin, self.runtime.decoder)
+        self._decoder = Decoder(network, self.tokenizer, self.weights, rule)
+        _log.info("%s (%s) on %s", self.name, self.weights, self.runtime)
+
+    def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
+        """Turn page images into vision tokens.
+
+        Args:
+            pages: each uint8 ``[height, width, 3]``, RGB, as displayed.
+            mode: the resolution to read them at.
+
+        Raises:
+            PageRenderFailed: an array that is no page image.
+            OutOfMemory: not even one view fits the device.
+        """
+        return self._encoder.encode([prepare(pixels, mode) for pixels in pages])
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
+        """Write what the prompts ask for; see :meth:`.decoder.Decoder.decode`."""
+        return self._decoder.decode(requests)
+
+    def first_logits(self, request: DecodeRequest) -> NDArray[np.float32]:
+        """Scores of an answer's first token: what reference numbers are compared with."""
+        return self._decoder.first_logits(request)
+
+    def constants(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Newline and separator rows, which the decoder reads between vision tokens."""
+        return self._decoder.constants()
+
+    def count_text_tokens(self, text: str) -> int:
+        """Tokens of a text in the model's own vocabulary."""
+        return len(self.tokenizer.encode(text))

@@ -1,0 +1,138 @@
+"""What passes between the encoder, the decoder and the cache: vision tokens and transcripts.
+
+Knows numpy and nothing of torch: a stored page can be read where no model can run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import EngineError
+
+__all__ = ["FinishReason", "Transcript", "VisionTokens", "bfloat16_bits", "float32_values"]
+
+TokenDtype = Literal["float32", "bfloat16"]
+FinishReason = Literal["eos", "length", "loop"]
+"""The model ended the page; its token budget ran out; it repeated itself and was stopped."""
+
+_STORAGE = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(np.uint16)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VisionTokens:
+    """A page as the encoder sees it: the projector's output, without constants of the weights.
+
+    The newline and separator rows that the decoder also reads are the same on every page and
+    are not here. The global view and the tiles are apart, so that a part of the page can be
+    decoded alone: ``dataclasses.replace`` the global view by one tile and the grid by (1, 1).
+
+    Shape: ``global_view`` is ``[side * side, dim]``, row by row; ``tiles`` is
+    ``[cols * rows, tile_side * tile_side, dim]``, row by row, or ``[0, 0, dim]`` for the grid
+    (1, 1). Both are float32, or uint16 with the raw bits of bfloat16 (see ``dtype``).
+    """
+
+    global_view: NDArray[np.float32] | NDArray[np.uint16]
+    tiles: NDArray[np.float32] | NDArray[np.uint16]
+    grid: tuple[int, int]  # columns, rows
+    mode: str
+    dtype: TokenDtype
+    model: str  # hub id, or name of the folder
+    weights: str  # fingerprint of the weights: equal for equal weights wherever they lie
+    preprocessing: str
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that are not the page they claim to be.
+
+        Raises:
+            EngineError: shape, dtype or grid do not fit each other.
+        """
+        if problem := self._problem():
+            raise EngineError(
+                f"vision tokens do not fit: {problem} (global view {self.global_view.shape}"
+                f" {self.global_view.dtype}, tiles {self.tiles.shape} {self.tiles.dtype}, grid"
+                f" {self.grid}); encode the page again"
+            )
+
+    def _problem(self) -> str:
+        cols, rows = self.grid
+        whole, tiles = self.global_view, self.tiles
+        if self.dtype not in _STORAGE:
+            return f"dtype {self.dtype!r} is neither float32 nor bfloat16"
+        if {whole.dtype, tiles.dtype} != {_STORAGE[self.dtype]}:
+            return f"dtype {self.dtype} is stored as {_STORAGE[self.dtype]}"
+        if whole.ndim != 2 or tiles.ndim != 3 or whole.shape[1] != tiles.shape[2]:
+            return "the arrays need 2 and 3 axes and the same last one"
+        if cols < 1 or rows < 1 or len(tiles) != (cols * rows if cols * rows > 1 else 0):
+            return f"{len(tiles)} tiles for {cols} columns and {rows} rows"
+        if not _is_square(len(whole)) or not (_is_square(tiles.shape[1]) or not len(tiles)):
+            return "a view must be square and not empty"
+        return ""
+
+    @property
+    def side(self) -> int:
+        """Rows, and columns, of the global view."""
+        return int(len(self.global_view) ** 0.5 + 0.5)
+
+    @property
+    def tile_side(self) -> int:
+        """Rows, and columns, of a tile; 0 without tiles."""
+        return int(self.tiles.shape[1] ** 0.5 + 0.5) if len(self.tiles) else 0
+
+    @property
+    def count(self) -> int:
+        """Vision tokens as the paper counts them: newlines and separator left out."""
+        return len(self.global_view) + int(self.tiles.shape[0] * self.tiles.shape[1])
+
+    @property
+    def decoder_count(self) -> int:
+        """Rows that enter the decoder: a newline per line of tokens and one separator added."""
+        cols, rows = self.grid
+        lines = rows * self.tile_side
+        return self.side * (self.side + 1) + lines * (cols * self.tile_side + 1) * bool(lines) + 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both arrays."""
+        return self.global_view.nbytes + self.tiles.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What the decoder wrote for one page.
+
+    ``ids`` and ``text`` leave out the end-of-sentence token and keep all other special tokens
+    (``<td>``, ``<|ref|>`` …). ``seconds`` is the time from the start of the page's batch to
+    its last token.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    finish_reason: FinishReason
+    prompt_name: str
+    prompt_text: str
+    vision_tokens: int
+    decoder_tokens: int
+    seconds: float
+
+
+def bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round float32 to bfloat16, half to even, as raw bits. Same shape; no NaN expected."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def float32_values(
+    array: NDArray[np.float32] | NDArray[np.uint16],
+) -> NDArray[np.float32]:
+    """Values of an array of vision tokens, whichever way they are stored. Same shape."""
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32, copy=False)
+
+
+def _is_square(number: int) -> bool:
+    return number > 0 and int(number**0.5 + 0.5) ** 2 == number
