@@ -19,15 +19,18 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from .cli_models import app as models_app
 from .config import (
     ChunkingConfig,
     EngineConfig,
     LayoutConfig,
+    OpticalConfig,
     PageFurniture,
     SourceConfig,
     StoreConfig,
 )
 from .console import Exit, commands, emit, emit_json, exit_for, notes
+from .modes import AUTO
 from .types import PageFailure, ParsedPage
 
 __all__ = ["app"]
@@ -39,8 +42,25 @@ app = typer.Typer(
     help="Read PDFs and images, index them in Qdrant, and find cited answers.",
 )
 
+app.add_typer(models_app, name="models")
+
 PagesOption = Annotated[str | None, typer.Option(help="Pages, 1-based, e.g. 1-3,7.")]
-EngineOption = Annotated[str, typer.Option(help="auto or layout (the CPU engine).")]
+EngineOption = Annotated[str, typer.Option(help="auto, layout (needs no GPU) or deepseek-ocr.")]
+OcrModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="DeepSeek-OCR: folder with the released files, or hub id.",
+        envvar="OPTICALRAG_OCR_MODEL",
+    ),
+]
+ModeOption = Annotated[
+    str, typer.Option(help="DeepSeek-OCR: auto, tiny, small, base, large, gundam-6 or gundam.")
+]
+PromptOption = Annotated[
+    str,
+    typer.Option(help="DeepSeek-OCR: markdown, free_ocr, ocr, figure, describe or locate:TEXT."),
+]
+DeviceOption = Annotated[str, typer.Option(help="DeepSeek-OCR: auto, cpu or cuda.")]
 PasswordOption = Annotated[
     str | None, typer.Option(help="Opens encrypted files.", envvar="OPTICALRAG_PASSWORD")
 ]
@@ -72,6 +92,10 @@ def parse(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file.")] = None,
     pages: PagesOption = None,
     engine: EngineOption = "auto",
+    ocr_model: OcrModelOption = None,
+    mode: ModeOption = AUTO,
+    prompt: PromptOption = "markdown",
+    device: DeviceOption = "auto",
     password: PasswordOption = None,
     furniture: FurnitureOption = "drop",
     ocr: OcrOption = "auto",
@@ -82,7 +106,8 @@ def parse(
     with commands(as_json):
         from .parsing import parse_document
 
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr))
+        optical = OpticalConfig(ocr_model, mode=mode, prompt=prompt, device=device)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
         with _page_progress() as advance:
             parsed, failures = parse_document(file, reader, SourceConfig(password, pages), advance)
         _emit_parsed(parsed, failures, furniture, output, as_json)
@@ -128,6 +153,9 @@ def ingest(
     api_key: ApiKeyOption = None,
     model: ModelOption = None,
     engine: EngineOption = "auto",
+    ocr_model: OcrModelOption = None,
+    mode: ModeOption = AUTO,
+    device: DeviceOption = "auto",
     pages: PagesOption = None,
     password: PasswordOption = None,
     furniture: FurnitureOption = "metadata",
@@ -145,7 +173,8 @@ def ingest(
 
         files = expand_sources(paths)
         store = StoreConfig(qdrant, collection, api_key)
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr))
+        optical = OpticalConfig(ocr_model, mode=mode, device=device)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
         chunking = ChunkingConfig(max_tokens=max_tokens, furniture=furniture)
         with (
             _ingest_progress() as on_event,

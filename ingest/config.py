@@ -12,6 +12,7 @@ __all__ = [
     "ConfigError",
     "EngineConfig",
     "LayoutConfig",
+    "OpticalConfig",
     "PageFurniture",
     "PageLimits",
     "SourceConfig",
@@ -67,12 +68,33 @@ class LayoutConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class OpticalConfig:
+    """Options of the DeepSeek-OCR engine.
+
+    ``model`` is a folder with the released files or a hub id (None: the released model), at
+    the commit ``revision`` (None: the one known to this version). ``mode`` is a name of
+    :data:`.modes.MODES` or ``"auto"``; ``prompt`` see :func:`.prompts.prompt_named`. ``batch``
+    pages are decoded together (None: by device). ``max_output_tokens`` bounds the answer for a
+    page (None: by the text expected on it).
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    mode: str = "auto"
+    prompt: str = "markdown"
+    device: str = "auto"
+    batch: int | None = None
+    max_output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Which engine reads pages: ``name`` is one of :data:`.engines.ENGINES`."""
 
     name: str = "auto"
     workers: int = 1
     layout: LayoutConfig = LayoutConfig()
+    optical: OpticalConfig = OpticalConfig()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass
 from importlib import metadata, util
 
+from .deepseek_ocr.locate import DEFAULT_MODEL, locate
 from .embedding import resolve_model
 from .engines import resolve_engine
 from .errors import OpticalRagError
@@ -39,6 +40,8 @@ def examine(model: str | None = None) -> list[Finding]:
         _package("sentence-transformers", "dense vectors", required=True),
         _package("rapidocr", "OCR of scanned pages", extra="ocr"),
         _embedder(model),
+        _package("transformers", "DeepSeek-OCR", extra="gpu"),
+        _weights(),
         _device(),
         Finding("engine", True, True, f"auto would use {resolve_engine('auto')}"),
     ]
@@ -59,6 +62,15 @@ def _embedder(model: str | None) -> Finding:
     except OpticalRagError as error:
         return Finding("embedding model", False, True, str(error))
     return Finding("embedding model", True, True, f"{found.name} from {found.origin}")
+
+
+def _weights() -> Finding:
+    try:
+        found = locate(DEFAULT_MODEL, download=False)
+    except OpticalRagError:
+        what = f"{DEFAULT_MODEL} is not here; only the deepseek-ocr engine needs it"
+        return Finding("OCR model", False, False, what, "opticalrag models download")
+    return Finding("OCR model", True, False, f"{found.name} in {found.path}")
 
 
 def _device() -> Finding:

@@ -3,47 +3,105 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
-from typing import Literal
+from functools import cache, lru_cache
+from importlib import util
+from typing import TYPE_CHECKING, Literal
 
-from .config import ConfigError, EngineConfig
+from .config import ConfigError, EngineConfig, OpticalConfig
+from .errors import EngineError
 from .protocols import PageEngine
+
+if TYPE_CHECKING:
+    from .deepseek_ocr.model import DeepSeekOcr
 
 __all__ = ["ENGINES", "EngineName", "make_engine", "resolve_engine"]
 
-EngineName = Literal["auto", "layout"]
-ENGINES: tuple[EngineName, ...] = ("auto", "layout")
+EngineName = Literal["auto", "layout", "deepseek-ocr"]
+ENGINES: tuple[EngineName, ...] = ("auto", "layout", "deepseek-ocr")
+
+# Decoding is bound by reading the weights, which a batch shares; a GPU holds the cache of many
+# pages, a CPU is kept responsive.
+_GPU_BATCH = 32
+_CPU_BATCH = 2
 
 _log = logging.getLogger(__name__)
 
 
-def resolve_engine(name: str) -> str:
+def resolve_engine(name: str, optical: OpticalConfig | None = None) -> str:
     """Turn ``"auto"`` into the engine that can run here, and say so once.
+
+    The optical engine is chosen where there is a GPU and the weights are already here: nothing
+    is downloaded that nobody asked for.
 
     Raises:
         ConfigError: no engine has this name.
     """
     if name not in ENGINES:
         raise ConfigError(f"engine is {name!r}; choose one of {', '.join(ENGINES)}")
-    if name == "auto":
-        _say_auto()
-        return "layout"
-    return name
+    if name != "auto":
+        return name
+    missing = _why_not_optical(optical or OpticalConfig())
+    _say_auto(missing)
+    return "layout" if missing else "deepseek-ocr"
 
 
 def make_engine(config: EngineConfig | None = None) -> PageEngine:
     """Build the engine a configuration names.
 
+    A model once loaded stays in memory for the next engine that asks for the same one.
+
     Raises:
-        ConfigError: no engine has this name.
+        ConfigError: no engine has this name, or an option cannot work.
+        EngineError: the optical engine's model cannot be loaded.
+        MissingExtra: what the engine needs is not installed.
     """
     config = config or EngineConfig()
-    resolve_engine(config.name)
+    name = resolve_engine(config.name, config.optical)
     from .layout import LayoutEngine
 
-    return LayoutEngine(config.layout, workers=config.workers)
+    if name == "layout":
+        return LayoutEngine(config.layout, workers=config.workers)
+    from .deepseek_ocr.engine import DeepSeekOcrEngine
+
+    optical = config.optical
+    model = _load(optical.model, optical.revision, optical.device)
+    return DeepSeekOcrEngine(
+        model,
+        optical,
+        fallback=LayoutEngine(config.layout),
+        workers=config.workers,
+        batch=_CPU_BATCH if model.runtime.device == "cpu" else _GPU_BATCH,
+    )
+
+
+@lru_cache(maxsize=1)
+def _load(source: str | None, revision: str | None, device: str) -> DeepSeekOcr:
+    from .deepseek_ocr.locate import DEFAULT_MODEL
+    from .deepseek_ocr.model import DeepSeekOcr
+
+    return DeepSeekOcr(source or DEFAULT_MODEL, revision=revision, device=device)
+
+
+def _why_not_optical(config: OpticalConfig) -> str:
+    """What the optical engine lacks here; empty if nothing."""
+    if util.find_spec("torch") is None or util.find_spec("transformers") is None:
+        return "the gpu extra is not installed"
+    import torch
+
+    if config.device == "cpu" or not torch.cuda.is_available():
+        return "there is no GPU"
+    from .deepseek_ocr.locate import DEFAULT_MODEL, locate
+
+    try:
+        locate(config.model or DEFAULT_MODEL, config.revision, download=False)
+    except EngineError:
+        return "the weights of DeepSeek-OCR are not here (opticalrag models download)"
+    return ""
 
 
 @cache
-def _say_auto() -> None:
-    _log.info("engine auto: reading pages with the layout engine, on the CPU")
+def _say_auto(missing: str) -> None:
+    if missing:
+        _log.info("engine auto: reading pages with the layout engine, because %s", missing)
+    else:
+        _log.info("engine auto: reading pages with DeepSeek-OCR, on the GPU")

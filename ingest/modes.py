@@ -22,6 +22,7 @@ __all__ = [
     "choose_mode",
     "decoder_tokens",
     "mode_named",
+    "other_mode",
     "tile_grid",
     "vision_tokens",
 ]
@@ -140,7 +141,23 @@ def choose_mode(load: PageLoad, width: int, height: int, modes: Mapping[str, Mod
     dense = load.columns > 1 and load.text_tokens > _DENSE_COLUMN_TOKENS
     tiled = [m for m in by_cost if grids[m.name] != (1, 1)]
     candidates = tiled if dense and tiled else by_cost
-    for mode in candidates:
-        if load.text_tokens <= TARGET_COMPRESSION * vision_tokens(mode, grids[mode.name]):
-            return mode
-    return candidates[-1]
+    widest = vision_tokens(candidates[-1], grids[candidates[-1].name])
+    needed = min(load.text_tokens / TARGET_COMPRESSION, widest)
+    return next(m for m in candidates if vision_tokens(m, grids[m.name]) >= needed)
+
+
+def other_mode(
+    mode: Mode, width: int, height: int, modes: Mapping[str, Mode] = MODES
+) -> Mode | None:
+    """The mode to try when this one has failed: the widest, or below that the next.
+
+    None if all give the same view of a page of this size (pixels).
+    """
+
+    def cost(m: Mode) -> tuple[int, int]:
+        return vision_tokens(m, tile_grid(width, height, m.max_tiles, m.tile_size)), -m.max_tiles
+
+    widest = max(modes.values(), key=cost)
+    if cost(widest)[0] > cost(mode)[0]:
+        return widest
+    return max((m for m in modes.values() if cost(m)[0] < cost(mode)[0]), key=cost, default=None)

@@ -116,6 +116,8 @@ class SourceDocument:
     ) -> PageImage:
         """Draw a page (0-based) so that its longer side has ``long_side`` pixels, or at ``dpi``.
 
+        With both, at ``dpi`` but with no more than ``long_side`` pixels.
+
         Raises:
             LimitExceeded: more pixels than allowed.
             PageRenderFailed: the page cannot be drawn.
@@ -286,12 +288,10 @@ def render_page(
 ) -> PageImage:
     """Draw a page of a PyMuPDF document; see :meth:`SourceDocument.render`."""
     where = f"page {ref.number} of {ref.document.name}"
-    if (long_side is None) == (dpi is None):
-        raise PageRenderFailed(f"{where}: give either long_side or dpi")
     try:
         page = document[ref.index]
         rect = page.rect
-        scale = dpi / 72 if dpi else (long_side or 1) / max(rect.width, rect.height, 1e-6)
+        scale = _scale(max(rect.width, rect.height, 1e-6), long_side, dpi, where)
         _check_pixels(rect.width * scale, rect.height * scale, where, limits or PageLimits())
         pixmap = page.get_pixmap(
             matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
@@ -305,7 +305,15 @@ def render_page(
     pixels = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3).copy()
     if long_side is not None and max(pixels.shape) > long_side:
         pixels = pixels[:long_side, :long_side]  # MuPDF rounds the box outwards
-    return PageImage(ref, pixels, words)
+    return PageImage(ref, pixels, rect.width, rect.height, words)
+
+
+def _scale(points: float, long_side: int | None, dpi: int | None, where: str) -> float:
+    scales = [dpi / 72] if dpi else []
+    scales += [long_side / points] if long_side else []
+    if not scales:
+        raise PageRenderFailed(f"{where}: give long_side, dpi or both")
+    return min(scales)
 
 
 def _check_pixels(width: float, height: float, where: str, limits: PageLimits) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from .config import EngineConfig, SourceConfig
 from .engines import make_engine
 from .pages import open_document
-from .types import Block, PageFailure, ParsedPage
+from .types import Block, OpticalReading, PageFailure, ParsedPage
 
 __all__ = ["page_to_json", "parse_document"]
 
@@ -65,9 +65,14 @@ def page_to_json(page: ParsedPage, markdown: str) -> dict[str, Any]:
         "engine": page.engine,
         "flags": list(page.flags),
         "seconds": round(page.seconds, 4),
+        "optical": _reading_to_json(page.optical) if page.optical else None,
         "markdown": markdown,
         "blocks": [_block_to_json(block) for block in page.blocks],
     }
+
+
+def _reading_to_json(reading: OpticalReading) -> dict[str, Any]:
+    return {**asdict(reading), "compression": round(reading.compression, 2)}
 
 
 def _block_to_json(block: Block) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from .modes import Mode
 from .types import PageOutcome, PageTask, Point, SparseVector
+from .vision import DecodeRequest, Transcript, VisionTokens
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Embedder",
+    "OpticalModel",
     "PageEngine",
     "PointStore",
     "SparseEncoder",
@@ -40,6 +43,37 @@ class PageEngine(Protocol):
 
     def close(self) -> None:
         """Give back processes and memory."""
+        ...
+
+
+class OpticalModel(Protocol):
+    """Turns page images into vision tokens, and those into text."""
+
+    @property
+    def name(self) -> str:
+        """Hub id, or name of the folder."""
+        ...
+
+    @property
+    def weights(self) -> str:
+        """Fingerprint of the weights: only those that encoded a page can decode it."""
+        ...
+
+    @property
+    def preprocessing(self) -> str:
+        """Version of what is done to pixels before they are encoded."""
+        ...
+
+    def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
+        """Encode page images, each ``[height, width, 3]``, RGB, as displayed."""
+        ...
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
+        """Decode pages together; one transcript per request, in order."""
+        ...
+
+    def count_text_tokens(self, text: str) -> int:
+        """Tokens of a text in the model's vocabulary."""
         ...
 
 

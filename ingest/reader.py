@@ -12,10 +12,11 @@ from llama_index.core.bridge.pydantic import SecretStr
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 
-from .config import EngineConfig, LayoutConfig, PageFurniture
+from .config import EngineConfig, LayoutConfig, OpticalConfig, PageFurniture
 from .engines import make_engine
 from .identity import page_id
 from .markdown import PageMarkdown, render_page
+from .modes import AUTO
 from .node_parser import LAYOUT_KEY, LLM_KEYS
 from .pages import open_document
 from .schema import Field
@@ -40,7 +41,22 @@ class DeepSeekOCRReader(BasePydanticReader):
     """
 
     engine: str = PydanticField(
-        default="auto", description="'auto' takes what can run here; 'layout' is the CPU engine."
+        default="auto",
+        description="'layout' needs no GPU, 'deepseek-ocr' its weights; 'auto' takes what is here.",
+    )
+    ocr_model: str | None = PydanticField(
+        default=None,
+        description="DeepSeek-OCR: folder with the released files, or hub id; None: the released.",
+    )
+    mode: str = PydanticField(
+        default=AUTO,
+        description="DeepSeek-OCR: 'auto', or a name of opticalrag.ingest.modes.MODES.",
+    )
+    prompt: str = PydanticField(
+        default="markdown", description="DeepSeek-OCR: see opticalrag.ingest.prompts.prompt_named."
+    )
+    device: str = PydanticField(
+        default="auto", description="DeepSeek-OCR: 'auto', 'cpu', 'cuda' or 'cuda:N'."
     )
     pages: str | None = PydanticField(
         default=None, description="Pages to read, 1-based, e.g. '1-3,7'; None: all."
@@ -79,7 +95,7 @@ class DeepSeekOCRReader(BasePydanticReader):
             SourceError: the file cannot be opened (its subclass says why).
         """
         password = self.password.get_secret_value() if self.password else None
-        engine = make_engine(EngineConfig(self.engine, self.workers, LayoutConfig(ocr=self.ocr)))
+        engine = make_engine(self._engine_config())
         try:
             with open_document(file, password=password, fs=fs) as source:
                 for outcome in engine.parse(source.tasks(self.pages)):
@@ -91,6 +107,12 @@ class DeepSeekOCRReader(BasePydanticReader):
                         yield _document(outcome, self.furniture, extra_info or {})
         finally:
             engine.close()
+
+    def _engine_config(self) -> EngineConfig:
+        optical = OpticalConfig(
+            self.ocr_model, mode=self.mode, prompt=self.prompt, device=self.device
+        )
+        return EngineConfig(self.engine, self.workers, LayoutConfig(ocr=self.ocr), optical)
 
     def load_data(
         self,

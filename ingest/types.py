@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "Attempt",
     "Block",
     "BlockKind",
     "Box",
     "Chunk",
     "DocumentRef",
+    "OpticalReading",
     "PageFailure",
     "PageImage",
     "PageOutcome",
@@ -214,12 +216,54 @@ class PageTask:
 class PageImage:
     """A drawn page.
 
-    Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB, as displayed.
+    Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB, as displayed. ``width`` and
+    ``height`` are of the displayed page in points (1/72 inch).
     """
 
     ref: PageRef
     pixels: NDArray[np.uint8]
+    width: float
+    height: float
     words: tuple[Word, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of an optical engine at a page.
+
+    ``finish_reason`` is ``"eos"``, ``"length"`` or ``"loop"``; ``flags`` are what
+    :func:`.quality.assess` held against the result.
+    """
+
+    mode: str
+    prompt: str
+    finish_reason: str
+    output_tokens: int
+    vision_tokens: int
+    seconds: float
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpticalReading:
+    """How an optical engine read a page.
+
+    ``expected_tokens`` is the text thought to be on the page before it was read, which decided
+    the mode. ``chosen`` is the index of the attempt whose text was kept, or None where all
+    were dropped for the text layer.
+    """
+
+    model: str
+    expected_tokens: int
+    columns: int
+    attempts: tuple[Attempt, ...]
+    chosen: int | None
+
+    @property
+    def compression(self) -> float:
+        """Expected text tokens per vision token of the first attempt."""
+        tokens = self.attempts[0].vision_tokens if self.attempts else 0
+        return self.expected_tokens / tokens if tokens else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +271,8 @@ class ParsedPage:
     """A page read by an engine: blocks in reading order.
 
     ``width`` and ``height`` are of the displayed page in points (1/72 inch). ``flags`` are
-    remarks on quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``.
+    remarks on quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``. ``optical``
+    is the record of an optical engine.
     """
 
     ref: PageRef
@@ -237,6 +282,7 @@ class ParsedPage:
     engine: str
     flags: tuple[str, ...] = ()
     seconds: float = 0.0
+    optical: OpticalReading | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import EngineError
+from .prompts import Prompt
 
-__all__ = ["FinishReason", "Transcript", "VisionTokens", "bfloat16_bits", "float32_values"]
+__all__ = [
+    "DecodeRequest",
+    "FinishReason",
+    "TokenDtype",
+    "Transcript",
+    "VisionTokens",
+    "bfloat16_bits",
+    "float32_values",
+]
 
 TokenDtype = Literal["float32", "bfloat16"]
 FinishReason = Literal["eos", "length", "loop"]
@@ -98,6 +107,15 @@ class VisionTokens:
     def nbytes(self) -> int:
         """Bytes of both arrays."""
         return self.global_view.nbytes + self.tiles.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRequest:
+    """A page and what is asked of it. ``max_tokens`` bounds the answer (None: the context)."""
+
+    tokens: VisionTokens
+    prompt: Prompt
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,14 @@ import ipaddress
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from .tiny_model import write_checkpoint
+
+if TYPE_CHECKING:
+    from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("OPTICALRAG_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -55,3 +60,17 @@ def data() -> Path:
 def sample() -> Path:
     """The sample report of the repository."""
     return SAMPLE
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DeepSeek-OCR of random weights in the released layout; read only."""
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_checkpoint: Path) -> DeepSeekOcr:
+    """That model, loaded in float32 on the CPU."""
+    from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+
+    return DeepSeekOcr(tiny_checkpoint, device="cpu", precision="float32")

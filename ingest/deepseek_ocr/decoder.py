@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,8 +14,7 @@ from numpy.typing import NDArray
 
 from ..config import ConfigError
 from ..errors import EngineError
-from ..prompts import Prompt
-from ..vision import FinishReason, Transcript, VisionTokens
+from ..vision import DecodeRequest, FinishReason, Transcript
 from .loops import RepetitionDetector, cycle_start
 from .memory import halving_on_out_of_memory
 from .ngram import NoRepeat
@@ -26,18 +24,9 @@ from .tokenizer import Tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["DecodeRequest", "Decoder"]
+__all__ = ["Decoder"]
 
 _REPORTED: Final = 200  # characters of a value in a message
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeRequest:
-    """A page and what is asked of it. ``max_tokens`` bounds the answer (None: the context)."""
-
-    tokens: VisionTokens
-    prompt: Prompt
-    max_tokens: int | None = None
 
 
 class Decoder:
@@ -118,7 +107,8 @@ class Decoder:
         from .rules import NoRepeatInWindow, RowEnds
 
         started = time.perf_counter()
-        ends = RowEnds([self._budget(r) for r in requests], self._is_loop)
+        budgets = [self._budget(request) for request in requests]
+        ends = RowEnds(self._eos, budgets, self._is_loop)
         with torch.inference_mode():
             embeds, mask = self._inputs(requests)
             written = self._model.generate(
@@ -127,7 +117,7 @@ class Decoder:
                 generation_config=GenerationConfig(
                     do_sample=False,
                     # A bound for the library; each row ends by its own.
-                    max_new_tokens=max(self._budget(r) for r in requests),
+                    max_new_tokens=max(budgets),
                     eos_token_id=self._eos,
                     pad_token_id=self._eos,
                     use_cache=True,
@@ -136,8 +126,11 @@ class Decoder:
                 stopping_criteria=[ends],
             )
         seconds = time.perf_counter() - started
-        rows = zip(requests, written.tolist(), ends.looped, strict=True)
-        return [self._transcript(r, ids, looped, seconds) for r, ids, looped in rows]
+        rows = zip(requests, written.tolist(), ends.ends, strict=True)
+        return [
+            self._transcript(request, ids[:length], reason, seconds)
+            for request, ids, (reason, length) in rows
+        ]
 
     def _inputs(self, requests: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
         # Padded on the left, so that all rows end where generation begins.
@@ -169,9 +162,9 @@ class Decoder:
         return torch.cat([before, page, after])
 
     def _transcript(
-        self, request: DecodeRequest, ids: list[int], looped: bool, seconds: float
+        self, request: DecodeRequest, ids: list[int], reason: FinishReason, seconds: float
     ) -> Transcript:
-        reason, kept = _finish(ids, self._eos, looped, self._budget(request))
+        kept = ids[: cycle_start(ids)] if reason == "loop" else ids
         return Transcript(
             ids=tuple(kept),
             text=self._tokenizer.decode(kept),
@@ -182,12 +175,3 @@ class Decoder:
             decoder_tokens=request.tokens.decoder_count,
             seconds=seconds,
         )
-
-
-def _finish(ids: list[int], eos: int, looped: bool, budget: int) -> tuple[FinishReason, list[int]]:
-    """Why a row ended, and its ids without what follows the end or only goes round."""
-    if eos in ids:
-        return "eos", ids[: ids.index(eos)]
-    if looped:
-        return "loop", ids[: cycle_start(ids)]
-    return "length", ids[:budget]

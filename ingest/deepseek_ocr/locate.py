@@ -29,22 +29,24 @@ class ModelFolder:
     name: str
 
 
-def locate(source: str | Path, revision: str | None = None) -> ModelFolder:
+def locate(
+    source: str | Path, revision: str | None = None, *, download: bool = True
+) -> ModelFolder:
     """Find the folder of a model, downloading it if it is on the hub and not here.
 
     Args:
         source: a local folder, or a hub id such as ``"deepseek-ai/DeepSeek-OCR"``.
         revision: commit on the hub; None for the one known to this version. Other
             repositories need one, so that the same call always means the same weights.
+        download: False to look only at what is here.
 
     Raises:
         ModelNotFound: no such folder, nothing on the hub under this name, or no connection.
         MissingExtra: the hub is needed and its client is not installed.
     """
-    path = Path(source)
-    if path.is_dir():
+    name, path = str(source), Path(source)
+    if name and path.is_dir():
         return ModelFolder(path, path.resolve().name)
-    name = str(source)
     if not isinstance(source, str) or not _HUB_ID.fullmatch(name):
         raise ModelNotFound(
             f"there is no folder {name!r}; give the folder that holds config.json and the"
@@ -56,7 +58,7 @@ def locate(source: str | Path, revision: str | None = None) -> ModelFolder:
             f"no commit of {name!r} is known to be right; pass revision= with the full commit"
             f" hash, or use {DEFAULT_MODEL!r}"
         )
-    return ModelFolder(_download(name, pinned), name)
+    return ModelFolder(_download(name, pinned, download), name)
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -104,20 +106,22 @@ def _nothing_in(folder: Path) -> str:
     return f"{folder} holds no .safetensors file; download the model's files into it"
 
 
-def _download(name: str, revision: str) -> Path:
+def _download(name: str, revision: str, download: bool) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HFValidationError, RevisionResolutionError
     except ImportError as error:
         raise MissingExtra("downloading a model", "gpu") from error
     try:
-        folder = snapshot_download(name, revision=revision, allow_patterns=_WANTED)
+        folder = snapshot_download(
+            name, revision=revision, allow_patterns=_WANTED, local_files_only=not download
+        )
     except (OSError, HFValidationError, RevisionResolutionError) as error:
         # Offline, unknown, private and gated repositories all end here, with the client's words.
         cause = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModelNotFound(
             f"{name} at {revision[:12]} is neither in the local cache nor to be had: {cause}."
-            f" With a connection, run: hf download {name} --revision {revision};"
+            f" With a connection, run: opticalrag models download {name} --revision {revision};"
             " without one, give a folder that holds the files"
         ) from error
     return Path(folder)

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..modes import Mode
-from ..vision import Transcript, VisionTokens
+from ..vision import DecodeRequest, Transcript, VisionTokens
 from .checkpoint import open_checkpoint
-from .decoder import Decoder, DecodeRequest
+from .decoder import Decoder
 from .encoder import Encoder, Origin
 from .locate import DEFAULT_MODEL
 from .ngram import NoRepeat
-from .preprocess import prepare
+from .preprocess import PREPROCESSING_VERSION, prepare
 from .runtime import Precision, plan_runtime, probe_machine
 from .tokenizer import Tokenizer
 from .weights import load_model
@@ -69,6 +69,11 @@ class DeepSeekOcr:
         self._encoder = Encoder(network, origin, self.runtime.decoder)
         self._decoder = Decoder(network, self.tokenizer, self.weights, rule)
         _log.info("%s (%s) on %s", self.name, self.weights, self.runtime)
+
+    @property
+    def preprocessing(self) -> str:
+        """Version of what :meth:`encode` does to pixels first."""
+        return PREPROCESSING_VERSION
 
     def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
         """Turn page images into vision tokens.

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, StoppingCriteria
 
+from ..vision import FinishReason
 from .loops import LoopDetector
 from .ngram import NoRepeat, banned_in_window
 
@@ -40,24 +41,29 @@ class NoRepeatInWindow(LogitsProcessor):  # type: ignore[misc]  # no annotations
 
 
 class RowEnds(StoppingCriteria):  # type: ignore[misc]  # no annotations
-    """Ends a row when its budget is used up or its text goes round in circles.
+    """Ends each row at its end of sentence, its budget, or when it goes round in circles.
 
-    ``looped`` holds, per row, whether the second was the reason.
+    ``ends`` holds, per row, why and after how many ids it ended. What the library pads an
+    ended row with is not looked at.
     """
 
-    def __init__(self, budgets: Sequence[int], is_loop: LoopDetector) -> None:
-        self._budgets = list(budgets)
+    def __init__(self, eos: int, budgets: Sequence[int], is_loop: LoopDetector) -> None:
+        self._eos = eos
         self._is_loop = is_loop
-        self.looped = [False] * len(budgets)
+        self._open = set(range(len(budgets)))
+        self.ends: list[tuple[FinishReason, int]] = [("length", budget) for budget in budgets]
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
         """Whether each row has ended. Shapes ``[rows, ids]`` to ``[rows]``."""
         length = input_ids.shape[1]
-        if length % _LOOK_EVERY == 0:
-            for row, ids in enumerate(input_ids.tolist()):
-                self.looped[row] = self.looped[row] or self._is_loop(ids)
-        ended = [
-            loop or length >= budget
-            for loop, budget in zip(self.looped, self._budgets, strict=True)
-        ]
+        last = input_ids[:, -1].tolist()
+        for row in sorted(self._open):
+            if last[row] == self._eos:
+                self.ends[row] = "eos", length - 1
+            elif length % _LOOK_EVERY == 0 and self._is_loop(input_ids[row].tolist()):
+                self.ends[row] = "loop", length
+            elif length < self.ends[row][1]:
+                continue
+            self._open.remove(row)
+        ended = [row not in self._open for row in range(len(last))]
         return torch.tensor(ended, device=input_ids.device)

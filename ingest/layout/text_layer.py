@@ -8,31 +8,18 @@ page would quote it: it is dropped.
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ..garbling import BAD_SHARE, is_garbled, is_undecodable, is_wordless
 from .pieces import Piece, Rect, centre_inside
 
-__all__ = ["TextLayer", "dominant_turn", "is_garbled", "judge"]
+__all__ = ["TextLayer", "dominant_turn", "judge"]
 
-_BAD_SHARE: Final = 0.10
-"""pymupdf4llm's BAD_CHAR_THRESHOLD: from here on its trained decision asks for OCR."""
-
-_CID = re.compile(r"\(cid:\d+\)")
-_LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]{4,}")
-_VOWEL = re.compile(r"[aeiouyAEIOUYÀ-ɏ]")
-_MIN_WORDS: Final = 20
-_MIN_VOWELED: Final = 0.5
-"""Share of Latin words of four letters and more that hold a vowel: above 0.97 in English,
-Polish and acronym-heavy text, below 0.4 under a shifted encoding."""
 _BULLET: Final = 2
 """Letters at the start of a line that, undecodable, can only be a bullet of an icon font."""
-_ICON_FONT: Final = frozenset("\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071")
-# Bullets of the Symbol and Wingdings fonts: private codes, but everybody's private codes.
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +61,6 @@ def judge(pieces: Sequence[Piece], images: Sequence[Rect]) -> TextLayer:
     )
 
 
-def is_garbled(text: str) -> bool:
-    """Whether text is noise: undecodable codes, or letters that form no words."""
-    return _is_undecodable(text) or _is_wordless(text)
-
-
-def _is_undecodable(text: str) -> bool:
-    solid = "".join(_CID.sub("\ufffd", text).split())
-    return bool(solid) and sum(map(_is_bad, solid)) / len(solid) > _BAD_SHARE
-
-
-def _is_wordless(text: str) -> bool:
-    words = _LATIN_WORD.findall(text)
-    if len(words) < _MIN_WORDS:
-        return False
-    return sum(bool(_VOWEL.search(w)) for w in words) / len(words) < _MIN_VOWELED
-
-
 def dominant_turn(pieces: Iterable[Piece]) -> int:
     """Quarter turns clockwise most of the text is written at."""
     turns: Counter[int] = Counter()
@@ -101,14 +71,14 @@ def dominant_turn(pieces: Iterable[Piece]) -> int:
 
 def _split(visible: list[Piece]) -> tuple[list[Piece], bool]:
     """Keep the words that can be read; say whether what was refused is worth an OCR."""
-    if _is_wordless(_text(visible)):
+    if is_wordless(_text(visible)):
         return [], True
     lines: dict[int, list[Piece]] = defaultdict(list)
     for piece in visible:
         lines[piece.line].append(piece)
     good = [piece for line in lines.values() for piece in _readable(line)]
     kept, total = (sum(len(p.text) for p in part) for part in (good, visible))
-    return good, total - kept > _BAD_SHARE * total
+    return good, total - kept > BAD_SHARE * total
 
 
 def _readable(line: list[Piece]) -> list[Piece]:
@@ -116,16 +86,9 @@ def _readable(line: list[Piece]) -> list[Piece]:
     first, *others = line
     if others and len(first.text) <= _BULLET and set(first.text) == {"\ufffd"}:
         line = [replace(first, text="•"), *others]
-    good = [piece for piece in line if not _is_undecodable(piece.text)]
+    good = [piece for piece in line if not is_undecodable(piece.text)]
     kept, total = (sum(len(p.text) for p in part) for part in (good, line))
     return good if 2 * kept >= total else []
-
-
-def _is_bad(char: str) -> bool:
-    # Co private use, Cn unassigned, Cs lone surrogates, Cc control characters
-    return char == "\ufffd" or (
-        unicodedata.category(char) in ("Co", "Cn", "Cs", "Cc") and char not in _ICON_FONT
-    )
 
 
 def _text(pieces: Iterable[Piece]) -> str:

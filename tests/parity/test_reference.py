@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from opticalrag.ingest.deepseek_ocr.decoder import DecodeRequest
 from opticalrag.ingest.deepseek_ocr.family import DEEPSEEK_OCR
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import banned_anywhere, banned_in_window
@@ -28,7 +27,7 @@ from opticalrag.ingest.deepseek_ocr.preprocess import prepare
 from opticalrag.ingest.deepseek_ocr.tokenizer import Tokenizer
 from opticalrag.ingest.modes import MODES, Mode, decoder_tokens, tile_grid
 from opticalrag.ingest.prompts import PROMPTS
-from opticalrag.ingest.vision import VisionTokens
+from opticalrag.ingest.vision import DecodeRequest, VisionTokens
 from PIL import Image
 
 from ..conftest import DATA

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from opticalrag.ingest.garbling import is_garbled
 from opticalrag.ingest.layout.pieces import Piece
-from opticalrag.ingest.layout.text_layer import dominant_turn, is_garbled, judge
+from opticalrag.ingest.layout.text_layer import dominant_turn, judge
 
 PAGE = (0.0, 0.0, 100.0, 100.0)
 ENGLISH = (

@@ -1,0 +1,48 @@
+"""Whether text is noise: what fonts without a usable encoding, or a bad OCR, leave. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Final
+
+__all__ = ["BAD_SHARE", "is_garbled", "is_undecodable", "is_wordless"]
+
+BAD_SHARE: Final = 0.10
+"""pymupdf4llm's BAD_CHAR_THRESHOLD: from here on its trained decision asks for OCR."""
+
+_CID = re.compile(r"\(cid:\d+\)")
+_LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]{4,}")
+_VOWEL = re.compile(r"[aeiouyAEIOUYÀ-ɏ]")
+_MIN_WORDS: Final = 20
+_MIN_VOWELED: Final = 0.5
+"""Share of Latin words of four letters and more that hold a vowel: above 0.97 in English,
+Polish and acronym-heavy text, below 0.4 under a shifted encoding."""
+_ICON_FONT: Final = frozenset("\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071")
+# Bullets of the Symbol and Wingdings fonts: private codes, but everybody's private codes.
+
+
+def is_garbled(text: str) -> bool:
+    """Whether text is noise: undecodable codes, or letters that form no words."""
+    return is_undecodable(text) or is_wordless(text)
+
+
+def is_undecodable(text: str) -> bool:
+    """Whether more than a tenth of the characters have no meaning outside their font."""
+    solid = "".join(_CID.sub("\ufffd", text).split())
+    return bool(solid) and sum(map(_is_bad, solid)) / len(solid) > BAD_SHARE
+
+
+def is_wordless(text: str) -> bool:
+    """Whether most longer Latin words lack a vowel; text of other scripts never is."""
+    words = _LATIN_WORD.findall(text)
+    if len(words) < _MIN_WORDS:
+        return False
+    return sum(bool(_VOWEL.search(w)) for w in words) / len(words) < _MIN_VOWELED
+
+
+def _is_bad(char: str) -> bool:
+    # Co private use, Cn unassigned, Cs lone surrogates, Cc control characters
+    return char == "\ufffd" or (
+        unicodedata.category(char) in ("Co", "Cn", "Cs", "Cc") and char not in _ICON_FONT
+    )

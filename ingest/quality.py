@@ -1,0 +1,149 @@
+"""Whether what a model wrote can be believed, and what to try when it cannot. Pure.
+
+The model fails in known ways: it repeats itself until it is stopped, runs out of tokens,
+invents text for an empty page, or reads another text than the one there is. Each has a flag;
+each flag is worth another try, in another mode and then without layout, and at last the
+page's own text layer.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from .garbling import is_garbled
+from .modes import Mode
+from .types import Attempt
+
+__all__ = [
+    "Evidence",
+    "Flag",
+    "Step",
+    "agreement",
+    "assess",
+    "best_attempt",
+    "needs_retry",
+    "retry_ladder",
+]
+
+
+class Flag:
+    """Names of what can be wrong with a page, as they appear in ``ParsedPage.flags``."""
+
+    LOOP: Final = "loop"
+    DRIFT: Final = "drift_loop"
+    TRUNCATED: Final = "truncated"
+    INVENTED: Final = "text_on_blank_page"
+    EMPTY: Final = "no_text_found"
+    DISAGREES: Final = "low_agreement"
+    FROM_TEXT_LAYER: Final = "text_layer_used"
+    """The model's text was dropped for that of the layout engine."""
+    BLANK: Final = "blank"
+
+
+# Dust and scanner edges are below; one short line of small print is 0.1 % of a page.
+_BLANK_INK: Final = 0.0004
+_FEW_WORDS: Final = 20  # fewer in a text layer prove nothing about a page
+_AGREES: Final = 0.5  # share of the layer's words; right readings have 0.9 and more
+_INVENTED_WORDS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of a page without the model.
+
+    ``words`` are those of its text layer; ``ink`` is the share of its area that is printed.
+    """
+
+    words: tuple[str, ...] = ()
+    ink: float = 1.0
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether there is nothing on the page to read."""
+        return self.ink < _BLANK_INK
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether the text layer holds enough, and not garbage, to compare with."""
+        return len(self.words) >= _FEW_WORDS and not is_garbled(" ".join(self.words))
+
+
+def assess(text: str, finish_reason: str, drifted: int, evidence: Evidence) -> tuple[str, ...]:
+    """What is wrong with a reading; empty if nothing is known to be.
+
+    Args:
+        text: all text of the page's blocks.
+        finish_reason: why the decoder stopped.
+        drifted: blocks cut because they repeated others.
+        evidence: what is known of the page.
+    """
+    words = _words(text)
+    found = {
+        Flag.LOOP: finish_reason == "loop" and not drifted,
+        Flag.DRIFT: drifted > 0,
+        Flag.TRUNCATED: finish_reason == "length",
+        Flag.INVENTED: evidence.is_blank and len(words) >= _INVENTED_WORDS,
+        Flag.EMPTY: evidence.is_reliable and not words,
+        Flag.DISAGREES: evidence.is_reliable
+        and bool(words)
+        and agreement(text, evidence.words) < _AGREES,
+    }
+    return tuple(flag for flag, holds in found.items() if holds)
+
+
+def agreement(text: str, words: Iterable[str]) -> float:
+    """Share of the words, repeats counted, that the text holds; 1 if there are none.
+
+    Case and compatibility forms are ignored; Han, kana and Hangul count letter by letter.
+    """
+    wanted = Counter(_words(" ".join(words)))
+    total = sum(wanted.values())
+    return (wanted & Counter(_words(text))).total() / total if total else 1.0
+
+
+_WORD = re.compile(r"[぀-ヿ㐀-䶿一-鿿가-힣]|[^\W぀-ヿ㐀-䶿一-鿿가-힣]+")
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One try: at which resolution, with which prompt (see :func:`.prompts.prompt_named`)."""
+
+    mode: Mode
+    prompt: str
+
+
+def retry_ladder(mode: Mode, other: Mode | None, prompt: str) -> tuple[Step, ...]:
+    """What to try, in order: as asked, in another mode, then the text without its layout.
+
+    Boxes are what loops most, so the last step asks for text alone.
+    """
+    steps = [Step(mode, prompt), Step(other or mode, prompt), Step(mode, "free_ocr")]
+    return tuple(dict.fromkeys(steps))
+
+
+def needs_retry(attempts: Sequence[Attempt]) -> bool:
+    """Whether the last attempt, if any, was so bad that another could be better."""
+    return not attempts or bool(set(attempts[-1].flags) - {Flag.INVENTED})
+
+
+def best_attempt(attempts: Sequence[Attempt], agreements: Sequence[float]) -> int:
+    """Index of the attempt to keep: fewest flags, then nearest to the text layer, then first.
+
+    Args:
+        attempts: at least one.
+        agreements: of each with the text layer; equal where there is none.
+    """
+    ranks = [
+        (-len(attempt.flags), share, -number)
+        for number, (attempt, share) in enumerate(zip(attempts, agreements, strict=True))
+    ]
+    return ranks.index(max(ranks))

@@ -1,0 +1,258 @@
+"""Tables written as HTML or pipes, read into grids. Pure, in linear time, and never raising.
+
+The tags are found by one regular expression instead of :mod:`html.parser`: that parser takes
+``a <b and c> d`` for a tag and drops the words, goes back over unclosed markup again and again,
+and does so differently from one Python version to the next.
+"""
+
+from __future__ import annotations
+
+import html as html_entities
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from .types import TableCell, TableGrid
+
+__all__ = ["is_pipe_rule", "parse_pipe_table", "parse_table", "strip_tags"]
+
+# More slots than any page holds; what is larger is a hostile or run-away span.
+_MAX_SLOTS = 65_536
+# What the HTML standard cuts a colspan to.
+_MAX_SPAN = 1000
+# A first row that reaches deeper labels groups of body rows; it is no header.
+_DEEPEST_HEADER = 4
+
+_STRUCTURE = frozenset({"table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"})
+_INLINE = frozenset(
+    {"b", "i", "u", "s", "em", "strong", "sup", "sub", "small", "font", "span", "a"}
+)
+_BREAKS = frozenset({"br", "p", "div", "center", "hr", "ul", "ol", "li", "col", "colgroup", "img"})
+_TAG = re.compile(
+    r"<(/?)(" + "|".join(sorted(_STRUCTURE | _INLINE | _BREAKS)) + r")\b([^<>]*)(?:>|\Z)",
+    re.IGNORECASE,
+)
+_SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*([0-9]{1,4})", re.IGNORECASE)
+# Bounded, because int() refuses the digits of a hostile reference.
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
+_PIPE = re.compile(r"(?<!\\)\|")
+
+
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    text: str
+    row_span: int = 1
+    col_span: int = 1
+    header: bool = False
+
+
+_Rows = Sequence[Sequence[_Cell]]
+
+
+def parse_table(html: str) -> TableGrid | None:
+    """Read an HTML table as a model writes it: with tags left out, or cut short.
+
+    Tags inside cells are reduced to text, and text outside cells becomes a cell, so that no
+    word is lost. A cell that would cover a taken slot is made narrower. Header rows are those
+    marked by ``thead`` or ``th``, else as many as the spans of the first row ask for.
+
+    Returns:
+        The grid, without outer rows and columns in which no cell begins; or None if no cell
+        has text, or if the table has more slots than a page can hold.
+    """
+    reader = _RowReader()
+    for tag, value in _events(_without_cut_tag(html)):
+        reader.read(tag, value)
+    return _to_grid(reader.finish())
+
+
+def parse_pipe_table(text: str) -> TableGrid | None:
+    r"""Read a Markdown table: a header row, the rule below it, and body rows.
+
+    A pipe inside a cell is written ``\|``.
+
+    Returns:
+        The grid, or None if there is no rule in the second line, no text, or too many slots.
+    """
+    lines = [line for line in text.split("\n") if line.strip()]
+    if len(lines) < 2 or not is_pipe_rule(lines[1]):
+        return None
+    head, *body = [_pipe_cells(line) for line in (lines[0], *lines[2:])]
+    return _to_grid([[replace(cell, header=True) for cell in head], *body])
+
+
+def is_pipe_rule(line: str) -> bool:
+    """Whether a line is the rule below a pipe table's header, as ``|---|:-:|``."""
+    return "-" in line and "|" in line and not line.strip(" \t|:-")
+
+
+def strip_tags(html: str) -> str:
+    """The words of an HTML table, for one that is not a grid."""
+    return " ".join(
+        _unescape("".join(" " if tag else value for tag, value in _events(html))).split()
+    )
+
+
+def _pipe_cells(line: str) -> list[_Cell]:
+    inner = line.strip().removeprefix("|")
+    cells = [cell.replace("\\|", "|").strip() for cell in _PIPE.split(inner)]
+    if len(cells) > 1 and not cells[-1]:
+        cells.pop()
+    return [_Cell(cell) for cell in cells]
+
+
+def _without_cut_tag(html: str) -> str:
+    """Leave out a table's tag that was cut off in its name: ``…</t``."""
+    at = html.rfind("<")
+    tail = html[at:].lower() if at >= 0 else ""
+    cut = tail and any(
+        f"<{slash}{name}".startswith(tail) for name in _STRUCTURE for slash in ("", "/")
+    )
+    return html[:at] if cut else html
+
+
+def _events(html: str) -> Iterator[tuple[str, str]]:
+    """Tags with their attributes, and text under the empty tag."""
+    position = 0
+    for match in _TAG.finditer(html):
+        slash, name, attributes = match[1], match[2].lower(), match[3]
+        # ``a <b and c> d`` is an inequality, ``<b class="x">`` a tag.
+        if name not in _STRUCTURE and attributes.strip(" /") and "=" not in attributes:
+            continue
+        yield "", html[position : match.start()]
+        yield slash + name, attributes
+        position = match.end()
+    yield "", html[position:]
+
+
+def _unescape(text: str) -> str:
+    return _ENTITY.sub(lambda match: html_entities.unescape(match[0]), text)
+
+
+class _RowReader:
+    """Sorts text into cells and cells into rows, whatever tags are missing."""
+
+    def __init__(self) -> None:
+        self._rows: list[list[_Cell]] = []
+        self._row: list[_Cell] | None = None
+        self._text: list[str] = []
+        self._cell: _Cell | None = None
+        self._nested = 0
+        self._in_head = False
+
+    def read(self, tag: str, value: str) -> None:
+        """Take one tag with its attributes, or a text under the empty tag."""
+        name = tag.removeprefix("/")
+        if not tag:
+            self._text.append(value)
+        elif self._nested or (tag == "table" and self._cell is not None):
+            self._nest(tag)
+        elif name in ("td", "th"):
+            self._end_cell()
+            self._cell = None if tag != name else self._begin_cell(name, value)
+        elif name in _STRUCTURE:
+            self._end_row(tag)
+        elif name in _BREAKS:
+            self._text.append(" ")
+
+    def finish(self) -> list[list[_Cell]]:
+        """The rows, once all is read."""
+        self._end_row("/table")
+        return self._rows
+
+    def _nest(self, tag: str) -> None:
+        self._nested += (tag == "table") - (tag == "/table")
+        self._text.append(" ")
+
+    def _begin_cell(self, name: str, attributes: str) -> _Cell:
+        spans = {m[1].lower(): int(m[2]) for m in _SPAN.finditer(attributes)}
+        rows, cols = (min(max(spans.get(axis, 1), 1), _MAX_SPAN) for axis in ("row", "col"))
+        return _Cell("", rows, cols, header=self._in_head or name == "th")
+
+    def _end_cell(self) -> None:
+        text = " ".join(_unescape("".join(self._text)).split())
+        self._text.clear()
+        # Text outside any cell gets a cell of its own.
+        cell = self._cell or (_Cell("", header=self._in_head) if text else None)
+        self._cell = None
+        if cell is not None:
+            if self._row is None:
+                self._row = []
+            self._row.append(replace(cell, text=text))
+
+    def _end_row(self, tag: str) -> None:
+        self._end_cell()
+        if self._row is not None:
+            self._rows.append(self._row)
+        self._row = [] if tag == "tr" else None
+        if tag.endswith(("thead", "tbody", "table")):
+            self._in_head = tag == "thead"
+
+
+def _to_grid(rows: _Rows) -> TableGrid | None:
+    if not any(cell.text for row in rows for cell in row):
+        return None
+    plain = [[replace(cell, row_span=1, col_span=1) for cell in row] for row in rows]
+    return _place(rows) or _place(plain)
+
+
+def _place(rows: _Rows) -> TableGrid | None:
+    """Give each cell the next free slot of its row; None if there are too many slots."""
+    cells: list[TableCell] = []
+    free_from: list[int] = []  # by column: the first row that no cell from above covers
+    covered = number = marked = 0
+    for row in rows:
+        if not row and covered <= number:
+            continue
+        col = 0
+        for cell in row:
+            start, col = _next_slots(free_from, number, col, cell.col_span)
+            if (number + 1) * max(col, len(free_from)) > _MAX_SLOTS:
+                return None
+            free_from.extend([0] * (col - len(free_from)))
+            free_from[start:col] = [number + cell.row_span] * (col - start)
+            cells.append(TableCell(number, start, cell.text, cell.row_span, col - start))
+        covered = max([covered, *(number + cell.row_span for cell in row)])
+        # Rows are marked as header rows from the top, without a gap.
+        marked += marked == number and all(cell.header for cell in row)
+        number += 1
+    return _trim(cells, marked)
+
+
+def _next_slots(free_from: Sequence[int], row: int, col: int, span: int) -> tuple[int, int]:
+    """The free columns from ``col`` on, at most ``span`` of them: first and behind the last."""
+    while col < len(free_from) and free_from[col] > row:
+        col += 1
+    end = col + 1
+    while end < col + span and (end >= len(free_from) or free_from[end] <= row):
+        end += 1
+    return col, end
+
+
+def _trim(cells: Sequence[TableCell], marked: int) -> TableGrid:
+    rows = max(cell.row for cell in cells) + 1
+    cols = max(cell.col for cell in cells) + 1
+    cut = tuple(
+        replace(
+            cell,
+            row_span=min(cell.row_span, rows - cell.row),
+            col_span=min(cell.col_span, cols - cell.col),
+        )
+        for cell in cells
+    )
+    return TableGrid(rows, cols, cut, _header_rows(cut, rows, marked))
+
+
+def _header_rows(cells: Sequence[TableCell], rows: int, marked: int) -> int:
+    if rows < 2:
+        return 0
+    first = [cell for cell in cells if cell.row == 0]
+    depth = marked
+    if not 0 < marked < rows:
+        # A heading over several columns has their names below it.
+        below = 2 if any(cell.col_span > 1 for cell in first) else 1
+        depth = max(below, *(cell.row_span for cell in first))
+        depth = depth if depth < rows and depth <= _DEEPEST_HEADER else 1
+    # No span may reach from the header into the body.
+    reach = max(cell.row + cell.row_span for cell in cells if cell.row < depth)
+    return reach if reach < rows and reach <= _DEEPEST_HEADER else depth

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from opticalrag.ingest.grounding import read_grounding
+from opticalrag.ingest.markdown import render_page
+from opticalrag.ingest.table_parsing import parse_pipe_table, parse_table
+from opticalrag.ingest.types import Block, TableGrid, TextSource
+
+from ..builders import page
+
+SPECIAL = re.compile(r"<\|/?(ref|det|grounding)|(ref|det|grounding)\|>|<｜")
+MARKUP = st.sampled_from(
+    "<table> </table> <tr> </tr> <td> </td> <th> <thead> </thead> <br> <b> </b> <center> </center>"
+    ' <td\u00a0rowspan="2"> <td\u00a0colspan=3> </t <t < > \\[ \\] \\( \\) \\\\ $$ ``` ~~~ # ### - 1. •'
+    " | |---|---| [[ ]] & &amp; &lt;|ref|&gt;".replace("\u00a0", "\v").split(" ")
+).map(lambda text: text.replace("\v", " "))
+SPACE = st.sampled_from([" ", "\n", "\n\n", "  \n\n"])
+WORD = st.integers(0, 10**6).map(lambda n: f"w{n}w")
+BOX = st.lists(st.integers(-5, 1005), min_size=3, max_size=4)
+LABEL = st.sampled_from(
+    [
+        "title",
+        "sub_title",
+        "text",
+        "table",
+        "table_caption",
+        "image",
+        "equation",
+        "code",
+        "list",
+        "header",
+        "seal",
+        "Row",
+    ]
+)
+DET = st.lists(BOX, max_size=2).map(str)
+MARKER = st.builds("<|ref|>{}<|/ref|><|det|>{}<|/det|>".format, LABEL, DET)
+TOKEN = st.sampled_from(
+    ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>", "<｜end▁of▁sentence｜>"]
+)
+WHOLE_MARKERS = st.lists(st.tuples(st.one_of(WORD, WORD, MARKUP, MARKER), SPACE), max_size=40)
+BROKEN_MARKERS = st.lists(
+    st.tuples(st.one_of(WORD, MARKUP, MARKER, TOKEN, DET, LABEL), st.one_of(SPACE, st.just(""))),
+    max_size=40,
+)
+
+
+def joined(parts: list[tuple[str, str]]) -> str:
+    return "".join(part + space for part, space in parts)
+
+
+def texts(block: Block) -> list[str]:
+    return [block.text, *(cell.text for cell in (block.table.cells if block.table else ()))]
+
+
+def check_grid(grid: TableGrid) -> None:
+    slots = [
+        (r, c)
+        for cell in grid.cells
+        for r in range(cell.row, cell.row + cell.row_span)
+        for c in range(cell.col, cell.col + cell.col_span)
+    ]
+    assert len(slots) == len(set(slots))
+    assert all(r < grid.rows and c < grid.cols for r, c in slots)
+    assert 0 <= grid.header_rows <= grid.rows
+
+
+def check_blocks(blocks: tuple[Block, ...]) -> None:
+    for block in blocks:
+        assert block.source is TextSource.MODEL
+        x0, y0, x1, y1 = block.box.as_tuple()
+        assert 0 <= x0 < x1 <= 1
+        assert 0 <= y0 < y1 <= 1
+        assert not any(SPECIAL.search(text) for text in texts(block))
+        assert block.table is None or not block.text
+        if block.table:
+            check_grid(block.table)
+    render_page(page(*blocks), "keep")
+
+
+@settings(max_examples=500, deadline=None)
+@given(WHOLE_MARKERS, st.booleans())
+def test_every_word_outside_markers_is_kept(parts: list[tuple[str, str]], cut: bool) -> None:
+    """No word of the output is lost, whatever markup stands around it."""
+    found = read_grounding(joined(parts), truncated=cut)
+
+    check_blocks(found.blocks)
+    kept = " ".join(text for block in found.blocks for text in texts(block))
+    words = [part for part, _ in parts if re.fullmatch(r"w\d+w", part)]
+    # A language's name on the line of a code fence is markup.
+    names = re.findall(r"(?m)^ {0,3}(?:`{3,}|~{3,})[ \t]*(w\d+w)[ \t]*$", joined(parts))
+    assert set(words) - set(names) <= set(re.findall(r"w\d+w", kept))
+
+
+@settings(max_examples=500, deadline=None)
+@given(BROKEN_MARKERS, st.booleans())
+def test_broken_markers_never_leak(parts: list[tuple[str, str]], cut: bool) -> None:
+    """Special tokens in any order leave valid blocks and no trace in the text."""
+    check_blocks(read_grounding(joined(parts), truncated=cut).blocks)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=300) | st.text("<|/refdt>[]01, \n\\$`#-•&;｜", max_size=300), st.booleans())
+@example("<|<|ref|>ref|>", False)
+@example("<table><tr><td><|<b>ref|>", False)
+def test_any_text_is_read(raw: str, cut: bool) -> None:
+    """Nothing raises, and blocks are valid."""
+    check_blocks(read_grounding(raw, truncated=cut).blocks)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.one_of(WORD, MARKUP), SPACE), max_size=40).map(joined))
+def test_any_table_is_read(text: str) -> None:
+    """Cells never overlap nor leave the grid, and every word of the HTML is in one."""
+    grid = parse_table(text)
+    words = set(re.findall(r"w\d+w", text))
+
+    assert grid is not None or not words
+    if grid:
+        check_grid(grid)
+        assert words <= {w for c in grid.cells for w in re.findall(r"w\d+w", c.text)}
+    pipes = parse_pipe_table(text)
+    if pipes:
+        check_grid(pipes)

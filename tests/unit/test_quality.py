@@ -1,0 +1,91 @@
+"""What is held against a reading, and what is tried then."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opticalrag.ingest.modes import MODES
+from opticalrag.ingest.quality import (
+    Evidence,
+    Flag,
+    Step,
+    agreement,
+    assess,
+    best_attempt,
+    needs_retry,
+    retry_ladder,
+)
+from opticalrag.ingest.types import Attempt
+
+WORDS = tuple(f"word{i}" for i in range(30))
+PAGE = Evidence(WORDS)
+TEXT = " ".join(WORDS)
+
+
+def attempt(*flags: str) -> Attempt:
+    """An attempt with these flags."""
+    return Attempt("base", "markdown", "eos", 100, 256, 1.0, flags)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason", "drifted", "evidence", "flags"),
+    [
+        (TEXT, "eos", 0, PAGE, ()),
+        (TEXT, "loop", 0, PAGE, (Flag.LOOP,)),
+        (TEXT, "loop", 9, PAGE, (Flag.DRIFT,)),
+        (TEXT, "eos", 9, PAGE, (Flag.DRIFT,)),
+        (TEXT, "length", 0, PAGE, (Flag.TRUNCATED,)),
+        ("", "eos", 0, PAGE, (Flag.EMPTY,)),
+        ("something else altogether", "eos", 0, PAGE, (Flag.DISAGREES,)),
+        ("once upon a time", "eos", 0, Evidence(ink=0.0), (Flag.INVENTED,)),
+        ("", "eos", 0, Evidence(ink=0.0), ()),
+        ("anything", "eos", 0, Evidence(WORDS[:5]), ()),  # too few words to prove anything
+        ("anything", "eos", 0, Evidence(("\ufffd",) * 50), ()),  # a layer of garbage
+    ],
+)
+def test_readings_are_flagged_for_what_is_wrong(
+    text: str, reason: str, drifted: int, evidence: Evidence, flags: tuple[str, ...]
+) -> None:
+    """Each way to fail has its flag; good readings and unknown pages have none."""
+    assert assess(text, reason, drifted, evidence) == flags
+
+
+def test_agreement_ignores_case_forms_and_order() -> None:
+    """Letter by letter in scripts without spaces, with repeats counted."""
+    assert agreement("ＡLPHA beta", ["Beta", "alpha"]) == 1.0
+    assert agreement("東京都", ["東", "京"]) == 1.0
+    assert agreement("beta", ["beta", "beta"]) == 0.5
+    assert agreement("", []) == 1.0
+
+
+@given(st.text(), st.lists(st.text()))
+def test_agreement_is_a_share(text: str, words: list[str]) -> None:
+    """Whatever is compared."""
+    assert 0.0 <= agreement(text, words) <= 1.0
+
+
+def test_the_ladder_goes_by_another_mode_to_plain_text() -> None:
+    """And asks nothing twice."""
+    base, large = MODES["base"], MODES["large"]
+    assert retry_ladder(base, large, "markdown") == (
+        Step(base, "markdown"),
+        Step(large, "markdown"),
+        Step(base, "free_ocr"),
+    )
+    assert retry_ladder(base, None, "free_ocr") == (Step(base, "free_ocr"),)
+
+
+def test_only_bad_readings_are_tried_again() -> None:
+    """What was invented on a blank page cannot get better."""
+    assert needs_retry([])
+    assert not needs_retry([attempt()])
+    assert needs_retry([attempt(Flag.LOOP)])
+    assert not needs_retry([attempt(Flag.INVENTED)])
+
+
+def test_the_best_attempt_has_fewest_flags_then_most_of_the_text() -> None:
+    """The first of equals."""
+    assert best_attempt([attempt(Flag.LOOP), attempt()], [0.9, 0.1]) == 1
+    assert best_attempt([attempt(Flag.LOOP), attempt(Flag.LOOP)], [0.1, 0.9]) == 1
+    assert best_attempt([attempt(Flag.LOOP), attempt(Flag.LOOP)], [0.5, 0.5]) == 0
