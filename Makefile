@@ -9,7 +9,7 @@ Q      ?= Why was turbine T2 out of service in May?
 ENGINE ?= auto
 DEMO   := .opticalrag/demo
 
-.PHONY: demo test check install fix lint types floors notebooks clean
+.PHONY: demo test check parity gpu-check install fix lint types floors clean
 
 demo: ## ingest PDF and answer Q with citations
 	@start=$$(date +%s); \
@@ -25,6 +25,15 @@ test: install lint types floors ## everything CI runs
 
 check: install lint types floors ## the fast subset
 	$(BIN)/python -m pytest -m "not slow" -q
+
+parity: install ## DeepSeek-OCR beside the published numbers, if they are here (2 GB, 3 minutes)
+	$(BIN)/python -m pytest -p no:cacheprovider tests/parity
+
+RANDOM := build/random-deepseek-ocr
+
+gpu-check: install ## DeepSeek-OCR at full size with random weights on a CUDA GPU (7 GB of disk)
+	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.random_checkpoint $(RANDOM)
+	$(BIN)/python -m benchmarks.gpu_check $(RANDOM) --output benchmarks/results/gpu_check.json
 
 install: $(STAMP)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .tiny_model import write_checkpoint
+from benchmarks.random_checkpoint import write_checkpoint
 
 if TYPE_CHECKING:
     from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 
 class DeepSeekOcr:
-    """A loaded DeepSeek-OCR.
+    """A loaded DeepSeek-OCR. ``network`` is transformers' model, for measurements.
 
     Args:
         source: folder with the released files, or a hub id.
@@ -64,10 +64,10 @@ class DeepSeekOcr:
         self.tokenizer = Tokenizer(checkpoint.folder, checkpoint.shape.family.special)
         self.name = checkpoint.name
         self.weights = checkpoint.fingerprint
-        network = load_model(checkpoint, self.runtime)
+        self.network = load_model(checkpoint, self.runtime)
         origin = Origin(self.name, self.weights)
-        self._encoder = Encoder(network, origin, self.runtime.decoder)
-        self._decoder = Decoder(network, self.tokenizer, self.weights, rule)
+        self._encoder = Encoder(self.network, origin, self.runtime.decoder)
+        self._decoder = Decoder(self.network, self.tokenizer, self.weights, rule)
         _log.info("%s (%s) on %s", self.name, self.weights, self.runtime)
 
     @property

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+import torch
 from opticalrag.ingest.deepseek_ocr.checkpoint import open_checkpoint
 from opticalrag.ingest.deepseek_ocr.family import DEEPSEEK_OCR, read_shape
 from opticalrag.ingest.deepseek_ocr.locate import locate
@@ -23,51 +23,17 @@ from opticalrag.ingest.deepseek_ocr.manifest import (
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.tokenizer import Tokenizer
 from opticalrag.ingest.errors import CheckpointMismatch, ModelNotFound
-from safetensors.numpy import save_file
+from safetensors.torch import save_file
 
-from ..tiny_model import CONFIG, random_tensors, write_checkpoint
+from benchmarks.random_checkpoint import (
+    RELEASED,
+    SHARD,
+    TINY,
+    random_tensors,
+    write_checkpoint,
+)
 
-SHARD = "model-00001-of-000001.safetensors"
 INDEX = "model.safetensors.index.json"
-
-# config.json of the released model, as far as sizes go.
-RELEASED: dict[str, Any] = {
-    **CONFIG,
-    "language_config": {
-        "vocab_size": 129280,
-        "hidden_size": 1280,
-        "num_attention_heads": 10,
-        "num_key_value_heads": 10,
-        "num_hidden_layers": 12,
-        "first_k_dense_replace": 1,
-        "intermediate_size": 6848,
-        "moe_intermediate_size": 896,
-        "n_routed_experts": 64,
-        "num_experts_per_tok": 6,
-        "n_shared_experts": 2,
-        "max_position_embeddings": 8192,
-    },
-    "projector_config": {"projector_type": "linear", "input_dim": 2048, "n_embed": 1280},
-    "vision_config": {
-        "image_size": 1024,
-        "width": {
-            "sam_vit_b": {
-                "width": 768,
-                "heads": 12,
-                "layers": 12,
-                "global_attn_indexes": [2, 5, 8, 11],
-                "downsample_channels": [512, 1024],
-            },
-            "clip-l-14-224": {
-                "image_size": 224,
-                "patch_size": 14,
-                "width": 1024,
-                "heads": 16,
-                "layers": 24,
-            },
-        },
-    },
-}
 
 
 @pytest.fixture
@@ -76,7 +42,7 @@ def folder(tiny_checkpoint: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
 
 
-def save(folder: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
+def save(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
     """Write the tensors again after a change."""
     tensors = random_tensors()
     change(tensors)
@@ -85,7 +51,7 @@ def save(folder: Path, change: Callable[[dict[str, np.ndarray]], Any]) -> None:
 
 def configure(folder: Path, **changes: Any) -> None:
     """Change values of config.json."""
-    (folder / "config.json").write_text(json.dumps({**CONFIG, **changes}))
+    (folder / "config.json").write_text(json.dumps({**TINY, **changes}))
 
 
 def test_the_released_model_has_the_published_size() -> None:
@@ -112,14 +78,14 @@ def test_a_missing_tensor_is_named(folder: Path) -> None:
 
 def test_an_extra_tensor_is_named(folder: Path) -> None:
     """Nothing in a file goes unexplained."""
-    save(folder, lambda tensors: tensors.update(backdoor=np.zeros(3, np.float32)))
+    save(folder, lambda tensors: tensors.update(backdoor=torch.zeros(3)))
     with pytest.raises(CheckpointMismatch, match="1 not of this model: backdoor"):
         open_checkpoint(folder)
 
 
 def test_a_tensor_of_another_shape_is_named_with_both(folder: Path) -> None:
     """Found and expected."""
-    save(folder, lambda t: t.update({"model.norm.weight": np.zeros(31, np.float32)}))
+    save(folder, lambda t: t.update({"model.norm.weight": torch.zeros(31)}))
     with pytest.raises(CheckpointMismatch, match=r"model\.norm\.weight \[31\] instead of \[32\]"):
         open_checkpoint(folder)
 
@@ -177,9 +143,9 @@ def test_code_that_a_checkpoint_brings_is_never_run(folder: Path, tmp_path: Path
         ({"architectures": ["DeepseekOCR2ForCausalLM"]}, "DeepseekOCR2ForCausalLM"),
         ({"vision_config": None}, "vision_config"),
         ({"projector_config": {"projector_type": "mlp"}}, "projector_config.projector_type"),
-        ({"language_config": {**CONFIG["language_config"], "use_mla": True}}, "use_mla"),
-        ({"language_config": {**CONFIG["language_config"], "hidden_size": 10**9}}, "hidden_size"),
-        ({"language_config": {**CONFIG["language_config"], "vocab_size": "x"}}, "vocab_size"),
+        ({"language_config": {**TINY["language_config"], "use_mla": True}}, "use_mla"),
+        ({"language_config": {**TINY["language_config"], "hidden_size": 10**9}}, "hidden_size"),
+        ({"language_config": {**TINY["language_config"], "vocab_size": "x"}}, "vocab_size"),
     ],
 )
 def test_another_models_configuration_is_refused(

@@ -1,0 +1,233 @@
+"""The optical engine: pages in, blocks out, doubts on record.
+
+The model is scripted where a test needs it to say something: nothing small really reads.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pymupdf
+import pytest
+from numpy.typing import NDArray
+from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig
+from opticalrag.ingest.deepseek_ocr.engine import DeepSeekOcrEngine
+from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.engines import make_engine
+from opticalrag.ingest.errors import OutOfMemory
+from opticalrag.ingest.layout import LayoutEngine
+from opticalrag.ingest.modes import Mode
+from opticalrag.ingest.pages import open_document
+from opticalrag.ingest.quality import Flag
+from opticalrag.ingest.types import BlockKind, PageFailure, PageOutcome, ParsedPage
+from opticalrag.ingest.vision import DecodeRequest, FinishReason, Transcript, VisionTokens
+
+from .test_pipeline import page_text, write_pdf
+
+Answer = tuple[str, FinishReason]
+MARK = "<|ref|>{}<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\n{}\n\n"
+
+
+class ScriptedModel:
+    """Answers by prompt and mode from a script; counts what it is asked."""
+
+    name, weights, preprocessing = "scripted", "0" * 16, "none"
+
+    def __init__(self, answer: Callable[[str, str], Answer]) -> None:
+        self.answer = answer
+        self.encoded: list[tuple[int, str]] = []
+        self.decoded: list[int] = []
+
+    def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
+        """Empty tokens that remember their mode."""
+        self.encoded.append((len(pages), mode.name))
+        view, tiles = np.zeros((4, 2), np.float32), np.zeros((0, 0, 2), np.float32)
+        made = (mode.name, "float32", self.name, self.weights, self.preprocessing)
+        return [VisionTokens(view, tiles, (1, 1), *made) for _ in pages]
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
+        """The script's answers."""
+        self.decoded.append(len(requests))
+        return [self._transcript(request) for request in requests]
+
+    def count_text_tokens(self, text: str) -> int:
+        """One per word."""
+        return len(text.split())
+
+    def _transcript(self, request: DecodeRequest) -> Transcript:
+        text, reason = self.answer(request.prompt.name, request.tokens.mode)
+        name, prompt = request.prompt.name, request.prompt.text
+        return Transcript((1, 2, 3), text, reason, name, prompt, 4, 7, 0.1)
+
+
+def always(text: str, reason: FinishReason = "eos") -> Callable[[str, str], Answer]:
+    """The same answer to everything."""
+    return lambda prompt, mode: (text, reason)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Three pages of text."""
+    write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("pump"), page_text("rotor"))
+    return tmp_path / "a.pdf"
+
+
+def read(
+    file: Path, model: ScriptedModel, config: OpticalConfig | None = None
+) -> list[PageOutcome]:
+    """All pages of a file, as the engine reads them."""
+    engine = DeepSeekOcrEngine(model, config, fallback=LayoutEngine(), batch=2)
+    with open_document(file) as document:
+        outcomes = list(engine.parse(document.tasks()))
+    engine.close()
+    return outcomes
+
+
+def only(outcomes: Sequence[PageOutcome]) -> Iterator[ParsedPage]:
+    """The pages, none of which failed."""
+    for outcome in outcomes:
+        assert isinstance(outcome, ParsedPage)
+        yield outcome
+
+
+def layer_of(topic: str) -> str:
+    """What the text layer of a page holds, as a good answer of the model."""
+    return MARK.format("text", page_text(topic))
+
+
+def test_good_answers_become_blocks_with_boxes(file: Path) -> None:
+    """One try per page; mode and estimate are on record."""
+    answers = iter(["valve", "pump", "rotor"])
+    model = ScriptedModel(lambda prompt, mode: (layer_of(next(answers)), "eos"))
+
+    pages = list(only(read(file, model)))
+
+    assert [page.ref.number for page in pages] == [1, 2, 3]
+    for page in pages:
+        assert {block.kind for block in page.blocks} == {BlockKind.TEXT}
+        (box,) = {block.box for block in page.blocks}
+        assert box.as_tuple() == pytest.approx((0.1001, 0.1001, 0.9009, 0.2002), abs=1e-4)
+        assert page.flags == ()
+        assert page.optical is not None
+        assert (page.optical.chosen, len(page.optical.attempts)) == (0, 1)
+        assert page.optical.attempts[0].mode == "tiny"
+        assert page.optical.expected_tokens > 10
+        assert (page.width, page.height) == pytest.approx((595, 842), abs=1)
+    assert model.encoded == [(2, "tiny"), (1, "tiny")]
+    assert model.decoded == [2, 1]
+
+
+def test_a_loop_is_tried_in_another_mode(file: Path) -> None:
+    """Only the page that looped; its first try stays on record."""
+    model = ScriptedModel(
+        lambda prompt, mode: (layer_of("valve"), "loop" if mode == "base" else "eos")
+    )
+    first = next(only(read(file, model, OpticalConfig(mode="base", batch=1))))
+
+    assert first.optical is not None
+    tries = [(a.mode, a.prompt, a.flags) for a in first.optical.attempts]
+    assert tries == [("base", "markdown", (Flag.LOOP,)), ("gundam-6", "markdown", ())]
+    assert first.optical.chosen == 1
+    assert first.flags == ()
+
+
+def test_a_page_that_cannot_be_read_takes_its_text_layer(file: Path) -> None:
+    """After three tries, of which the third reuses the first's encoding."""
+    model = ScriptedModel(always("All work and no play.", "length"))
+    first = next(only(read(file, model, OpticalConfig(batch=1))))
+
+    assert first.optical is not None
+    assert [a.prompt for a in first.optical.attempts] == ["markdown", "markdown", "free_ocr"]
+    assert first.optical.chosen is None
+    assert {Flag.TRUNCATED, Flag.DISAGREES, Flag.FROM_TEXT_LAYER} <= set(first.flags)
+    assert "valve" in " ".join(block.text for block in first.blocks)
+    assert Counter(mode for _, mode in model.encoded) == {"tiny": 3, "gundam-6": 3}
+
+
+def test_a_scan_keeps_the_best_of_bad_tries(tmp_path: Path) -> None:
+    """There is no text layer to take; the flags say what to think of it."""
+    with pymupdf.open() as document:
+        page = document.new_page()
+        page.draw_rect((100, 100, 400, 300), fill=(0, 0, 0))
+        document.save(tmp_path / "scan.pdf")
+    (page_,) = only(read(tmp_path / "scan.pdf", ScriptedModel(always("Some text.", "length"))))
+
+    assert page_.flags == (Flag.TRUNCATED,)
+    assert [block.text for block in page_.blocks] == ["Some text."]
+
+
+def test_an_empty_page_is_not_shown_to_the_model(tmp_path: Path) -> None:
+    """It would invent something."""
+    write_pdf(tmp_path / "empty.pdf", "")
+    model = ScriptedModel(always("Once upon a time there was a page."))
+    (page,) = only(read(tmp_path / "empty.pdf", model))
+
+    assert (page.blocks, page.flags) == ((), (Flag.BLANK,))
+    assert model.encoded == []
+
+
+def test_a_page_too_large_for_memory_costs_no_other(file: Path) -> None:
+    """The batch is read again page by page."""
+
+    class Forgetful(ScriptedModel):
+        """Cannot take what looks like the second page."""
+
+        seen = 0
+
+        def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
+            """Fails on the first batch and then on its second page."""
+            self.seen += 1
+            if self.seen in (1, 3):
+                raise OutOfMemory("no")
+            return super().encode(pages, mode)
+
+    outcomes = read(file, Forgetful(always(layer_of("valve"))))
+    failed = [o for o in outcomes if isinstance(o, PageFailure)]
+    assert [(o.number, o.code) for o in failed] == [(2, "out_of_memory")]
+    assert [o.ref.number for o in outcomes if isinstance(o, ParsedPage)] == [1, 3]
+
+
+def test_options_that_cannot_work_are_refused_before_any_page() -> None:
+    """Unknown modes and prompts."""
+    for config in (OpticalConfig(mode="huge"), OpticalConfig(prompt="poem")):
+        with pytest.raises(ConfigError):
+            DeepSeekOcrEngine(ScriptedModel(always("")), config, fallback=LayoutEngine())
+
+
+def test_the_fingerprint_tells_readings_apart() -> None:
+    """Weights, mode and prompt change what a page becomes."""
+
+    def fingerprint(config: OpticalConfig, weights: str = "0" * 16) -> str:
+        model = ScriptedModel(always(""))
+        model.weights = weights
+        return DeepSeekOcrEngine(model, config, fallback=LayoutEngine()).fingerprint
+
+    same = fingerprint(OpticalConfig())
+    assert fingerprint(OpticalConfig(device="cpu", batch=7)) == same
+    others = [OpticalConfig(mode="base"), OpticalConfig(prompt="free_ocr")]
+    others += [OpticalConfig(max_output_tokens=9)]
+    assert len({same, *map(fingerprint, others), fingerprint(OpticalConfig(), "1" * 16)}) == 5
+
+
+def test_a_real_model_goes_the_whole_way(tiny_checkpoint: Path, file: Path) -> None:
+    """Noise in the answers, but pages, record and fallback all the same."""
+    optical = OpticalConfig(str(tiny_checkpoint), mode="tiny", device="cpu", max_output_tokens=40)
+    engine = make_engine(EngineConfig("deepseek-ocr", optical=optical))
+    with open_document(file) as document:
+        pages = list(only(list(engine.parse(document.tasks()))))
+    engine.close()
+
+    assert len(pages) == 3
+    for page in pages:
+        assert page.optical is not None
+        assert page.optical.attempts[0].vision_tokens == 64
+        assert Flag.FROM_TEXT_LAYER in page.flags
+
+
+def test_the_model_fits_the_engines_interface(tiny_model: DeepSeekOcr) -> None:
+    """Counting is done in its own vocabulary."""
+    assert tiny_model.count_text_tokens("abc") == 3
+    assert tiny_model.preprocessing
