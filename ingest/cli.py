@@ -60,6 +60,10 @@ PromptOption = Annotated[
     str,
     typer.Option(help="DeepSeek-OCR: markdown, free_ocr, ocr, figure, describe or locate:TEXT."),
 ]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="DeepSeek-OCR: most tokens per page; default: by the text expected."),
+]
 DeviceOption = Annotated[str, typer.Option(help="DeepSeek-OCR: auto, cpu or cuda.")]
 PasswordOption = Annotated[
     str | None, typer.Option(help="Opens encrypted files.", envvar="OPTICALRAG_PASSWORD")
@@ -95,6 +99,7 @@ def parse(
     ocr_model: OcrModelOption = None,
     mode: ModeOption = AUTO,
     prompt: PromptOption = "markdown",
+    max_output_tokens: BudgetOption = None,
     device: DeviceOption = "auto",
     password: PasswordOption = None,
     furniture: FurnitureOption = "drop",
@@ -106,7 +111,13 @@ def parse(
     with commands(as_json):
         from .parsing import parse_document
 
-        optical = OpticalConfig(ocr_model, mode=mode, prompt=prompt, device=device)
+        optical = OpticalConfig(
+            ocr_model,
+            mode=mode,
+            prompt=prompt,
+            device=device,
+            max_output_tokens=max_output_tokens,
+        )
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
         with _page_progress() as advance:
             parsed, failures = parse_document(file, reader, SourceConfig(password, pages), advance)
@@ -155,6 +166,7 @@ def ingest(
     engine: EngineOption = "auto",
     ocr_model: OcrModelOption = None,
     mode: ModeOption = AUTO,
+    max_output_tokens: BudgetOption = None,
     device: DeviceOption = "auto",
     pages: PagesOption = None,
     password: PasswordOption = None,
@@ -173,7 +185,9 @@ def ingest(
 
         files = expand_sources(paths)
         store = StoreConfig(qdrant, collection, api_key)
-        optical = OpticalConfig(ocr_model, mode=mode, device=device)
+        optical = OpticalConfig(
+            ocr_model, mode=mode, device=device, max_output_tokens=max_output_tokens
+        )
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
         chunking = ChunkingConfig(max_tokens=max_tokens, furniture=furniture)
         with (

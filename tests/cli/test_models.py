@@ -44,6 +44,7 @@ def test_pages_are_parsed_with_a_checkpoint_of_ones_own(
 ) -> None:
     """Mode, tries and compression are in the JSON."""
     options = ["--engine", "deepseek-ocr", "--ocr-model", str(tiny_checkpoint), "--device", "cpu"]
+    options += ["--max-output-tokens", "40"]
     (page,) = test_cli.run_json(
         "parse", str(sample), "--pages", "4", "--mode", "small", *options, cwd=tmp_path
     )["pages"]
