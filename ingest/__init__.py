@@ -6,7 +6,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import ChunkingConfig, LayoutConfig, PageLimits
+    from .config import (
+        ChunkingConfig,
+        LayoutConfig,
+        OpticalConfig,
+        PageLimits,
+        TokenCacheConfig,
+    )
+    from .engines import load_model
     from .errors import OpticalRagError
     from .indexing import index_nodes
     from .node_parser import LayoutNodeParser
@@ -15,6 +22,7 @@ if TYPE_CHECKING:
     from .pipeline import IngestPipeline, IngestReport
     from .reader import DeepSeekOCRReader
     from .store import QdrantStore
+    from .token_cache import TokenCache
     from .types import Block, BlockKind, Box, Chunk, ParsedPage
 
 _HOMES = {
@@ -30,10 +38,14 @@ _HOMES = {
     "LayoutNodeParser": "node_parser",
     "OpticalRagError": "errors",
     "PageLimits": "config",
+    "OpticalConfig": "config",
     "ParsedPage": "types",
     "QdrantStore": "store",
+    "TokenCache": "token_cache",
+    "TokenCacheConfig": "config",
     "draw_boxes": "pictures",
     "index_nodes": "indexing",
+    "load_model": "engines",
     "open_document": "pages",
 }
 
@@ -48,12 +60,16 @@ __all__ = [
     "IngestReport",
     "LayoutConfig",
     "LayoutNodeParser",
+    "OpticalConfig",
     "OpticalRagError",
     "PageLimits",
     "ParsedPage",
     "QdrantStore",
+    "TokenCache",
+    "TokenCacheConfig",
     "draw_boxes",
     "index_nodes",
+    "load_model",
     "open_document",
 ]
 

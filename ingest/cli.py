@@ -19,6 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from .cli_cache import DEFAULT_TOKENS
+from .cli_cache import app as cache_app
 from .cli_models import app as models_app
 from .config import (
     ChunkingConfig,
@@ -28,6 +30,7 @@ from .config import (
     PageFurniture,
     SourceConfig,
     StoreConfig,
+    TokenCacheConfig,
 )
 from .console import Exit, commands, emit, emit_json, exit_for, notes
 from .modes import AUTO
@@ -43,6 +46,7 @@ app = typer.Typer(
 )
 
 app.add_typer(models_app, name="models")
+app.add_typer(cache_app, name="cache")
 
 PagesOption = Annotated[str | None, typer.Option(help="Pages, 1-based, e.g. 1-3,7.")]
 EngineOption = Annotated[str, typer.Option(help="auto, layout (needs no GPU) or deepseek-ocr.")]
@@ -85,6 +89,18 @@ ApiKeyOption = Annotated[
 ]
 ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+KeepTokensOption = Annotated[
+    str,
+    typer.Option(
+        "--tokens",
+        help="DeepSeek-OCR: folder or URL that keeps vision tokens for redecode; off: keep none.",
+        envvar="OPTICALRAG_TOKENS",
+    ),
+]
+CodecOption = Annotated[
+    Literal["lossless", "int8", "int4"], typer.Option(help="How vision tokens are kept.")
+]
 
 DEFAULT_STORE = ".opticalrag/qdrant"
 DEFAULT_COLLECTION = "opticalrag"
@@ -175,6 +191,8 @@ def ingest(
     max_tokens: Annotated[
         int | None, typer.Option(help="Cap of a chunk; default: what the model reads.")
     ] = None,
+    tokens: KeepTokensOption = DEFAULT_TOKENS,
+    codec: CodecOption = "lossless",
     workers: WorkersOption = 1,
     as_json: JsonOption = False,
 ) -> None:
@@ -186,7 +204,11 @@ def ingest(
         files = expand_sources(paths)
         store = StoreConfig(qdrant, collection, api_key)
         optical = OpticalConfig(
-            ocr_model, mode=mode, device=device, max_output_tokens=max_output_tokens
+            ocr_model,
+            mode=mode,
+            device=device,
+            max_output_tokens=max_output_tokens,
+            tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
         )
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
         chunking = ChunkingConfig(max_tokens=max_tokens, furniture=furniture)

@@ -17,6 +17,7 @@ __all__ = [
     "PageLimits",
     "SourceConfig",
     "StoreConfig",
+    "TokenCacheConfig",
 ]
 
 PageFurniture = Literal["keep", "drop", "metadata"]
@@ -68,6 +69,28 @@ class LayoutConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCacheConfig:
+    """Where and how vision tokens are kept.
+
+    ``location`` is a folder, or an fsspec URL such as ``s3://bucket/tokens`` whose index is then
+    kept on this machine. ``quota`` is in bytes: what was not used for longest goes first. The
+    codecs are those of :mod:`.codecs`.
+    """
+
+    location: str = ".opticalrag/tokens"
+    quota: int = 20 * 1000**3
+    codec: Literal["lossless", "int8", "int4"] = "lossless"
+
+    def __post_init__(self) -> None:
+        """Refuse a place that is none, and room for nothing."""
+        if not self.location.strip() or self.quota < 1:
+            raise ConfigError(
+                f"vision tokens cannot be kept at {self.location!r} in {self.quota} bytes; name a"
+                " folder or URL and a size above 0"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class OpticalConfig:
     """Options of the DeepSeek-OCR engine.
 
@@ -75,7 +98,8 @@ class OpticalConfig:
     the commit ``revision`` (None: the one known to this version). ``mode`` is a name of
     :data:`.modes.MODES` or ``"auto"``; ``prompt`` see :func:`.prompts.prompt_named`. ``batch``
     pages are decoded together (None: by device). ``max_output_tokens`` bounds the answer for a
-    page (None: by the text expected on it).
+    page (None: by the text expected on it). ``tokens`` says where vision tokens are kept (None:
+    nowhere).
     """
 
     model: str | None = None
@@ -85,6 +109,7 @@ class OpticalConfig:
     device: str = "auto"
     batch: int | None = None
     max_output_tokens: int | None = None
+    tokens: TokenCacheConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,15 @@ from functools import cache, lru_cache
 from importlib import util
 from typing import TYPE_CHECKING, Literal
 
-from .config import ConfigError, EngineConfig, OpticalConfig
-from .errors import EngineError
+from .config import ConfigError, EngineConfig, OpticalConfig, TokenCacheConfig
+from .errors import CacheError, EngineError
 from .protocols import PageEngine
 
 if TYPE_CHECKING:
     from .deepseek_ocr.model import DeepSeekOcr
+    from .token_cache import TokenCache
 
-__all__ = ["ENGINES", "EngineName", "make_engine", "resolve_engine"]
+__all__ = ["ENGINES", "EngineName", "load_model", "make_engine", "resolve_engine"]
 
 EngineName = Literal["auto", "layout", "deepseek-ocr"]
 ENGINES: tuple[EngineName, ...] = ("auto", "layout", "deepseek-ocr")
@@ -64,14 +65,38 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
     from .deepseek_ocr.engine import DeepSeekOcrEngine
 
     optical = config.optical
-    model = _load(optical.model, optical.revision, optical.device)
+    model = load_model(optical)
     return DeepSeekOcrEngine(
         model,
         optical,
         fallback=LayoutEngine(config.layout),
+        cache=_open_cache(optical.tokens),
         workers=config.workers,
         batch=_CPU_BATCH if model.runtime.device == "cpu" else _GPU_BATCH,
     )
+
+
+def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
+    """The model a configuration names; once loaded it stays in memory.
+
+    Raises:
+        EngineError: it cannot be loaded.
+        MissingExtra: what it needs is not installed.
+    """
+    config = config or OpticalConfig()
+    return _load(config.model, config.revision, config.device)
+
+
+def _open_cache(config: TokenCacheConfig | None) -> TokenCache | None:
+    if config is None:
+        return None
+    from .token_cache import TokenCache
+
+    try:
+        return TokenCache(config)
+    except CacheError as error:
+        _log.warning("vision tokens are not kept: %s", error)
+        return None
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from .config import PageFurniture
 from .tables import render_table
 from .types import Block, BlockKind, Box, ParsedPage, TextSource
 
-__all__ = ["BlockSpan", "PageMarkdown", "render_page", "scan_markdown"]
+__all__ = ["BlockSpan", "PageMarkdown", "block_markdown", "render_page", "scan_markdown"]
 
 FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
 """Kinds that repeat on every page and are not part of its text."""
@@ -157,6 +157,11 @@ def render_page(page: ParsedPage, furniture: PageFurniture = "metadata") -> Page
         engine=page.engine,
         flags=page.flags,
     )
+
+
+def block_markdown(block: Block) -> str:
+    """One block as Markdown, wherever it stands."""
+    return _render_block(0, block, 0)[1]
 
 
 def _separator(before: list[BlockSpan], block: Block) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .modes import Mode
-from .types import PageOutcome, PageTask, Point, SparseVector
+from .token_file import TokenKey
+from .types import PageOutcome, PageRef, PageTask, Point, SparseVector
 from .vision import DecodeRequest, Transcript, VisionTokens
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "PageEngine",
     "PointStore",
     "SparseEncoder",
+    "TokenCache",
     "TokenCounter",
 ]
 
@@ -74,6 +76,18 @@ class OpticalModel(Protocol):
 
     def count_text_tokens(self, text: str) -> int:
         """Tokens of a text in the model's vocabulary."""
+        ...
+
+
+class TokenCache(Protocol):
+    """Keeps vision tokens of pages."""
+
+    def find(self, key: TokenKey) -> VisionTokens | None:
+        """The tokens made from exactly this, or None."""
+        ...
+
+    def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
+        """Keep tokens and the page they are of; when this returns they are kept for good."""
         ...
 
 

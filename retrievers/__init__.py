@@ -9,16 +9,34 @@ if TYPE_CHECKING:
     from .citations import Citation, cite
     from .hybrid import HybridRetriever
     from .query import Hit, Query
+    from .redecode import PageTarget, Redecoder, Redecoding
+    from .second_look import SecondLook, redecode_tool
 
 _HOMES = {
     "Citation": "citations",
     "Hit": "query",
     "HybridRetriever": "hybrid",
+    "PageTarget": "redecode",
     "Query": "query",
+    "Redecoder": "redecode",
+    "Redecoding": "redecode",
+    "SecondLook": "second_look",
     "cite": "citations",
+    "redecode_tool": "second_look",
 }
 
-__all__ = ["Citation", "Hit", "HybridRetriever", "Query", "cite"]
+__all__ = [
+    "Citation",
+    "Hit",
+    "HybridRetriever",
+    "PageTarget",
+    "Query",
+    "Redecoder",
+    "Redecoding",
+    "SecondLook",
+    "cite",
+    "redecode_tool",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,13 +10,18 @@ from ..ingest.cli import (
     DEFAULT_COLLECTION,
     DEFAULT_STORE,
     ApiKeyOption,
+    BudgetOption,
     CollectionOption,
+    DeviceOption,
     JsonOption,
     ModelOption,
+    OcrModelOption,
+    PromptOption,
     QdrantOption,
     app,
 )
-from ..ingest.config import StoreConfig
+from ..ingest.cli_cache import DEFAULT_TOKENS, TokensOption, open_tokens
+from ..ingest.config import OpticalConfig, StoreConfig
 from ..ingest.console import commands, emit, emit_json, notes
 
 __all__ = ["app", "main"]
@@ -53,6 +58,44 @@ def search(
             emit(_hit_to_text(rank, hit))
         if not hits:
             notes.print("nothing found", markup=False)
+
+
+@app.command()
+def redecode(
+    document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
+    page: Annotated[int, typer.Option(min=1, help="Page, from 1.")],
+    prompt: PromptOption = "markdown",
+    mode: Annotated[str | None, typer.Option(help="Only tokens of this mode.")] = None,
+    tokens: TokensOption = DEFAULT_TOKENS,
+    ocr_model: OcrModelOption = None,
+    device: DeviceOption = "auto",
+    max_output_tokens: BudgetOption = None,
+    encode: Annotated[
+        bool, typer.Option("--encode", help="Open the file and encode it if its tokens are gone.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read a page again with another prompt, from its stored vision tokens alone."""
+    with commands(as_json), open_tokens(tokens) as cache:
+        from ..ingest.engines import load_model
+        from ..ingest.prompts import prompt_named
+        from .redecode import PageTarget, Redecoder
+
+        prompt_named(prompt)  # a wrong one is said before the model is loaded
+        model = load_model(OpticalConfig(ocr_model, device=device))
+        answer = Redecoder(cache, model).redecode(
+            PageTarget(document, page),
+            prompt,
+            mode=mode,
+            max_tokens=max_output_tokens,
+            encode=encode,
+        )
+        if as_json:
+            emit_json(answer.as_dict())
+            return
+        emit(answer.text)
+        if answer.finish_reason != "eos":
+            notes.print(f"the answer ended by {answer.finish_reason}", markup=False)
 
 
 def _hit_to_json(hit: Any) -> dict[str, Any]:

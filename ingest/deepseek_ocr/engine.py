@@ -17,10 +17,11 @@ from ..config import OpticalConfig
 from ..density import estimate_load, ink_share
 from ..errors import OpticalRagError
 from ..grounding import read_grounding
+from ..lenient_cache import LenientCache
 from ..modes import AUTO, Mode, PageLoad, choose_mode, mode_named, other_mode
 from ..pages import render_pages
 from ..prompts import prompt_named
-from ..protocols import OpticalModel, PageEngine
+from ..protocols import OpticalModel, PageEngine, TokenCache
 from ..quality import (
     Evidence,
     Flag,
@@ -31,6 +32,7 @@ from ..quality import (
     needs_retry,
     retry_ladder,
 )
+from ..token_file import TokenKey, key_of
 from ..types import (
     Attempt,
     Block,
@@ -44,14 +46,17 @@ from ..types import (
 from ..vision import DecodeRequest, Transcript, VisionTokens
 from ..workers import WorkerPool
 
-__all__ = ["ENGINE", "DeepSeekOcrEngine"]
+__all__ = ["DPI", "ENGINE", "LONG_SIDE", "PROFILE", "DeepSeekOcrEngine", "Look", "look_at"]
 
 ENGINE: Final = "deepseek-ocr"
 VERSION: Final = 1
 """Raised when the same answer of the model may be read differently by this package."""
 
-_DPI: Final = 144  # as the published PDF script
-_LONG_SIDE: Final = 4000  # pixels; the widest view has 1,920 x 1,920
+DPI: Final = 144  # as the published PDF script
+LONG_SIDE: Final = 4000  # pixels; the widest view has 1,920 x 1,920
+PROFILE: Final = f"{DPI}dpi/{LONG_SIDE}px"
+"""How pages are drawn, as part of the key of their vision tokens."""
+
 # Boxes and table tags take up to five tokens for each of the text; a guess may be half.
 _BUDGET_LEAST: Final = 1024
 _BUDGET_PER_TOKEN: Final = 6
@@ -87,6 +92,7 @@ class DeepSeekOcrEngine:
         model: encodes and decodes.
         config: options; ``model``, ``revision`` and ``device`` are not looked at here.
         fallback: reads pages with a text layer on which the model failed.
+        cache: keeps vision tokens; if it fails, pages are read without it.
         workers: processes that draw pages.
         batch: pages decoded together if ``config`` does not say.
     """
@@ -97,6 +103,7 @@ class DeepSeekOcrEngine:
         config: OpticalConfig | None = None,
         *,
         fallback: PageEngine,
+        cache: TokenCache | None = None,
         workers: int = 1,
         batch: int = 1,
     ) -> None:
@@ -106,6 +113,7 @@ class DeepSeekOcrEngine:
         prompt_named(self._config.prompt)
         self._model = model
         self._fallback = fallback
+        self._cache = LenientCache(cache)
         self._pool = WorkerPool(workers)
         self._batch = self._config.batch or batch
 
@@ -135,7 +143,7 @@ class DeepSeekOcrEngine:
 
     def _read(self, tasks: Sequence[PageTask]) -> Iterator[PageOutcome]:
         started = time.perf_counter()
-        drawn = list(render_pages(iter(tasks), self._pool, dpi=_DPI, long_side=_LONG_SIDE))
+        drawn = list(render_pages(iter(tasks), self._pool, dpi=DPI, long_side=LONG_SIDE))
         sheets = [
             image if isinstance(image, PageFailure) else self._sheet(image) for image in drawn
         ]
@@ -152,16 +160,11 @@ class DeepSeekOcrEngine:
             yield sheet if isinstance(sheet, PageFailure) else self._page(task, sheet, seconds)
 
     def _sheet(self, image: PageImage) -> _Sheet:
-        words = tuple(word.text for word in image.words)
-        evidence = Evidence(words, 1.0 if words else ink_share(image.pixels))
-        load = estimate_load(image.pixels)
-        if evidence.is_reliable:
-            load = PageLoad(self._model.count_text_tokens(" ".join(words)), load.columns)
+        look = look_at(image, self._model)
         height, width = image.pixels.shape[:2]
-        chosen = self._config.mode
-        mode = choose_mode(load, width, height) if chosen == AUTO else mode_named(chosen)
+        mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode)
         steps = retry_ladder(mode, other_mode(mode, width, height), self._config.prompt)
-        return _Sheet(image, evidence, load, steps)
+        return _Sheet(image, look.evidence, look.load, steps)
 
     def _climb(self, sheets: Sequence[_Sheet]) -> None:
         """Try all sheets, then again those whose last try was not good, up the ladder."""
@@ -171,14 +174,22 @@ class DeepSeekOcrEngine:
             self._decode(left)
 
     def _encode(self, sheets: Sequence[_Sheet]) -> None:
-        by_mode: defaultdict[Mode, list[_Sheet]] = defaultdict(list)
+        by_mode: defaultdict[Mode, list[tuple[TokenKey, _Sheet]]] = defaultdict(list)
         for sheet in sheets:
-            if sheet.step.mode.name not in sheet.tokens:
-                by_mode[sheet.step.mode].append(sheet)
-        for mode, same in by_mode.items():
-            encoded = self._model.encode([sheet.image.pixels for sheet in same], mode)
-            for sheet, tokens in zip(same, encoded, strict=True):
+            mode = sheet.step.mode
+            if mode.name in sheet.tokens:
+                continue
+            key = key_of(sheet.image.pixels, PROFILE, mode.name, self._model)
+            if kept := self._cache.find(key):
+                sheet.tokens[mode.name] = kept
+                self._cache.store(key, kept, sheet.image.ref)  # of this document, too
+            else:
+                by_mode[mode].append((key, sheet))
+        for mode, new in by_mode.items():
+            encoded = self._model.encode([sheet.image.pixels for _, sheet in new], mode)
+            for (key, sheet), tokens in zip(new, encoded, strict=True):
                 sheet.tokens[mode.name] = tokens
+                self._cache.store(key, tokens, sheet.image.ref)
 
     def _decode(self, sheets: Sequence[_Sheet]) -> None:
         requests = [
@@ -215,6 +226,26 @@ class DeepSeekOcrEngine:
         return ParsedPage(
             image.ref, image.width, image.height, blocks, ENGINE, flags, seconds, record
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of a page before it is read, and the mode that follows from it."""
+
+    evidence: Evidence
+    load: PageLoad
+    mode: Mode
+
+
+def look_at(image: PageImage, model: OpticalModel) -> Look:
+    """Guess how much text is on a page: from its text layer if that can be believed."""
+    words = tuple(word.text for word in image.words)
+    evidence = Evidence(words, 1.0 if words else ink_share(image.pixels))
+    load = estimate_load(image.pixels)
+    if evidence.is_reliable:
+        load = PageLoad(model.count_text_tokens(" ".join(words)), load.columns)
+    height, width = image.pixels.shape[:2]
+    return Look(evidence, load, choose_mode(load, width, height))
 
 
 def _record(sheet: _Sheet, transcript: Transcript) -> None:

@@ -1,0 +1,240 @@
+"""Vision tokens to bytes and back: one safetensors file per page, checked on every read. Pure.
+
+The file's metadata says what the page is (see :class:`TokenKey`) and by which codec its numbers
+are kept. A file that is not exactly what this module writes is refused: tokens misread would be
+decoded to plausible nonsense.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import prod
+from typing import Any, Final, get_args
+
+import numpy as np
+import zstandard
+from numpy.typing import NDArray
+
+from .codecs import CODECS, Codec, Parts, pack_values, unpack_values
+from .errors import CacheCorrupt, EngineError
+from .vision import TokenDtype, VisionTokens
+
+__all__ = [
+    "FORMAT",
+    "About",
+    "TokenKey",
+    "decode_tokens",
+    "encode_tokens",
+    "key_of",
+    "read_about",
+]
+
+FORMAT: Final = "opticalrag-vision-tokens/1"
+_HEADER_LIMIT: Final = 64 * 1024
+_VALUES_LIMIT: Final = 64 * 1024**2  # numbers of a page; the widest has 1,156 x 1,280
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """What vision tokens were made from: equal keys, equal tokens.
+
+    ``page`` is the sha256 of the page's pixels and ``profile`` says how they were drawn;
+    ``weights`` is the fingerprint of the model's weights.
+    """
+
+    page: str
+    profile: str
+    mode: str
+    weights: str
+    preprocessing: str
+
+    @property
+    def digest(self) -> str:
+        """The key as 64 hexadecimal digits: the name of the entry."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def key_of(pixels: NDArray[np.uint8], profile: str, mode: str, model: Any) -> TokenKey:
+    """The key under which a model's tokens of a page are kept.
+
+    Args:
+        pixels: uint8 ``[height, width, 3]``.
+        profile: how they were drawn.
+        mode: name of the mode.
+        model: an :class:`.protocols.OpticalModel`.
+    """
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return TokenKey(digest.hexdigest(), profile, mode, model.weights, model.preprocessing)
+
+
+# -- writing ------------------------------------------------------------------------------
+
+
+def encode_tokens(key: TokenKey, tokens: VisionTokens, codec: Codec = "lossless") -> bytes:
+    """Make the file of a page."""
+    views = {"global_view": tokens.global_view, "tiles": tokens.tiles}
+    parts: Parts = {}
+    for name, view in views.items():
+        parts |= {f"{name}.{part}": array for part, array in pack_values(view, codec).items()}
+    about = {
+        "format": FORMAT,
+        "codec": codec,
+        **asdict(key),
+        "dtype": tokens.dtype,
+        "model": tokens.model,
+        "grid": json.dumps(tokens.grid),
+        "shapes": json.dumps({name: view.shape for name, view in views.items()}),
+    }
+    return _pack(about, parts)
+
+
+def _pack(about: dict[str, str], parts: Parts) -> bytes:
+    blobs = {name: np.ascontiguousarray(array).tobytes() for name, array in parts.items()}
+    entries: dict[str, Any] = {}
+    position = 0
+    for name, blob in blobs.items():
+        shape, kind = list(parts[name].shape), _KINDS[parts[name].dtype]
+        end = position + len(blob)
+        entries[name] = {"dtype": kind, "shape": shape, "data_offsets": [position, end]}
+        position = end
+    data = b"".join(blobs.values())
+    entries["__metadata__"] = {**about, "checksum": _checksum(about, entries, data)}
+    header = json.dumps(entries, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # as the format asks
+    return struct.pack("<Q", len(header)) + header + data
+
+
+_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
+    "U8": np.dtype(np.uint8),
+    "I8": np.dtype(np.int8),
+    "F32": np.dtype(np.float32),
+}
+_KINDS: Final = {dtype: kind for kind, dtype in _DTYPES.items()}
+
+
+def _checksum(about: Mapping[str, str], entries: Mapping[str, Any], data: Any) -> str:
+    """Against rot and torn writes, not against forgery: whoever can forge can also sign."""
+    said = json.dumps([sorted(about.items()), sorted(entries.items())]).encode()
+    return f"{zlib.crc32(data, zlib.crc32(said)):08x}"
+
+
+# -- reading ------------------------------------------------------------------------------
+
+
+def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
+    """Read the file of a page.
+
+    Args:
+        data: the whole file.
+        key: what it must be; None for whatever it is.
+
+    Raises:
+        CacheCorrupt: damaged, of another page, or not a file of this module.
+    """
+    about, parts = _unpack(data)
+    found = _key(about)
+    if key is not None and found != key:
+        raise CacheCorrupt(f"the entry holds the tokens of {found}, not of {key}")
+    codec: Any = about.get("codec")
+    dtype: Any = about.get("dtype")
+    shapes = _json(about, "shapes")
+    grid = _json(about, "grid")
+    if codec not in CODECS or dtype not in get_args(TokenDtype) or not isinstance(shapes, dict):
+        raise CacheCorrupt(f"the entry has codec {codec!r:.40} of {dtype!r:.40}; make it again")
+    try:
+        views = {
+            name: unpack_values(_of(parts, name), codec, _shape(shapes[name]), dtype)
+            for name in ("global_view", "tiles")
+        }
+        return VisionTokens(
+            **views,
+            grid=tuple(grid),
+            mode=found.mode,
+            dtype=dtype,
+            model=about["model"],
+            weights=found.weights,
+            preprocessing=found.preprocessing,
+        )
+    except (KeyError, TypeError, ValueError, EngineError, zstandard.ZstdError) as error:
+        raise CacheCorrupt(f"the entry does not hold what it says: {error!r:.200}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a file says of itself."""
+
+    key: TokenKey
+    codec: str
+    model: str
+
+
+def read_about(data: bytes) -> About:
+    """What a file says it is; its checksum is verified, its numbers are not read.
+
+    Raises:
+        CacheCorrupt: not a file of this module, or damaged.
+    """
+    about, _ = _unpack(data)
+    return About(_key(about), about.get("codec", ""), about.get("model", ""))
+
+
+def _unpack(data: bytes) -> tuple[dict[str, str], Parts]:
+    length = struct.unpack_from("<Q", data)[0] if len(data) >= 8 else 0
+    if not 2 <= length <= min(_HEADER_LIMIT, len(data) - 8):
+        raise CacheCorrupt(f"the entry has {len(data)} bytes and no readable header")
+    try:
+        entries = json.loads(data[8 : 8 + length])
+        about = entries.pop("__metadata__")
+        checksum = about.pop("checksum")
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+        raise CacheCorrupt("the entry's header cannot be read") from error
+    body = memoryview(data)[8 + length :]
+    said = about.get("format") if isinstance(about, dict) else None
+    if said != FORMAT or checksum != _checksum(about, entries, body):
+        raise CacheCorrupt(f"the entry is damaged, or not of the format {FORMAT}")
+    if not all(isinstance(value, str) for value in about.values()):
+        raise CacheCorrupt("the entry's header has values that are not text")
+    return about, {name: _part(entry, body) for name, entry in entries.items()}
+
+
+def _part(entry: Any, body: memoryview) -> NDArray[Any]:
+    try:
+        start, end = entry["data_offsets"]
+        dtype, shape = _DTYPES[entry["dtype"]], _shape(entry["shape"])
+        if not 0 <= start <= end <= len(body) or end - start != prod(shape) * dtype.itemsize:
+            raise CacheCorrupt(f"the entry places a part at {start} to {end} of {len(body)} bytes")
+        return np.frombuffer(body[start:end], dtype).reshape(shape)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CacheCorrupt(f"the entry describes a part wrongly: {entry!r:.200}") from error
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    sizes = tuple(value)
+    if not all(type(size) is int and size >= 0 for size in sizes) or prod(sizes) > _VALUES_LIMIT:
+        raise CacheCorrupt(f"the entry claims an array of shape {value!r:.80}")
+    return sizes
+
+
+def _key(about: Mapping[str, str]) -> TokenKey:
+    try:
+        return TokenKey(*(about[field.name] for field in fields(TokenKey)))
+    except KeyError as error:
+        raise CacheCorrupt(f"the entry does not say its {error}") from error
+
+
+def _json(about: Mapping[str, str], name: str) -> Any:
+    try:
+        return json.loads(about[name])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise CacheCorrupt(f"the entry's {name} cannot be read") from error
+
+
+def _of(parts: Parts, view: str) -> Parts:
+    prefix = f"{view}."
+    return {n.removeprefix(prefix): a for n, a in parts.items() if n.startswith(prefix)}

@@ -1,0 +1,188 @@
+"""Decode a page again, with another prompt, from its stored vision tokens.
+
+Nothing of the document is opened, drawn or encoded: the tokens are all the decoder reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..ingest.deepseek_ocr.engine import DPI, LONG_SIDE, PROFILE, look_at
+from ..ingest.errors import CacheMiss, OpticalRagError, SourceError
+from ..ingest.grounding import parse_transcript
+from ..ingest.modes import mode_named
+from ..ingest.pages import open_document
+from ..ingest.prompts import prompt_named
+from ..ingest.protocols import OpticalModel
+from ..ingest.schema import Field
+from ..ingest.token_cache import TokenCache
+from ..ingest.token_file import key_of
+from ..ingest.types import Block
+from ..ingest.vision import DecodeRequest, Transcript, VisionTokens
+from .query import Hit
+
+__all__ = ["PageTarget", "Redecoder", "Redecoding", "target_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class PageTarget:
+    """A page to decode again.
+
+    ``document`` is an id, path or file name and ``page`` is 1-based. ``path`` is where the file
+    was, and ``sha256`` what its bytes were, if known: only for encoding it anew.
+    """
+
+    document: str
+    page: int
+    path: str = ""
+    sha256: str = ""
+
+
+def target_of(hit: Hit) -> PageTarget:
+    """The page on which a hit starts.
+
+    Raises:
+        CacheMiss: the hit does not say which page it is of.
+    """
+    if not hit.pages or not (hit.file_id or hit.file_path):
+        raise CacheMiss(f"the hit {hit.id} does not name its document and page; ingest it again")
+    sha256 = str(hit.payload.get(Field.FILE_SHA256) or "")
+    return PageTarget(hit.file_id or hit.file_path, hit.pages[0], hit.file_path, sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class Redecoding:
+    """What the model wrote this time. ``page`` is 1-based; boxes as in :class:`Block`.
+
+    ``text`` is as the model wrote it, marks included; ``blocks`` is what it means.
+    """
+
+    document: str
+    page: int
+    prompt: str
+    mode: str
+    text: str
+    blocks: tuple[Block, ...]
+    finish_reason: str
+    output_tokens: int
+    vision_tokens: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        values = asdict(self)
+        values["blocks"] = [
+            {"kind": b.kind.value, "box": list(b.box.as_tuple()), "text": b.text}
+            for b in self.blocks
+        ]
+        return values
+
+
+class Redecoder:
+    """Decodes stored pages again.
+
+    Args:
+        cache: where vision tokens are.
+        model: the model that made them.
+    """
+
+    def __init__(self, cache: TokenCache, model: OpticalModel) -> None:
+        self.cache = cache
+        self.model = model
+
+    def redecode(
+        self,
+        target: PageTarget | Hit,
+        prompt: str = "markdown",
+        *,
+        mode: str | None = None,
+        max_tokens: int | None = None,
+        encode: bool = False,
+    ) -> Redecoding:
+        """Ask a stored page something.
+
+        Args:
+            target: the page, or a hit that starts on it.
+            prompt: see :func:`opticalrag.ingest.prompts.prompt_named`.
+            mode: only tokens of this mode; None for the widest that are kept.
+            max_tokens: bound of the answer; None for the model's context.
+            encode: open, draw and encode the page if its tokens are gone.
+
+        Raises:
+            CacheMiss: no tokens of this page by this model; says whether it could be encoded.
+            ConfigError: a prompt or mode that does not exist.
+            SourceError: ``encode``, and the file cannot be opened or has changed.
+        """
+        page = target_of(target) if isinstance(target, Hit) else target
+        asked = prompt_named(prompt)
+        tokens = self._tokens(page, mode, encode)
+        (transcript,) = self.model.decode([DecodeRequest(tokens, asked, max_tokens)])
+        return _redecoding(page, tokens, transcript)
+
+    def _tokens(self, page: PageTarget, mode: str | None, encode: bool) -> VisionTokens:
+        if mode is not None:
+            mode_named(mode)
+        try:
+            return self.cache.load(
+                page.document, page.page - 1, weights=self.model.weights, mode=mode
+            )
+        except CacheMiss as miss:
+            path = Path(page.path or page.document)
+            if encode:
+                return self._encode(page, path, mode)
+            offer = "encode it again with encode=True (--encode)"
+            remedy = offer if path.is_file() else "its file is not there any more either"
+            raise CacheMiss(f"{miss}; {remedy}") from miss
+
+    def _encode(self, page: PageTarget, path: Path, mode: str | None) -> VisionTokens:
+        with open_document(path) as document:
+            if page.sha256 and page.sha256 != document.ref.sha256:
+                raise SourceError(f"{path} has changed since it was ingested; ingest it again")
+            if not 1 <= page.page <= document.ref.page_count:
+                raise SourceError(f"{path} has {document.ref.page_count} pages, not {page.page}")
+            image = document.render(page.page - 1, dpi=DPI, long_side=LONG_SIDE)
+        chosen = mode_named(mode) if mode else look_at(image, self.model).mode
+        (tokens,) = self.model.encode([image.pixels], chosen)
+        self.cache.store(key_of(image.pixels, PROFILE, chosen.name, self.model), tokens, image.ref)
+        return tokens
+
+
+def _redecoding(page: PageTarget, tokens: VisionTokens, transcript: Transcript) -> Redecoding:
+    blocks = parse_transcript(transcript.text, truncated=transcript.finish_reason != "eos")
+    return Redecoding(
+        document=page.document,
+        page=page.page,
+        prompt=transcript.prompt_name,
+        mode=tokens.mode,
+        text=transcript.text,
+        blocks=blocks,
+        finish_reason=transcript.finish_reason,
+        output_tokens=len(transcript.ids),
+        vision_tokens=transcript.vision_tokens,
+        seconds=transcript.seconds,
+    )
+
+
+def redecode_all(
+    redecoder: Redecoder, asked: Sequence[tuple[PageTarget, str]], budget: int
+) -> list[Redecoding | OpticalRagError]:
+    """Ask several pages in turn, until ``budget`` tokens have been written.
+
+    Returns:
+        An answer or the reason why there is none for each page asked before the budget ended.
+    """
+    answers: list[Redecoding | OpticalRagError] = []
+    for target, prompt in asked:
+        if budget < 1:
+            break
+        try:
+            answer = redecoder.redecode(target, prompt, max_tokens=budget)
+        except OpticalRagError as error:
+            answers.append(error)
+            continue
+        budget -= answer.output_tokens
+        answers.append(answer)
+    return answers
