@@ -17,7 +17,6 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from .cli_cache import DEFAULT_TOKENS
 from .cli_cache import app as cache_app
@@ -32,7 +31,7 @@ from .config import (
     StoreConfig,
     TokenCacheConfig,
 )
-from .console import Exit, commands, emit, emit_json, exit_for, notes
+from .console import Exit, commands, emit, emit_json, emit_table, exit_for, exit_for_failures, notes
 from .modes import AUTO
 from .types import PageFailure, ParsedPage
 
@@ -223,7 +222,8 @@ def ingest(
         else:
             _note_report(values)
         _note_failures(report.failures)
-    raise SystemExit(exit_for(report.documents, len(report.failures)))
+    codes = [failure.code for failure in report.failures]
+    raise SystemExit(exit_for_failures(report.pages + report.unchanged, codes))
 
 
 @app.command()
@@ -243,12 +243,10 @@ def status(
         if as_json:
             emit_json({"documents": [asdict(d) for d in documents], "points": points})
             return
-        table = Table("document", "pages", "points", "path", box=None)
-        for document in documents:
-            table.add_row(
-                document.file_name, str(document.pages), str(document.points), document.file_path
-            )
-        notes.print(table, soft_wrap=True)
+        emit_table(
+            ("document", "pages", "points", "path"),
+            [(d.file_name, d.pages, d.points, d.file_path) for d in documents],
+        )
         notes.print(f"{len(documents)} documents, {points} points in {qdrant}", markup=False)
 
 

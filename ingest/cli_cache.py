@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from .config import TokenCacheConfig
-from .console import Exit, commands, emit, emit_json, notes
+from .console import Exit, commands, emit, emit_json, emit_table
 
 if TYPE_CHECKING:
     from .token_cache import TokenCache
@@ -71,11 +70,10 @@ def list_pages(
             rows = [{**asdict(p), "page": p.page + 1, "pinned": bool(p.pinned)} for p in pages]
             emit_json({"pages": rows})
             return
-        table = Table("document", "page", "mode", "codec", "bytes", "weights", box=None)
-        for page in pages:
-            size = f"{page.bytes:,}"
-            table.add_row(page.file, str(page.page + 1), page.mode, page.codec, size, page.weights)
-        notes.print(table, soft_wrap=True)
+        emit_table(
+            ("document", "page", "mode", "codec", "bytes", "weights"),
+            [(p.file, p.page + 1, p.mode, p.codec, f"{p.bytes:,}", p.weights) for p in pages],
+        )
 
 
 @app.command()

@@ -5,21 +5,37 @@ Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 some of it failed.
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
 
 from .config import ConfigError
 from .errors import OpticalRagError, PageRangeError
 
-__all__ = ["Exit", "commands", "emit", "emit_json", "exit_for", "notes"]
+__all__ = [
+    "Exit",
+    "commands",
+    "emit",
+    "emit_json",
+    "emit_table",
+    "exit_for",
+    "exit_for_failures",
+    "notes",
+]
+
+
+_WIDE = 10_000  # columns: lines are for the terminal or the next program to cut
 
 
 class Exit(IntEnum):
@@ -41,15 +57,30 @@ def emit(text: str) -> None:
 
 
 def emit_json(value: Any) -> None:
-    """Write one JSON object to stdout."""
-    _write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    """Write one JSON object to stdout; all ASCII where stdout does not know UTF-8."""
+    plain = codecs.lookup(_encoding()).name != "utf-8"
+    _write(json.dumps(value, ensure_ascii=plain, indent=2) + "\n")
+
+
+def emit_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table to stdout, whatever stands in its cells."""
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    text = Console(file=io.StringIO(), width=_WIDE, highlight=False)
+    with text.capture() as captured:
+        text.print(table)
+    emit("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _write(text: str) -> None:
     # Broken PDF encodings yield lone surrogates, and a terminal may not know UTF-8.
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
+    sys.stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))
     sys.stdout.flush()
+
+
+def _encoding() -> str:
+    return sys.stdout.encoding or "utf-8"
 
 
 def exit_for(done: int, failed: int) -> Exit:
@@ -57,6 +88,13 @@ def exit_for(done: int, failed: int) -> Exit:
     if not failed:
         return Exit.OK
     return Exit.PARTIAL if done else Exit.FAILED
+
+
+def exit_for_failures(done: int, codes: Collection[str]) -> Exit:
+    """The exit code of a run; page choices that fit none of its documents are wrong usage."""
+    if not done and codes and set(codes) == {PageRangeError.code}:
+        return Exit.USAGE
+    return exit_for(done, len(codes))
 
 
 @contextmanager

@@ -61,7 +61,7 @@ _TOKEN = re.compile(
     r"<\|(/?(?:ref|det))\|>|<\|(?:grounding|User|Assistant|EOT)\|>|<｜[^<>｜\n]{1,40}｜>"
 )
 _PIECE = re.compile(
-    _TOKEN.pattern + r"|<\|/?(?:ref|det|grounding)\b\|?>?|\|?/?\b(?:ref|det|grounding)\|>"
+    _TOKEN.pattern + r"|<\|/?(?:ref|det|grounding)\b\|?>?|\|?/?\b(?:ref|det|grounding)\|>|<｜"
 )
 _SPECIALS = (
     "<|ref|>",

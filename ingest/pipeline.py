@@ -202,7 +202,7 @@ class IngestPipeline:
         # With pages missing we cannot tell stale points from those of the missing pages.
         if stale and not document.failed:
             report.points_deleted += self.store.delete_ids(stale)
-        report.documents += 1
+        report.documents += bool(document.pages) or not document.failed
         report.chunks += len(chunks)
         report.embedded += len(new)
         report.points_written += written

@@ -38,15 +38,23 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
 
     Folders are searched recursively for :data:`SUFFIXES`, skipping hidden names and links to
     folders; what they hold is sorted. A path to a file is kept as given, also if it does not
-    exist: opening it says so.
+    exist, and so is an empty folder or pattern among others: opening it says so.
 
     Raises:
-        UnsupportedSource: a folder or pattern holds no PDF or image.
+        UnsupportedSource: nothing but folders and patterns that hold no PDF or image.
     """
     found: dict[Path, None] = {}
+    empty: list[UnsupportedSource] = []
     for path in paths:
-        for file in _expand(Path(path)):
+        try:
+            files = _expand(Path(path))
+        except UnsupportedSource as error:
+            empty.append(error)
+            files = [Path(path)]
+        for file in files:
             found.setdefault(Path(os.path.abspath(file)))  # noqa: PTH100  keep links as named
+    if empty and len(empty) == len(found):
+        raise empty[0]
     return tuple(found)
 
 

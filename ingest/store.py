@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
+from .config import ConfigError
 from .errors import SchemaMismatch, StoreError, StoreUnavailable
 from .protocols import Embedder, SparseEncoder
 from .schema import DENSE, INDEXED, SCHEMA_VERSION, SPARSE, Field
@@ -33,6 +35,8 @@ _PAGE = 1000  # points listed per request
 # 32 MB request limit even for vectors of 4,096 floats.
 _BATCH = 64
 _MEMORY = ":memory:"
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+")
+_COLLECTION = re.compile(r"(?!\.+$)[\w.-]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,9 @@ class QdrantStore:
         create: make the folder if it is not there.
 
     Raises:
-        StoreUnavailable: the folder is in use, or there is none and ``create`` is False.
+        ConfigError: no place or collection can have this name.
+        StoreUnavailable: the folder is in use or cannot be read, or there is none and
+            ``create`` is False.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class QdrantStore:
         self.location = str(location)
         self.collection = collection
         self.is_server = self.location.startswith(("http://", "https://"))
+        _check_names(self.location, collection)
         self.client = self._connect(api_key, create)
 
     def __enter__(self) -> QdrantStore:
@@ -96,12 +103,21 @@ class QdrantStore:
 
     def _connect(self, api_key: str | None, create: bool) -> QdrantClient:
         if self.is_server:
-            return QdrantClient(url=self.location, api_key=api_key, check_compatibility=False)
+            try:
+                return QdrantClient(url=self.location, api_key=api_key, check_compatibility=False)
+            except ValueError as error:
+                raise ConfigError(
+                    f"{self.location!r} is no server's URL ({error}); write http://host:port"
+                ) from error
         if self.location == _MEMORY:
             return QdrantClient(_MEMORY)
         _prepare_folder(Path(self.location), create)
         try:
             return QdrantClient(path=self.location)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the folder {self.location} cannot be opened: {error}; it must be writable"
+            ) from error
         except RuntimeError as error:
             raise StoreUnavailable(
                 f"the folder {self.location} is in use by another process: wait until it ends,"
@@ -288,6 +304,20 @@ class QdrantStore:
     def delete_documents(self, document_ids: Collection[str]) -> int:
         """Delete all points of documents and return how many there were."""
         return sum(self.delete_ids(self.existing_ids(one)) for one in document_ids)
+
+
+def _check_names(location: str, collection: str) -> None:
+    """Refuse what would quietly become a folder of an odd name."""
+    looks_remote = "://" in location or _HOST_AND_PORT.fullmatch(location)
+    if not location.strip() or (looks_remote and not location.startswith(("http://", "https://"))):
+        raise ConfigError(
+            f"the store's place is {location!r}; name a folder, or a server as http://host:port"
+        )
+    # Qdrant's own rule; its local mode would make folders of slashes.
+    if not _COLLECTION.fullmatch(collection):
+        raise ConfigError(
+            f"the collection's name is {collection!r:.80}; use letters, digits, - _ . (up to 255)"
+        )
 
 
 def _prepare_folder(folder: Path, create: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Literal
 
 import typer
@@ -22,7 +23,7 @@ from ..ingest.cli import (
 )
 from ..ingest.cli_cache import DEFAULT_TOKENS, TokensOption, open_tokens
 from ..ingest.config import OpticalConfig, StoreConfig
-from ..ingest.console import commands, emit, emit_json, notes
+from ..ingest.console import Exit, commands, emit, emit_json, notes
 
 __all__ = ["app", "main"]
 
@@ -121,4 +122,12 @@ def _hit_to_text(rank: int, hit: Any) -> str:
 
 def main() -> None:
     """Entry point of the ``opticalrag`` command."""
-    app(prog_name="opticalrag")
+    if "--json" not in sys.argv:
+        app(prog_name="opticalrag")
+        return
+    try:
+        sys.exit(app(prog_name="opticalrag", standalone_mode=False))
+    except typer.TyperException as error:  # wrong usage, which typer would only print
+        emit_json({"error": {"code": "usage", "message": error.format_message()}})
+        notes.print(f"error: {error.format_message()}", style="red", markup=False, soft_wrap=True)
+        sys.exit(Exit.USAGE)

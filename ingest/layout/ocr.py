@@ -25,6 +25,7 @@ _MIN_SCORE: Final = 0.5
 
 _SHORT: Final = 3
 _MIN_SHORT_SCORE: Final = 0.8
+_THINNEST: Final = 12  # times as long as wide; pages are not so thin, strips of them may be
 """Icons and drawings are read as one to three letters, with scores around 0.6."""
 
 Pixels = NDArray[np.uint8]
@@ -77,6 +78,7 @@ class Recognizer:
             Corners, shape ``[lines, 4, 2]``, clockwise from the top left, and the lines cut
             out, turned so that they are wider than high.
         """
+        pixels = _not_too_thin(pixels)
         height, width = pixels.shape[:2]
         scaled, record = self._engine.preprocess_img(np.ascontiguousarray(pixels[:, :, ::-1]))
         try:
@@ -101,6 +103,18 @@ class Recognizer:
         except (self._main.RapidOCRError, self._picture_error) as error:
             raise PageRenderFailed(f"OCR cannot read a line of this picture: {error}") from error
         return [(t.strip(), float(s)) for t, s in zip(result.txts, result.scores, strict=True)]
+
+
+def _not_too_thin(pixels: Pixels) -> Pixels:
+    """The picture, widened below or to the right if it is a thin strip.
+
+    RapidOCR enlarges the short side to 736 pixels and the long one with it: 5 x 20,000 pixels
+    would become 2.2 thousand million.
+    """
+    height, width = pixels.shape[:2]
+    least = max(height, width) // _THINNEST
+    missing = max(0, least - height), max(0, least - width)
+    return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), constant_values=255)
 
 
 def lines_of(corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]) -> list[OcrLine]:

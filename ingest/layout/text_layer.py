@@ -86,9 +86,21 @@ def _readable(line: list[Piece]) -> list[Piece]:
     first, *others = line
     if others and len(first.text) <= _BULLET and set(first.text) == {"\ufffd"}:
         line = [replace(first, text="•"), *others]
-    good = [piece for piece in line if not is_undecodable(piece.text)]
+    good = [piece for piece in line if _is_better_than_ocr(piece.text)]
     kept, total = (sum(len(p.text) for p in part) for part in (good, line))
     return good if 2 * kept >= total else []
+
+
+def _is_better_than_ocr(word: str) -> bool:
+    """Whether to keep a word: OCR reads Latin and Han only, others are kept with a gap."""
+    if not is_undecodable(word):
+        return True
+    return sum(map(_is_beyond_ocr, word)) * 2 >= len(word)
+
+
+def _is_beyond_ocr(char: str) -> bool:
+    """Hebrew to Ethiopic and beyond, and the Arabic presentation forms."""
+    return "\u0590" <= char <= "\u1dff" or "\ufb1d" <= char <= "\ufeff"
 
 
 def _text(pieces: Iterable[Piece]) -> str:

@@ -150,3 +150,53 @@ def test_doctor_says_what_would_be_used(tmp_path: Path) -> None:
     assert value["ready"]
     assert "all-MiniLM-L6-v2" in findings["embedding model"]["detail"]
     assert "layout" in findings["engine"]["detail"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status", "--bogus"], ["search"], ["parse", "a", "--workers", "0"]]
+)
+def test_wrong_usage_is_json_too(tmp_path: Path, arguments: list[str]) -> None:
+    """Also what the command-line library finds wrong before any of our code runs."""
+    value = run_json(*arguments, cwd=tmp_path, code=2)
+
+    assert value["error"]["code"] == "usage"
+
+
+def test_json_is_valid_where_stdout_knows_no_unicode(tmp_path: Path) -> None:
+    """Characters that the terminal lacks are escaped as JSON escapes them."""
+    file = write_pdf(tmp_path / "naïve 🐳.pdf", page_text("valve"))
+    done = subprocess.run(
+        [sys.executable, "-m", "opticalrag.retrievers", "parse", file.name, "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=True,
+        timeout=180,
+    )
+
+    assert json.loads(done.stdout)["pages"][0]["file"].endswith("naïve 🐳.pdf")
+
+
+def test_names_with_brackets_are_listed_as_they_are(tmp_path: Path) -> None:
+    """They are no markup."""
+    write_pdf(tmp_path / "[b]old[x].pdf", page_text("valve"))
+    run_json("ingest", ".", cwd=tmp_path)
+    done = run("status", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "[b]old[x].pdf" in done.stdout
+
+
+def test_pages_that_no_document_has_are_wrong_usage(tmp_path: Path) -> None:
+    """As for parse."""
+    write_pdf(tmp_path / "a.pdf", page_text("valve"))
+    assert run("ingest", "a.pdf", "--pages", "7", cwd=tmp_path).returncode == 2
+
+
+def test_a_pattern_without_a_match_does_not_stop_the_others(tmp_path: Path) -> None:
+    """It is a failure like a missing file."""
+    write_pdf(tmp_path / "a.pdf", page_text("valve"))
+    report = run_json("ingest", "no-*.pdf", "a.pdf", cwd=tmp_path, code=3)
+
+    assert report["documents"] == 1
+    assert len(report["failures"]) == 1

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pymupdf
 import pytest
 from opticalrag.ingest.config import LayoutConfig
@@ -15,6 +16,7 @@ from opticalrag.ingest.errors import MissingExtra
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.layout import engine as engine_module
 from opticalrag.ingest.layout import page as page_module
+from opticalrag.ingest.layout.ocr import _not_too_thin
 from opticalrag.ingest.pages import load, open_document
 from opticalrag.ingest.protocols import PageEngine
 from opticalrag.ingest.types import (
@@ -338,3 +340,14 @@ def test_shared_text_is_whole(data: Path, name: str) -> None:
         return Counter(c for c in plain if c.isalnum())
 
     assert letters(everything(parsed(file))) == letters(reference)
+
+
+@pytest.mark.parametrize("size", [(20_000, 5), (5, 20_000), (300, 400)])
+def test_a_thin_strip_does_not_fill_the_memory(size: tuple[int, int]) -> None:
+    """OCR scales the short side up to 736 pixels, and the long one with it."""
+    widened = _not_too_thin(np.zeros((size[1], size[0], 3), np.uint8))
+    height, width = widened.shape[:2]
+
+    assert max(height, width) == max(size)
+    assert 736 * max(height, width) / min(height, width) < 10_000
+    assert (widened[: size[1], : size[0]] == 0).all()

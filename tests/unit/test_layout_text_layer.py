@@ -109,3 +109,10 @@ def test_an_undecodable_bullet_does_not_cost_its_line() -> None:
     """A bullet of an icon font is read as a bullet; the words after it are kept."""
     line = [replace(p, line=0) for p in words("\ufffd\ufffd Web Query")]
     assert [p.text for p in judge(line, []).good] == ["•", "Web", "Query"]
+
+
+def test_a_word_that_ocr_could_not_read_is_kept_with_its_gap() -> None:
+    """RapidOCR knows no Arabic: one glyph without a code must not cost the word."""
+    layer = judge(words("هذه ا\ufffdمضخة \ufffd\ufffd\ufffdbad"), [])
+
+    assert [piece.text for piece in layer.good] == ["هذه", "ا\ufffdمضخة"]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.errors import SchemaMismatch, StoreUnavailable
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.sparse import Bm25Encoder
@@ -154,3 +155,17 @@ def test_a_folder_of_others_is_opened_with_a_warning(
         pass
 
     assert "pickles" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["", " ", "localhost:6333", "ftp://x", "http://[bad"])
+def test_a_place_that_is_none_is_refused(place: str, tmp_path: Path) -> None:
+    """Instead of a folder of that name."""
+    with pytest.raises(ConfigError, match="http://host:port"):
+        QdrantStore(place)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../x", "a/b", "x" * 256])
+def test_a_collection_cannot_be_a_path(name: str) -> None:
+    """Qdrant's local mode would make folders of it."""
+    with pytest.raises(ConfigError, match="collection's name"):
+        QdrantStore(":memory:", collection=name)
