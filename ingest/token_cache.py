@@ -220,7 +220,7 @@ class TokenCache:
             data = self._read(name)
             if data is not None:
                 self._index.add(_entry(name, data), None, self._blobs.has)
-        self._remove(sorted(damaged | missing))
+        self._index.remove_if(sorted(damaged | missing), self._blobs.delete, self._is_broken)
         return Check(len(there), *(tuple(sorted(s)) for s in (damaged, missing, adopted)))
 
     def read_file(self, name: str) -> bytes:
@@ -250,24 +250,30 @@ class TokenCache:
         try:
             return self._blobs.get(name)
         except CacheMiss:
-            if self._index.has(name):
+            if self._index.has(name) and not self._blobs.has(name):
                 _log.warning("the vision tokens %s are gone; they will be made again", name[:12])
-                self._remove([name])
+                self._index.remove_if([name], self._blobs.delete, self._is_gone)
             return None
 
+    def _is_gone(self, name: str) -> bool:
+        return not self._blobs.has(name)
+
     def _is_whole(self, name: str) -> bool:
-        data = self._read(name)
         try:
-            return data is None or (
-                read_about(data).key.digest == name and bool(decode_tokens(data))
-            )
+            data = self._blobs.get(name)
+            return read_about(data).key.digest == name and bool(decode_tokens(data))
+        except CacheMiss:
+            return False
         except CacheCorrupt as error:
             _log.warning("the vision tokens %s are damaged: %s", name[:12], error)
             return False
 
+    def _is_broken(self, name: str) -> bool:
+        return not self._is_whole(name)
+
     def _discard(self, name: str, error: CacheCorrupt) -> None:
         _log.warning("the vision tokens %s will be made again: %s", name[:12], error)
-        self._remove([name])
+        self._index.remove_if([name], self._blobs.delete, self._is_broken)
 
     def _keep(self, name: str, data: bytes, ref: PageRef) -> None:
         self._index.announce([name], "write")
@@ -294,8 +300,8 @@ class TokenCache:
             if pending.action == "remove":
                 self._remove([pending.name])
                 continue
-            data = self._read(pending.name)
-            if data is not None:
+            if self._is_whole(pending.name):
+                data = self._blobs.get(pending.name)
                 self._index.add(_entry(pending.name, data), None, self._blobs.has)
             elif time.time() - pending.since > _ABANDONED:
                 self._index.done([pending.name])

@@ -117,6 +117,7 @@ class TokenIndex:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # SQLite gives its other files the same rights
         except OSError as error:
             raise CacheError(f"{path.parent} cannot be made: {error}") from error
         with self._write() as db:
@@ -141,7 +142,7 @@ class TokenIndex:
     # -- entries --------------------------------------------------------------------------
 
     def announce(self, names: Sequence[str], action: Action) -> None:
-        """Say that files are about to be written or removed."""
+        """Say that files are about to be written or removed; the last word counts."""
         with self._write() as db:
             _announce(db, names, action)
 
@@ -208,9 +209,23 @@ class TokenIndex:
         self.announce(names, "remove")
         with self._write() as db:
             for name in names:
-                db.execute("DELETE FROM entries WHERE name = ?", (name,))
-                delete(name)
-                db.execute("DELETE FROM pending WHERE name = ?", (name,))
+                _remove(db, name, delete)
+
+    def remove_if(
+        self, names: Sequence[str], delete: Callable[[str], None], is_due: Callable[[str], bool]
+    ) -> None:
+        """The same for files that look damaged or missing, if they still do.
+
+        Another process may just have written a good one; therefore it is not announced either.
+
+        Args:
+            names: files.
+            delete: deletes one.
+            is_due: asked while nothing can be recorded.
+        """
+        with self._write() as db:
+            for name in filter(is_due, names):
+                _remove(db, name, delete)
 
     def done(self, names: Sequence[str]) -> None:
         """End what was announced."""
@@ -326,6 +341,12 @@ def _announce(db: sqlite3.Connection, names: Sequence[str], action: Action) -> N
     now = time.time()
     rows = [(name, action, now) for name in names]
     db.executemany("INSERT OR REPLACE INTO pending VALUES (?, ?, ?)", rows)
+
+
+def _remove(db: sqlite3.Connection, name: str, delete: Callable[[str], None]) -> None:
+    db.execute("DELETE FROM entries WHERE name = ?", (name,))
+    delete(name)
+    db.execute("DELETE FROM pending WHERE name = ?", (name,))
 
 
 def _link(db: sqlite3.Connection, name: str, ref: PageRef) -> None:

@@ -1,0 +1,232 @@
+"""Pages read again from their stored vision tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pymupdf
+import pytest
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from numpy.typing import NDArray
+from opticalrag.ingest.config import ConfigError, TokenCacheConfig
+from opticalrag.ingest.deepseek_ocr.engine import PROFILE
+from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.errors import CacheMiss, SourceError
+from opticalrag.ingest.modes import MODES, Mode
+from opticalrag.ingest.prompts import PROMPTS
+from opticalrag.ingest.schema import Field
+from opticalrag.ingest.token_cache import TokenCache
+from opticalrag.ingest.token_file import key_of
+from opticalrag.ingest.types import DocumentRef, PageRef
+from opticalrag.ingest.vision import DecodeRequest, Transcript, VisionTokens
+from opticalrag.retrievers.query import Hit
+from opticalrag.retrievers.redecode import PageTarget, Redecoder, target_of
+from opticalrag.retrievers.second_look import REDECODED_KEY, SecondLook, redecode_tool
+
+from .test_deepseek_engine import ScriptedModel, always
+from .test_pipeline import page_text, write_pdf
+
+PAGES = 100
+TABLE = (
+    "Before.\n\n<table><tr><td>Month</td><td>GWh</td></tr><tr><td>May</td><td>3.1</td></tr></table>"
+)
+
+
+class DecoderOnly:
+    """A model that must not be shown a page."""
+
+    preprocessing = "pillow-1"
+
+    def __init__(self, model: DeepSeekOcr) -> None:
+        self.name, self.weights, self._model = model.name, model.weights, model
+
+    def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
+        """Fails."""
+        raise AssertionError("encoded")
+
+    def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
+        """As the model."""
+        return self._model.decode(requests)
+
+    def count_text_tokens(self, text: str) -> int:
+        """Fails."""
+        raise AssertionError("counted")
+
+
+@pytest.mark.slow
+def test_a_hundred_pages_are_read_again_without_being_seen(
+    tmp_path: Path, tiny_model: DeepSeekOcr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file is opened, nothing is drawn or encoded, and every token is as the first time."""
+    document = DocumentRef("doc", "0" * 64, "gone.pdf", "/gone.pdf", PAGES)
+    random = np.random.default_rng(0)
+    first = []
+    with TokenCache(TokenCacheConfig(str(tmp_path))) as cache:
+        for number in range(PAGES):
+            pixels = random.integers(0, 2 + 2 * number, (300, 200, 3), np.uint8)
+            (tokens,) = tiny_model.encode([pixels], MODES["tiny"])
+            key = key_of(pixels, PROFILE, "tiny", tiny_model)
+            cache.store(key, tokens, PageRef(document, number, ""))
+            request = DecodeRequest(tokens, PROMPTS["markdown"], 12)
+            first.append(tiny_model.decode([request])[0].text)
+
+    def never(*arguments: object, **options: object) -> None:
+        raise AssertionError("a document was opened")
+
+    monkeypatch.setattr(pymupdf, "open", never)
+    with TokenCache(TokenCacheConfig(str(tmp_path))) as cache:
+        redecoder = Redecoder(cache, DecoderOnly(tiny_model))
+        again = [
+            redecoder.redecode(PageTarget("/gone.pdf", number + 1), max_tokens=12).text
+            for number in range(PAGES)
+        ]
+    assert again == first
+    assert len(set(first)) > 1  # pages differ
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Two pages of text."""
+    return Path(write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("pump")))
+
+
+@pytest.fixture
+def redecoder(tmp_path: Path) -> Redecoder:
+    """A cache with nothing in it, and a model that answers with a table."""
+    return Redecoder(
+        TokenCache(TokenCacheConfig(str(tmp_path / "tokens"))), ScriptedModel(always(TABLE))
+    )
+
+
+def encode(redecoder: Redecoder, file: Path, page: int = 1) -> None:
+    """Keep the tokens of a page."""
+    redecoder.redecode(PageTarget(str(file), page), mode="tiny", encode=True)
+
+
+def hit(file: Path, **payload: Any) -> Hit:
+    """A hit on page 1 of the file."""
+    return Hit(
+        "id", 1.0, "text", file_path=str(file), file_id=str(file), pages=(1,), payload=payload
+    )
+
+
+def test_a_missing_page_says_whether_it_could_be_encoded(redecoder: Redecoder, file: Path) -> None:
+    """A typed miss; the offer depends on the file."""
+    with pytest.raises(CacheMiss, match="encode it again with encode=True"):
+        redecoder.redecode(PageTarget(str(file), 1))
+    with pytest.raises(CacheMiss, match="not there any more"):
+        redecoder.redecode(PageTarget("/nowhere.pdf", 1))
+
+
+def test_a_page_is_encoded_once_if_asked(redecoder: Redecoder, file: Path) -> None:
+    """And then found by path, name and hit, also when the file is gone."""
+    encode(redecoder, file)
+    file.unlink()
+    for target in (PageTarget(str(file), 1), PageTarget("a.pdf", 1), hit(file)):
+        assert redecoder.redecode(target, "free_ocr").prompt == "free_ocr"
+    assert redecoder.model.encoded == [(1, "tiny")]  # type: ignore[attr-defined]
+
+
+def test_a_changed_file_is_not_encoded_in_its_place(redecoder: Redecoder, file: Path) -> None:
+    """The answer would be about another page."""
+    with pytest.raises(SourceError, match="has changed"):
+        redecoder.redecode(hit(file, **{Field.FILE_SHA256: "0" * 64}), encode=True)
+    with pytest.raises(SourceError, match="has 2 pages, not 7"):
+        redecoder.redecode(PageTarget(str(file), 7), encode=True)
+
+
+def test_another_models_tokens_are_a_miss(redecoder: Redecoder, file: Path) -> None:
+    """They would be decoded to noise."""
+    encode(redecoder, file)
+    redecoder.model.weights = "1" * 16  # type: ignore[misc]
+    with pytest.raises(CacheMiss):
+        redecoder.redecode(PageTarget(str(file), 1))
+
+
+def test_wrong_prompts_and_modes_are_refused(redecoder: Redecoder, file: Path) -> None:
+    """Before anything is looked for."""
+    for options in ({"prompt": "poem"}, {"mode": "huge"}):
+        with pytest.raises(ConfigError):
+            redecoder.redecode(PageTarget(str(file), 1), **options)
+
+
+def test_a_hit_without_a_page_is_a_miss() -> None:
+    """Points that other tools wrote."""
+    with pytest.raises(CacheMiss, match="does not name"):
+        target_of(Hit("id", 1.0, "text"))
+
+
+# -- LlamaIndex -------------------------------------------------------------------------------
+
+
+def node(file: Path, kind: str, page: int = 1) -> NodeWithScore:
+    """A retrieved node."""
+    facts = {Field.FILE_PATH: str(file), Field.FILE_ID: str(file), Field.PAGES: [page]}
+    return NodeWithScore(node=TextNode(text="Production.", metadata={**facts, Field.KIND: kind}))
+
+
+def look(redecoder: Redecoder, *nodes: NodeWithScore, **options: Any) -> list[NodeWithScore]:
+    """The nodes after a second look."""
+    looking = SecondLook(redecoder, **options)
+    return looking.postprocess_nodes(list(nodes), query_bundle=QueryBundle("pump"))
+
+
+def test_a_table_hit_brings_its_table(redecoder: Redecoder, file: Path) -> None:
+    """Only that, in Markdown; text hits stay as they are."""
+    encode(redecoder, file)
+    table, text = look(redecoder, node(file, "table"), node(file, "text"))
+
+    assert "| May | 3.1 |" in table.node.get_content()
+    assert "Before." not in table.node.get_content()
+    assert table.node.metadata[REDECODED_KEY]["prompt"] == "markdown"
+    assert REDECODED_KEY not in text.node.metadata
+
+
+def test_a_figure_hit_is_parsed(redecoder: Redecoder, file: Path) -> None:
+    """With the prompt for charts."""
+    encode(redecoder, file)
+    (figure,) = look(redecoder, node(file, "figure"))
+    assert figure.node.metadata[REDECODED_KEY]["prompt"] == "figure"
+
+
+def test_the_question_can_be_located(redecoder: Redecoder, file: Path) -> None:
+    """Boxes in the metadata, nothing in the text."""
+    encode(redecoder, file)
+    asked = "locate:{query}"
+    (found,) = look(redecoder, node(file, "text"), prompt=asked)
+    assert found.node.metadata[REDECODED_KEY]["prompt"] == "locate"
+    assert found.node.metadata[REDECODED_KEY]["boxes"]
+    assert found.node.get_content() == "Production."
+
+
+def test_the_budget_bounds_what_is_looked_at(redecoder: Redecoder, file: Path) -> None:
+    """Each answer of the script costs three tokens."""
+    encode(redecoder, file)
+    seen = look(redecoder, *[node(file, "table")] * 3, token_budget=4)
+    assert [REDECODED_KEY in hit.node.metadata for hit in seen] == [True, True, False]
+    seen = look(redecoder, *[node(file, "table")] * 3, top_n=1)
+    assert [REDECODED_KEY in hit.node.metadata for hit in seen] == [True, False, False]
+
+
+def test_a_page_without_tokens_leaves_its_node_alone(
+    redecoder: Redecoder, file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a warning; the others are looked at."""
+    encode(redecoder, file)
+    gone, kept = look(redecoder, node(file, "table", 2), node(file, "table"))
+    assert REDECODED_KEY not in gone.node.metadata
+    assert REDECODED_KEY in kept.node.metadata
+    assert "not looked at again" in caplog.text
+
+
+def test_an_agent_can_read_a_page_again(redecoder: Redecoder, file: Path) -> None:
+    """Failures are words, not exceptions."""
+    encode(redecoder, file)
+    tool = redecode_tool(redecoder)
+    call: Callable[..., Any] = tool.call
+    assert call(document="a.pdf", page=1, prompt="free_ocr").content == TABLE
+    assert "cannot be read again" in call(document="b.pdf", page=1).content
+    assert tool.metadata.name == "read_page_again"
