@@ -29,7 +29,17 @@ Parts = dict[str, NDArray[Any]]
 """Arrays of uint8, int8 or float32, by name."""
 
 _GROUP: Final = 32  # channels that share an int4 scale
-_LEVEL: Final = 1  # higher levels of zstd gain nothing on exponents
+_ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
+    strategy=zstandard.STRATEGY_FAST,
+    window_log=18,
+    hash_log=6,
+    chain_log=6,
+    search_log=1,
+    min_match=7,
+    target_length=0,
+)
+"""Exponents repeat nothing worth looking for: zstd as good as only counts how often each occurs.
+Measured on normal numbers: 0.34 of the plane in 0.37 ms, where level 1 takes 1.0 ms for 0.36."""
 
 
 def pack_values(values: NDArray[Any], codec: Codec) -> Parts:
@@ -55,7 +65,7 @@ def unpack_values(
 
 def _pack_lossless(values: NDArray[Any]) -> Parts:
     planes = values.reshape(-1).view(np.uint8).reshape(-1, values.itemsize).T
-    top = zstandard.ZstdCompressor(level=_LEVEL).compress(planes[-1].tobytes())
+    top = zstandard.ZstdCompressor(compression_params=_ENTROPY_ONLY).compress(planes[-1].tobytes())
     low = {f"plane{i}": np.ascontiguousarray(plane) for i, plane in enumerate(planes[:-1])}
     return {**low, "top": np.frombuffer(top, np.uint8)}
 

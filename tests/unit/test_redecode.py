@@ -66,7 +66,9 @@ def test_a_hundred_pages_are_read_again_without_being_seen(
     first = []
     with TokenCache(TokenCacheConfig(str(tmp_path))) as cache:
         for number in range(PAGES):
-            pixels = random.integers(0, 2 + 2 * number, (300, 200, 3), np.uint8)
+            height, width = random.integers(20, 400, 2)
+            pixels = random.integers(0, 255, (height, width, 3), np.uint8)
+            pixels[: height // 2, : width // (1 + number % 5)] = 255 - number
             (tokens,) = tiny_model.encode([pixels], MODES["tiny"])
             key = key_of(pixels, PROFILE, "tiny", tiny_model)
             cache.store(key, tokens, PageRef(document, number, ""))
