@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, BinaryIO
 
 import numpy as np
 import pymupdf
 
+from .closing import Closeable
 from .config import PageLimits
 from .errors import (
     DamagedDocument,
@@ -56,7 +56,7 @@ pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
 
-class SourceDocument:
+class SourceDocument(Closeable):
     """An opened document. Close it, or use it in a ``with`` statement.
 
     ``ref`` identifies it; ``spec`` lets any process open it while this one keeps it open.
@@ -69,17 +69,6 @@ class SourceDocument:
         self.spec = spec
         self.limits = limits
         self._resources = resources
-
-    def __enter__(self) -> SourceDocument:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Remove temporary files; the document cannot be used any more."""

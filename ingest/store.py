@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from qdrant_client import QdrantClient, models
@@ -19,6 +18,7 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
+from .closing import Closeable
 from .config import ConfigError
 from .errors import SchemaMismatch, StoreError, StoreUnavailable
 from .protocols import Embedder, SparseEncoder
@@ -50,7 +50,7 @@ class StoredDocument:
     points: int
 
 
-class QdrantStore:
+class QdrantStore(Closeable):
     """A collection of points. Close it, or use it in a ``with`` statement.
 
     An embedded folder is open to one process at a time. Qdrant's local mode keeps pickles in
@@ -82,17 +82,6 @@ class QdrantStore:
         self.is_server = self.location.startswith(("http://", "https://"))
         _check_names(self.location, collection)
         self.client = self._connect(api_key, create)
-
-    def __enter__(self) -> QdrantStore:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"QdrantStore({self.location!r}, collection={self.collection!r})"

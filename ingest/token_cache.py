@@ -17,10 +17,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 
 from .blobs import open_blobs
+from .closing import Closeable
 from .config import TokenCacheConfig
 from .errors import CacheCorrupt, CacheMiss
 from .modes import MODES
@@ -48,7 +48,7 @@ class Check:
     adopted: tuple[str, ...]
 
 
-class TokenCache:
+class TokenCache(Closeable):
     """Keeps vision tokens in a folder, or in a bucket with an index on this machine.
 
     Args:
@@ -70,17 +70,6 @@ class TokenCache:
         self._used: dict[str, float] = {}
         self._lock = threading.Lock()
         self._settle()
-
-    def __enter__(self) -> TokenCache:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the index."""

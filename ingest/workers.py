@@ -26,8 +26,10 @@ from multiprocessing.context import SpawnProcess
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
 from queue import SimpleQueue
 from threading import Lock
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Generic, TypeVar
+
+from .closing import Closeable
 
 __all__ = ["WorkerCrash", "WorkerPool"]
 
@@ -45,7 +47,7 @@ class WorkerCrash(Generic[T]):
     item: T
 
 
-class WorkerPool:
+class WorkerPool(Closeable):
     """Maps functions over items in ``workers`` processes, which live until :meth:`close`.
 
     With one worker there is no process: the function runs here. The user's script needs no
@@ -55,17 +57,6 @@ class WorkerPool:
     def __init__(self, workers: int = 1) -> None:
         self.workers = max(workers, 1)
         self._crew: _Crew | None = None
-
-    def __enter__(self) -> WorkerPool:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R | WorkerCrash[T]]:
         """Yield ``function(item)`` for each item, in order.
