@@ -12,7 +12,13 @@ from llama_index.core.bridge.pydantic import SecretStr
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 
-from .config import EngineConfig, LayoutConfig, OpticalConfig, PageFurniture
+from .config import (
+    EngineConfig,
+    LayoutConfig,
+    OpticalConfig,
+    PageFurniture,
+    TokenCacheConfig,
+)
 from .engines import make_engine
 from .identity import page_id
 from .markdown import PageMarkdown, render_page
@@ -54,6 +60,10 @@ class DeepSeekOCRReader(BasePydanticReader):
     )
     prompt: str = PydanticField(
         default="markdown", description="DeepSeek-OCR: see opticalrag.ingest.prompts.prompt_named."
+    )
+    tokens: str | None = PydanticField(
+        default=TokenCacheConfig().location,
+        description="DeepSeek-OCR: folder or URL that keeps vision tokens, to read pages again.",
     )
     device: str = PydanticField(
         default="auto", description="DeepSeek-OCR: 'auto', 'cpu', 'cuda' or 'cuda:N'."
@@ -110,7 +120,11 @@ class DeepSeekOCRReader(BasePydanticReader):
 
     def _engine_config(self) -> EngineConfig:
         optical = OpticalConfig(
-            self.ocr_model, mode=self.mode, prompt=self.prompt, device=self.device
+            self.ocr_model,
+            mode=self.mode,
+            prompt=self.prompt,
+            device=self.device,
+            tokens=TokenCacheConfig(self.tokens) if self.tokens else None,
         )
         return EngineConfig(self.engine, self.workers, LayoutConfig(ocr=self.ocr), optical)
 

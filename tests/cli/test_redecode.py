@@ -1,0 +1,99 @@
+"""Stored vision tokens and reading again, from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..unit.test_pipeline import page_text, write_pdf
+from . import test_cli
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """A folder with a document of two pages, ingested with DeepSeek-OCR; the file is gone."""
+    folder = tmp_path_factory.mktemp("tokens")
+    file = write_pdf(folder / "a.pdf", page_text("valve"), page_text("pump"))
+    ingest = ["ingest", "a.pdf", "--engine", "deepseek-ocr", "--mode", "tiny"]
+    report = test_cli.run_json(*ingest, *model(tiny_checkpoint), cwd=folder)
+    assert (report["pages"], report["failures"]) == (2, [])
+    file.unlink()
+    return folder
+
+
+def model(checkpoint: Path) -> list[str]:
+    """Options that name the model."""
+    return ["--ocr-model", str(checkpoint), "--device", "cpu", "--max-output-tokens", "8"]
+
+
+def cache(place: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """What a cache command says."""
+    return test_cli.run_json("cache", *arguments, cwd=place, code=code)
+
+
+def test_a_page_is_read_again_without_its_file(place: Path, tiny_checkpoint: Path) -> None:
+    """With another prompt, in the widest mode that was kept."""
+    asked = ["redecode", "a.pdf", "--page", "2", "--prompt", "locate:pump"]
+    answer = test_cli.run_json(*asked, *model(tiny_checkpoint), cwd=place)
+
+    assert (answer["page"], answer["prompt"], answer["mode"]) == (2, "locate", "gundam-6")
+    assert answer["output_tokens"] <= 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--page", "7"], 1),
+        (["--page", "1", "--mode", "large"], 1),
+        (["--page", "1", "--prompt", "poem"], 2),
+        (["--page", "0"], 2),
+    ],
+)
+def test_what_cannot_be_read_again_is_said(
+    place: Path, tiny_checkpoint: Path, arguments: list[str], code: int
+) -> None:
+    """A miss is a failure, a wrong prompt or page number wrong usage."""
+    done = test_cli.run("redecode", "a.pdf", *arguments, *model(tiny_checkpoint), cwd=place)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+
+
+def test_stored_pages_are_counted_listed_and_checked(place: Path) -> None:
+    """All as JSON."""
+    assert cache(place, "stats")["documents"] == 1
+    pages = cache(place, "ls", "a.pdf")["pages"]
+    assert {page["page"] for page in pages} == {1, 2}
+    assert {page["mode"] for page in pages} == {"tiny", "gundam-6"}
+    assert cache(place, "verify")["damaged"] == []
+    assert cache(place, "pin", "a.pdf")["entries"] == len(pages)
+    assert cache(place, "gc", "--quota", "0")["removed"] == 0
+    assert cache(place, "pin", "a.pdf", "--undo")["pinned"] is False
+
+
+def test_a_document_goes_to_another_cache(place: Path) -> None:
+    """As one file."""
+    count = cache(place, "export", "a.pdf", "-o", "tokens.zip")["pages"]
+    assert cache(place, "import", "tokens.zip", "--tokens", "other")["pages"] == count
+    assert cache(place, "stats", "--tokens", "other")["pages"] == count
+    assert cache(place, "gc", "--quota", "0", "--tokens", "other")["entries"] == 0
+
+
+def test_looking_makes_no_cache(tmp_path: Path) -> None:
+    """A place that is not there is named."""
+    assert cache(tmp_path, "stats", code=1)["error"]["code"] == "cache_miss"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kept", ["off", "s3-is-a-file"])
+def test_an_ingest_goes_on_without_a_cache(
+    tmp_path: Path, tiny_checkpoint: Path, kept: str
+) -> None:
+    """Switched off, or impossible; the second is said."""
+    write_pdf(tmp_path / "a.pdf", page_text("valve"))
+    (tmp_path / "s3-is-a-file").write_text("in the way")
+    ingest = ["ingest", "a.pdf", "--engine", "deepseek-ocr", "--mode", "tiny", "--tokens", kept]
+    done = test_cli.run(*ingest, *model(tiny_checkpoint), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert ("vision tokens are not kept" in " ".join(done.stderr.split())) == (kept != "off")
