@@ -56,7 +56,8 @@ class TokenKey:
     @property
     def digest(self) -> str:
         """The key as 64 hexadecimal digits: the name of the entry."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        facts = (self.page, self.profile, self.mode, self.weights, self.preprocessing)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def key_of(pixels: NDArray[np.uint8], profile: str, mode: str, model: Any) -> TokenKey:
@@ -95,33 +96,22 @@ def encode_tokens(key: TokenKey, tokens: VisionTokens, codec: Codec = "lossless"
 
 
 def _pack(about: dict[str, str], parts: Parts) -> bytes:
-    blobs = {name: np.ascontiguousarray(array).tobytes() for name, array in parts.items()}
     entries: dict[str, Any] = {}
     position = 0
-    for name, blob in blobs.items():
-        shape, kind = list(parts[name].shape), _KINDS[parts[name].dtype]
-        end = position + len(blob)
-        entries[name] = {"dtype": kind, "shape": shape, "data_offsets": [position, end]}
+    for name, part in parts.items():
+        end = position + len(part)
+        entries[name] = {"dtype": "U8", "shape": [len(part)], "data_offsets": [position, end]}
         position = end
-    data = b"".join(blobs.values())
-    entries["__metadata__"] = {**about, "checksum": _checksum(about, entries, data)}
+    entries["__metadata__"] = {**about, "checksum": _checksum(about, entries)}
     header = json.dumps(entries, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # as the format asks
-    return struct.pack("<Q", len(header)) + header + data
+    return b"".join([struct.pack("<Q", len(header)), header, *parts.values()])
 
 
-_DTYPES: Final[Mapping[str, np.dtype[Any]]] = {
-    "U8": np.dtype(np.uint8),
-    "I8": np.dtype(np.int8),
-    "F32": np.dtype(np.float32),
-}
-_KINDS: Final = {dtype: kind for kind, dtype in _DTYPES.items()}
-
-
-def _checksum(about: Mapping[str, str], entries: Mapping[str, Any], data: Any) -> str:
-    """Against rot and torn writes, not against forgery: whoever can forge can also sign."""
+def _checksum(about: Mapping[str, str], entries: Mapping[str, Any]) -> str:
+    """Of the header; the parts have their own. Against rot, not forgery: who forges also signs."""
     said = json.dumps([sorted(about.items()), sorted(entries.items())]).encode()
-    return f"{zlib.crc32(data, zlib.crc32(said)):08x}"
+    return f"{zlib.crc32(said):08x}"
 
 
 # -- reading ------------------------------------------------------------------------------
@@ -175,7 +165,7 @@ class About:
 
 
 def read_about(data: bytes) -> About:
-    """What a file says it is; its checksum is verified, its numbers are not read.
+    """What a file says it is; its numbers are not looked at.
 
     Raises:
         CacheCorrupt: not a file of this module, or damaged.
@@ -184,7 +174,7 @@ def read_about(data: bytes) -> About:
     return About(_key(about), about.get("codec", ""), about.get("model", ""))
 
 
-def _unpack(data: bytes) -> tuple[dict[str, str], Parts]:
+def _unpack(data: bytes) -> tuple[dict[str, str], dict[str, memoryview]]:
     length = struct.unpack_from("<Q", data)[0] if len(data) >= 8 else 0
     if not 2 <= length <= min(_HEADER_LIMIT, len(data) - 8):
         raise CacheCorrupt(f"the entry has {len(data)} bytes and no readable header")
@@ -194,22 +184,20 @@ def _unpack(data: bytes) -> tuple[dict[str, str], Parts]:
         checksum = about.pop("checksum")
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise CacheCorrupt("the entry's header cannot be read") from error
-    body = memoryview(data)[8 + length :]
-    said = about.get("format") if isinstance(about, dict) else None
-    if said != FORMAT or checksum != _checksum(about, entries, body):
+    if about.get("format") != FORMAT or checksum != _checksum(about, entries):
         raise CacheCorrupt(f"the entry is damaged, or not of the format {FORMAT}")
     if not all(isinstance(value, str) for value in about.values()):
         raise CacheCorrupt("the entry's header has values that are not text")
+    body = memoryview(data)[8 + length :]
     return about, {name: _part(entry, body) for name, entry in entries.items()}
 
 
-def _part(entry: Any, body: memoryview) -> NDArray[Any]:
+def _part(entry: Any, body: memoryview) -> memoryview:
     try:
         start, end = entry["data_offsets"]
-        dtype, shape = _DTYPES[entry["dtype"]], _shape(entry["shape"])
-        if not 0 <= start <= end <= len(body) or end - start != prod(shape) * dtype.itemsize:
+        if entry["dtype"] != "U8" or not 0 <= start <= end <= len(body):
             raise CacheCorrupt(f"the entry places a part at {start} to {end} of {len(body)} bytes")
-        return np.frombuffer(body[start:end], dtype).reshape(shape)
+        return body[start:end]
     except (KeyError, TypeError, ValueError) as error:
         raise CacheCorrupt(f"the entry describes a part wrongly: {entry!r:.200}") from error
 
@@ -235,6 +223,6 @@ def _json(about: Mapping[str, str], name: str) -> Any:
         raise CacheCorrupt(f"the entry's {name} cannot be read") from error
 
 
-def _of(parts: Parts, view: str) -> Parts:
+def _of(parts: Mapping[str, memoryview], view: str) -> dict[str, memoryview]:
     prefix = f"{view}."
-    return {n.removeprefix(prefix): a for n, a in parts.items() if n.startswith(prefix)}
+    return {n.removeprefix(prefix): p for n, p in parts.items() if n.startswith(prefix)}
