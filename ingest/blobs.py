@@ -7,9 +7,8 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from .errors import CacheError, CacheMiss
 
@@ -135,10 +134,20 @@ class FolderBlobs:
 
 
 class RemoteBlobs:
-    """Objects of any file system that fsspec knows; object stores write them whole."""
+    """Objects of any file system that fsspec knows; object stores write them whole.
+
+    Raises:
+        CacheError: fsspec does not know it, or lacks the package for it.
+    """
 
     def __init__(self, url: str) -> None:
+        import fsspec
+
         self._url = url.rstrip("/")
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(self._url)
+        except (ImportError, ValueError, OSError) as error:
+            raise CacheError(f"{url} cannot be opened: {error}") from error
 
     def put(self, name: str, data: bytes) -> None:
         """Upload an object; :class:`CacheError` if that fails."""
@@ -180,7 +189,7 @@ class RemoteBlobs:
 
     def names(self) -> Iterator[str]:
         """All names."""
-        for path in self._files.glob(f"{self._opened[1]}/??/*{_SUFFIX}"):
+        for path in self._files.glob(f"{self._root}/??/*{_SUFFIX}"):
             stem = str(path).rpartition("/")[2].removesuffix(_SUFFIX)
             if _NAME.fullmatch(stem):
                 yield stem
@@ -188,23 +197,9 @@ class RemoteBlobs:
     def sweep(self) -> None:
         """Nothing: object stores drop unfinished uploads themselves."""
 
-    @property
-    def _files(self) -> Any:
-        return self._opened[0]
-
-    @cached_property
-    def _opened(self) -> tuple[Any, str]:
-        import fsspec
-
-        try:
-            system, root = fsspec.core.url_to_fs(self._url)
-        except (ImportError, ValueError) as error:
-            raise CacheError(f"{self._url} cannot be opened: {error}") from error
-        return system, str(root)
-
     def _path(self, name: str) -> str:
         _check(name)
-        return f"{self._opened[1]}/{name[:2]}/{name}{_SUFFIX}"
+        return f"{self._root}/{name[:2]}/{name}{_SUFFIX}"
 
 
 def _check(name: str) -> None:

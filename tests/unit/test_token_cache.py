@@ -217,6 +217,13 @@ def test_a_bucket_is_shared_by_machines_with_indexes_of_their_own(tmp_path: Path
         assert two.find(key()) is None
 
 
+def test_a_bucket_that_cannot_be_reached_is_our_error(tmp_path: Path) -> None:
+    """Said when it is opened; no index is made for it."""
+    with pytest.raises(CacheError, match="foo"):
+        TokenCache(TokenCacheConfig("foo://bucket/x"), index=tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
 def test_folders_and_files_are_private(tmp_path: Path) -> None:
     """Vision tokens are the document."""
     with cache(tmp_path / "tokens") as store:
