@@ -5,7 +5,7 @@ Knows numpy and nothing of torch: a stored page can be read where no model can r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -37,7 +37,7 @@ class VisionTokens:
 
     The newline and separator rows that the decoder also reads are the same on every page and
     are not here. The global view and the tiles are apart, so that a part of the page can be
-    decoded alone: ``dataclasses.replace`` the global view by one tile and the grid by (1, 1).
+    decoded alone (:meth:`tile`).
 
     Shape: ``global_view`` is ``[side * side, dim]``, row by row; ``tiles`` is
     ``[cols * rows, tile_side * tile_side, dim]``, row by row, or ``[0, 0, dim]`` for the grid
@@ -80,6 +80,19 @@ class VisionTokens:
         if not _is_square(len(whole)) or not (_is_square(tiles.shape[1]) or not len(tiles)):
             return "a view must be square and not empty"
         return ""
+
+    def tile(self, column: int, row: int) -> VisionTokens:
+        """One tile as if it were a page, to be decoded alone; boxes in the answer are the tile's.
+
+        Raises:
+            IndexError: there is no such tile.
+        """
+        cols, rows = self.grid
+        if not (0 <= column < cols and 0 <= row < rows and len(self.tiles)):
+            raise IndexError(f"no tile ({column}, {row}) in a grid of {cols} x {rows}")
+        none = np.zeros((0, 0, self.tiles.shape[2]), self.tiles.dtype)
+        whole = self.tiles[row * cols + column]
+        return replace(self, global_view=whole, tiles=none, grid=(1, 1))
 
     @property
     def side(self) -> int:

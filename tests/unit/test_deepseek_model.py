@@ -92,9 +92,7 @@ def test_no_ngram_is_written_twice_in_a_window(tiny_checkpoint: Path) -> None:
 
 def test_a_tile_can_be_decoded_alone(tiny_model: DeepSeekOcr) -> None:
     """In place of the whole page."""
-    tokens = encoded(tiny_model, "gundam")
-    none = np.zeros((0, 0, tokens.tiles.shape[2]), tokens.tiles.dtype)
-    tile = replace(tokens, global_view=tokens.tiles[1], tiles=none, grid=(1, 1))
+    tile = encoded(tiny_model, "gundam").tile(1, 0)
     (answer,) = tiny_model.decode([DecodeRequest(tile, MARKDOWN, 5)])
     assert answer.decoder_tokens == 111
 

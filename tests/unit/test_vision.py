@@ -37,6 +37,17 @@ def test_tokens_are_counted_with_and_without_constants() -> None:
     assert tokens(tiles=np.zeros((0, 0, 8), np.float32), grid=(1, 1)).decoder_count == 21
 
 
+def test_a_tile_is_a_page_of_its_own() -> None:
+    """By column and row; beyond the grid there is none."""
+    tiles = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((1, 4, 8), np.float32)
+    page = tokens(tiles=tiles)
+    assert (page.tile(1, 2).global_view == 5).all()
+    assert page.tile(1, 2).decoder_count == 2 * 3 + 1
+    for column, row in ((2, 0), (0, 3), (-1, 0)):
+        with pytest.raises(IndexError):
+            page.tile(column, row)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
