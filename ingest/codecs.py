@@ -72,11 +72,12 @@ def unpack_values(
 
 
 def _pack_lossless(values: NDArray[Any]) -> Parts:
-    planes = values.reshape(-1).view(np.uint8).reshape(-1, values.itemsize)
+    bits = np.ascontiguousarray(values).reshape(-1).view(f"u{values.itemsize}")
     top = values.itemsize - 1
+    planes = ((bits >> 8 * i).astype(np.uint8) for i in range(values.itemsize))
     return {
-        f"plane{i}": _frame(planes[:, i].tobytes(), _ENTROPY_ONLY if i == top else _NOISE)
-        for i in range(values.itemsize)
+        f"plane{i}": _frame(plane.tobytes(), _ENTROPY_ONLY if i == top else _NOISE)
+        for i, plane in enumerate(planes)
     }
 
 
