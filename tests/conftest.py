@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from benchmarks.random_checkpoint import write_checkpoint
@@ -21,6 +22,10 @@ SAMPLE = REPOSITORY / "notebooks" / "sample" / "report.pdf"
 
 # Nothing may ask a model hub, also not in the processes that tests start.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 _connect = socket.socket.connect
 

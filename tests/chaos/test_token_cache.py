@@ -51,7 +51,7 @@ def test_no_kill_tears_or_loses_an_entry(tmp_path: Path) -> None:
     with TokenCache(TokenCacheConfig(str(folder))) as cache:
         recorded = cache._index.names()
         there = {file.stem for file in folder.glob("??/*.safetensors")}
-        assert len(acknowledged) > 2 * ROUNDS
+        assert len(acknowledged) >= 2 * ROUNDS
         assert acknowledged <= recorded
         assert recorded == there
         assert all(same(decode_tokens(cache.read_file(name)), tokens()) for name in recorded)
