@@ -136,11 +136,14 @@ class ChunkingConfig:
     """Options of the chunker.
 
     ``max_tokens`` is a hard cap on the embedded string (None: what the embedder reads);
-    ``target_tokens`` is the size small neighbours are merged up to (None: the cap).
+    ``target_tokens`` is the size small neighbours are merged up to (None: the cap). Of the chunk
+    before, sentences of up to ``overlap_tokens`` are repeated where both are text of one section
+    on one page.
     """
 
     max_tokens: int | None = None
     target_tokens: int | None = None
+    overlap_tokens: int = 0
     furniture: PageFurniture = "metadata"
 
     def __post_init__(self) -> None:
@@ -152,11 +155,14 @@ class ChunkingConfig:
                     f"{name} is {value}; a chunk needs at least {MIN_TOKENS} tokens"
                     " to hold its context and a sentence"
                 )
+        if self.overlap_tokens < 0:
+            raise ConfigError(f"overlap_tokens is {self.overlap_tokens}; it cannot be negative")
 
     @property
     def fingerprint(self) -> str:
         """Everything here that changes what chunks look like."""
-        return f"chunk/1:{self.max_tokens}:{self.target_tokens}:{self.furniture}"
+        sizes = f"{self.max_tokens}:{self.target_tokens}:{self.overlap_tokens}"
+        return f"chunk/2:{sizes}:{self.furniture}"
 
 
 MIN_TOKENS = 32

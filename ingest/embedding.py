@@ -138,7 +138,8 @@ class SentenceTransformerEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as a document, special tokens and the model's prefix included."""
-        return len(self._tokenizer.encode(self._prompt("document") + _clean(text)).ids)
+        whole = self._prompt("document") + _clean(text)
+        return len(self._tokenizer.encode_batch_fast([whole])[0])  # without offsets: 3/4 the time
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts to be found. Shape: ``[texts, dimension]``, unit length."""

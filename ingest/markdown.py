@@ -7,15 +7,15 @@ slice and what their offsets count in.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .config import PageFurniture
-from .tables import render_table
+from .tables import render_table, row_edges
 from .types import Block, BlockKind, Box, ParsedPage, TextSource
 
-__all__ = ["BlockSpan", "PageMarkdown", "block_markdown", "render_page", "scan_markdown"]
+__all__ = ["FURNITURE", "BlockSpan", "PageMarkdown", "block_markdown", "render_page"]
 
 FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
 """Kinds that repeat on every page and are not part of its text."""
@@ -31,9 +31,10 @@ class BlockSpan:
     """Where one block stands in its page's Markdown.
 
     ``start``/``end`` are character offsets; ``index`` is the block's place in
-    :attr:`ParsedPage.blocks`. For tables ``text[start:header_end]`` must be repeated in every
-    piece and ``rows`` are the ranges of the body rows; for all else they are empty. ``box`` is
-    None where the source had no geometry (plain Markdown).
+    :attr:`ParsedPage.blocks`. ``box`` is None where the source had no geometry (plain
+    Markdown). For tables, ``header_rows`` is how many of the rows name the columns, and
+    ``row_edges`` are the heights at which rows begin and end, in fractions of the page: one more
+    than there are rows, or none where they are not known.
     """
 
     index: int
@@ -42,8 +43,8 @@ class BlockSpan:
     end: int
     level: int = 0
     box: Box | None = None
-    header_end: int = 0
-    rows: tuple[tuple[int, int], ...] = ()
+    header_rows: int = 0
+    row_edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,6 @@ class PageMarkdown:
 
 def _span_to_json(span: BlockSpan) -> list[Any]:
     box = list(span.box.as_tuple()) if span.box else None
-    rows = [list(row) for row in span.rows]
     return [
         span.index,
         span.kind.value,
@@ -104,13 +104,13 @@ def _span_to_json(span: BlockSpan) -> list[Any]:
         span.end,
         span.level,
         box,
-        span.header_end,
-        rows,
+        span.header_rows,
+        list(span.row_edges),
     ]
 
 
 def _span_from_json(item: list[Any]) -> BlockSpan:
-    index, kind, start, end, level, box, header_end, rows = item
+    index, kind, start, end, level, box, header_rows, row_edges = item
     return BlockSpan(
         index=int(index),
         kind=BlockKind(kind),
@@ -118,8 +118,8 @@ def _span_from_json(item: list[Any]) -> BlockSpan:
         end=int(end),
         level=int(level),
         box=Box.clipped(*box) if box else None,
-        header_end=int(header_end),
-        rows=tuple((int(a), int(b)) for a, b in rows),
+        header_rows=int(header_rows),
+        row_edges=tuple(float(edge) for edge in row_edges),
     )
 
 
@@ -172,17 +172,17 @@ def _separator(before: list[BlockSpan], block: Block) -> str:
 
 def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str]:
     if block.table is not None:
-        table = render_table(block.table)
+        text = render_table(block.table)
         span = BlockSpan(
             index,
             block.kind,
             offset,
-            offset + len(table.text),
+            offset + len(text),
             box=block.box,
-            header_end=offset + table.header_end,
-            rows=tuple((offset + a, offset + b) for a, b in table.rows),
+            header_rows=block.table.header_rows,
+            row_edges=row_edges(block.table),
         )
-        return span, table.text
+        return span, text
     written = _RENDERERS.get(block.kind, _plain)(block)
     span = BlockSpan(index, block.kind, offset, offset + len(written), block.level, block.box)
     return span, written
@@ -233,68 +233,3 @@ _RENDERERS: dict[BlockKind, Callable[[Block], str]] = {
     BlockKind.CODE: _code,
     BlockKind.FORMULA: _formula,
 }
-
-
-def scan_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
-    """Locate the blocks of Markdown that came without a layout. No boxes.
-
-    Blocks are separated by empty lines, except inside code fences.
-    """
-    spans = [
-        _classify(number, text, start, end) for number, (start, end) in enumerate(_paragraphs(text))
-    ]
-    return PageMarkdown(index, label, text, tuple(spans))
-
-
-def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
-    start: int | None = None
-    end = offset = 0
-    fence = ""
-    for line in text.splitlines(keepends=True):
-        body = line.strip()
-        opens = re.match(r"(`{3,}|~{3,})", body)
-        alone = not fence and re.match(r"#{1,6}\s", body)
-        if start is not None and not fence and (not body or alone):
-            yield start, end
-            start = None
-        if body and start is None:
-            start = offset
-        if opens:
-            fence = "" if fence and body.startswith(fence) else fence or opens[1]
-        offset += len(line)
-        if body:
-            end = offset - (len(line) - len(line.rstrip()))
-        if alone and start is not None:
-            yield start, end
-            start = None
-    if start is not None:
-        yield start, end
-
-
-def _classify(number: int, text: str, start: int, end: int) -> BlockSpan:
-    body = text[start:end]
-    heading = re.match(r"(#{1,6})\s", body)
-    if heading:
-        depth = len(heading[1])
-        kind = BlockKind.TITLE if depth == 1 else BlockKind.HEADING
-        return BlockSpan(number, kind, start, end, level=max(depth - 1, 1))
-    if body.startswith(("```", "~~~")):
-        return BlockSpan(number, BlockKind.CODE, start, end)
-    if re.match(r"\|.*\n\s*\|[\s:|-]+\|?\s*(\n|$)", body):
-        return _scan_pipes(number, text, start, end)
-    if _BULLET.match(body) or _ENUMERATOR.match(body):
-        return BlockSpan(number, BlockKind.LIST_ITEM, start, end, level=1)
-    if body.startswith(("$$", "\\[")):
-        return BlockSpan(number, BlockKind.FORMULA, start, end)
-    return BlockSpan(number, BlockKind.TEXT, start, end)
-
-
-def _scan_pipes(number: int, text: str, start: int, end: int) -> BlockSpan:
-    ranges: list[tuple[int, int]] = []
-    offset = start
-    for line in text[start:end].split("\n"):
-        ranges.append((offset, offset + len(line)))
-        offset += len(line) + 1
-    return BlockSpan(
-        number, BlockKind.TABLE, start, end, header_end=ranges[1][1], rows=tuple(ranges[2:])
-    )

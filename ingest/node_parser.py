@@ -25,8 +25,9 @@ from .chunking import chunk_pages
 from .config import ChunkingConfig
 from .embedding import SentenceTransformerEmbedder
 from .identity import document_id, page_id
-from .markdown import PageMarkdown, scan_markdown
+from .markdown import PageMarkdown
 from .protocols import TokenCounter
+from .scanning import scan_markdown
 from .schema import SCHEMA_VERSION, Field
 from .types import Chunk, DocumentRef
 
@@ -103,8 +104,7 @@ def _chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str
         Field.SPANS: [
             {
                 "page": span.index + 1,
-                "start": span.start,
-                "end": span.end,
+                "ranges": [list(r) for r in span.ranges],
                 "exact": span.exact,
                 "blocks": list(span.blocks),
             }
@@ -114,6 +114,7 @@ def _chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str
         Field.SECTION: " > ".join(chunk.heading_path),
         Field.KIND: chunk.kinds[-1].value,
         Field.KINDS: [kind.value for kind in chunk.kinds],
+        Field.LANGUAGE: chunk.language,
         Field.ENGINE: here[0].engine,
         Field.FLAGS: sorted({flag for page in here for flag in page.flags}),
         Field.TOKENS: chunk.tokens,

@@ -18,7 +18,7 @@ __all__ = [
     "Field",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Raised when a field changes its meaning; recorded in every point."""
 
 NAMESPACE: Final = "6f70746c-7261-5067-8e5c-000000000001"
@@ -44,12 +44,14 @@ class Field:
     BOXES: Final = "boxes"
     """List of ``{"page": n, "box": [x0, y0, x1, y1]}``."""
     SPANS: Final = "spans"
-    """List of ``{"page", "start", "end", "exact", "blocks"}``: offsets into page Markdown."""
+    """List of ``{"page", "ranges", "exact", "blocks"}``: ``[start, end]`` into page Markdown."""
     HEADING_PATH: Final = "heading_path"
     SECTION: Final = "section"
     """The heading path as one string, ``"A > B"``, to filter by."""
     KIND: Final = "kind"
     KINDS: Final = "kinds"
+    LANGUAGE: Final = "language"
+    """ISO 639-1 code, or empty where there is too little text to tell."""
     ENGINE: Final = "engine"
     FLAGS: Final = "flags"
     TOKENS: Final = "tokens"
@@ -72,6 +74,7 @@ INDEXED: Final[dict[str, str]] = {
     Field.SECTION: "keyword",
     Field.KIND: "keyword",
     Field.KINDS: "keyword",
+    Field.LANGUAGE: "keyword",
     Field.FLAGS: "keyword",
     Field.ENGINE: "keyword",
     "doc_id": "keyword",

@@ -8,46 +8,72 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
-__all__ = ["split_text"]
+__all__ = ["last_sentences", "split_text"]
 
-# Ends of sentences: Latin-like scripts need a space after the mark, Chinese and Japanese do
-# not; Arabic ؟ and ۔, Devanagari danda. Thai has no marks: its spaces separate phrases.
-_SENTENCE_END = re.compile(r"[.!?…؟۔।]+[\"'”’)\]]*(?=\s)|[。！？｡；]+[」』”’）]*")
+# Ends of sentences. Latin-like scripts need a space after the mark, and what follows an
+# abbreviation mostly begins small or with a digit ("Fig. 3"); Chinese and Japanese need none;
+# Arabic ؟ and ۔, Devanagari, Khmer, Burmese, Tibetan and Ethiopic marks. Thai has no marks: its
+# spaces separate phrases.
+_SENTENCE_END = re.compile(
+    r"[.!?…]+[\"'”’)\]]*(?=\s+[^\sa-z\d])|[؟۔।॥။។།።]+[\"'”’)\]]*(?=\s|\Z)|[。！？｡；]+[」』”’）]*"
+)
 _LEVELS: tuple[re.Pattern[str], ...] = (
     re.compile(r"\n\s*\n"),
     re.compile(r"\n"),
     _SENTENCE_END,
-    re.compile(r"[,;:،、，；：]\s*"),
+    re.compile(r"[,;:،؛、，；：]\s*|\\\\"),
     re.compile(r"\s+"),
 )
-# A cut that leaves less than this share of what would fit is not worth its better place.
-_MIN_FILL = 0.5
+_MIN_FILL: Final = 0.5
+"""A cut that leaves less than this share of what would fit is not worth its better place."""
+_NEAR_ENOUGH: Final = 0.9
+"""A piece that fills this share of its room is long enough: looking for more costs a count each."""
+_MAX_COUNTS: Final = 6
 
 
-def split_text(text: str, fits: Callable[[int, int], bool]) -> Iterator[tuple[int, int]]:
-    """Cut ``text`` into the fewest pieces that fit, at natural places.
+def split_text(
+    text: str,
+    measure: Callable[[int, int], int],
+    limit: Callable[[int], int],
+    avoid: Sequence[tuple[int, int]] = (),
+) -> Iterator[tuple[int, int]]:
+    """Cut ``text`` into few pieces that fit, at natural places.
 
     Pieces cover everything but white space at their edges; none is empty.
 
     Args:
         text: the text to cut.
-        fits: whether ``text[start:end]`` is short enough. Assumed to hold for shorter pieces
-            of any text it holds for; one character is taken to fit always.
+        measure: size of ``text[start:end]``.
+        limit: the size that a piece beginning at ``start`` may have. One character is taken to
+            fit always.
+        avoid: ranges that are cut only where nothing else fits.
 
     Yields:
         Character ranges ``(start, end)``.
     """
-    cuts = [sorted({m.end() for m in level.finditer(text)}) for level in _LEVELS]
+    cuts = [_allowed(sorted({m.end() for m in level.finditer(text)}), avoid) for level in _LEVELS]
     start = _skip_space(text, 0)
+    density = 0.0
     while start < len(text):
-        end = _piece_end(text, start, cuts, fits)
+        room = limit(start)
+        longest, density = _longest(len(text), start, measure, room, density)
+        end = _cut(text, start, longest, cuts, avoid) if longest < len(text) else longest
         stop = start + len(text[start:end].rstrip())
         if stop > start:
             yield start, stop
         start = _skip_space(text, end)
+
+
+def _allowed(places: list[int], avoid: Sequence[tuple[int, int]]) -> list[int]:
+    """Places outside all ranges. Touching an edge is outside."""
+    inside: set[int] = set()
+    for a, b in avoid:
+        inside.update(places[bisect_right(places, a) : bisect_left(places, b)])
+    return [p for p in places if p not in inside] if inside else places
 
 
 def _skip_space(text: str, start: int) -> int:
@@ -56,48 +82,99 @@ def _skip_space(text: str, start: int) -> int:
     return start
 
 
-def _piece_end(
-    text: str, start: int, cuts: list[list[int]], fits: Callable[[int, int], bool]
+def _longest(
+    length: int, start: int, measure: Callable[[int, int], int], room: int, density: float
+) -> tuple[int, float]:
+    """An end that fits, not far from the largest that does, and the density found.
+
+    The size is taken to grow about evenly: each guess is where the line through what was
+    measured reaches the room.
+    """
+    low, high = start + 1, length
+    guess = min(length, start + int(room / density)) if density else length
+    counts = 0
+    while low < high and not (counts >= _MAX_COUNTS and low > start + 1):
+        counts += 1
+        guess = max(low + 1, min(guess, high))
+        size = measure(start, guess)
+        density = max(size / (guess - start), 1e-3)
+        if size <= room:
+            low = guess
+            if size >= room * _NEAR_ENOUGH:
+                break
+        else:
+            high = guess - 1
+        # A little below the line, or every other guess would just not fit.
+        aim = start + int(0.97 * room / density)
+        guess = aim if low < aim < high and counts < _MAX_COUNTS else (low + high + 1) // 2
+    return low, density
+
+
+def _cut(
+    text: str,
+    start: int,
+    longest: int,
+    cuts: list[list[int]],
+    avoid: Sequence[tuple[int, int]],
 ) -> int:
-    if fits(start, len(text)):
-        return len(text)
-    longest = _longest(start, len(text), fits)
     least = start + (longest - start) * _MIN_FILL
     for level in cuts:
         place = bisect_right(level, longest) - 1
         if place >= 0 and level[place] > least:
             return level[place]
-    return _whole_character(text, start, longest)
+    word = bisect_right(cuts[-1], longest) - 1
+    if word >= 0 and cuts[-1][word] > start:
+        return cuts[-1][word]
+    return _outside(_whole_character(text, start, longest), start, avoid)
 
 
-def _longest(start: int, end: int, fits: Callable[[int, int], bool]) -> int:
-    """The largest end that fits, by bisection; at least one character."""
-    low, high = start + 1, end
-    # Gallop first: pieces are short and texts may be long.
-    step = 64
-    while low + step < high and fits(start, low + step):
-        low, step = low + step, step * 2
-    high = min(high, low + step)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if fits(start, middle):
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _outside(cut: int, start: int, avoid: Sequence[tuple[int, int]]) -> int:
+    """Before the range a cut falls into, if that leaves anything."""
+    for a, b in avoid:
+        if a < cut < b and a > start:
+            return _outside(a, start, avoid)
+    return cut
 
 
 def _whole_character(text: str, start: int, end: int) -> int:
-    """Move a cut off combining marks and joiners, which belong to the character before."""
+    """Move a cut off marks and joiners, which belong to the character before."""
     cut = end
     while (
         cut > start + 1
         and cut < len(text)
-        and (
-            unicodedata.combining(text[cut])
-            or text[cut] in "\u200d\ufe0f"
-            or text[cut - 1] == "\u200d"
-        )
+        and (_extends(text[cut]) or text[cut - 1] == "\u200d" or _is_flag(text, cut))
     ):
         cut -= 1
     return cut if cut > start + 1 else end
+
+
+def _extends(char: str) -> bool:
+    """Whether a character only changes the one before: marks, joiners, skin tones."""
+    return (
+        unicodedata.category(char)[0] == "M"
+        or char in "\u200d\ufe0f"
+        or ("\U0001f3fb" <= char <= "\U0001f3ff")
+    )
+
+
+def _is_flag(text: str, cut: int) -> bool:
+    """Whether a cut parts two regional indicators."""
+    return all("\U0001f1e6" <= c <= "\U0001f1ff" for c in text[cut - 1 : cut + 1])
+
+
+def last_sentences(text: str, fits: Callable[[str], bool], most: int = 100) -> str:
+    """The last whole sentences of a text that fit together; empty if not even one does.
+
+    Args:
+        text: the text.
+        fits: whether a text is short enough.
+        most: how many sentences at most.
+    """
+    starts = [0, *(m.end() for m in _SENTENCE_END.finditer(text.rstrip()))]
+    tail = ""
+    for start in reversed(starts[-most:]):
+        longer = text[start:].strip()
+        if longer and not fits(longer):
+            break
+        tail = longer or tail
+    return tail

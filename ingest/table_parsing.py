@@ -11,10 +11,19 @@ import html as html_entities
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from .types import TableCell, TableGrid
 
-__all__ = ["is_pipe_rule", "parse_pipe_table", "parse_table", "strip_tags"]
+__all__ = [
+    "PlacedTable",
+    "is_pipe_rule",
+    "parse_pipe_table",
+    "parse_table",
+    "place_pipe_table",
+    "place_table",
+    "strip_tags",
+]
 
 # More slots than any page holds; what is larger is a hostile or run-away span.
 _MAX_SLOTS = 65_536
@@ -39,11 +48,23 @@ _PIPE = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, slots=True)
+class PlacedTable:
+    """A table read from a text, and where in it each cell was read.
+
+    ``places[i]`` is the character range that gave ``grid.cells[i]``; ranges follow each other.
+    """
+
+    grid: TableGrid
+    places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class _Cell:
     text: str
     row_span: int = 1
     col_span: int = 1
     header: bool = False
+    place: tuple[int, int] = (0, 0)
 
 
 _Rows = Sequence[Sequence[_Cell]]
@@ -60,10 +81,16 @@ def parse_table(html: str) -> TableGrid | None:
         The grid, without outer rows and columns in which no cell begins; or None if no cell
         has text, or if the table has more slots than a page can hold.
     """
+    placed = place_table(html)
+    return placed.grid if placed else None
+
+
+def place_table(html: str) -> PlacedTable | None:
+    """The same as :func:`parse_table`, with the place of each cell."""
     reader = _RowReader()
-    for tag, value in _events(_without_cut_tag(html)):
-        reader.read(tag, value)
-    return _to_grid(reader.finish())
+    for event in _events(_without_cut_tag(html)):
+        reader.read(event)
+    return _to_grid(reader.finish(len(html)))
 
 
 def parse_pipe_table(text: str) -> TableGrid | None:
@@ -74,10 +101,21 @@ def parse_pipe_table(text: str) -> TableGrid | None:
     Returns:
         The grid, or None if there is no rule in the second line, no text, or too many slots.
     """
-    lines = [line for line in text.split("\n") if line.strip()]
-    if len(lines) < 2 or not is_pipe_rule(lines[1]):
+    placed = place_pipe_table(text)
+    return placed.grid if placed else None
+
+
+def place_pipe_table(text: str) -> PlacedTable | None:
+    """The same as :func:`parse_pipe_table`, with the place of each cell."""
+    lines: list[tuple[int, str]] = []
+    offset = 0
+    for line in text.split("\n"):
+        if line.strip():
+            lines.append((offset, line))
+        offset += len(line) + 1
+    if len(lines) < 2 or not is_pipe_rule(lines[1][1]):
         return None
-    head, *body = [_pipe_cells(line) for line in (lines[0], *lines[2:])]
+    head, *body = [_pipe_cells(line, start) for start, line in (lines[0], *lines[2:])]
     return _to_grid([[replace(cell, header=True) for cell in head], *body])
 
 
@@ -88,17 +126,27 @@ def is_pipe_rule(line: str) -> bool:
 
 def strip_tags(html: str) -> str:
     """The words of an HTML table, for one that is not a grid."""
-    return " ".join(
-        _unescape("".join(" " if tag else value for tag, value in _events(html))).split()
-    )
+    return " ".join(_unescape("".join(" " if e.tag else e.value for e in _events(html))).split())
 
 
-def _pipe_cells(line: str) -> list[_Cell]:
-    inner = line.strip().removeprefix("|")
-    cells = [cell.replace("\\|", "|").strip() for cell in _PIPE.split(inner)]
-    if len(cells) > 1 and not cells[-1]:
+def _pipe_cells(line: str, offset: int) -> list[_Cell]:
+    edges = [m.start() for m in _PIPE.finditer(line)]
+    first = len(line) - len(line.lstrip())
+    if not line.startswith("|", first):
+        edges.insert(0, first - 1)
+    edges.append(len(line))
+    cells = [_pipe_cell(line, offset, a + 1, b) for a, b in pairwise(edges)]
+    if len(cells) > 1 and not cells[-1].text:
         cells.pop()
-    return [_Cell(cell) for cell in cells]
+    return cells
+
+
+def _pipe_cell(line: str, offset: int, start: int, end: int) -> _Cell:
+    inner = line[start:end]
+    text = inner.strip()
+    start += len(inner) - len(inner.lstrip()) if text else 0
+    place = (offset + start, offset + start + len(text))
+    return _Cell(text.replace("\\|", "|"), place=place)
 
 
 def _without_cut_tag(html: str) -> str:
@@ -111,18 +159,27 @@ def _without_cut_tag(html: str) -> str:
     return html[:at] if cut else html
 
 
-def _events(html: str) -> Iterator[tuple[str, str]]:
-    """Tags with their attributes, and text under the empty tag."""
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """A tag with its attributes, or a text under the empty tag; and where it stands."""
+
+    tag: str
+    value: str
+    start: int
+    end: int
+
+
+def _events(html: str) -> Iterator[_Event]:
     position = 0
     for match in _TAG.finditer(html):
         slash, name, attributes = match[1], match[2].lower(), match[3]
         # ``a <b and c> d`` is an inequality, ``<b class="x">`` a tag.
         if name not in _STRUCTURE and attributes.strip(" /") and "=" not in attributes:
             continue
-        yield "", html[position : match.start()]
-        yield slash + name, attributes
+        yield _Event("", html[position : match.start()], position, match.start())
+        yield _Event(slash + name, attributes, *match.span())
         position = match.end()
-    yield "", html[position:]
+    yield _Event("", html[position:], position, len(html))
 
 
 def _unescape(text: str) -> str:
@@ -137,27 +194,30 @@ class _RowReader:
         self._row: list[_Cell] | None = None
         self._text: list[str] = []
         self._cell: _Cell | None = None
+        self._start = 0  # where the text of the cell begins
         self._nested = 0
         self._in_head = False
 
-    def read(self, tag: str, value: str) -> None:
-        """Take one tag with its attributes, or a text under the empty tag."""
-        name = tag.removeprefix("/")
+    def read(self, event: _Event) -> None:
+        """Take one tag or text."""
+        tag, name = event.tag, event.tag.removeprefix("/")
         if not tag:
-            self._text.append(value)
+            self._text.append(event.value)
         elif self._nested or (tag == "table" and self._cell is not None):
             self._nest(tag)
         elif name in ("td", "th"):
-            self._end_cell()
-            self._cell = None if tag != name else self._begin_cell(name, value)
+            self._end_cell(event.start)
+            self._cell = None if tag != name else self._begin_cell(name, event.value)
+            self._start = event.end
         elif name in _STRUCTURE:
-            self._end_row(tag)
+            self._end_row(tag, event.start)
+            self._start = event.end
         elif name in _BREAKS:
             self._text.append(" ")
 
-    def finish(self) -> list[list[_Cell]]:
-        """The rows, once all is read."""
-        self._end_row("/table")
+    def finish(self, end: int) -> list[list[_Cell]]:
+        """The rows, once all is read up to ``end``."""
+        self._end_row("/table", end)
         return self._rows
 
     def _nest(self, tag: str) -> None:
@@ -169,7 +229,7 @@ class _RowReader:
         rows, cols = (min(max(spans.get(axis, 1), 1), _MAX_SPAN) for axis in ("row", "col"))
         return _Cell("", rows, cols, header=self._in_head or name == "th")
 
-    def _end_cell(self) -> None:
+    def _end_cell(self, end: int) -> None:
         text = " ".join(_unescape("".join(self._text)).split())
         self._text.clear()
         # Text outside any cell gets a cell of its own.
@@ -178,10 +238,10 @@ class _RowReader:
         if cell is not None:
             if self._row is None:
                 self._row = []
-            self._row.append(replace(cell, text=text))
+            self._row.append(replace(cell, text=text, place=(self._start, end)))
 
-    def _end_row(self, tag: str) -> None:
-        self._end_cell()
+    def _end_row(self, tag: str, end: int) -> None:
+        self._end_cell(end)
         if self._row is not None:
             self._rows.append(self._row)
         self._row = [] if tag == "tr" else None
@@ -189,16 +249,17 @@ class _RowReader:
             self._in_head = tag == "thead"
 
 
-def _to_grid(rows: _Rows) -> TableGrid | None:
+def _to_grid(rows: _Rows) -> PlacedTable | None:
     if not any(cell.text for row in rows for cell in row):
         return None
     plain = [[replace(cell, row_span=1, col_span=1) for cell in row] for row in rows]
     return _place(rows) or _place(plain)
 
 
-def _place(rows: _Rows) -> TableGrid | None:
+def _place(rows: _Rows) -> PlacedTable | None:
     """Give each cell the next free slot of its row; None if there are too many slots."""
     cells: list[TableCell] = []
+    places: list[tuple[int, int]] = []
     free_from: list[int] = []  # by column: the first row that no cell from above covers
     covered = number = marked = 0
     for row in rows:
@@ -212,11 +273,12 @@ def _place(rows: _Rows) -> TableGrid | None:
             free_from.extend([0] * (col - len(free_from)))
             free_from[start:col] = [number + cell.row_span] * (col - start)
             cells.append(TableCell(number, start, cell.text, cell.row_span, col - start))
+            places.append(cell.place)
         covered = max([covered, *(number + cell.row_span for cell in row)])
         # Rows are marked as header rows from the top, without a gap.
         marked += marked == number and all(cell.header for cell in row)
         number += 1
-    return _trim(cells, marked)
+    return PlacedTable(_trim(cells, marked), tuple(places))
 
 
 def _next_slots(free_from: Sequence[int], row: int, col: int, span: int) -> tuple[int, int]:

@@ -1,31 +1,14 @@
-"""Tables as text: pipes where a grid is plain, HTML where cells span. Pure.
-
-Every row is one line, so that a range of rows is a slice of the text.
-"""
+"""Tables as text: pipes where a grid is plain, HTML where cells span. Pure."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 
 from .types import TableCell, TableGrid
 
-__all__ = ["TableText", "expand", "render_table"]
-
-
-@dataclass(frozen=True, slots=True)
-class TableText:
-    """A rendered table.
-
-    ``text[:header_end]`` is what every piece of the table must repeat (header rows, and in
-    pipes the rule below them); ``rows`` are the character ranges of the body rows. In HTML,
-    what follows the last row closes the table.
-    """
-
-    text: str
-    header_end: int
-    rows: tuple[tuple[int, int], ...]
+__all__ = ["expand", "pipe_lines", "render_table", "row_edges"]
 
 
 def expand(grid: TableGrid) -> list[list[str]]:
@@ -41,17 +24,38 @@ def expand(grid: TableGrid) -> list[list[str]]:
     return slots
 
 
-def render_table(grid: TableGrid) -> TableText:
-    """Render a grid as Markdown pipes, or as HTML if any cell spans."""
-    return _render_html(grid) if grid.has_spans else _render_pipes(grid)
+def row_edges(grid: TableGrid) -> tuple[float, ...]:
+    """The heights at which rows begin and end, from the boxes of their cells.
+
+    Units: fractions of the page. ``grid.rows + 1`` numbers from top to bottom; none if a row has
+    no box, or boxes contradict each other.
+    """
+    tops: dict[int, float] = {}
+    bottoms: dict[int, float] = {}
+    for cell in grid.cells:
+        if cell.box is not None:
+            last = min(cell.row + cell.row_span, grid.rows) - 1
+            tops[cell.row] = min(tops.get(cell.row, 1.0), cell.box.y0)
+            bottoms[last] = max(bottoms.get(last, 0.0), cell.box.y1)
+    if not grid.rows or not all(row in tops for row in range(grid.rows)):
+        return ()
+    edges = [*(tops[row] for row in range(grid.rows)), bottoms.get(grid.rows - 1, 0.0)]
+    return tuple(edges) if all(a < b for a, b in pairwise(edges)) else ()
 
 
-def _render_pipes(grid: TableGrid) -> TableText:
-    lines = [_pipe_row(row) for row in expand(grid)]
-    # A pipe table has exactly one header row; further ones become its first body rows.
-    header = lines[0] if lines else ""
-    rule = "|" + "---|" * max(grid.cols, 1)
-    return _assemble([header, rule], lines[1:])
+def render_table(grid: TableGrid) -> str:
+    """Render a grid as Markdown pipes, or as HTML if any cell spans; a line for every row."""
+    if grid.has_spans:
+        return _render_html(grid)
+    # A pipe table has exactly one header row, whatever the grid says.
+    first, *body = expand(grid) or [[""]]
+    return "\n".join(pipe_lines(first, body))
+
+
+def pipe_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A pipe table line by line. Without a header the rule is left out, too."""
+    head = [_pipe_row(header), "|" + "---|" * len(header)] if header else []
+    return [*head, *(_pipe_row(row) for row in rows)]
 
 
 def _pipe_row(cells: Sequence[str]) -> str:
@@ -62,17 +66,15 @@ def _pipe_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _render_html(grid: TableGrid) -> TableText:
+def _render_html(grid: TableGrid) -> str:
     by_row: list[list[TableCell]] = [[] for _ in range(grid.rows)]
     for cell in sorted(grid.cells, key=lambda c: (c.row, c.col)):
         by_row[cell.row].append(cell)
-    lines = [
+    lines = (
         _html_row(cells, "th" if row < grid.header_rows else "td")
         for row, cells in enumerate(by_row)
-    ]
-    head = ["<table>", *lines[: grid.header_rows]]
-    body = _assemble(head, lines[grid.header_rows :])
-    return TableText(body.text + "\n</table>", body.header_end, body.rows)
+    )
+    return "\n".join(["<table>", *lines, "</table>"])
 
 
 def _html_row(cells: Sequence[TableCell], tag: str) -> str:
@@ -87,14 +89,3 @@ def _html_cell(cell: TableCell, tag: str) -> str:
     )
     text = html.escape(" ".join(cell.text.split()), quote=False)
     return f"<{tag}{spans}>{text}</{tag}>"
-
-
-def _assemble(head: Sequence[str], body: Sequence[str]) -> TableText:
-    text = "\n".join(head)
-    header_end = len(text)
-    rows: list[tuple[int, int]] = []
-    for line in body:
-        start = len(text) + 1
-        text += "\n" + line
-        rows.append((start, len(text)))
-    return TableText(text, header_end, tuple(rows))

@@ -308,16 +308,16 @@ PageOutcome = ParsedPage | PageFailure
 class PageSpan:
     """The part of one page that a chunk holds.
 
-    ``start`` and ``end`` are character offsets into the page's Markdown (see
-    :func:`opticalrag.ingest.markdown.render_page`), so that the slice reproduces the text.
-    ``boxes`` enclose exactly that part; where they are interpolated inside a larger block,
-    ``exact`` is False. ``blocks`` are indices into :attr:`ParsedPage.blocks`.
+    ``ranges`` are character offsets into the page's Markdown (see
+    :func:`opticalrag.ingest.markdown.render_page`), in reading order: joined by line breaks, the
+    slices hold the chunk's words and nothing else. ``boxes`` enclose exactly that part; where
+    they are interpolated inside a larger block, ``exact`` is False. ``blocks`` are indices into
+    :attr:`ParsedPage.blocks`.
     """
 
     index: int
     label: str
-    start: int
-    end: int
+    ranges: tuple[tuple[int, int], ...]
     boxes: tuple[Box, ...]
     blocks: tuple[int, ...]
     exact: bool = True
@@ -327,9 +327,12 @@ class PageSpan:
 class Chunk:
     """The unit of retrieval.
 
-    ``context`` repeats what the text needs to be understood alone (heading path, a table's
-    caption and header rows); ``text`` is what the spans hold, nothing more. What is embedded
-    is :attr:`embedded_text`, and ``tokens`` counts exactly that, special tokens included.
+    ``context`` repeats what the text needs to be understood alone: headings, the caption of a
+    table, the sentence that leads to a list, the end of the chunk before. ``text`` is what the
+    spans hold, as it is best read: mostly the slices themselves, but words cut by a page break
+    are joined, tables are pipes with their column names and spans written out, and delimiters
+    cut apart are closed. What is embedded is :attr:`embedded_text`, and ``tokens`` counts exactly
+    that, special tokens included. ``language`` is an ISO 639-1 code, or empty.
     """
 
     id: str
@@ -341,6 +344,7 @@ class Chunk:
     spans: tuple[PageSpan, ...]
     tokens: int
     ordinal: int
+    language: str = ""
 
     @property
     def embedded_text(self) -> str:

@@ -10,6 +10,7 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Final
 
+from ..joining import SOFT_HYPHEN, glue, words_of
 from .pieces import Piece, Rect, union, vertical_overlap
 
 __all__ = ["Row", "clean", "code_text", "is_rtl", "rows_of", "running_text", "vocabulary"]
@@ -18,14 +19,13 @@ _SAME_ROW: Final = 0.6
 """Vertical overlap from which two lines stand side by side. Consecutive lines of tight text
 overlap by up to 0.3, a superscript and its line by 0.7."""
 
-_HYPHENS: Final = ("-", "\u2010")
-_SOFT_HYPHEN: Final = "\u00ad"
 _INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\ufffd\u202a-\u202e\u2066-\u2069]")
 _LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
 _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
 # Symbol and Wingdings bullets, which have private codes and no Unicode name.
-_WORD: Final = re.compile(r"\w+(?:-\w+)*")
 _MARK: Final = re.compile(r"[\d,+\-\u2212)\]*]+")
+_LEADER: Final = re.compile(r"(?: ?[.·]){5,} ?")
+"""Dots between an entry and its page number: they say nothing and fill a chunk."""
 _EXPONENT: Final = re.compile(r"[+\-\u2212]?\d+")
 _BASE: Final = re.compile(r"(?:\d|(?<![^\W_])[A-Za-z]{1,2})$")
 _SUPERSCRIPTS: Final = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
@@ -57,12 +57,14 @@ def running_text(rows: Sequence[Row], known: frozenset[str] = frozenset()) -> st
     """Join rows to one paragraph.
 
     A hyphen at a line end between small letters is taken out, unless ``known`` (the words of
-    the page) shows that the compound, or both of its parts, are words of their own.
+    the page) shows that the compound, or both of its parts, are words of their own. Leader dots
+    become one ellipsis.
     """
     text = ""
     for row in rows:
-        text = _join(text, row.text, known) if text else row.text
-    return clean(text)
+        drop, between = glue(text, row.text, known) if text else (0, "")
+        text = text[: len(text) - drop] + between + row.text
+    return _LEADER.sub(" … ", clean(text)).strip()
 
 
 def code_text(rows: Sequence[Row]) -> str:
@@ -104,9 +106,9 @@ def vocabulary(pieces: Sequence[Piece]) -> frozenset[str]:
     words: set[str] = set()
     cut = False
     for piece in pieces:
-        ends_cut = piece.text.endswith((*_HYPHENS, _SOFT_HYPHEN))
+        ends_cut = piece.text.endswith(("-", "\u2010", SOFT_HYPHEN))
         if not cut and not ends_cut:
-            words.update(w.lower() for w in _WORD.findall(piece.text))
+            words.update(words_of(piece.text))
         cut = ends_cut
     return frozenset(words)
 
@@ -158,45 +160,6 @@ def _raised(before: str, text: str) -> str:
     if _BASE.search(before) and _EXPONENT.fullmatch(text):
         return text.translate(_SUPERSCRIPTS)
     return f" {text}"
-
-
-def _join(left: str, right: str, known: frozenset[str]) -> str:
-    if left.endswith(_SOFT_HYPHEN):
-        return left[:-1] + right
-    if left.endswith(_HYPHENS) and left[-2:-1].isalnum() and right[:1].isalnum():
-        return _join_hyphenated(left, right, known)
-    if _is_spaceless(left[-1:]) and _is_spaceless(right[:1]):
-        return left + right
-    return f"{left} {right}"
-
-
-def _join_hyphenated(left: str, right: str, known: frozenset[str]) -> str:
-    first = left[:-1].rsplit(maxsplit=1)[-1].lower()
-    second = re.match(r"[\w-]*", right)
-    rest = second[0].lower() if second else ""
-    if not (left[-2].islower() and right[0].islower()):
-        return left + right
-    is_compound = (
-        "-" in first
-        or f"{first}-{rest}" in known
-        or (first in known and rest in known and first + rest not in known)
-    )
-    return left + right if is_compound else left[:-1] + right
-
-
-def _is_spaceless(char: str) -> bool:
-    """Whether the script of a character is written without spaces between words.
-
-    Chinese and Japanese are; Korean is not, though its lines may break within a word.
-    """
-    code = ord(char) if char else 0
-    return (
-        0x2E80 <= code <= 0x30FF  # radicals, punctuation, kana
-        or 0x31F0 <= code <= 0x9FFF  # Han
-        or 0xF900 <= code <= 0xFAFF
-        or 0xFF01 <= code <= 0xFF60  # full-width forms
-        or 0x20000 <= code <= 0x3FFFF
-    )
 
 
 def _letter_width(piece: Piece) -> float:

@@ -1,84 +1,107 @@
 from __future__ import annotations
 
-import itertools
 import re
 from collections import Counter
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opticalrag.ingest.chunking import chunk_pages
 from opticalrag.ingest.config import ChunkingConfig
-from opticalrag.ingest.markdown import PageMarkdown, render_page, scan_markdown
-from opticalrag.ingest.splitting import split_text
-from opticalrag.ingest.types import Block, BlockKind, Box, TableGrid
+from opticalrag.ingest.flow import flow
+from opticalrag.ingest.markdown import PageMarkdown
+from opticalrag.ingest.protocols import TokenCounter
+from opticalrag.ingest.types import BlockKind, Chunk
 
-from ..builders import CharacterCounter, document, grid, page
-
-WORDS = st.text(
-    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1
-)
-BOXES = st.tuples(*[st.floats(0, 1)] * 4).map(lambda t: Box.clipped(*t))
-GRIDS = st.integers(1, 4).flatmap(
-    lambda cols: st.lists(
-        st.lists(st.text("abc |\n", max_size=30), min_size=cols, max_size=cols),
-        min_size=1,
-        max_size=12,
-    ).map(lambda rows: grid(*rows))
-)
+from ..builders import CharacterCounter, document
+from ..counters import COUNTERS
+from .strategies import documents
 
 
-@st.composite
-def blocks(draw: st.DrawFn) -> Block:
-    kind = draw(st.sampled_from(BlockKind))
-    table: TableGrid | None = draw(GRIDS) if kind is BlockKind.TABLE else None
-    return Block(kind, draw(BOXES), draw(WORDS), draw(st.integers(0, 4)), table)
+def letters(text: str) -> Counter[str]:
+    return Counter(c for c in text if c.isalnum())
 
 
-@st.composite
-def documents(draw: st.DrawFn) -> list[PageMarkdown]:
-    pages = draw(st.lists(st.lists(blocks(), max_size=8), min_size=1, max_size=4))
-    return [render_page(page(*b, index=n), "keep") for n, b in enumerate(pages)]
+def held_once(page: PageMarkdown, number: int, chunks: list[Chunk]) -> None:
+    """Every character of a page is in exactly one range, but for the marks between cells."""
+    times = [0] * len(page.text)
+    for chunk in chunks:
+        for span in chunk.spans:
+            for start, end in span.ranges if span.index == number else ():
+                assert 0 <= start < end <= len(page.text)
+                for at in range(start, end):
+                    times[at] += 1
+    assert max(times, default=0) <= 1
+    for block in page.blocks:
+        missing = [at for at in range(block.start, block.end) if not times[at]]
+        left = "".join(page.text[at] for at in missing)
+        if block.kind is BlockKind.TABLE:
+            left = re.sub(r"</?t\w+[^<>]*>|[|\\:-]", "", left)
+        assert not left.strip()
 
 
-def words(text: str) -> Counter[str]:
-    return Counter(re.sub(r"\s+", "", text))
+def reference(pages: list[PageMarkdown]) -> Iterator[str]:
+    """All that chunks may say: what the units say."""
+    for unit in flow(pages, vote=False):
+        yield unit.text
+        if unit.table:
+            yield " ".join(unit.table.names)
+            for row in unit.table.rows:
+                yield from row.cells
 
 
-@settings(max_examples=300, deadline=None)
-@given(documents(), st.integers(40, 200))
-def test_chunks_hold_all_text_once_within_the_cap(pages: list[PageMarkdown], cap: int) -> None:
-    """Nothing is lost or invented, no cap is broken, offsets reproduce the text."""
-    counter = CharacterCounter(cap)
-    chunks = chunk_pages(document(len(pages)), pages, counter, ChunkingConfig(cap))
+def check(pages: list[PageMarkdown], counter: TokenCounter, config: ChunkingConfig) -> None:
+    chunks = chunk_pages(document(len(pages)), pages, counter, config)
+    cap = config.max_tokens or 0
 
     assert all(c.tokens == counter.count_tokens(c.embedded_text) <= cap for c in chunks)
-    assert sum((words(c.text) for c in chunks), Counter()) == sum(
-        (words(p.text) for p in pages), Counter()
-    )
+    for page in pages:
+        held_once(page, page.index, chunks)
+    said = sum((letters(text) for text in reference(pages)), Counter())
+    shown = sum((letters(c.embedded_text) for c in chunks), Counter())
+    assert not said - shown, "text was lost"
+    whole = "\n".join(reference(pages)) + "\n".join(page.text for page in pages)
     for c in chunks:
-        slices = [pages[s.index].text[s.start : s.end] for s in c.spans]
-        assert c.text == "\n\n".join(s for s in slices if s)
+        words = re.findall(r"[^\W\d_]{2,}", re.sub(r"\\(?:left|right|begin|end)\b", "", c.text))
+        assert all(word in whole for word in words), "text was invented"
         assert list(c.pages) == sorted(set(c.pages))
+        assert [s.index for s in c.spans] == sorted({s.index for s in c.spans})
     assert len({c.id for c in chunks}) == len(chunks)
-    assert chunks == chunk_pages(document(len(pages)), pages, counter, ChunkingConfig(cap))
+    assert chunks == chunk_pages(document(len(pages)), pages, counter, config)
 
 
-@given(st.text(max_size=400), st.integers(1, 50))
-def test_splitting_covers_all_but_white_space(text: str, size: int) -> None:
-    """Pieces are ordered, fit, are not empty, and leave out white space only."""
-    pieces = list(split_text(text, lambda a, b: b - a <= size))
-
-    assert all(0 < b - a <= size for a, b in pieces)
-    assert all(a[1] <= b[0] for a, b in itertools.pairwise(pieces))
-    kept = "".join(text[a:b] for a, b in pieces)
-    assert re.sub(r"\s", "", kept) == re.sub(r"\s", "", text)
+@settings(max_examples=400)
+@given(documents(), st.integers(40, 200), st.sampled_from([0, 0, 10]))
+def test_chunks_hold_all_text_once_within_the_cap(
+    pages: list[PageMarkdown], cap: int, overlap: int
+) -> None:
+    """Nothing is lost or invented, no cap is broken, offsets reproduce the text."""
+    check(pages, CharacterCounter(cap), ChunkingConfig(cap, None, overlap, "keep"))
 
 
-@given(st.text(st.sampled_from("ab #`~|-$\n\t.1"), max_size=200))
-def test_any_markdown_is_located_without_loss(text: str) -> None:
-    """Located blocks are ordered, inside the text, and leave out white space only."""
-    spans = scan_markdown(text).blocks
+@pytest.mark.parametrize("name", COUNTERS)
+@settings(max_examples=250)
+@given(pages=documents(), cap=st.integers(32, 128), overlap=st.sampled_from([0, 0, 12]))
+def test_real_tokenizers_never_see_more_than_the_cap(
+    name: str, pages: list[PageMarkdown], cap: int, overlap: int
+) -> None:
+    """The same holds by the tokens of a WordPiece, a large BPE and a SentencePiece model."""
+    check(pages, COUNTERS[name](), ChunkingConfig(cap, None, overlap, "keep"))
 
-    assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
-    kept = "".join(text[s.start : s.end] for s in spans)
-    assert re.sub(r"\s", "", kept) == re.sub(r"\s", "", text)
+
+@settings(max_examples=200)
+@given(documents(), st.integers(150, 400))
+def test_delimiters_are_balanced_in_every_chunk(pages: list[PageMarkdown], cap: int) -> None:
+    """Formulas, code and groups cut apart are closed and opened again."""
+    units = {u.kind: u for u in flow(pages, vote=False)}
+    for chunk in chunk_pages(
+        document(len(pages)), pages, CharacterCounter(cap), ChunkingConfig(cap, furniture="keep")
+    ):
+        if chunk.kinds == (BlockKind.FORMULA,) and units[BlockKind.FORMULA].text.startswith("$$"):
+            assert chunk.text.count("$$") % 2 == 0
+            assert chunk.text.count("\\begin") == chunk.text.count("\\end")
+            assert chunk.text.count("\\left") == chunk.text.count("\\right")
+            assert chunk.text.count("{") == chunk.text.count("}")
+        if chunk.kinds == (BlockKind.CODE,):
+            assert len(re.findall(r"^`{3,}", chunk.text, re.MULTILINE)) % 2 == 0

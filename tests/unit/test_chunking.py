@@ -4,7 +4,8 @@ import itertools
 
 from opticalrag.ingest.chunking import chunk_pages
 from opticalrag.ingest.config import ChunkingConfig
-from opticalrag.ingest.markdown import render_page, scan_markdown
+from opticalrag.ingest.markdown import render_page
+from opticalrag.ingest.scanning import scan_markdown
 from opticalrag.ingest.types import Block, BlockKind, Box, Chunk
 
 from ..builders import WordCounter, block, document, grid, page
@@ -100,9 +101,9 @@ def test_the_box_of_a_table_piece_covers_its_rows_only() -> None:
     assert not any(c.spans[0].exact for c in chunks)
 
 
-def test_a_section_over_a_page_break_cites_both_pages() -> None:
+def test_a_heading_at_the_foot_of_a_page_goes_with_the_text_on_the_next() -> None:
     """A chunk knows every page it stands on, with the boxes of each."""
-    first = render_page(page(block("T", BlockKind.HEADING, 1), block("one")))
+    first = render_page(page(block("T", BlockKind.HEADING, 1)))
     second = render_page(page(block("two", box=(0, 0, 0.5, 0.5)), index=1, label="ii"))
     (chunk,) = chunk_pages(document(2), [first, second], WordCounter())
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from opticalrag.ingest.markdown import PageMarkdown, render_page, scan_markdown
+from opticalrag.ingest.markdown import PageMarkdown, render_page
+from opticalrag.ingest.scanning import scan_markdown
 from opticalrag.ingest.types import Block, BlockKind, Box, TextSource
 
 from ..builders import block, grid, page

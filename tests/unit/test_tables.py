@@ -10,7 +10,7 @@ def test_a_plain_grid_becomes_pipes_with_a_rule_under_its_first_row() -> None:
     """A grid without spans is rendered as a Markdown pipe table."""
     table = render_table(grid(["Name", "Value"], ["a", "1"], ["b", "2"]))
 
-    assert table.text == "| Name | Value |\n|---|---|\n| a | 1 |\n| b | 2 |"
+    assert table == "| Name | Value |\n|---|---|\n| a | 1 |\n| b | 2 |"
     assert table.text[: table.header_end] == "| Name | Value |\n|---|---|"
     assert [table.text[a:b] for a, b in table.rows] == ["| a | 1 |", "| b | 2 |"]
 

@@ -1,0 +1,355 @@
+"""Pages of a document to one flow of units: what belongs together, before anything is cut. Pure.
+
+Paragraphs and tables are joined over page breaks, footnotes follow the block that calls them,
+captions know their table or figure, list items what leads to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from .furniture import running_blocks
+from .joining import glue, words_of
+from .markdown import BlockSpan, PageMarkdown
+from .table_view import TableView, continues, joined, read_table
+from .types import BlockKind
+
+__all__ = ["Stretch", "Unit", "flow"]
+
+HEADINGS: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
+_FLOATS: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION})
+_FLOWING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM})
+_CAPTION: Final = re.compile(
+    r"\W{0,3}(?:table|tab\.|figure|fig\.|abbildung|abb\.|tabelle|tableau|tabla|figura|표|그림|图|表|圖|図)"
+    r"\s*\w{0,3}\d",
+    re.IGNORECASE,
+)
+_LONGEST_CAPTION: Final = 2000  # characters
+_SENTENCE_ENDS: Final = re.compile(r"[.!?:;…。！？：；؟۔।]\W*\Z")
+_MARK: Final = re.compile(
+    r"\s*(?:\[\^([^\]\s]{1,40})\]:|\[(\d{1,3})\]|([*†‡§¶]{1,3})|([¹²³⁰⁴-⁹]{1,3})|(\d{1,3})[\s.):])"
+)
+_SUPERSCRIPT: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_TO_DIGITS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_SHORT: Final = 30
+"""Characters under which an unfinished line is rather a label than a cut paragraph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of a page's Markdown inside a unit.
+
+    ``page`` is the page's place in the sequence of pages, ``start`` and ``end`` are offsets into
+    its Markdown. ``at`` is where the stretch begins in :attr:`Unit.text`; its last characters
+    are missing there if they were a hyphen at a page break.
+    """
+
+    page: int
+    block: BlockSpan
+    start: int
+    end: int
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a reader takes as one thing: a paragraph, a list item, a table, a heading.
+
+    ``path`` are the headings it stands under, itself included if it is one; ``rank`` is the
+    depth of a heading and 0 for all else. ``companion`` is the number of the unit that explains
+    it: the caption of a table or figure, the sentence that leads to a list.
+    """
+
+    number: int
+    kind: BlockKind
+    text: str
+    stretches: tuple[Stretch, ...]
+    path: tuple[str, ...] = ()
+    rank: int = 0
+    table: TableView | None = None
+    companion: int | None = None
+
+    @property
+    def page(self) -> int:
+        """Place of the page it begins on."""
+        return self.stretches[0].page
+
+
+def flow(pages: Sequence[PageMarkdown], *, vote: bool = True) -> list[Unit]:
+    """Read pages as one text.
+
+    Args:
+        pages: pages of a document, in order.
+        vote: leave out what runs along the edges of many pages.
+
+    Returns:
+        Units in reading order; every block with text, and every figure, is in exactly one.
+    """
+    running = running_blocks(pages) if vote else frozenset()
+    entries: list[list[Stretch]] = []
+    for number, page in enumerate(pages):
+        new = [[s] for s in _stretches(number, page) if (number, s.block.index) not in running]
+        new = _with_footnotes(page.text, new)
+        if number and pages[number - 1].index + 1 == page.index:
+            _continue(pages, entries, new)
+        entries += new
+    return _companions(_with_captions(list(_units(pages, entries))))
+
+
+def _stretches(number: int, page: PageMarkdown) -> Iterator[Stretch]:
+    for block in page.blocks:
+        if block.end > block.start or block.kind is BlockKind.FIGURE:
+            yield Stretch(number, block, block.start, block.end)
+
+
+# -- footnotes -----------------------------------------------------------------------------
+
+
+def _with_footnotes(text: str, entries: list[list[Stretch]]) -> list[list[Stretch]]:
+    """Put each footnote behind the block that calls it; those nobody calls stay."""
+    notes = [e for e in entries if e[0].block.kind is BlockKind.FOOTNOTE]
+    if not notes:
+        return entries
+    others = [e for e in entries if e[0].block.kind is not BlockKind.FOOTNOTE]
+    called: dict[int, list[list[Stretch]]] = {}
+    for note in notes:
+        caller = _caller(text, note[0], others)
+        if caller is not None:
+            called.setdefault(caller, []).append(note)
+    placed = {id(note) for group in called.values() for note in group}
+    after = {id(others[at]): group for at, group in called.items()}
+    result: list[list[Stretch]] = []
+    for entry in entries:
+        if id(entry) not in placed:
+            result += [entry, *after.get(id(entry), [])]
+    return result
+
+
+def _caller(text: str, note: Stretch, others: list[list[Stretch]]) -> int | None:
+    """The only block with the footnote's mark, looked for by ever weaker signs."""
+    mark = _MARK.match(text, note.start, note.end)
+    if mark is None:
+        return None
+    for pattern in _calls(mark):
+        found = [
+            at
+            for at, entry in enumerate(others)
+            if pattern.search(text, entry[0].start, entry[0].end)
+        ]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _calls(mark: re.Match[str]) -> list[re.Pattern[str]]:
+    if mark[1]:
+        return [re.compile(re.escape(f"[^{mark[1]}]"))]
+    if mark[3]:
+        return [re.compile(rf"(?<=[\w.,;)]){re.escape(mark[3])}(?![*†‡§¶\w])")]
+    digits = (mark[2] or mark[4] or mark[5]).translate(_TO_DIGITS)
+    raised = re.escape(digits.translate(_SUPERSCRIPT))
+    return [
+        re.compile(rf"(?<=\S){raised}(?![⁰¹²³⁴-⁹])"),
+        re.compile(rf"\[{digits}\]"),
+        re.compile(rf"(?<=[^\W\d_]){digits}(?=[\s.,;:)]|\Z)"),
+        re.compile(rf"(?<=[^\W\d_.,;:] ){digits}(?=[.,;:)]|\Z)"),
+    ]
+
+
+# -- page breaks ---------------------------------------------------------------------------
+
+
+def _continue(
+    pages: Sequence[PageMarkdown], entries: list[list[Stretch]], new: list[list[Stretch]]
+) -> None:
+    """Move the first block of a page to the one it goes on from, at the end of the last page."""
+    tail = _last(entries, len_before=new[0][0].page - 1 if new else 0)
+    head = _first(new)
+    if tail is None or head is None:
+        return
+    table = _continued_table(pages, tail, new)
+    if table is not None:
+        tail.append(table[0])
+        new.remove(table)
+        return
+    tail = _last(entries, len_before=new[0][0].page - 1, skip=_FLOATS)
+    if tail is not None and _is_cut(pages, tail, head[0]):
+        tail.append(head[0])
+        new.remove(head)
+
+
+def _last(
+    entries: list[list[Stretch]],
+    len_before: int,
+    skip: frozenset[BlockKind] = frozenset({BlockKind.CAPTION}),
+) -> list[Stretch] | None:
+    """The last entry that reaches the page before, apart from footnotes and kinds to skip."""
+    for entry in reversed(entries):
+        if entry[-1].page != len_before:
+            return None
+        if entry[0].block.kind is not BlockKind.FOOTNOTE and entry[0].block.kind not in skip:
+            return entry
+    return None
+
+
+def _first(new: list[list[Stretch]]) -> list[Stretch] | None:
+    flowing = (e for e in new if e[0].block.kind not in _FLOATS)
+    return next(flowing, new[0] if new else None)
+
+
+def _continued_table(
+    pages: Sequence[PageMarkdown], tail: list[Stretch], new: list[list[Stretch]]
+) -> list[Stretch] | None:
+    at = next((e for e in new if e[0].block.kind is not BlockKind.CAPTION), None)
+    if at is None or {tail[-1].block.kind, at[0].block.kind} != {BlockKind.TABLE}:
+        return None
+    captions = [e[0] for e in new[: new.index(at)]]
+    if any(not _says_continued(pages[s.page].text[s.start : s.end]) for s in captions):
+        return None
+    before, after = (read_table(s.page, pages[s.page].text, s.block) for s in (tail[-1], at[0]))
+    first = read_table(tail[0].page, pages[tail[0].page].text, tail[0].block)
+    if before is None or after is None or first is None:
+        return None
+    return at if continues(joined([first, before]) if len(tail) > 1 else before, after) else None
+
+
+def _says_continued(caption: str) -> bool:
+    return bool(
+        re.search(
+            r"\b(?:cont(?:inued|inuation|\.|'d)|fortsetzung|suite|continuación)", caption, re.I
+        )
+        or re.search("续|續|続|계속", caption)
+    )
+
+
+def _is_cut(pages: Sequence[PageMarkdown], tail: list[Stretch], head: Stretch) -> bool:
+    """Whether a paragraph at the end of a page goes on with one at the top of the next."""
+    last = tail[-1]
+    if last.block.kind not in _FLOWING or head.block.kind is not BlockKind.TEXT:
+        return False
+    left = pages[last.page].text[last.start : last.end].rstrip()
+    right = pages[head.page].text[head.start : head.end].lstrip()
+    if left.endswith(("-", "\u2010", "\u00ad")) and right[:1].islower():
+        return True
+    if _SENTENCE_ENDS.search(left) or len(left) < _SHORT:
+        return False
+    first = right[:1]
+    caseless = first.isalpha() and not first.isupper() and not first.islower()
+    return first.islower() or caseless or (left.endswith(",") and first.isalpha())
+
+
+# -- units ---------------------------------------------------------------------------------
+
+
+def _units(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Iterator[Unit]:
+    path: list[tuple[int, str]] = []
+    known: frozenset[str] | None = None
+    for number, entry in enumerate(entries):
+        block = entry[0].block
+        rank = _rank(block)
+        if rank:
+            while path and path[-1][0] >= rank:
+                path.pop()
+            path.append((rank, _heading_text(pages[entry[0].page].text, block)))
+        titles = tuple(title for _, title in path)
+        if block.kind is BlockKind.TABLE:
+            views = [read_table(s.page, pages[s.page].text, s.block) for s in entry]
+            table = joined([v for v in views if v]) if all(views) else None
+            if table is not None:
+                yield Unit(number, block.kind, "", tuple(entry), titles, table=table)
+                continue
+        if len(entry) > 1 and known is None:
+            known = frozenset(word for page in pages for word in words_of(page.text))
+        text, stretches = _text(pages, entry, known or frozenset())
+        yield Unit(number, block.kind, text, stretches, titles, rank)
+
+
+def _text(
+    pages: Sequence[PageMarkdown], entry: list[Stretch], known: frozenset[str]
+) -> tuple[str, tuple[Stretch, ...]]:
+    text = ""
+    placed: list[Stretch] = []
+    for stretch in entry:
+        part = pages[stretch.page].text[stretch.start : stretch.end]
+        drop, between = glue(text, part, known) if placed else (0, "")
+        text = text[: len(text) - drop] + between
+        placed.append(replace(stretch, at=len(text)))
+        text += part
+    return text, tuple(placed)
+
+
+def _rank(block: BlockSpan) -> int:
+    if block.kind is BlockKind.TITLE:
+        return 1
+    return max(block.level, 1) + 1 if block.kind is BlockKind.HEADING else 0
+
+
+def _heading_text(text: str, block: BlockSpan) -> str:
+    heading = text[block.start : block.end].split("\n")[0]
+    return re.sub(r"^\s*#{1,6}\s+|\s+#+\s*$", "", heading).strip()
+
+
+# -- companions ----------------------------------------------------------------------------
+
+
+def _with_captions(units: list[Unit]) -> list[Unit]:
+    """Paragraphs beside a table or figure that begin like captions are captions."""
+    floats = {u.number for u in units if u.kind in (BlockKind.TABLE, BlockKind.FIGURE)}
+    return [
+        replace(unit, kind=BlockKind.CAPTION)
+        if unit.kind is BlockKind.TEXT
+        and floats & {unit.number - 1, unit.number + 1}
+        and len(unit.text) <= _LONGEST_CAPTION
+        and _CAPTION.match(unit.text)
+        else unit
+        for unit in units
+    ]
+
+
+def _companions(units: list[Unit]) -> list[Unit]:
+    taken: set[int] = set()
+    for at, unit in enumerate(units):
+        if unit.kind in (BlockKind.TABLE, BlockKind.FIGURE):
+            caption = _caption(units, at, taken)
+            if caption is not None:
+                taken.add(caption)
+                units[at] = replace(unit, companion=caption)
+        elif unit.kind is BlockKind.LIST_ITEM and at:
+            before = units[at - 1]
+            leads = before.kind is BlockKind.TEXT and before.text.rstrip().endswith((":", "："))
+            same_list = before.kind is BlockKind.LIST_ITEM
+            lead = before.number if leads else before.companion if same_list else None
+            units[at] = replace(unit, companion=lead)
+    return units
+
+
+def _caption(units: Sequence[Unit], at: int, taken: set[int]) -> int | None:
+    """The caption next to a table or figure: above tables and below figures, if it is open."""
+    unit = units[at]
+    beside = [
+        units[n]
+        for n in (at - 1, at + 1)
+        if 0 <= n < len(units)
+        and units[n].kind is BlockKind.CAPTION
+        and units[n].number not in taken
+        and units[n].page in {s.page for s in unit.stretches}
+    ]
+    if len(beside) < 2:
+        return beside[0].number if beside else None
+    boxes = [_gap(unit, caption) for caption in beside]
+    if None not in boxes and boxes[0] != boxes[1]:
+        return beside[int(boxes[1] < boxes[0])].number  # type: ignore[operator]
+    return beside[unit.kind is BlockKind.FIGURE].number
+
+
+def _gap(unit: Unit, caption: Unit) -> float | None:
+    """Height between a caption and what it may belong to."""
+    own = caption.stretches[0]
+    other = next(s for s in unit.stretches if s.page == own.page)
+    if own.block.box is None or other.block.box is None:
+        return None
+    a, b = own.block.box, other.block.box
+    return max(0.0, a.y0 - b.y1, b.y0 - a.y1)

@@ -1,0 +1,79 @@
+"""What goes between two lines, or two pages, of one paragraph. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["SOFT_HYPHEN", "glue", "is_spaceless", "words_of"]
+
+SOFT_HYPHEN: Final = "\u00ad"
+_HYPHENS: Final = ("-", "\u2010")
+_WORD: Final = re.compile(r"\w+(?:-\w+)*")
+_CONJUNCTIONS: Final = frozenset(
+    (
+        *("and", "or", "und", "oder", "bzw", "sowie", "et", "ou", "y", "o", "e", "en", "of"),
+        *("och", "eller", "og", "i", "oraz", "lub", "a", "nebo"),
+    )
+)
+"""After a hyphen these do not end its word: "Vor- und Nachteile", "pre- and post-war"."""
+
+
+def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[int, str]:
+    """How to join two parts of running text that were set apart.
+
+    A hyphen between small letters is taken out, unless ``known`` shows that the compound, or
+    both of its parts, are words of their own, or a conjunction follows it. Scripts without
+    spaces are joined without one.
+
+    Args:
+        left: text up to the break.
+        right: text behind it.
+        known: words of the document in small letters.
+
+    Returns:
+        How many characters to drop from the end of ``left``, and what goes between.
+    """
+    if left.endswith(SOFT_HYPHEN):
+        return 1, ""
+    if left.endswith(_HYPHENS) and left[-2:-1].isalnum() and right[:1].isalnum():
+        return _hyphenated(left, right, known)
+    if is_spaceless(left[-1:]) and is_spaceless(right[:1]):
+        return 0, ""
+    return 0, " "
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text in small letters; compounds with hyphens are one word."""
+    return [word.lower() for word in _WORD.findall(text)]
+
+
+def is_spaceless(char: str) -> bool:
+    """Whether the script of a character is written without spaces between words.
+
+    Chinese, Japanese and Thai are; Korean is not, though its lines may break within a word.
+    """
+    code = ord(char) if char else 0
+    return (
+        0x0E00 <= code <= 0x0EFF  # Thai, Lao
+        or 0x2E80 <= code <= 0x30FF  # radicals, punctuation, kana
+        or 0x31F0 <= code <= 0x9FFF  # Han
+        or 0xF900 <= code <= 0xFAFF
+        or 0xFF01 <= code <= 0xFF60  # full-width forms
+        or 0x20000 <= code <= 0x3FFFF
+    )
+
+
+def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]:
+    first = left[:-1].rsplit(maxsplit=1)[-1].lower()
+    second = re.match(r"[\w-]*", right)
+    rest = second[0].lower() if second else ""
+    if rest in _CONJUNCTIONS and first + rest not in known:
+        return 0, " "
+    is_compound = (
+        "-" in first
+        or f"{first}-{rest}" in known
+        or (first in known and rest in known and first + rest not in known)
+    )
+    small = left[-2].islower() and right[0].islower()
+    return (0, "") if is_compound or not small else (1, "")

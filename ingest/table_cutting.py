@@ -1,0 +1,239 @@
+"""A table too long for a chunk, cut by rows, then by columns, at last inside a cell. Pure.
+
+Every piece is a table of its own: column names above, spans written out, and the first column in
+front where it says what a row is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Final
+
+from .splitting import split_text
+from .table_view import TableRow, TableView
+from .tables import pipe_lines
+from .types import Box
+
+__all__ = ["Place", "TablePiece", "cut_table"]
+
+_NAME_SHARE: Final = 0.25
+"""A column name longer than this share of the room is no name: it becomes text of a row."""
+_HEADER_SHARE: Final = 0.5
+"""A header longer than this share of the room is cut by columns before any row is."""
+_KEY_SHARE: Final = 0.15
+"""What the first column may take of the room where it is repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a piece stands on one page: offsets into its Markdown, and the box around it.
+
+    ``page`` is the page's place in the sequence of pages, ``block`` the block's index on it.
+    """
+
+    page: int
+    block: int
+    ranges: tuple[tuple[int, int], ...]
+    box: Box | None
+    exact: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TablePiece:
+    """A table cut out of a larger one, as pipes."""
+
+    text: str
+    places: tuple[Place, ...]
+
+
+def cut_table(view: TableView, size: Callable[[str], int], room: int) -> Iterator[TablePiece]:
+    """Cut a table into pieces.
+
+    Args:
+        view: the table.
+        size: tokens of a piece's text together with what stands around it.
+        room: the most that may be.
+    """
+    base = size("")
+    if any(size(name) - base > _NAME_SHARE * (room - base) for name in view.names):
+        head, *rest = view.rows
+        own = (*view.header, replace(head, start=view.header[-1].end))
+        view = TableView((), (*own, *rest), ())
+    yield from _Cutter(view, size, room).cut(range(len(view.rows)), range(view.columns))
+
+
+class _Cutter:
+    def __init__(self, view: TableView, size: Callable[[str], int], room: int) -> None:
+        self.view = view
+        self.size = size
+        self.room = room
+        self.base = size("")
+
+    def cut(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[TablePiece]:
+        text = self._text(rows, cols)
+        if self.size(text) <= self.room:
+            yield TablePiece(text, self._places(rows, cols))
+        elif len(cols) > 1 and (len(rows) == 1 or self._header_size(cols) > _HEADER_SHARE):
+            sizes = [self._column_size(rows, c) for c in cols]
+            for group in self._groups(cols, sizes, by_columns=True):
+                yield from self.cut(rows, group)
+        elif len(rows) > 1:
+            sizes = [self._line_size(self._shown(r, cols)) for r in rows]
+            for group in self._groups(rows, sizes, self._header(cols)):
+                yield from self.cut(group, cols)
+        else:
+            yield from self._cut_cell(rows[0], cols[0])
+
+    def _groups(
+        self,
+        items: Sequence[int],
+        sizes: Sequence[int],
+        header: Sequence[str] = (),
+        *,
+        by_columns: bool = False,
+    ) -> list[list[int]]:
+        """Neighbours that fit together by the sum of their sizes; at least two groups."""
+        around = self.size("\n".join(pipe_lines(header, []))) if header else self.base
+        around += int(_KEY_SHARE * (self.room - self.base)) if by_columns else 0
+        groups: list[list[int]] = []
+        filled = self.room
+        for item, size in zip(items, sizes, strict=True):
+            if filled + size > self.room:
+                groups.append([])
+                filled = around
+            groups[-1].append(item)
+            filled += size
+        if len(groups) > 1:
+            return groups
+        middle = len(items) // 2
+        return [list(items[:middle]), list(items[middle:])]
+
+    # -- sizes -----------------------------------------------------------------------------
+
+    def _line_size(self, cells: Sequence[str]) -> int:
+        # One more for the line break, which some tokenizers count.
+        return self.size(pipe_lines((), [cells])[0]) - self.base + 1
+
+    def _column_size(self, rows: Sequence[int], col: int) -> int:
+        longest = max((self.view.rows[r].cells[col] for r in rows), key=len)
+        return self._line_size([longest]) + self._line_size(self._header([col]) or [""])
+
+    def _header_size(self, cols: Sequence[int]) -> float:
+        """Share of the room that the header takes."""
+        header = self._header(cols)
+        return self._line_size(header) / max(self.room - self.base, 1) if header else 0.0
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def _text(self, rows: Sequence[int], cols: Sequence[int]) -> str:
+        return "\n".join(self._lines(rows, cols))
+
+    def _lines(self, rows: Sequence[int], cols: Sequence[int]) -> list[str]:
+        key = self._key(rows, cols)
+        header = self._header([*key, *cols])
+        return pipe_lines(header, [self._shown(r, [*key, *cols]) for r in rows])
+
+    def _header(self, cols: Sequence[int]) -> list[str]:
+        return [self.view.names[c] for c in cols] if self.view.names else []
+
+    def _shown(self, row: int, cols: Sequence[int]) -> list[str]:
+        return [self.view.rows[row].cells[c] for c in cols]
+
+    def _key(self, rows: Sequence[int], cols: Sequence[int]) -> list[int]:
+        """The first column, where it is not among ``cols`` and short enough to repeat."""
+        if 0 in cols:
+            return []
+        longest = max((self.view.rows[r].cells[0] for r in rows), key=len)
+        taken = self._line_size([longest]) + self._line_size(self._header([0]) or [""])
+        return [0] if taken <= _KEY_SHARE * (self.room - self.base) else []
+
+    def _cut_cell(self, row: int, col: int) -> Iterator[TablePiece]:
+        cell = self.view.rows[row].cells[col]
+        around = self._around(row, col)
+
+        def written(start: int, end: int) -> str:
+            if around is None:
+                return cell[start:end]
+            header, before = around
+            return "\n".join(pipe_lines(header, [[*before, cell[start:end]]]))
+
+        def measure(start: int, end: int) -> int:
+            return self.size(written(start, end))
+
+        places = self._places([row], [col])
+        cuts = list(split_text(cell, measure, lambda _: self.room))
+        for number, (start, end) in enumerate(cuts):
+            first = start if number else 0
+            behind = cuts[number + 1][0] if number + 1 < len(cuts) else len(cell)
+            parts = tuple(_share(place, first, behind, len(cell)) for place in places)
+            yield TablePiece(written(start, end), parts)
+
+    def _around(self, row: int, col: int) -> tuple[list[str], list[str]] | None:
+        """Header and key of a cell that is cut: as much as leaves half of the room for it."""
+        key = self._key([row], [col])
+        for cols in ([*key, col], [col]) if key else ([col],):
+            header, before = self._header(cols), self._shown(row, cols[:-1])
+            taken = self.size("\n".join(pipe_lines(header, [[*before, ""]]))) - self.base
+            if taken <= (self.room - self.base) / 2:
+                return header, before
+        return None
+
+    # -- places ----------------------------------------------------------------------------
+
+    def _places(self, rows: Sequence[int], cols: Sequence[int]) -> tuple[Place, ...]:
+        whole = len(cols) == self.view.columns
+        places: list[Place] = []
+        for _, group in groupby((self.view.rows[r] for r in rows), key=_where):
+            members = list(group)
+            ranges: list[tuple[int, int]] = []
+            if not whole and rows[0] == 0 and not places:
+                ranges += _cell_ranges(self.view.header, cols)
+            ranges += _row_ranges(members) if whole else _cell_ranges(members, cols)
+            first = members[0]
+            box, exact = _box(self.view, members)
+            places.append(Place(first.page, first.block.index, tuple(ranges), box, exact and whole))
+        return tuple(places)
+
+
+def _where(row: TableRow) -> tuple[int, int]:
+    return row.page, row.block.index
+
+
+def _row_ranges(rows: Sequence[TableRow]) -> list[tuple[int, int]]:
+    """One range: rows taken whole follow each other."""
+    return [(rows[0].start, rows[-1].end)]
+
+
+def _cell_ranges(rows: Sequence[TableRow], cols: Sequence[int]) -> list[tuple[int, int]]:
+    ranges = []
+    for row in rows:
+        own = [place for c in cols if (place := row.places[c]) is not None]
+        if own:
+            ranges.append((own[0][0], own[-1][1]))
+    return ranges
+
+
+def _box(view: TableView, rows: Sequence[TableRow]) -> tuple[Box | None, bool]:
+    """Around rows of one page. The first takes the header above it, the last what is below."""
+    block = rows[0].block
+    if block.box is None:
+        return None, True
+    same = [row for row in view.rows if _where(row) == _where(rows[0])]
+    first, last = rows[0] is same[0], rows[-1] is same[-1]
+    top = block.box.y0 if first else rows[0].top
+    bottom = block.box.y1 if last else rows[-1].bottom
+    box = Box.clipped(block.box.x0, top, block.box.x1, bottom)
+    return box, (first and last) or rows[0].exact
+
+
+def _share(place: Place, start: int, end: int, length: int) -> Place:
+    """The part of a cell's place that some of its characters take, by their number."""
+    ranges = []
+    for a, b in place.ranges[-1:]:
+        scale = (b - a) / max(length, 1)
+        ranges.append((a + round(start * scale), a + round(end * scale)))
+    if start == 0:
+        ranges = [*place.ranges[:-1], *ranges]
+    return replace(place, ranges=tuple(ranges), exact=place.box is None)
