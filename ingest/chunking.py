@@ -223,7 +223,7 @@ class _Chunker:
     def _gap(self, left: Piece, right: Piece) -> str:
         """What the page has between two neighbours if that is only white space."""
         a, b = left.places[-1], right.places[0]
-        if a.page == b.page and a.ranges[-1][1] <= b.ranges[0][0]:
+        if a.page == b.page and a.ranges and b.ranges:
             between = self.pages[a.page].text[a.ranges[-1][1] : b.ranges[0][0]]
             if between and len(between) <= _WIDEST_GAP and between.isspace():
                 return between

@@ -262,9 +262,17 @@ def _units(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Itera
                 yield Unit(number, block.kind, "", tuple(entry), titles, table=table)
                 continue
         if len(entry) > 1 and known is None:
-            known = frozenset(word for page in pages for word in words_of(page.text))
+            known = frozenset(_words(pages, entries))
         text, stretches = _text(pages, entry, known or frozenset())
         yield Unit(number, block.kind, text, stretches, titles, rank)
+
+
+def _words(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Iterator[str]:
+    """All words of a document, but for those that a page break may have cut."""
+    for entry in entries:
+        for s in entry:
+            words = words_of(pages[s.page].text[s.start : s.end])
+            yield from words[1:-1] if len(entry) > 1 else words
 
 
 def _text(

@@ -7,7 +7,7 @@ from functools import cache
 
 from .schema import NAMESPACE
 
-__all__ = ["chunk_id", "document_id", "page_id"]
+__all__ = ["chunk_id", "document_id", "page_id", "parent_id"]
 
 
 @cache
@@ -41,4 +41,18 @@ def chunk_id(document: str, page_index: int, repeat: int, embedded_text: str) ->
     """
     key = f"chunk:{document}:{page_index}:{repeat}:{embedded_text}"
     # Lone surrogates reach us from broken PDF encodings and have no UTF-8 form.
+    return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))
+
+
+def parent_id(document: str, kind: str, page_index: int, name: str, repeat: int) -> str:
+    """Identity of a section or page above chunks: where it begins and what it is called.
+
+    Args:
+        document: identity of the document.
+        kind: ``"section"`` or ``"page"``.
+        page_index: 0-based page it starts on.
+        name: of the section.
+        repeat: how many of this name already start on that page.
+    """
+    key = f"{kind}:{document}:{page_index}:{repeat}:{name}"
     return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))

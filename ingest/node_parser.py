@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from llama_index.core.bridge.pydantic import Field as PydanticField
@@ -24,17 +23,15 @@ from llama_index.core.vector_stores.utils import node_to_metadata_dict
 from .chunking import chunk_pages
 from .config import ChunkingConfig
 from .embedding import SentenceTransformerEmbedder
-from .identity import document_id, page_id
+from .identity import page_id
 from .markdown import PageMarkdown
+from .page_documents import LAYOUT_KEY, by_file, document_of, pages_of
+from .parents import ParentKind, parent_nodes
 from .protocols import TokenCounter
-from .scanning import scan_markdown
 from .schema import SCHEMA_VERSION, Field
-from .types import Chunk, DocumentRef
+from .types import Chunk
 
-__all__ = ["LAYOUT_KEY", "LLM_KEYS", "LayoutNodeParser", "chunk_nodes", "node_payload"]
-
-LAYOUT_KEY = "layout"
-"""Metadata key under which the reader keeps where each block stands."""
+__all__ = ["LLM_KEYS", "LayoutNodeParser", "chunk_nodes", "node_payload"]
 
 LLM_KEYS = frozenset({Field.FILE_NAME, Field.PAGE_LABEL})
 """Metadata shown to a language model beside the text; nothing is embedded with it."""
@@ -124,14 +121,20 @@ def _chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str
 
 
 class LayoutNodeParser(NodeParser):
-    """Cuts Documents into nodes by their layout.
+    r"""Cuts Documents into nodes by their layout.
 
-    The pages of a file are joined first, so that headings, and PREVIOUS and NEXT, reach over
-    page breaks. Documents of :class:`DeepSeekOCRReader` bring boxes; any other Document is read
-    as Markdown, without boxes. Every node belongs (SOURCE) to the page Document it starts on.
+    The pages of a file are joined first, so that headings, paragraphs and tables, and PREVIOUS
+    and NEXT, reach over page breaks. Documents of :class:`DeepSeekOCRReader` bring boxes; any
+    other Document is read as Markdown, without boxes, and joined with the other pages of its
+    file if its metadata tell file and page. Every node belongs (SOURCE) to the page Document it
+    starts on.
+
+    With ``parents``, sections or pages of several nodes come first as nodes of their own, for
+    LlamaIndex's ``AutoMergingRetriever``; ``get_leaf_nodes`` picks those to be indexed.
 
     Example:
         >>> LayoutNodeParser(max_tokens=256).get_nodes_from_documents(documents)
+        >>> LayoutNodeParser().parse_markdown("# Title\n\nText")
     """
 
     embed_model_name: str | None = PydanticField(
@@ -143,6 +146,12 @@ class LayoutNodeParser(NodeParser):
     target_tokens: int | None = PydanticField(
         default=None, description="Size small neighbours are merged up to; None: the cap."
     )
+    overlap_tokens: int = PydanticField(
+        default=0, ge=0, description="Tokens of the node before, in whole sentences, repeated."
+    )
+    parents: ParentKind | None = PydanticField(
+        default=None, description="'section' or 'page': larger nodes above those of one of them."
+    )
     # Our ids come from content. The base class serialises its id function to a dict that its
     # own from_dict refuses (llama-index-core 0.14).
     id_func: IdFuncCallable = PydanticField(default=default_id_func, exclude=True)
@@ -152,6 +161,22 @@ class LayoutNodeParser(NodeParser):
     def class_name(cls) -> str:
         """Name under which LlamaIndex serialises this parser."""
         return "LayoutNodeParser"
+
+    @classmethod
+    def with_counter(cls, counter: TokenCounter, **options: Any) -> LayoutNodeParser:
+        """A parser for another embedder: ``counter`` counts tokens as that one will see them."""
+        parser = cls(**options)
+        parser._counter = counter
+        return parser
+
+    def parse_markdown(self, text: str, metadata: dict[str, Any] | None = None) -> list[BaseNode]:
+        """Cut Markdown, wherever it comes from: tables as pipes or HTML, formulas, code, lists.
+
+        Args:
+            text: one page, or a whole document without page breaks.
+            metadata: copied to every node.
+        """
+        return self.get_nodes_from_documents([Document(text=text, metadata=metadata or {})])
 
     @property
     def counter(self) -> TokenCounter:
@@ -164,72 +189,29 @@ class LayoutNodeParser(NodeParser):
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
     ) -> list[BaseNode]:
         parsed: list[BaseNode] = []
-        for members in _by_file(nodes):
+        for members in by_file(nodes):
             parsed += self._file_nodes(members)
         return parsed
 
     def _file_nodes(self, members: Sequence[BaseNode]) -> list[TextNode]:
-        pages = sorted(
-            (_page(node, place) for place, node in enumerate(members)), key=lambda p: p.index
-        )
-        config = ChunkingConfig(self.max_tokens, self.target_tokens)
-        chunks = chunk_pages(_document(members, pages), pages, self.counter, config)
+        placed = {page.index: (page, node) for page, node in pages_of(members)}
+        pages = {index: placed[index][0] for index in sorted(placed)}
+        config = ChunkingConfig(self.max_tokens, self.target_tokens, self.overlap_tokens)
+        document = document_of(members, list(pages.values()))
+        chunks = chunk_pages(document, list(pages.values()), self.counter, config)
         extra = {k: v for k, v in members[0].metadata.items() if k != LAYOUT_KEY}
-        made = chunk_nodes(chunks, {page.index: page for page in pages}, extra)
-        sources = {_page(node, place).index: node for place, node in enumerate(members)}
+        made = chunk_nodes(chunks, pages, extra)
         for node, chunk in zip(made, chunks, strict=True):
-            source = sources[chunk.spans[0].index]
+            source = placed[chunk.spans[0].index][1]
             node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(
                 node_id=source.node_id, node_type=ObjectType.DOCUMENT, hash=source.hash
             )
-        return made
+        if self.parents is None:
+            return made
+        return [*parent_nodes(chunks, made, pages, self.parents), *made]
 
     def _postprocess_parsed_nodes(
         self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]
     ) -> list[BaseNode]:
         """Leave the nodes alone: the base class would copy each page's layout into them."""
         return nodes
-
-
-def _by_file(nodes: Sequence[BaseNode]) -> Iterator[list[BaseNode]]:
-    """Group page Documents of the same file; others stay alone, in the order given."""
-    order: dict[str, int] = {}
-    for node in nodes:
-        order.setdefault(_file_key(node), len(order))
-    ranked = sorted(nodes, key=lambda node: order[_file_key(node)])
-    for _, group in groupby(ranked, key=_file_key):
-        yield list(group)
-
-
-def _file_key(node: BaseNode) -> str:
-    return str(node.metadata.get(Field.FILE_ID) or node.node_id)
-
-
-def _page(node: BaseNode, place: int) -> PageMarkdown:
-    text = node.get_content()
-    layout = node.metadata.get(LAYOUT_KEY)
-    if isinstance(layout, Mapping):
-        try:
-            return PageMarkdown.from_layout(text, layout)
-        except (KeyError, ValueError, TypeError):
-            # Another transformation changed the text; read it as it is now.
-            place = int(layout.get("index", place))
-    label = str(node.metadata.get(Field.PAGE_LABEL) or place + 1)
-    return scan_markdown(text, index=place, label=label)
-
-
-def _document(members: Sequence[BaseNode], pages: Sequence[PageMarkdown]) -> DocumentRef:
-    first = members[0].metadata
-    text = "\f".join(page.text for page in pages).encode("utf-8", "surrogatepass")
-    sha = str(first.get(Field.FILE_SHA256) or hashlib.sha256(text).hexdigest())
-    uri = str(first.get(Field.FILE_PATH) or "")
-    # Foreign readers give a file's pages one path and random ids: only all three tell pages
-    # apart and stay the same from run to run.
-    place = f"{uri}\n{pages[0].label}\n{sha}"
-    return DocumentRef(
-        id=str(first.get(Field.FILE_ID) or document_id(place, sha)),
-        sha256=sha,
-        name=str(first.get(Field.FILE_NAME) or ""),
-        uri=uri,
-        page_count=len(pages),
-    )

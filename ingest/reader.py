@@ -23,7 +23,8 @@ from .engines import make_engine
 from .identity import page_id
 from .markdown import PageMarkdown, render_page
 from .modes import AUTO
-from .node_parser import LAYOUT_KEY, LLM_KEYS
+from .node_parser import LLM_KEYS
+from .page_documents import LAYOUT_KEY
 from .pages import open_document
 from .schema import Field
 from .types import PageFailure, ParsedPage

@@ -158,8 +158,15 @@ def _extends(char: str) -> bool:
 
 
 def _is_flag(text: str, cut: int) -> bool:
-    """Whether a cut parts two regional indicators."""
-    return all("\U0001f1e6" <= c <= "\U0001f1ff" for c in text[cut - 1 : cut + 1])
+    """Whether a cut parts the two regional indicators of a flag."""
+    before = cut
+    while before and _is_indicator(text[before - 1]):
+        before -= 1
+    return _is_indicator(text[cut]) and (cut - before) % 2 == 1
+
+
+def _is_indicator(char: str) -> bool:
+    return "\U0001f1e6" <= char <= "\U0001f1ff"
 
 
 def last_sentences(text: str, fits: Callable[[str], bool], most: int = 100) -> str:

@@ -72,6 +72,8 @@ class _Cutter:
         self.base = size("")
 
     def cut(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[TablePiece]:
+        if not self._says_anything(rows, cols):
+            return
         text = self._text(rows, cols)
         if self.size(text) <= self.room:
             yield TablePiece(text, self._places(rows, cols))
@@ -85,6 +87,10 @@ class _Cutter:
                 yield from self.cut(group, cols)
         else:
             yield from self._cut_cell(rows[0], cols[0])
+
+    def _says_anything(self, rows: Sequence[int], cols: Sequence[int]) -> bool:
+        named = 0 in rows and any(self._header(cols))
+        return named or any(any(self._shown(row, cols)) for row in rows)
 
     def _groups(
         self,

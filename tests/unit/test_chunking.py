@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import itertools
-
 from opticalrag.ingest.chunking import chunk_pages
 from opticalrag.ingest.config import ChunkingConfig
 from opticalrag.ingest.markdown import render_page
 from opticalrag.ingest.scanning import scan_markdown
-from opticalrag.ingest.types import Block, BlockKind, Box, Chunk
+from opticalrag.ingest.types import BlockKind, Box, Chunk
 
-from ..builders import WordCounter, block, document, grid, page
+from ..builders import WordCounter, block, document, page
 
 
 def chunks_of(text: str, cap: int = 64) -> list[Chunk]:
@@ -65,40 +63,6 @@ def test_a_heading_stays_with_the_text_below_it() -> None:
 def test_a_heading_with_nothing_under_it_is_kept() -> None:
     """Empty sections do not vanish."""
     assert chunks_of("# T\n\n" + "text " * 60 + "\n\n# Appendix")[-1].text == "# Appendix"
-
-
-def test_every_piece_of_a_long_table_carries_its_header() -> None:
-    """A table is cut between rows, and each later piece repeats its header rows."""
-    rows = "\n".join(f"| row {n} | value {n} |" for n in range(40))
-    chunks = chunks_of(f"## S\n\n| Name | Value |\n|---|---|\n{rows}")
-
-    assert len(chunks) > 2
-    assert all("| Name | Value |\n|---|---|" in c.embedded_text for c in chunks)
-    assert "\n".join(c.text for c in chunks).count("| row ") == 40
-
-
-def test_a_row_longer_than_the_cap_is_cut_inside() -> None:
-    """Even one huge cell cannot break the cap, and none of it is lost."""
-    cell = " ".join(f"w{n}" for n in range(200))
-    chunks = chunks_of(f"| Name |\n|---|\n| {cell} |")
-
-    assert all(c.tokens <= 64 for c in chunks)
-    assert all(f"w{n}" in " ".join(c.text for c in chunks).split() for n in range(200))
-
-
-def test_the_box_of_a_table_piece_covers_its_rows_only() -> None:
-    """Boxes narrow to the rows a piece holds and say that they are interpolated."""
-    table = Block(
-        BlockKind.TABLE, Box(0.0, 0.0, 1.0, 1.0), table=grid(*[[f"a{n} b c d"] for n in range(20)])
-    )
-    chunks = chunk_pages(document(), [render_page(page(table))], WordCounter(40))
-    boxes = [c.spans[0].boxes[0] for c in chunks]
-
-    assert len(boxes) > 1
-    assert boxes[0].y0 == 0.0
-    assert boxes[-1].y1 == 1.0
-    assert all(a.y1 <= b.y0 + 1e-6 for a, b in itertools.pairwise(boxes))
-    assert not any(c.spans[0].exact for c in chunks)
 
 
 def test_a_heading_at_the_foot_of_a_page_goes_with_the_text_on_the_next() -> None:
@@ -159,3 +123,117 @@ def test_the_target_makes_smaller_chunks_than_the_cap() -> None:
     )
 
     assert max(c.tokens for c in chunks) <= 40
+
+
+def test_a_cut_paragraph_cites_both_pages_and_reads_as_one() -> None:
+    """The word that the page break cut is whole, and the slices of both pages hold it."""
+    texts = ("It was stopped in May because the tur-", "bine had lost a blade.")
+    pages = [scan_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(texts)]
+    (chunk,) = chunk_pages(document(2), pages, WordCounter())
+
+    assert chunk.text == "It was stopped in May because the turbine had lost a blade."
+    assert chunk.pages == (1, 2)
+    assert [t[a:b] for t, s in zip(texts, chunk.spans, strict=True) for a, b in s.ranges] == list(
+        texts
+    )
+
+
+def test_list_items_of_a_later_chunk_repeat_the_sentence_that_leads_to_them() -> None:
+    """An item alone does not say what it is an item of."""
+    items = "\n".join(f"- item {n} of a list with several words" for n in range(30))
+    chunks = chunks_of(f"Some intro. Each turbine needs:\n\n{items}")
+
+    assert len(chunks) > 2
+    assert all("Each turbine needs:" in c.embedded_text for c in chunks)
+    assert all("Some intro." not in c.context for c in chunks)
+
+
+def test_a_footnote_shares_the_chunk_of_its_caller() -> None:
+    """What a note says is found with what it is about, and both places are cited."""
+    blocks = [block(f"Text {n} " + "word " * 30) for n in range(4)]
+    blocks[0] = block("The pump* " + "word " * 30, box=(0.1, 0.1, 0.9, 0.2))
+    blocks.append(block("* Made in 2020.", BlockKind.FOOTNOTE, box=(0.1, 0.9, 0.9, 0.95)))
+    chunks = chunk_pages(document(), [render_page(page(*blocks))], WordCounter(64))
+    (holder,) = [c for c in chunks if "Made in 2020" in c.text]
+
+    assert "The pump*" in holder.text
+    assert len(holder.spans[0].ranges) == 2
+    assert Box(0.1, 0.9, 0.9, 0.95) in holder.spans[0].boxes
+
+
+def test_overlap_repeats_whole_sentences_of_the_chunk_before() -> None:
+    """In the context, so that every place is still cited once; never over a page break."""
+    text = " ".join(f"Sentence number {n} is here." for n in range(40))
+    pages = [scan_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
+    chunks = chunk_pages(document(2), pages, WordCounter(64), ChunkingConfig(overlap_tokens=12))
+    first, second = chunks[0], chunks[1]
+
+    assert second.context
+    assert first.text.endswith(second.context)
+    assert second.context.startswith("Sentence")
+    assert all(c.tokens <= 64 for c in chunks)
+    assert [c.context for c in chunks if c.spans[0].ranges[0][0] == 0] == ["", ""]
+
+
+def test_a_short_rest_takes_text_of_the_chunk_before() -> None:
+    """Two chunks of a section are about even instead of a full one and a stub."""
+    chunks = chunks_of("# T\n\n" + "\n\n".join("word " * 10 for _ in range(6)))
+
+    assert min(c.tokens for c in chunks) > 20
+
+
+def test_the_pieces_of_a_long_paragraph_are_about_even() -> None:
+    """No piece of a few words is left at the end."""
+    sizes = [c.tokens for c in chunks_of(" ".join(f"Sentence {n} is here." for n in range(70)))]
+
+    assert min(sizes) > 0.6 * max(sizes)
+
+
+def test_an_edit_changes_the_chunks_of_its_page_only() -> None:
+    """Chunks begin anew with every page, also within one long section."""
+    texts = ["# Section\n\n" + "\n\n".join(f"Text {p} {n}. " * 9 for n in range(9)) for p in "abc"]
+    texts[1:] = [t.removeprefix("# Section\n\n") for t in texts[1:]]
+
+    def ids(*made: str) -> dict[int, set[str]]:
+        pages = [scan_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(made)]
+        chunks = chunk_pages(document(3), pages, WordCounter())
+        return {n: {c.id for c in chunks if c.pages == (n,)} for n in (1, 2, 3)}
+
+    before = ids(*texts)
+    after = ids(
+        texts[0], texts[1].replace("Text b 4.", "Words that are longer than before."), texts[2]
+    )
+    assert (before[1], before[3]) == (after[1], after[3])
+    assert before[2] != after[2]
+
+
+def test_a_long_listing_is_fenced_in_every_piece() -> None:
+    """Code and formulas cut apart are closed and opened again."""
+    code = "```python\n" + "\n".join(f"value_{n} = {n} + {n}" for n in range(60)) + "\n```"
+    formula = "$$\n" + " + ".join(f"x_{{{n}}} y" for n in range(120)) + "\n$$"
+    for text, opens, closes in ((code, "```python\n", "\n```"), (formula, "$$\n", "\n$$")):
+        chunks = chunks_of(text)
+        assert len(chunks) > 1
+        assert all(c.text.startswith(opens) and c.text.endswith(closes) for c in chunks)
+
+
+def test_running_heads_are_left_out_unless_they_are_kept() -> None:
+    """What every page repeats would be found for every question."""
+    pages = [
+        scan_markdown(f"ACME Report\n\nText {'x' * n}.\n\nMore of {n}.", index=n) for n in range(4)
+    ]
+    kept = ChunkingConfig(furniture="keep")
+
+    assert not any("ACME" in c.text for c in chunk_pages(document(4), pages, WordCounter()))
+    assert all("ACME" in c.text for c in chunk_pages(document(4), pages, WordCounter(), kept))
+
+
+def test_a_chunk_knows_its_language() -> None:
+    """By the page it stands on."""
+    texts = [
+        "Die Turbine stand im Mai still, weil die Pumpe ersetzt wurde.",
+        "The pump was old." * 4,
+    ]
+    pages = [scan_markdown(t, index=n) for n, t in enumerate(texts)]
+
+    assert [c.language for c in chunk_pages(document(2), pages, WordCounter())] == ["de", "en"]

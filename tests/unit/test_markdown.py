@@ -4,7 +4,6 @@ import json
 
 import pytest
 from opticalrag.ingest.markdown import PageMarkdown, render_page
-from opticalrag.ingest.scanning import scan_markdown
 from opticalrag.ingest.types import Block, BlockKind, Box, TextSource
 
 from ..builders import block, grid, page
@@ -48,14 +47,14 @@ def test_a_page_of_nothing_but_furniture_keeps_it() -> None:
     assert render_page(parsed).text == "Annex A"
 
 
-def test_a_table_block_knows_its_header_and_rows() -> None:
+def test_a_table_block_knows_its_header() -> None:
     """Row ranges of a table count in the page's Markdown, not in the table's."""
     table = Block(BlockKind.TABLE, Box(0, 0, 1, 1), table=grid(["k", "v"], ["a", "1"]))
     made = render_page(page(block("Before."), table))
     span = made.blocks[1]
 
-    assert made.text[span.start : span.header_end] == "| k | v |\n|---|---|"
-    assert [made.text[a:b] for a, b in span.rows] == ["| a | 1 |"]
+    assert made.text[span.start : span.end] == "| k | v |\n|---|---|\n| a | 1 |"
+    assert span.header_rows == 1
 
 
 @pytest.mark.parametrize("text", ["# not a heading", "> no quote", "| no table", "```no fence"])
@@ -110,22 +109,3 @@ def test_a_layout_of_another_text_is_refused() -> None:
 
     with pytest.raises(ValueError, match="offsets lie outside"):
         PageMarkdown.from_layout("short", made.layout())
-
-
-def test_markdown_of_others_is_located_block_by_block() -> None:
-    """Headings, lists, code, tables and text of plain Markdown are told apart."""
-    text = (
-        "# T\ntext under it\n\n## S\n\n- item\n\n```py\na\n\nb\n```\n\n"
-        "| a | b |\n|---|---|\n| 1 | 2 |\n\n$$\nx\n$$\n"
-    )
-    made = scan_markdown(text)
-
-    assert [(b.kind.value, text[b.start : b.end]) for b in made.blocks] == [
-        ("title", "# T"),
-        ("text", "text under it"),
-        ("heading", "## S"),
-        ("list_item", "- item"),
-        ("code", "```py\na\n\nb\n```"),
-        ("table", "| a | b |\n|---|---|\n| 1 | 2 |"),
-        ("formula", "$$\nx\n$$"),
-    ]

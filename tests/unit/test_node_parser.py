@@ -5,7 +5,8 @@ import json
 
 from llama_index.core.schema import Document, MetadataMode, NodeRelationship, TextNode
 from opticalrag.ingest.markdown import PageMarkdown, render_page
-from opticalrag.ingest.node_parser import LAYOUT_KEY, LayoutNodeParser, node_payload
+from opticalrag.ingest.node_parser import LayoutNodeParser, node_payload
+from opticalrag.ingest.page_documents import LAYOUT_KEY
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.types import BlockKind
 

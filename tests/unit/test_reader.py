@@ -15,7 +15,8 @@ from llama_index.core.schema import MetadataMode
 from llama_index.core.storage.docstore import SimpleDocumentStore
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from opticalrag.ingest.errors import EncryptedDocument
-from opticalrag.ingest.node_parser import LAYOUT_KEY, LayoutNodeParser
+from opticalrag.ingest.node_parser import LayoutNodeParser
+from opticalrag.ingest.page_documents import LAYOUT_KEY
 from opticalrag.ingest.reader import DeepSeekOCRReader
 from opticalrag.ingest.schema import Field
 from qdrant_client import QdrantClient

@@ -1,0 +1,1 @@
+"""Chunkers of other projects, each run in a process and an environment of its own."""

@@ -1,0 +1,107 @@
+"""LlamaIndex Documents as pages of files: those of our reader, and of any other.
+
+Our reader says where each block stands. Of other readers, the Documents of one file are its
+pages if their metadata tell which; all else stands alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Final
+
+from llama_index.core.schema import BaseNode
+
+from .identity import document_id
+from .markdown import PageMarkdown
+from .scanning import scan_markdown
+from .schema import Field
+from .types import DocumentRef
+
+__all__ = ["LAYOUT_KEY", "by_file", "document_of", "pages_of"]
+
+LAYOUT_KEY: Final = "layout"
+"""Metadata key under which the reader keeps where each block stands."""
+
+_NUMBER_KEYS: Final = ("page", "page_number", "page_label", "source")
+"""Where readers put the page's number: PyMuPDF4LLM, Unstructured, PDFReader, PyMuPDFReader."""
+_MOST_PAGES: Final = 1_000_000
+
+
+def by_file(nodes: Sequence[BaseNode]) -> Iterator[list[BaseNode]]:
+    """Group page Documents of the same file; others stay alone, in the order given."""
+    pages = Counter((_file(node), _number(node)) for node in nodes)
+    order: dict[str, int] = {}
+
+    def key(node: BaseNode) -> str:
+        file, number = _file(node), _number(node)
+        # Two Documents of one page are parts of it, whose order nobody tells.
+        whole = file and number is not None and pages[file, number] == 1
+        return f"file {file}" if whole else f"node {node.node_id}"
+
+    for node in nodes:
+        order.setdefault(key(node), len(order))
+    ranked = sorted(nodes, key=lambda node: order[key(node)])
+    for _, group in groupby(ranked, key=key):
+        yield list(group)
+
+
+def pages_of(members: Sequence[BaseNode]) -> Iterator[tuple[PageMarkdown, BaseNode]]:
+    """The pages of a file and the Document each was read from."""
+    for place, node in enumerate(members):
+        yield _page(node, place), node
+
+
+def document_of(members: Sequence[BaseNode], pages: Sequence[PageMarkdown]) -> DocumentRef:
+    """The file that Documents are the pages of."""
+    first = members[0].metadata
+    text = "\f".join(page.text for page in pages).encode("utf-8", "surrogatepass")
+    sha = str(first.get(Field.FILE_SHA256) or hashlib.sha256(text).hexdigest())
+    uri = str(first.get(Field.FILE_PATH) or "")
+    place = uri
+    if not uri or _number(members[0]) is None:
+        # Parts of a file without a number have one path and random ids: only their text tells
+        # them apart and stays the same from run to run.
+        place = f"{uri}\n{pages[0].label}\n{sha}"
+    return DocumentRef(
+        id=str(first.get(Field.FILE_ID) or document_id(place, sha)),
+        sha256=sha,
+        name=str(first.get(Field.FILE_NAME) or ""),
+        uri=uri,
+        page_count=len(pages),
+    )
+
+
+def _page(node: BaseNode, place: int) -> PageMarkdown:
+    text = node.get_content()
+    number = _number(node)
+    index = place if number is None else number - 1
+    layout = node.metadata.get(LAYOUT_KEY)
+    if isinstance(layout, Mapping):
+        try:
+            return PageMarkdown.from_layout(text, layout)
+        except (KeyError, ValueError, TypeError):
+            pass  # another transformation changed the text; read it as it is now
+    label = str(node.metadata.get(Field.PAGE_LABEL) or index + 1)
+    return scan_markdown(text, index=index, label=label)
+
+
+def _file(node: BaseNode) -> str:
+    names = (node.metadata.get(key) for key in (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME))
+    return str(next(filter(None, names), ""))
+
+
+def _number(node: BaseNode) -> int | None:
+    """The 1-based page a Document says it is, or None."""
+    layout = node.metadata.get(LAYOUT_KEY)
+    if isinstance(layout, Mapping) and isinstance(layout.get("index"), int):
+        return int(layout["index"]) + 1
+    for key in _NUMBER_KEYS:
+        value: Any = node.metadata.get(key)
+        if isinstance(value, bool) or value is None:
+            continue
+        if str(value).isdecimal() and 1 <= len(str(value)) <= 7 and 1 <= int(value) <= _MOST_PAGES:
+            return int(value)
+    return None

@@ -1,0 +1,108 @@
+"""Larger nodes above those of a section or page, as AutoMergingRetriever wants them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+from llama_index.core.schema import NodeRelationship, ObjectType, RelatedNodeInfo, TextNode
+
+from .identity import parent_id
+from .markdown import PageMarkdown
+from .schema import Field
+from .types import Chunk
+
+__all__ = ["ParentKind", "parent_nodes"]
+
+ParentKind = Literal["section", "page"]
+
+
+def parent_nodes(
+    chunks: Sequence[Chunk],
+    nodes: Sequence[TextNode],
+    pages: Mapping[int, PageMarkdown],
+    kind: ParentKind,
+) -> list[TextNode]:
+    """Make the parents of a document's nodes and link both ways.
+
+    A section or page of one node has no parent: it would say the same.
+
+    Args:
+        chunks: chunks of one document, in order.
+        nodes: the node of each.
+        pages: the document's pages by 0-based index; a parent's text is cut out of their
+            Markdown.
+        kind: what parents are.
+    """
+    repeats: Counter[tuple[int, str]] = Counter()
+    parents: list[TextNode] = []
+    for _, group in groupby(zip(chunks, nodes, strict=True), key=lambda pair: _key(pair[0], kind)):
+        members = list(group)
+        if len(members) < 2:
+            continue
+        first = members[0][0]
+        name = " > ".join(first.heading_path) if kind == "section" else ""
+        place = (first.spans[0].index, name)
+        made = parent_id(first.document.id, kind, *place, repeats[place])
+        repeats[place] += 1
+        parents.append(_parent(made, kind, members, pages))
+    return parents
+
+
+def _key(chunk: Chunk, kind: ParentKind) -> object:
+    return chunk.heading_path if kind == "section" else chunk.spans[0].index
+
+
+def _parent(
+    node_id: str,
+    kind: ParentKind,
+    members: Sequence[tuple[Chunk, TextNode]],
+    pages: Mapping[int, PageMarkdown],
+) -> TextNode:
+    chunks = [chunk for chunk, _ in members]
+    first = members[0][1]
+    metadata: dict[str, Any] = {
+        **{key: value for key, value in first.metadata.items() if key in _SHARED},
+        Field.PAGES: sorted({page for chunk in chunks for page in chunk.pages}),
+        Field.KIND: kind,
+    }
+    if kind == "section":
+        path = list(chunks[0].heading_path)
+        metadata |= {Field.HEADING_PATH: path, Field.SECTION: " > ".join(path)}
+    keys = list(metadata)
+    parent = TextNode(
+        id_=node_id,
+        text="\n\n".join(_slices(chunks, pages)),
+        metadata=metadata,
+        excluded_embed_metadata_keys=keys,
+        excluded_llm_metadata_keys=[k for k in keys if k in first.excluded_llm_metadata_keys],
+        relationships={NodeRelationship.SOURCE: first.relationships[NodeRelationship.SOURCE]},
+    )
+    parent.relationships[NodeRelationship.CHILD] = [
+        RelatedNodeInfo(node_id=node.node_id, node_type=ObjectType.TEXT) for _, node in members
+    ]
+    for _, node in members:
+        node.relationships[NodeRelationship.PARENT] = RelatedNodeInfo(
+            node_id=node_id, node_type=ObjectType.TEXT
+        )
+    return parent
+
+
+_SHARED = frozenset(
+    {Field.FILE_NAME, Field.FILE_PATH, Field.FILE_ID, Field.FILE_SHA256, Field.PAGE_LABEL}
+)
+
+
+def _slices(chunks: Sequence[Chunk], pages: Mapping[int, PageMarkdown]) -> Iterator[str]:
+    """What the chunks cover of each page, from the first character to the last."""
+    covered: dict[int, tuple[int, int]] = {}
+    for chunk in chunks:
+        for span in chunk.spans:
+            for start, end in span.ranges:
+                low, high = covered.get(span.index, (start, end))
+                covered[span.index] = (min(low, start), max(high, end))
+    for index in sorted(covered):
+        start, end = covered[index]
+        yield pages[index].text[start:end]

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import pytest
+from opticalrag.ingest.flow import Unit, flow
+from opticalrag.ingest.markdown import PageMarkdown, render_page
+from opticalrag.ingest.scanning import scan_markdown
+from opticalrag.ingest.types import Block, BlockKind, Box
+
+from ..builders import block, grid, page
+
+Row = tuple[float, float, float, float]
+
+
+def pages(*texts: str) -> list[PageMarkdown]:
+    return [scan_markdown(text, index=n, label=str(n + 1)) for n, text in enumerate(texts)]
+
+
+def rendered(*groups: list[Block]) -> list[PageMarkdown]:
+    return [render_page(page(*blocks, index=n)) for n, blocks in enumerate(groups)]
+
+
+def texts(units: list[Unit]) -> list[str]:
+    return [unit.text for unit in units]
+
+
+def table(*rows: list[str], header_rows: int = 1, box: Row = (0.1, 0.1, 0.9, 0.9)) -> Block:
+    return Block(BlockKind.TABLE, Box(*box), table=grid(*rows, header_rows=header_rows))
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "whole"),
+    [
+        ("A paragraph that a page break cuts in its", "middle.", "in its middle."),
+        ("A paragraph that a page break cuts in a wo-", "rd of it.", "in a word of it."),
+        ("A list of pumps, valves, turbines,", "Danish ones too.", "turbines, Danish ones too."),
+        (
+            "このページの最後の段落は、次のページの最初の段落へと途切れることなく続いていき",
+            "ます。",
+            "続いていきます。",
+        ),
+    ],
+)
+def test_a_paragraph_goes_on_over_a_page_break(left: str, right: str, whole: str) -> None:
+    """Its parts are one unit that stands on both pages."""
+    (unit,) = flow(pages(left, right))
+
+    assert unit.text.endswith(whole)
+    assert [s.page for s in unit.stretches] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("A whole sentence ends the page here.", "another begins small."),
+        ("A paragraph that a page break cuts in its", "New paragraph."),
+        ("Short label", "and text"),
+    ],
+)
+def test_paragraphs_that_end_are_not_joined(left: str, right: str) -> None:
+    """A full stop, a capital or a label keeps pages apart."""
+    assert len(flow(pages(left, right))) == 2
+
+
+def test_a_paragraph_goes_on_around_a_figure() -> None:
+    """Floats at the page break do not end the sentence."""
+    first = [block("The turbine was stopped in May because its")]
+    second = [block("", BlockKind.FIGURE), block("pump was replaced by another.")]
+    units = flow(rendered(first, second))
+
+    assert texts(units) == [
+        "The turbine was stopped in May because its pump was replaced by another.",
+        "",
+    ]
+
+
+def test_pages_that_do_not_follow_each_other_are_not_joined() -> None:
+    """A choice of pages leaves gaps."""
+    first, second = pages("A paragraph that a page break cuts in its", "middle.")
+    apart = PageMarkdown(5, "6", second.text, second.blocks)
+
+    assert len(flow([first, apart])) == 2
+
+
+# -- tables --------------------------------------------------------------------------------
+
+
+def test_a_table_goes_on_over_pages_without_its_repeated_header() -> None:
+    """Rows of three pages are one table; its header is there once."""
+    parts = [table(["Name", "Value"], [f"row {n}", str(n)]) for n in range(3)]
+    (unit,) = flow(rendered(*([part] for part in parts)))
+
+    assert unit.table is not None
+    assert unit.table.names == ("Name", "Value")
+    assert [row.cells[0] for row in unit.table.rows] == ["row 0", "row 1", "row 2"]
+    assert [row.page for row in unit.table.rows] == [0, 1, 2]
+
+
+def test_a_continued_table_without_a_header_of_its_own_keeps_its_first_row() -> None:
+    """What an engine took for a header on the next page is a row of the body."""
+    first = table(["Name", "Value"], ["a", "1"], ["b", "2"])
+    (unit,) = flow(rendered([first], [table(["c", "3"], ["d", "4"])]))
+
+    assert unit.table is not None
+    assert [row.cells for row in unit.table.rows] == [
+        ("a", "1"),
+        ("b", "2"),
+        ("c", "3"),
+        ("d", "4"),
+    ]
+
+
+def test_another_table_begins_with_other_names() -> None:
+    """Column names under which there were numbers begin a table of its own."""
+    units = flow(
+        rendered([table(["Name", "Value"], ["a", "1"])], [table(["Pump", "Maker"], ["x", "y"])])
+    )
+
+    assert len(units) == 2
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        [block("Text between."), table(["Name", "Value"], ["b", "2"])],
+        [table(["Name", "Value", "Unit"], ["b", "2", "m"])],
+        [table(["Name", "Value"], ["b", "2"], box=(0.5, 0.1, 0.9, 0.9))],
+        [block("Table 9: Others", BlockKind.CAPTION), table(["Name", "Value"], ["b", "2"])],
+    ],
+    ids=["text between", "more columns", "another place", "another caption"],
+)
+def test_tables_that_are_not_continued_stay_apart(second: list[Block]) -> None:
+    """Joining wrongly would be worse than not joining."""
+    assert (
+        sum(
+            u.table is not None
+            for u in flow(rendered([table(["Name", "Value"], ["a", "1"])], second))
+        )
+        == 2
+    )
+
+
+def test_a_caption_that_says_continued_does_not_part_a_table() -> None:
+    """The second caption stays as text."""
+    second = [
+        block("Table 1 (continued)", BlockKind.CAPTION),
+        table(["Name", "Value"], ["b", "2"]),
+    ]
+    units = flow(rendered([table(["Name", "Value"], ["a", "1"])], second))
+
+    assert [u.text for u in units] == ["", "Table 1 (continued)"]
+
+
+# -- footnotes -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("caller", "note"),
+    [
+        ("The pump¹ was new.", "1 Made in 2020."),
+        ("The pump* was new.", "* Made in 2020."),
+        ("The pump [1] was new.", "[1] Made in 2020."),
+        ("The pump1 was new.", "1 Made in 2020."),
+        ("The pump was new 1.", "1 Made in 2020."),
+    ],
+)
+def test_a_footnote_follows_the_block_that_calls_it(caller: str, note: str) -> None:
+    """A note at the foot is read where it belongs."""
+    blocks = [block(caller), block("Other text."), block(note, BlockKind.FOOTNOTE)]
+
+    assert texts(flow(rendered(blocks))) == [caller, note, "Other text."]
+
+
+def test_a_footnote_that_nobody_or_several_call_stays_at_the_foot() -> None:
+    """A guess would move it away from its place."""
+    blocks = [block("One*."), block("Two*."), block("* Note.", BlockKind.FOOTNOTE)]
+
+    assert texts(flow(rendered(blocks)))[-1] == "* Note."
+
+
+# -- companions ----------------------------------------------------------------------------
+
+
+def companions(units: list[Unit]) -> dict[int, int | None]:
+    return {u.number: u.companion for u in units if u.companion is not None}
+
+
+def test_a_table_knows_its_caption_above_or_below() -> None:
+    """Also where an engine took the caption for text."""
+    above = flow(rendered([block("Table 1: Pumps"), table(["a"], ["1"])]))
+    below = flow(rendered([table(["a"], ["1"]), block("Pumps.", BlockKind.CAPTION)]))
+
+    assert (companions(above), companions(below)) == ({1: 0}, {0: 1})
+
+
+def test_the_nearer_caption_is_the_tables() -> None:
+    """Between two captions, the gap on the page decides."""
+    caption = block("Table 1.", BlockKind.CAPTION, box=(0.1, 0.10, 0.9, 0.12))
+    other = block("Table 2.", BlockKind.CAPTION, box=(0.1, 0.31, 0.9, 0.33))
+    units = flow(rendered([caption, table(["a"], ["1"], box=(0.1, 0.2, 0.9, 0.3)), other]))
+
+    assert companions(units) == {1: 2}
+
+
+def test_list_items_know_the_sentence_that_leads_to_them() -> None:
+    """All items of the list, and only of this list."""
+    units = flow(pages("Intro. We need:\n\n- a pump\n- a valve\n\nThen text.\n\n- alone"))
+
+    assert companions(units) == {1: 0, 2: 0}

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from opticalrag.ingest.furniture import running_blocks
+from opticalrag.ingest.markdown import PageMarkdown, render_page
+from opticalrag.ingest.scanning import scan_markdown
+
+from ..builders import block, page
+
+
+def left_out(*texts: str) -> set[str]:
+    pages = [scan_markdown(text, index=n) for n, text in enumerate(texts)]
+    return {
+        pages[p].text[b.start : b.end]
+        for p, index in running_blocks(pages)
+        for b in pages[p].blocks
+        if b.index == index
+    }
+
+
+def body(n: int) -> str:
+    return f"First text of {n}.\n\nSecond text of {'x' * n}."
+
+
+def test_a_line_on_top_of_most_pages_is_a_running_head() -> None:
+    """Heads that pages share are no part of the text; left and right pages may differ."""
+    heads = ["Annual Report", "ACME Corp."]
+    pages = [f"{heads[n % 2]}\n\n{body(n)}" for n in range(6)]
+
+    assert left_out(*pages) == set(heads)
+
+
+def test_page_numbers_are_found_by_counting() -> None:
+    """A number that grows with the pages goes, also between words."""
+    assert left_out(*[f"{body(n)}\n\nPage {n + 7} of 20" for n in range(4)]) == {
+        f"Page {n + 7} of 20" for n in range(4)
+    }
+
+
+def test_numbered_questions_are_text() -> None:
+    """A line that begins like others and counts along is not taken for furniture."""
+    assert left_out(*[f"Question {n + 1}\n\n{body(n)}" for n in range(5)]) == set()
+
+
+def test_a_number_in_the_margin_that_counts_pages_goes_with_its_words() -> None:
+    """With boxes, the margin tells a footer from text."""
+
+    def made(n: int) -> PageMarkdown:
+        footer = block(f"Turbines for everyone {n + 1}", box=(0.1, 0.95, 0.9, 0.97))
+        return render_page(page(block(body(n)), block("more"), footer, index=n))
+
+    pages = [made(n) for n in range(4)]
+    assert len(running_blocks(pages)) == 4
+
+
+def test_two_pages_are_too_few_to_vote() -> None:
+    """What two pages share may be text."""
+    assert left_out(*[f"Same\n\n{body(n)}" for n in range(2)]) == set()
+
+
+def test_pages_of_a_single_line_are_kept() -> None:
+    """A slide that says the same as the others still says it."""
+    assert left_out(*["Intermission"] * 5) == set()

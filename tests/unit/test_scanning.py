@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+from opticalrag.ingest.scanning import scan_markdown
+
+
+def located(text: str) -> list[tuple[str, str]]:
+    return [(b.kind.value, text[b.start : b.end]) for b in scan_markdown(text).blocks]
+
+
+def test_markdown_of_others_is_located_block_by_block() -> None:
+    """Headings, lists, code, tables and text of plain Markdown are told apart."""
+    text = (
+        "# T\ntext under it\n\n## S\n\n- item\n- other\n  goes on\n\n```py\na\n\nb\n```\n\n"
+        "| a | b |\n|---|---|\n| 1 | 2 |\n\n$$\nx\n\ny\n$$\n\n![alt](pic.png)\n\n[^1]: A note.\n"
+    )
+
+    assert located(text) == [
+        ("title", "# T"),
+        ("text", "text under it"),
+        ("heading", "## S"),
+        ("list_item", "- item"),
+        ("list_item", "- other\n  goes on"),
+        ("code", "```py\na\n\nb\n```"),
+        ("table", "| a | b |\n|---|---|\n| 1 | 2 |"),
+        ("formula", "$$\nx\n\ny\n$$"),
+        ("figure", "![alt](pic.png)"),
+        ("footnote", "[^1]: A note."),
+    ]
+
+
+def test_underlined_headings_have_their_level() -> None:
+    """Lines under a heading make it one, as Setext has it."""
+    blocks = scan_markdown("Title\n=====\n\nPart\n----\n\ntext").blocks
+
+    assert [(b.kind.value, b.level) for b in blocks] == [("title", 1), ("heading", 1), ("text", 0)]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "<table><tr><td>a</td></tr><tr><td>1</td></tr></table>",
+        '<table border="1">\n<tr><td>a</td>\n\n</tr>\n<tr><td>1</td></tr>\n</table>',
+        "<TABLE><tr><td>a</td></tr><tr><td>1",
+    ],
+)
+def test_html_tables_are_tables_with_attributes_empty_lines_or_no_end(table: str) -> None:
+    """What LlamaIndex's element parser misses is a table here."""
+    assert ("table", table) in located(f"Before.\n\n{table}")
+
+
+def test_a_table_inside_a_paragraph_is_taken_out_of_it() -> None:
+    """Text before and behind a table on the same lines is text."""
+    table = "<table><tr><td>a</td></tr><tr><td>1</td></tr></table>"
+
+    assert located(f"See {table} and so on.") == [
+        ("text", "See"),
+        ("table", table),
+        ("text", "and so on."),
+    ]
+
+
+def test_pipes_right_under_a_text_are_a_table() -> None:
+    """No empty line is needed above a table."""
+    assert [kind for kind, _ in located("Text\n| a | b |\n|---|---|\n| 1 | 2 |")] == [
+        "text",
+        "table",
+    ]
+
+
+def test_a_formula_that_is_never_closed_ends_with_its_paragraph() -> None:
+    """One missing delimiter does not swallow the page."""
+    assert located("$$ x + y\n\nText goes on.")[-1] == ("text", "Text goes on.")
