@@ -24,19 +24,34 @@ from opticalrag.ingest.types import (
     ParsedPage,
 )
 
-__all__ = ["AtomTruth", "Source", "TableTruth", "as_source", "read_pdfs", "read_transcripts"]
+__all__ = [
+    "AtomTruth",
+    "Column",
+    "Source",
+    "TableTruth",
+    "as_source",
+    "read_pdfs",
+    "read_transcripts",
+]
 
 PAGE = (595.0, 842.0)  # A4 in points, for pages that were never drawn
 _OWNERS = frozenset({BlockKind.TABLE, BlockKind.FIGURE})
 
 
 @dataclass(frozen=True)
-class TableTruth:
-    """A generated table: its header's and caption's words, and words of its body rows only."""
+class Column:
+    """A column of a generated table: words of its headers, and of its cells only."""
 
     header: frozenset[str]
-    caption: frozenset[str]
     body: frozenset[str]
+
+
+@dataclass(frozen=True)
+class TableTruth:
+    """A generated table: its columns, and the words of its caption."""
+
+    columns: tuple[Column, ...]
+    caption: frozenset[str]
 
 
 @dataclass(frozen=True)

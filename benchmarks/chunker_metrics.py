@@ -105,12 +105,14 @@ def _score_piece(result: Score, piece: Piece, tokens: int) -> None:
 
 
 def _score_table(result: Score, table: TableTruth, bags: Iterable[set[str]]) -> None:
+    header = frozenset().union(*(column.header for column in table.columns))
     for bag in bags:
-        if not bag & table.body:
+        held = [column for column in table.columns if column.body & bag]
+        if not held:
             continue
-        missing = table.header - bag
-        result.shares["table_pieces_without_header"].add(bool(missing))
-        result.shares["header_words_missing"].add(len(missing) / len(table.header))
+        result.shares["table_pieces_without_header"].add(not header <= bag)
+        unnamed = any(not column.header <= bag for column in held)
+        result.shares["table_pieces_without_header_of_columns"].add(unnamed)
         if table.caption:
             result.shares["table_pieces_without_caption"].add(not table.caption <= bag)
 

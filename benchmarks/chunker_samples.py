@@ -1,6 +1,6 @@
 """Generated tables, formulas and code, with what must hold of their chunks.
 
-Every body row, caption, formula and line of code holds words that stand nowhere else, so that a
+Every body cell, caption, formula and line of code holds words that stand nowhere else, so that a
 chunk that holds part of them is told for sure. Header words are in no other text.
 """
 
@@ -21,7 +21,7 @@ from opticalrag.ingest.types import (
     TextSource,
 )
 
-from .chunker_inputs import AtomTruth, Source, TableTruth, as_source
+from .chunker_inputs import AtomTruth, Column, Source, TableTruth, as_source
 from .chunker_metrics import words
 
 __all__ = ["generate"]
@@ -85,7 +85,7 @@ class _Writer:
         """Prose."""
         self.add(BlockKind.TEXT, self.prose(length), 0.08)
 
-    def table(self, grid: TableGrid, body: Iterable[str], caption: str = "") -> None:
+    def table(self, grid: TableGrid, caption: str = "") -> None:
         """A table with its caption ``"above"``, ``"below"`` or none."""
         title = f"Table {self.unique('C')}. {self.prose(12)}" if caption else ""
         if caption == "above":
@@ -93,12 +93,8 @@ class _Writer:
         self.add(BlockKind.TABLE, height=min(0.02 * grid.rows, 0.5), table=grid)
         if caption == "below":
             self.add(BlockKind.CAPTION, title, 0.02)
-        header = " ".join(cell.text for cell in grid.cells if cell.row < grid.header_rows)
-        self.tables.append(
-            TableTruth(
-                frozenset(words(header)), frozenset(words(title)), frozenset(words(" ".join(body)))
-            )
-        )
+        columns = tuple(_column(grid, number) for number in range(grid.cols))
+        self.tables.append(TableTruth(columns, frozenset(words(title))))
         self._top += 0.02  # so that a caption is nearer to its table than to the next one
 
     def atom(self, kind: BlockKind, text: str, ids: Iterable[str]) -> None:
@@ -108,55 +104,45 @@ class _Writer:
         self.atoms.append(AtomTruth(kind, text, block_markdown(block), known))
 
 
-def _plain(writer: _Writer, rows: int, cols: int) -> tuple[TableGrid, list[str]]:
-    """A header row, then rows that start with their own word."""
-    ids = [writer.unique("R") for _ in range(rows)]
+def _column(grid: TableGrid, number: int) -> Column:
+    cells = [c for c in grid.cells if c.col <= number < c.col + c.col_span]
+    header = " ".join(c.text for c in cells if c.row < grid.header_rows)
+    body = " ".join(c.text for c in cells if c.row >= grid.header_rows)
+    return Column(frozenset(words(header)), frozenset(words(body)) - frozenset(_PROSE))
+
+
+def _plain(writer: _Writer, rows: int, cols: int) -> TableGrid:
+    """A header row, and rows of which every cell is a word of its own."""
     header = [TableCell(0, c, text) for c, text in enumerate(writer.rng.sample(_HEADERS, cols))]
-    body = [
-        TableCell(r, c, name if c == 0 else _value(writer))
-        for r, name in enumerate(ids, start=1)
-        for c in range(cols)
-    ]
-    return TableGrid(rows + 1, cols, (*header, *body), 1), ids
+    body = [TableCell(r, c, writer.unique("R")) for r in range(1, rows + 1) for c in range(cols)]
+    return TableGrid(rows + 1, cols, (*header, *body), 1)
 
 
-def _value(writer: _Writer) -> str:
-    rng = writer.rng
-    return rng.choice((f"{rng.uniform(0, 900):.1f}", str(rng.randint(1, 40)), rng.choice(_PROSE)))
-
-
-def _spanned(writer: _Writer, rows: int, merged: int = 1) -> tuple[TableGrid, list[str]]:
+def _spanned(writer: _Writer, rows: int, merged: int = 1) -> TableGrid:
     """Two header rows, of which the upper spans pairs of columns; first cells span ``merged``."""
-    names = writer.rng.sample(_HEADERS, 7)
+    names = writer.rng.sample(_HEADERS, 5)
     header = [TableCell(0, 0, names[0], row_span=2)]
-    header += [TableCell(0, c, names[c], col_span=2) for c in (1, 3)]
     header += [
-        TableCell(1, c, name)
-        for c, name in zip(range(1, 5), (*names[5:], "Low", "Peak"), strict=True)
+        TableCell(0, c, name, col_span=2) for c, name in zip((1, 3), names[1:], strict=False)
     ]
-    ids = [writer.unique("R") for _ in range(rows)]
+    lower = (names[3], names[4], "Low", "Peak")
+    header += [TableCell(1, c, name) for c, name in enumerate(lower, start=1)]
     body = [
-        TableCell(r + 2, 0, writer.prose(2), row_span=min(merged, rows - r))
+        TableCell(r + 2, 0, writer.unique("R"), row_span=min(merged, rows - r))
         for r in range(0, rows, merged)
     ]
-    body += [
-        TableCell(r + 2, c, name if c == 1 else _value(writer))
-        for r, name in enumerate(ids)
-        for c in range(1, 5)
-    ]
-    return TableGrid(rows + 2, 5, (*header, *body), 2), ids
+    body += [TableCell(r + 2, c, writer.unique("R")) for r in range(rows) for c in range(1, 5)]
+    return TableGrid(rows + 2, 5, (*header, *body), 2)
 
 
-def _long_cells(writer: _Writer) -> tuple[TableGrid, list[str]]:
+def _long_cells(writer: _Writer) -> TableGrid:
     """Rows with a cell of up to 400 words, each sentence with a word of its own."""
-    grid, ids = _plain(writer, 6, 3)
+    grid = _plain(writer, 6, 3)
     cells = list(grid.cells)
     for row, sentences in enumerate((2, 40, 5, 12, 30, 3), start=1):
-        marks = [writer.unique("R") for _ in range(sentences)]
-        ids += marks
-        text = " ".join(f"{mark} {writer.prose(9)}" for mark in marks)
+        text = " ".join(f"{writer.unique('R')} {writer.prose(9)}" for _ in range(sentences))
         cells[row * 3 + 2] = TableCell(row, 2, text)
-    return TableGrid(grid.rows, grid.cols, tuple(cells), 1), ids
+    return TableGrid(grid.rows, grid.cols, tuple(cells), 1)
 
 
 def _several(writer: _Writer) -> None:
@@ -164,18 +150,18 @@ def _several(writer: _Writer) -> None:
     for caption in ("above", "below", "", "above", "below", ""):
         writer.heading(2)
         writer.paragraph()
-        writer.table(*_plain(writer, 5, 3), caption)
+        writer.table(_plain(writer, 5, 3), caption)
         writer.paragraph(30)
 
 
 _TABLES: dict[str, Callable[[_Writer], None]] = {
-    "30 x 4, caption above": lambda w: w.table(*_plain(w, 30, 4), "above"),
-    "30 x 4, caption below": lambda w: w.table(*_plain(w, 30, 4), "below"),
-    "200 x 6, caption above": lambda w: w.table(*_plain(w, 200, 6), "above"),
-    "3 x 40, caption below": lambda w: w.table(*_plain(w, 3, 40), "below"),
-    "two header rows": lambda w: w.table(*_spanned(w, 40), "above"),
-    "two header rows, merged rows": lambda w: w.table(*_spanned(w, 40, 4), "below"),
-    "long cells": lambda w: w.table(*_long_cells(w), "above"),
+    "30 x 4, caption above": lambda w: w.table(_plain(w, 30, 4), "above"),
+    "30 x 4, caption below": lambda w: w.table(_plain(w, 30, 4), "below"),
+    "200 x 6, caption above": lambda w: w.table(_plain(w, 200, 6), "above"),
+    "3 x 40, caption below": lambda w: w.table(_plain(w, 3, 40), "below"),
+    "two header rows": lambda w: w.table(_spanned(w, 40), "above"),
+    "two header rows, merged rows": lambda w: w.table(_spanned(w, 40, 4), "below"),
+    "long cells": lambda w: w.table(_long_cells(w), "above"),
     "small tables": _several,
 }
 

@@ -7,14 +7,15 @@ count with the tokenizer of all-MiniLM-L6-v2, up to 256 tokens. Others' packages
 into environments of their own below the cache folder when first needed; one that cannot be is
 reported and left out. All cutting is timed on one core.
 
-Shares are of chunks unless said otherwise:
+Shares are of chunks unless said otherwise, and of the documents that a chunker took:
 *over cap* by the exact string that is embedded, special tokens included; in brackets by more than
 those two; *no header*, *no caption* of chunks with text of a table's body, those in which a
-word of the header or caption is missing; *cut* of formulas and code blocks that fit the cap, those
-that stand whole in no chunk; *open* of chunks with a part of one, those with an odd number of
-``$$`` or fences; *lost* of the words of the pages, those in no chunk; *IoU* is the overlap of
-a chunk's boxes with the place of its words, then the same weighted by words. Tables, formulas and
-code are the generated ones. kB are of our Markdown.
+word of the header or caption is missing; in brackets, of the header of the columns it has cells
+of; *cut* of formulas and code blocks that fit the cap, those that stand whole in no chunk; *open*
+of chunks with a part of one, those with an odd number of ``$$`` or fences; *lost* of the words of
+the pages, those in no chunk; *IoU* is the overlap of a chunk's boxes with the place of its words,
+then the same weighted by words. Tables, formulas and code are the generated ones. kB are of our
+Markdown.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ DATA = Path(os.environ.get("OPTICALRAG_TEST_DATA", REPOSITORY.parent / "shared" 
 OWN_READING = "pymupdf4llm page chunks"
 
 _COLUMNS = {
+    "documents": "documents",
     "chunks": "chunks",
     "over_cap": "over cap",
     "over_cap_by_more_than_specials": "(by >2)",
     "table_pieces_without_header": "no header",
+    "table_pieces_without_header_of_columns": "(of its columns)",
     "table_pieces_without_caption": "no caption",
     "formulas_cut": "formula cut",
     "formulas_unbalanced": "open",
@@ -175,7 +178,7 @@ def _cell(key: str, value: Any) -> str:
         return "none" if key.startswith("box_iou") else "-"
     if key.startswith("box_iou"):
         return f"{value:.2f}"
-    is_amount = key == "chunks" or key.endswith("_per_second")
+    is_amount = key in ("documents", "chunks") or key.endswith("_per_second")
     return f"{value:,.0f}" if is_amount else f"{value:.1%}"
 
 
