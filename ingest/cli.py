@@ -190,6 +190,12 @@ def ingest(
     max_tokens: Annotated[
         int | None, typer.Option(help="Cap of a chunk; default: what the model reads.")
     ] = None,
+    target_tokens: Annotated[
+        int | None, typer.Option(help="What small neighbours are merged up to; default: the cap.")
+    ] = None,
+    overlap_tokens: Annotated[
+        int, typer.Option(min=0, help="Of the chunk before, repeated in whole sentences.")
+    ] = 0,
     tokens: KeepTokensOption = DEFAULT_TOKENS,
     codec: CodecOption = "lossless",
     workers: WorkersOption = 1,
@@ -210,7 +216,7 @@ def ingest(
             tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
         )
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
-        chunking = ChunkingConfig(max_tokens=max_tokens, furniture=furniture)
+        chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
         with (
             _ingest_progress() as on_event,
             open_pipeline(store, reader, chunking, model) as pipeline,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,9 +17,9 @@ _EDGE_BLOCKS: Final = 2
 """Blocks looked at from either end of a page."""
 _MIN_PAGES: Final = 3
 _MIN_SHARE: Final = 0.4  # left and right pages may have heads of their own
-_MARGIN: Final = 0.09
-"""Share of the page's height in which a line whose number counts the pages is a page number."""
-_LONGEST: Final = 160  # characters
+_MARGIN: Final = 0.12
+"""Share of the page's height in which running heads stand, where blocks have boxes."""
+_LONGEST: Final = 120  # characters
 _NUMBER: Final = re.compile(r"\d+")
 _PAGE_WORDS: Final = re.compile(
     r"(?:page|p\.?|pages|seite|s\.|von|of|página|pagina|di|de|sur|strana|стр\.?|из|第|页|頁|/|[-–—|·\s])*"
@@ -51,37 +51,51 @@ def running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, int]]:
     """
     if len(pages) < _MIN_PAGES:
         return frozenset()
-    groups: dict[tuple[str, str], list[_Line]] = defaultdict(list)
-    for place, page in enumerate(pages):
-        for edge, line in _edge_lines(place, page):
-            groups[edge, _NUMBER.sub("#", line.text.casefold())].append(line)
     least = max(_MIN_PAGES, _MIN_SHARE * sum(bool(page.blocks) for page in pages))
-    return frozenset(
-        (line.page, line.block.index)
-        for (_, key), lines in groups.items()
-        for line in _running(key, lines, least)
-    )
+    found: set[tuple[int, int]] = set()
+    for edge in ("top", "bottom"):
+        outside = set(range(len(pages)))  # pages with nothing but running lines further out
+        for depth in range(_EDGE_BLOCKS):
+            lines = _edge_lines(pages, outside, edge, depth)
+            running = [line for group in lines.values() for line in _running(group, least)]
+            found |= {(line.page, line.block.index) for line in running}
+            outside = {line.page for line in running}
+    return frozenset(found)
 
 
-def _edge_lines(place: int, page: PageMarkdown) -> Iterator[tuple[str, _Line]]:
-    shown = [b for b in page.blocks if b.end > b.start and b.kind not in FURNITURE]
-    # A page of one or two lines holds nothing else: they are its text.
-    count = min(_EDGE_BLOCKS, len(shown) // 2)
-    for edge, blocks in (("top", shown[:count]), ("bottom", shown[len(shown) - count :])):
-        for block in blocks:
+def _edge_lines(
+    pages: Sequence[PageMarkdown], chosen: set[int], edge: str, depth: int
+) -> dict[str, list[_Line]]:
+    """Lines at one place from the edge of pages, by their text without numbers."""
+    groups: dict[str, list[_Line]] = defaultdict(list)
+    for place in sorted(chosen):
+        page = pages[place]
+        shown = [b for b in page.blocks if b.end > b.start and b.kind not in FURNITURE]
+        # A page of one or two lines holds nothing else: they are its text.
+        if depth < len(shown) // 2:
+            block = shown[depth if edge == "top" else -1 - depth]
             text = " ".join(page.text[block.start : block.end].split())
-            if block.kind in _CANDIDATES and len(text) <= _LONGEST:
-                yield edge, _Line(place, page.index, block, text)
+            if block.kind in _CANDIDATES and len(text) <= _LONGEST and _may_run(block, edge):
+                line = _Line(place, page.index, block, text)
+                groups[_NUMBER.sub("#", text.casefold())].append(line)
+    return groups
 
 
-def _running(key: str, lines: list[_Line], least: float) -> list[_Line]:
+def _may_run(block: BlockSpan, edge: str) -> bool:
+    if block.box is None:
+        return True
+    return block.box.y1 <= _MARGIN if edge == "top" else block.box.y0 >= 1 - _MARGIN
+
+
+def _running(lines: list[_Line], least: float) -> list[_Line]:
+    """Those of alike lines that are the same on many pages, or count them."""
     same: dict[str, list[_Line]] = defaultdict(list)
     for line in lines:
         same[line.text].append(line)
     found = [x for group in same.values() if _on_pages(group) >= least for x in group]
-    if found or "#" not in key:
+    if found:
         return found
-    counting = [line for line in lines if _may_count(key, line)]
+    counting = [line for line in lines if _may_count(line)]
     steps: dict[tuple[int, ...], list[_Line]] = defaultdict(list)
     for line in counting:
         # The last number is the page's, or the first: "12 | Report 2023".
@@ -91,13 +105,12 @@ def _running(key: str, lines: list[_Line], least: float) -> list[_Line]:
     return best if _on_pages(best) >= least else []
 
 
-def _may_count(key: str, line: _Line) -> bool:
+def _may_count(line: _Line) -> bool:
     """Whether a number in a line may be the page's: "Question 3" in the text may not."""
     if line.block.kind in (BlockKind.HEADING, BlockKind.TITLE):
         return False
-    box = line.block.box
-    in_margin = box is not None and (box.y1 <= _MARGIN or box.y0 >= 1 - _MARGIN)
-    return in_margin or bool(_PAGE_WORDS.fullmatch(key))
+    in_margin = line.block.box is not None
+    return in_margin or bool(_PAGE_WORDS.fullmatch(_NUMBER.sub("#", line.text)))
 
 
 def _on_pages(lines: Sequence[_Line]) -> int:

@@ -60,3 +60,30 @@ def test_two_pages_are_too_few_to_vote() -> None:
 def test_pages_of_a_single_line_are_kept() -> None:
     """A slide that says the same as the others still says it."""
     assert left_out(*["Intermission"] * 5) == set()
+
+
+def test_a_clause_repeated_below_its_headings_is_text() -> None:
+    """Only what stands outermost runs along the edge of pages."""
+    clause = "This clause is for demonstration."
+    pages = [
+        f"## Part {'x' * n}\n\n{clause}\n\nMore of {n}.\n\nEnd of {'y' * n}." for n in range(5)
+    ]
+
+    assert left_out(*pages) == set()
+
+
+def test_a_second_line_runs_below_a_running_one() -> None:
+    """Heads of two lines go whole."""
+    pages = [f"ACME\n\nAnnual Report\n\n{body(n)}" for n in range(4)]
+
+    assert left_out(*pages) == {"ACME", "Annual Report"}
+
+
+def test_lines_in_the_middle_of_the_page_do_not_run() -> None:
+    """With boxes, a repeated line must stand in the margin."""
+
+    def made(n: int) -> PageMarkdown:
+        same = block("The same line.", box=(0.1, 0.3, 0.9, 0.4))
+        return render_page(page(same, block(f"Text {n}"), block(f"More {n}"), index=n))
+
+    assert running_blocks([made(n) for n in range(5)]) == frozenset()
