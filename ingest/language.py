@@ -11,7 +11,7 @@ __all__ = ["detect_language"]
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _LEAST: Final = 40
 """Letters below which the classifier guesses: it takes "Table 3" for Swahili."""
-_SAMPLE: Final = 600
+_SAMPLE: Final = 300
 """Letters that are looked at: more changes nothing and costs a microsecond each."""
 
 

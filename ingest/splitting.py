@@ -10,9 +10,10 @@ import re
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["last_sentences", "split_text"]
+__all__ = ["Line", "last_sentences", "longest_fit", "split_text"]
 
 # Ends of sentences. Latin-like scripts need a space after the mark, and what follows an
 # abbreviation mostly begins small or with a digit ("Fig. 3"); Chinese and Japanese need none;
@@ -32,6 +33,8 @@ _MIN_FILL: Final = 0.5
 """A cut that leaves less than this share of what would fit is not worth its better place."""
 _NEAR_ENOUGH: Final = 0.9
 """A piece that fills this share of its room is long enough: looking for more costs a count each."""
+_AIM: Final = 0.97
+"""Guesses are a little below the line, or every other one would just not fit."""
 _MAX_COUNTS: Final = 6
 
 
@@ -57,10 +60,9 @@ def split_text(
     """
     cuts = [_allowed(sorted({m.end() for m in level.finditer(text)}), avoid) for level in _LEVELS]
     start = _skip_space(text, 0)
-    density = 0.0
+    line = Line(measure(start, start))
     while start < len(text):
-        room = limit(start)
-        longest, density = _longest(len(text), start, measure, room, density)
+        longest, line = longest_fit(len(text), start, measure, limit(start), line)
         end = _cut(text, start, longest, cuts, avoid) if longest < len(text) else longest
         stop = start + len(text[start:end].rstrip())
         if stop > start:
@@ -82,32 +84,54 @@ def _skip_space(text: str, start: int) -> int:
     return start
 
 
-def _longest(
-    length: int, start: int, measure: Callable[[int, int], int], room: int, density: float
-) -> tuple[int, float]:
-    """An end that fits, not far from the largest that does, and the density found.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is known of sizes: ``base`` of an empty part, and about how much an item adds."""
 
-    The size is taken to grow about evenly: each guess is where the line through what was
-    measured reaches the room.
+    base: int
+    density: float = 0.0
+
+    def reach(self, room: int) -> int:
+        """About how many items fit."""
+        return int((room - self.base) / self.density)
+
+    def through(self, size: int, items: int) -> Line:
+        """The line through a part that was measured."""
+        return Line(self.base, max((size - self.base) / items, 1e-3))
+
+
+def longest_fit(
+    length: int, start: int, measure: Callable[[int, int], int], room: int, line: Line
+) -> tuple[int, Line]:
+    """An end that fits, not far from the largest that does, and what was learnt of sizes.
+
+    The size is taken to grow evenly: each guess is where the line through what was measured
+    reaches the room.
+
+    Args:
+        length: of the sequence that is cut.
+        start: where the part begins; one item is taken to fit always.
+        measure: size of the part from one place to another.
+        room: the most it may be.
+        line: what is known from other parts.
     """
     low, high = start + 1, length
-    guess = min(length, start + int(room / density)) if density else length
+    guess = start + line.reach(room) if line.density else length
     counts = 0
     while low < high and not (counts >= _MAX_COUNTS and low > start + 1):
         counts += 1
         guess = max(low + 1, min(guess, high))
         size = measure(start, guess)
-        density = max(size / (guess - start), 1e-3)
+        line = line.through(size, guess - start)
         if size <= room:
             low = guess
             if size >= room * _NEAR_ENOUGH:
                 break
         else:
             high = guess - 1
-        # A little below the line, or every other guess would just not fit.
-        aim = start + int(0.97 * room / density)
-        guess = aim if low < aim < high and counts < _MAX_COUNTS else (low + high + 1) // 2
-    return low, density
+        aims = counts < _MAX_COUNTS
+        guess = start + line.reach(int(room * _AIM)) if aims else (low + high + 1) // 2
+    return low, line
 
 
 def _cut(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Final
 
-from .splitting import split_text
+from .splitting import Line, longest_fit, split_text
 from .table_view import TableRow, TableView
 from .tables import pipe_lines
 from .types import Box
@@ -70,6 +70,7 @@ class _Cutter:
         self.size = size
         self.room = room
         self.base = size("")
+        self.keyed = self._share(self._key_text()) <= _KEY_SHARE
 
     def cut(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[TablePiece]:
         if not self._says_anything(rows, cols):
@@ -77,59 +78,48 @@ class _Cutter:
         text = self._text(rows, cols)
         if self.size(text) <= self.room:
             yield TablePiece(text, self._places(rows, cols))
-        elif len(cols) > 1 and (len(rows) == 1 or self._header_size(cols) > _HEADER_SHARE):
-            sizes = [self._column_size(rows, c) for c in cols]
-            for group in self._groups(cols, sizes, by_columns=True):
-                yield from self.cut(rows, group)
+        elif len(cols) > 1 and len(rows) == 1:
+            yield from self._by_columns(rows, cols, self.room)
+        elif len(cols) > 1 and self._share("\n".join(self._lines([], cols))) > _HEADER_SHARE:
+            room = self.base + int((self.room - self.base) * _HEADER_SHARE)
+            yield from self._by_columns(rows, cols, room)
         elif len(rows) > 1:
-            sizes = [self._line_size(self._shown(r, cols)) for r in rows]
-            for group in self._groups(rows, sizes, self._header(cols)):
-                yield from self.cut(group, cols)
+            yield from self._by_rows(rows, cols)
         else:
             yield from self._cut_cell(rows[0], cols[0])
+
+    def _by_rows(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[TablePiece]:
+        def measure(start: int, end: int) -> int:
+            return self.size(self._text(rows[start:end], cols))
+
+        start, line = 0, Line(measure(0, 0))
+        while start < len(rows):
+            end, line = longest_fit(len(rows), start, measure, self.room, line)
+            yield from self.cut(rows[start:end], cols)
+            start = end
+
+    def _by_columns(
+        self, rows: Sequence[int], cols: Sequence[int], room: int
+    ) -> Iterator[TablePiece]:
+        """As many columns at a time as fit with a row, or with none but their names."""
+        sample = rows if len(rows) == 1 else []
+
+        def measure(start: int, end: int) -> int:
+            return self.size(self._text(sample, cols[start:end]))
+
+        start, line = 0, Line(self.base)
+        while start < len(cols):
+            end, line = longest_fit(len(cols), start, measure, room, line)
+            yield from self.cut(rows, cols[start:end])
+            start = end
 
     def _says_anything(self, rows: Sequence[int], cols: Sequence[int]) -> bool:
         named = 0 in rows and any(self._header(cols))
         return named or any(any(self._shown(row, cols)) for row in rows)
 
-    def _groups(
-        self,
-        items: Sequence[int],
-        sizes: Sequence[int],
-        header: Sequence[str] = (),
-        *,
-        by_columns: bool = False,
-    ) -> list[list[int]]:
-        """Neighbours that fit together by the sum of their sizes; at least two groups."""
-        around = self.size("\n".join(pipe_lines(header, []))) if header else self.base
-        around += int(_KEY_SHARE * (self.room - self.base)) if by_columns else 0
-        groups: list[list[int]] = []
-        filled = self.room
-        for item, size in zip(items, sizes, strict=True):
-            if filled + size > self.room:
-                groups.append([])
-                filled = around
-            groups[-1].append(item)
-            filled += size
-        if len(groups) > 1:
-            return groups
-        middle = len(items) // 2
-        return [list(items[:middle]), list(items[middle:])]
-
-    # -- sizes -----------------------------------------------------------------------------
-
-    def _line_size(self, cells: Sequence[str]) -> int:
-        # One more for the line break, which some tokenizers count.
-        return self.size(pipe_lines((), [cells])[0]) - self.base + 1
-
-    def _column_size(self, rows: Sequence[int], col: int) -> int:
-        longest = max((self.view.rows[r].cells[col] for r in rows), key=len)
-        return self._line_size([longest]) + self._line_size(self._header([col]) or [""])
-
-    def _header_size(self, cols: Sequence[int]) -> float:
-        """Share of the room that the header takes."""
-        header = self._header(cols)
-        return self._line_size(header) / max(self.room - self.base, 1) if header else 0.0
+    def _share(self, text: str) -> float:
+        """Of the room for tables that a text takes."""
+        return (self.size(text) - self.base) / max(self.room - self.base, 1)
 
     # -- writing ---------------------------------------------------------------------------
 
@@ -137,7 +127,7 @@ class _Cutter:
         return "\n".join(self._lines(rows, cols))
 
     def _lines(self, rows: Sequence[int], cols: Sequence[int]) -> list[str]:
-        key = self._key(rows, cols)
+        key = self._key(cols)
         header = self._header([*key, *cols])
         return pipe_lines(header, [self._shown(r, [*key, *cols]) for r in rows])
 
@@ -147,13 +137,13 @@ class _Cutter:
     def _shown(self, row: int, cols: Sequence[int]) -> list[str]:
         return [self.view.rows[row].cells[c] for c in cols]
 
-    def _key(self, rows: Sequence[int], cols: Sequence[int]) -> list[int]:
+    def _key(self, cols: Sequence[int]) -> list[int]:
         """The first column, where it is not among ``cols`` and short enough to repeat."""
-        if 0 in cols:
-            return []
-        longest = max((self.view.rows[r].cells[0] for r in rows), key=len)
-        taken = self._line_size([longest]) + self._line_size(self._header([0]) or [""])
-        return [0] if taken <= _KEY_SHARE * (self.room - self.base) else []
+        return [0] if self.keyed and 0 not in cols else []
+
+    def _key_text(self) -> str:
+        cells = [row.cells[0] for row in self.view.rows]
+        return "\n".join([*self._header([0]), max(cells, key=len, default="")])
 
     def _cut_cell(self, row: int, col: int) -> Iterator[TablePiece]:
         cell = self.view.rows[row].cells[col]
@@ -178,11 +168,10 @@ class _Cutter:
 
     def _around(self, row: int, col: int) -> tuple[list[str], list[str]] | None:
         """Header and key of a cell that is cut: as much as leaves half of the room for it."""
-        key = self._key([row], [col])
+        key = self._key([col])
         for cols in ([*key, col], [col]) if key else ([col],):
             header, before = self._header(cols), self._shown(row, cols[:-1])
-            taken = self.size("\n".join(pipe_lines(header, [[*before, ""]]))) - self.base
-            if taken <= (self.room - self.base) / 2:
+            if self._share("\n".join(pipe_lines(header, [[*before, ""]]))) <= 1 / 2:
                 return header, before
         return None
 

@@ -252,8 +252,10 @@ class _RowReader:
 def _to_grid(rows: _Rows) -> PlacedTable | None:
     if not any(cell.text for row in rows for cell in row):
         return None
-    plain = [[replace(cell, row_span=1, col_span=1) for cell in row] for row in rows]
-    return _place(rows) or _place(plain)
+    # With spans that would need more slots than a page can hold, as if there were none.
+    return _place(rows) or _place(
+        [[replace(cell, row_span=1, col_span=1) for cell in row] for row in rows]
+    )
 
 
 def _place(rows: _Rows) -> PlacedTable | None:
