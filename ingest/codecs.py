@@ -20,10 +20,17 @@ from numpy.typing import NDArray
 
 from .vision import TokenDtype, bfloat16_bits, float32_values
 
-__all__ = ["CODECS", "Codec", "Parts", "pack_values", "unpack_values"]
+__all__ = ["CODECS", "Codec", "Parts", "is_lossier", "pack_values", "unpack_values"]
 
 Codec = Literal["lossless", "int8", "int4"]
 CODECS: Final[tuple[Codec, ...]] = get_args(Codec)
+"""What each gives back, most first."""
+
+
+def is_lossier(codec: str, than: str) -> bool:
+    """Whether a codec gives back less than another."""
+    return CODECS.index(codec) > CODECS.index(than)
+
 
 Parts = dict[str, bytes]
 """Frames of zstd, each with its size and a checksum, by name."""
