@@ -36,7 +36,8 @@ __all__ = [
 
 FORMAT: Final = "opticalrag-vision-tokens/1"
 _HEADER_LIMIT: Final = 64 * 1024
-_VALUES_LIMIT: Final = 64 * 1024**2  # numbers of a page; the widest has 1,156 x 1,280
+_VALUES_LIMIT: Final = 4 * 1024**2  # numbers of a view; the widest page has 1,156 x 1,280
+_AXES: Final = {"global_view": 2, "tiles": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,8 @@ def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
         raise CacheCorrupt(f"the entry has codec {codec!r:.40} of {dtype!r:.40}; make it again")
     try:
         views = {
-            name: unpack_values(_of(parts, name), codec, _shape(shapes[name]), dtype)
-            for name in ("global_view", "tiles")
+            name: unpack_values(_of(parts, name), codec, _shape(shapes[name], axes), dtype)
+            for name, axes in _AXES.items()
         }
         return VisionTokens(
             **views,
@@ -202,9 +203,10 @@ def _part(entry: Any, body: memoryview) -> memoryview:
         raise CacheCorrupt(f"the entry describes a part wrongly: {entry!r:.200}") from error
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def _shape(value: Any, axes: int) -> tuple[int, ...]:
     sizes = tuple(value)
-    if not all(type(size) is int and size >= 0 for size in sizes) or prod(sizes) > _VALUES_LIMIT:
+    fits = len(sizes) == axes and all(type(n) is int and 0 <= n <= _VALUES_LIMIT for n in sizes)
+    if not fits or prod(sizes) > _VALUES_LIMIT:
         raise CacheCorrupt(f"the entry claims an array of shape {value!r:.80}")
     return sizes
 
