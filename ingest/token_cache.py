@@ -24,7 +24,7 @@ from .config import TokenCacheConfig
 from .errors import CacheCorrupt, CacheMiss
 from .modes import MODES
 from .token_entries import Check, Entries, best_effort, checked
-from .token_file import TokenKey, decode_tokens, encode_tokens, read_about
+from .token_file import TokenKey, decode_file, decode_tokens, encode_tokens
 from .token_index import StoredPage, TokenIndex, Totals
 from .types import PageRef
 from .vision import VisionTokens
@@ -79,17 +79,16 @@ class TokenCache(Closeable):
         if data is None:
             return None
         try:
-            tokens = decode_tokens(data, key)
+            tokens, about = decode_file(data, key)
         except CacheCorrupt as error:
             self._entries.discard(name, error)
             return None
-        codec = read_about(data).codec
-        if self._index.codec(name) == codec:
+        if self._index.codec(name) == about.codec:
             self._touch(name)
         else:  # another machine wrote it, or its record was lost with the power
             with best_effort(f"{name[:12]} is not recorded"):
                 self._entries.record(name, data)
-        return None if is_lossier(codec, self.config.codec) else tokens
+        return None if is_lossier(about.codec, self.config.codec) else tokens
 
     def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
         """Keep tokens and the page they are of; when this returns they are kept for good.

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from .blobs import BlobStore
 from .errors import CacheCorrupt, CacheError, CacheFull, CacheMiss
-from .token_file import About, decode_tokens, read_about
+from .token_file import About, decode_file, read_about
 from .token_index import Entry, TokenIndex
 from .types import PageRef
 
@@ -194,10 +194,9 @@ def checked(name: str, data: bytes) -> About:
     Raises:
         CacheCorrupt: it is damaged, or not what its name says.
     """
-    about = read_about(data)
+    _, about = decode_file(data)
     if about.key.digest != name:
         raise CacheCorrupt(f"the file {name[:12]} holds the tokens of {about.key.digest[:12]}")
-    decode_tokens(data)
     return about
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "FORMAT",
     "About",
     "TokenKey",
+    "decode_file",
     "decode_tokens",
     "encode_tokens",
     "key_of",
@@ -118,8 +119,22 @@ def _checksum(about: Mapping[str, str], entries: Mapping[str, Any]) -> str:
 # -- reading ------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a file says of itself."""
+
+    key: TokenKey
+    codec: str
+    model: str
+
+
 def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
-    """Read the file of a page.
+    """Read the file of a page; see :func:`decode_file`."""
+    return decode_file(data, key)[0]
+
+
+def decode_file(data: bytes, key: TokenKey | None = None) -> tuple[VisionTokens, About]:
+    """Read the file of a page, and what it says of itself.
 
     Args:
         data: the whole file.
@@ -143,7 +158,7 @@ def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
             name: unpack_values(_of(parts, name), codec, _shape(shapes[name], axes), dtype)
             for name, axes in _AXES.items()
         }
-        return VisionTokens(
+        tokens = VisionTokens(
             **views,
             grid=tuple(grid),
             mode=found.mode,
@@ -154,15 +169,7 @@ def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
         )
     except (KeyError, TypeError, ValueError, EngineError, zstandard.ZstdError) as error:
         raise CacheCorrupt(f"the entry does not hold what it says: {error!r:.200}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a file says of itself."""
-
-    key: TokenKey
-    codec: str
-    model: str
+    return tokens, About(found, codec, tokens.model)
 
 
 def read_about(data: bytes) -> About:
