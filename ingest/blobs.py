@@ -189,7 +189,11 @@ class RemoteBlobs:
 
     def names(self) -> Iterator[str]:
         """All names."""
-        for path in self._files.glob(f"{self._root}/??/*{_SUFFIX}"):
+        try:
+            paths = self._files.glob(f"{self._root}/??/*{_SUFFIX}")
+        except Exception as error:  # every fsspec backend has errors of its own
+            raise CacheError(f"{self._url} cannot be listed: {error}") from error
+        for path in paths:
             stem = str(path).rpartition("/")[2].removesuffix(_SUFFIX)
             if _NAME.fullmatch(stem):
                 yield stem

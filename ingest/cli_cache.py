@@ -1,4 +1,4 @@
-"""Commands about stored vision tokens: cache stats, ls, verify, gc, pin, export, import."""
+"""Commands about stored vision tokens: cache stats, ls, verify, gc, pin, rm, export, import."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .config import TokenCacheConfig
-from .console import Exit, commands, emit, emit_json, emit_table
+from .console import Exit, commands, emit, emit_json, emit_table, exit_for
 
 if TYPE_CHECKING:
     from .token_cache import TokenCache
@@ -86,9 +86,11 @@ def verify(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -
         else:
             emit(
                 f"{check.entries} entries: {len(check.damaged)} damaged, {len(check.missing)}"
-                f" missing, {len(check.adopted)} were not in the index"
+                f" missing, {len(check.unreadable)} not readable, {len(check.adopted)} were not in"
+                " the index"
             )
-    raise SystemExit(Exit.PARTIAL if check.damaged or check.missing else Exit.OK)
+    bad = check.damaged or check.missing or check.unreadable
+    raise SystemExit(Exit.PARTIAL if bad else Exit.OK)
 
 
 @app.command()
@@ -125,6 +127,19 @@ def pin(
     raise SystemExit(Exit.OK if entries else Exit.FAILED)
 
 
+@app.command("rm")
+def remove(
+    document: DocumentArgument, tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False
+) -> None:
+    """Delete a document's tokens; what other documents have, too, stays."""
+    with commands(as_json), open_tokens(tokens) as cache:
+        removed = cache.delete(document)
+        if as_json:
+            emit_json({"removed": removed, **asdict(cache.totals())})
+        else:
+            emit(f"{removed} entries removed, {cache.totals().bytes:,} bytes left")
+
+
 @app.command("export")
 def export_tokens(
     document: DocumentArgument,
@@ -136,11 +151,12 @@ def export_tokens(
     with commands(as_json), open_tokens(tokens) as cache:
         from .token_archive import export_document
 
-        pages = export_document(cache, document, output)
+        export = export_document(cache, document, output)
         if as_json:
-            emit_json({"pages": pages, "file": str(output)})
+            emit_json({**asdict(export), "file": str(output)})
         else:
-            emit(f"{pages} pages written to {output}")
+            emit(f"{export.pages} pages written to {output}")
+    raise SystemExit(exit_for(export.pages, export.skipped))
 
 
 @app.command("import")
@@ -151,9 +167,12 @@ def import_tokens(
 ) -> None:
     """Take in a document's tokens from another machine."""
     with commands(as_json):
+        from .errors import CacheMiss
         from .token_archive import import_document
         from .token_cache import TokenCache
 
+        if not file.is_file():  # before a cache is made for it
+            raise CacheMiss(f"there is no file {file}; make it with `opticalrag cache export`")
         with TokenCache(TokenCacheConfig(tokens)) as cache:
             pages = import_document(cache, file)
         if as_json:

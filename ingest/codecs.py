@@ -10,6 +10,7 @@ What each loses is measured by ``benchmarks/token_cache.py``.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, Final, Literal, get_args
@@ -20,13 +21,22 @@ from numpy.typing import NDArray
 
 from .vision import TokenDtype, bfloat16_bits, float32_values
 
-__all__ = ["CODECS", "Codec", "Parts", "pack_values", "unpack_values"]
+__all__ = ["CODECS", "Codec", "Parts", "is_lossier", "pack_values", "unpack_values"]
 
 Codec = Literal["lossless", "int8", "int4"]
 CODECS: Final[tuple[Codec, ...]] = get_args(Codec)
+"""What each gives back, most first."""
+
+
+def is_lossier(codec: str, than: str) -> bool:
+    """Whether a codec gives back less than another."""
+    return CODECS.index(codec) > CODECS.index(than)
+
 
 Parts = dict[str, bytes]
 """Frames of zstd, each with its size and a checksum, by name."""
+
+_of_thread = threading.local()
 
 _GROUP: Final = 32  # channels that share an int4 scale
 
@@ -143,7 +153,15 @@ def _unframe(frame: bytes | memoryview, size: int) -> NDArray[np.uint8]:
     told = zstandard.get_frame_parameters(frame)
     if told.content_size != size or not told.has_checksum:
         raise ValueError(f"a part would have {told.content_size} bytes, not {size}")
-    return np.frombuffer(zstandard.ZstdDecompressor().decompress(frame), np.uint8)
+    return np.frombuffer(_decompressor().decompress(frame), np.uint8)
+
+
+def _decompressor() -> zstandard.ZstdDecompressor:
+    """One per thread: making one takes longer than unpacking a small part."""
+    if not hasattr(_of_thread, "decompressor"):
+        _of_thread.decompressor = zstandard.ZstdDecompressor()
+    found: zstandard.ZstdDecompressor = _of_thread.decompressor
+    return found
 
 
 _PACKERS: Final[Mapping[Codec, Callable[[NDArray[Any]], Parts]]] = {

@@ -16,6 +16,7 @@ OpticalRagError
   CacheError                   the vision-token store
     CacheMiss(KeyError)          nothing stored under this key
     CacheCorrupt                 stored bytes that fail their checksum
+    CacheFull                    the disk has no room for more
   StoreError                   the vector store
     SchemaMismatch               a collection made for other vectors or fields
     StoreUnavailable             no answer, or locked by another process
@@ -33,6 +34,7 @@ from typing import ClassVar
 __all__ = [
     "CacheCorrupt",
     "CacheError",
+    "CacheFull",
     "CacheMiss",
     "CheckpointMismatch",
     "DamagedDocument",
@@ -145,6 +147,12 @@ class CacheCorrupt(CacheError):
     """Stored bytes fail their checksum."""
 
     code = "cache_corrupt"
+
+
+class CacheFull(CacheError):
+    """The disk of the vision-token store has no room."""
+
+    code = "cache_full"
 
 
 class StoreError(OpticalRagError):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
 
 from .errors import CacheError
 from .protocols import TokenCache
@@ -15,28 +18,40 @@ __all__ = ["LenientCache"]
 _log = logging.getLogger(__name__)
 
 
+_PATIENCE: Final = 3  # failures in a row: one entry may be bad, this many are the disk
+
+
 class LenientCache:
-    """Hands on to another cache until that fails; then says so once and goes on without it."""
+    """Hands on to another cache; when that fails time after time, goes on without it.
+
+    Finding and storing are counted apart: a disk without room can still be read.
+    """
 
     def __init__(self, cache: TokenCache | None) -> None:
         self._cache = cache
+        self._failures = {"find": 0, "store": 0}
 
     def find(self, key: TokenKey) -> VisionTokens | None:
         """The tokens, or None, also if the cache cannot be read."""
-        try:
-            return self._cache.find(key) if self._cache else None
-        except CacheError as error:
-            self._give_up(error)
-            return None
+        with self._trying("find") as cache:
+            return cache.find(key) if cache else None
+        return None
 
     def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
         """Keep tokens if that is possible."""
-        try:
-            if self._cache:
-                self._cache.store(key, tokens, ref)
-        except CacheError as error:
-            self._give_up(error)
+        with self._trying("store") as cache:
+            if cache:
+                cache.store(key, tokens, ref)
 
-    def _give_up(self, error: CacheError) -> None:
-        self._cache = None
-        _log.warning("vision tokens are not kept from here on: %s", error)
+    @contextmanager
+    def _trying(self, action: str) -> Iterator[TokenCache | None]:
+        try:
+            yield self._cache
+            self._failures[action] = 0
+        except CacheError as error:
+            self._failures[action] += 1
+            if self._failures[action] < _PATIENCE:
+                _log.warning("vision tokens of a page are not kept: %s", error)
+            else:
+                self._cache = None
+                _log.warning("vision tokens are not kept from here on: %s", error)

@@ -55,6 +55,8 @@ def prompt_named(name: str) -> Prompt:
         return PROMPTS[name]
     if len(name) > _LONGEST:
         raise ConfigError(f"the prompt has {len(name)} characters; at most {_LONGEST} are read")
+    if any(0xD800 <= ord(character) < 0xE000 for character in name):
+        raise ConfigError(f"the prompt {name!r:.200} has characters that are no text; retype it")
     if name.startswith(LOCATE):
         return _locate(name.removeprefix(LOCATE).strip())
     if name.count(IMAGE_MARK) == 1:

@@ -11,41 +11,28 @@ Vision tokens hold the text of their page: protect the folder like the documents
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from .blobs import open_blobs
 from .closing import Closeable
+from .codecs import is_lossier
 from .config import TokenCacheConfig
 from .errors import CacheCorrupt, CacheMiss
 from .modes import MODES
-from .token_file import TokenKey, decode_tokens, encode_tokens, read_about
-from .token_index import Entry, StoredPage, TokenIndex, Totals
+from .token_entries import Check, Entries, best_effort, checked
+from .token_file import TokenKey, decode_file, decode_tokens, encode_tokens
+from .token_index import StoredPage, TokenIndex, Totals
 from .types import PageRef
 from .vision import VisionTokens
 
-__all__ = ["Check", "TokenCache"]
-
-_log = logging.getLogger(__name__)
+__all__ = ["TokenCache"]
 
 _INDEX: Final = "index.sqlite"
 _TOUCH_EVERY: Final = 60.0  # seconds; finer grain would cost a write per read
-_ABANDONED: Final = 3600.0  # seconds after which an announced write has died
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What :meth:`TokenCache.verify` found. Damaged, missing and unknown entries are gone now."""
-
-    entries: int
-    damaged: tuple[str, ...]
-    missing: tuple[str, ...]
-    adopted: tuple[str, ...]
 
 
 class TokenCache(Closeable):
@@ -65,11 +52,12 @@ class TokenCache(Closeable):
     ) -> None:
         self.config = config or TokenCacheConfig()
         folder = index or _index_folder(self.config.location)
-        self._blobs = open_blobs(self.config.location, Path(self.config.location))
+        blobs = open_blobs(self.config.location, Path(self.config.location))
         self._index = TokenIndex(folder / _INDEX)
+        self._entries = Entries(blobs, self._index)
         self._used: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._settle()
+        self._entries.settle()
 
     def close(self) -> None:
         """Close the index."""
@@ -80,25 +68,27 @@ class TokenCache(Closeable):
     def find(self, key: TokenKey) -> VisionTokens | None:
         """The tokens made from exactly this, or None.
 
-        A damaged entry is removed with a warning, as if it had never been kept.
+        Tokens kept by a codec that loses more than the cache's own are none. A damaged entry is
+        removed with a warning, as if it had never been kept.
 
         Raises:
             CacheError: the cache cannot be read.
         """
         name = key.digest
-        data = self._read(name)
+        data = self._entries.read(name)
         if data is None:
             return None
         try:
-            tokens = decode_tokens(data, key)
+            tokens, about = decode_file(data, key)
         except CacheCorrupt as error:
-            self._discard(name, error)
+            self._entries.discard(name, error)
             return None
-        if self._index.has(name):
+        if self._index.codec(name) == about.codec:
             self._touch(name)
-        else:  # written by another machine, or its record was lost with the power
-            self._index.add(_entry(name, data), None, self._blobs.has)
-        return tokens
+        else:  # another machine wrote it, or its record was lost with the power
+            with best_effort(f"{name[:12]} is not recorded"):
+                self._entries.record(name, data)
+        return None if is_lossier(about.codec, self.config.codec) else tokens
 
     def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
         """Keep tokens and the page they are of; when this returns they are kept for good.
@@ -106,67 +96,70 @@ class TokenCache(Closeable):
         Raises:
             CacheError: no room, or a place that cannot be written.
         """
-        name = key.digest
-        if self._index.is_linked(name, ref):
-            return
-        if self._index.has(name):
-            self._index.link(name, ref)
-            return
-        self._keep(name, encode_tokens(key, tokens, self.config.codec), ref)
-        self._remove(self._index.oldest_above(self.config.quota))
+        codec = self.config.codec
+        self._keep(key.digest, codec, ref, lambda: encode_tokens(key, tokens, codec))
 
     def load(
-        self, document: str, page: int, *, weights: str | None = None, mode: str | None = None
+        self,
+        document: str,
+        page: int,
+        *,
+        weights: str | None = None,
+        mode: str | None = None,
+        sha256: str = "",
     ) -> VisionTokens:
-        """The tokens of a page, whatever it looks like now.
+        """The tokens of a page, by whichever codec they are kept.
 
         Args:
             document: id, path or file name.
             page: 0-based.
             weights: only those of this model.
             mode: only those of this mode; None for the widest there are.
+            sha256: only those of a file of these bytes; empty for the last that was kept.
 
         Raises:
             CacheMiss: there are none (any more).
             CacheError: the cache cannot be read.
         """
-        for stored in self.candidates(document, page, weights=weights, mode=mode):
-            data = self._read(stored.name)
+        for stored in self.candidates(document, page, weights=weights, mode=mode, sha256=sha256):
+            data = self._entries.read(stored.name)
             if data is None:
                 continue
             try:
                 tokens = decode_tokens(data)
             except CacheCorrupt as error:
-                self._discard(stored.name, error)
+                self._entries.discard(stored.name, error)
                 continue
             self._touch(stored.name)
             return tokens
         asked = "" if mode is None else f" in mode {mode}"
+        state = " as it was when this was asked for" if sha256 else ""
         raise CacheMiss(
-            f"no vision tokens of page {page + 1} of {document}{asked} are kept for this model"
+            f"no vision tokens of page {page + 1} of {document}{state}{asked} are kept for this"
+            " model"
         )
 
     def candidates(
-        self, document: str, page: int, *, weights: str | None = None, mode: str | None = None
+        self,
+        document: str,
+        page: int,
+        *,
+        weights: str | None = None,
+        mode: str | None = None,
+        sha256: str = "",
     ) -> list[StoredPage]:
         """Entries of a page, the widest first; arguments as of :meth:`load`.
 
         Raises:
             CacheMiss: the name fits several documents.
         """
-        every = self._index.pages(document)
-        ids = {stored.document for stored in every}
-        if len(ids) > 1:
-            raise CacheMiss(
-                f"{document!r} names {len(ids)} documents: give the path"
-                f" ({', '.join(sorted({s.uri or s.document for s in every})[:3])})"
-            )
         fitting = [
             stored
-            for stored in every
+            for stored in self._of_one(document)
             if stored.page == page
             and weights in (None, stored.weights)
             and mode in (None, stored.mode)
+            and sha256 in ("", stored.sha256)
         ]
         return sorted(fitting, key=lambda s: (_width(s.mode), s.accessed), reverse=True)
 
@@ -182,8 +175,31 @@ class TokenCache(Closeable):
 
     def pin(self, document: str, pinned: bool = True) -> int:
         """Keep a document's tokens whatever the quota, or no longer; how many entries it has."""
-        names = sorted({stored.name for stored in self._index.pages(document)})
+        stored = self._index.pages(document, former=not pinned)
+        names = sorted({page.name for page in stored})
         self._index.pin(names, pinned)
+        return len(names)
+
+    def delete(self, document: str) -> int:
+        """Delete a document's tokens, pinned or not, those of its earlier contents included.
+
+        Entries that other documents have, too, stay theirs.
+
+        Args:
+            document: id, path or file name.
+
+        Returns:
+            How many entries are gone.
+
+        Raises:
+            CacheMiss: nothing of it is kept, or the name fits several documents.
+            CacheError: the cache cannot be written.
+        """
+        stored = self._of_one(document, former=True)
+        if not stored:
+            raise CacheMiss(f"no vision tokens of {document} are kept; see `opticalrag cache ls`")
+        names = self._index.forget(stored[0].document)
+        self._entries.remove(names)
         return len(names)
 
     def collect(self, quota: int | None = None) -> int:
@@ -194,31 +210,27 @@ class TokenCache(Closeable):
         Returns:
             How many entries were removed.
         """
-        self._settle()
+        self._entries.settle()
         names = self._index.oldest_above(self.config.quota if quota is None else quota)
-        self._remove(names)
+        self._entries.remove(names)
         return len(names)
 
     def verify(self) -> Check:
         """Read every entry; drop the damaged and the missing, adopt the unknown."""
-        known, there = self._index.names(), set(self._blobs.names())
-        damaged = {name for name in sorted(there) if not self._is_whole(name)}
-        missing = known - there
-        adopted = there - known - damaged
-        for name in adopted:
-            data = self._read(name)
-            if data is not None:
-                self._index.add(_entry(name, data), None, self._blobs.has)
-        self._index.remove_if(sorted(damaged | missing), self._blobs.delete, self._is_broken)
-        return Check(len(there), *(tuple(sorted(s)) for s in (damaged, missing, adopted)))
+        return self._entries.verify()
 
     def read_file(self, name: str) -> bytes:
-        """The file of an entry as it is.
+        """The file of an entry.
 
         Raises:
             CacheMiss: there is none.
+            CacheCorrupt: it is damaged, or not what its name says.
         """
-        return self._blobs.get(name)
+        data = self._entries.read(name)
+        if data is None:
+            raise CacheMiss(f"the vision tokens {name[:12]} are gone; encode the page again")
+        checked(name, data)
+        return data
 
     def add_file(self, name: str, data: bytes, ref: PageRef) -> None:
         """Keep the file of an entry that another cache wrote.
@@ -227,52 +239,27 @@ class TokenCache(Closeable):
             CacheCorrupt: it is damaged, or not what its name says.
             CacheError: no room, or a place that cannot be written.
         """
-        about = read_about(data)
-        if about.key.digest != name:
-            raise CacheCorrupt(f"the file {name[:12]} holds the tokens of {about.key.digest[:12]}")
-        decode_tokens(data)
-        self._keep(name, data, ref)
+        self._keep(name, checked(name, data).codec, ref, lambda: data)
 
     # -- inside ---------------------------------------------------------------------------
 
-    def _read(self, name: str) -> bytes | None:
-        try:
-            return self._blobs.get(name)
-        except CacheMiss:
-            if self._index.has(name) and not self._blobs.has(name):
-                _log.warning("the vision tokens %s are gone; they will be made again", name[:12])
-                self._index.remove_if([name], self._blobs.delete, self._is_gone)
-            return None
+    def _keep(self, name: str, codec: str, ref: PageRef, make: Callable[[], bytes]) -> None:
+        """Record what is kept already, unless it has lost more than what is offered."""
+        kept = self._index.codec(name)
+        if kept and not is_lossier(kept, codec) and self._entries.link(name, ref):
+            return
+        self._entries.keep(name, make(), ref)
+        self._entries.remove(self._index.oldest_above(self.config.quota))
 
-    def _is_gone(self, name: str) -> bool:
-        return not self._blobs.has(name)
-
-    def _is_whole(self, name: str) -> bool:
-        try:
-            data = self._blobs.get(name)
-            return read_about(data).key.digest == name and bool(decode_tokens(data))
-        except CacheMiss:
-            return False
-        except CacheCorrupt as error:
-            _log.warning("the vision tokens %s are damaged: %s", name[:12], error)
-            return False
-
-    def _is_broken(self, name: str) -> bool:
-        return not self._is_whole(name)
-
-    def _discard(self, name: str, error: CacheCorrupt) -> None:
-        _log.warning("the vision tokens %s will be made again: %s", name[:12], error)
-        self._index.remove_if([name], self._blobs.delete, self._is_broken)
-
-    def _keep(self, name: str, data: bytes, ref: PageRef) -> None:
-        self._index.announce([name], "write")
-        self._blobs.put(name, data)
-        while not self._index.add(_entry(name, data), ref, self._blobs.has):
-            self._blobs.put(name, data)  # another process removed an older one meanwhile
-
-    def _remove(self, names: Sequence[str]) -> None:
-        if names:
-            self._index.remove(names, self._blobs.delete)
+    def _of_one(self, document: str, *, former: bool = False) -> list[StoredPage]:
+        every = self._index.pages(document, former=former)
+        ids = {stored.document for stored in every}
+        if len(ids) > 1:
+            raise CacheMiss(
+                f"{document!r} names {len(ids)} documents: give the path"
+                f" ({', '.join(sorted({s.uri or s.document for s in every})[:3])})"
+            )
+        return every
 
     def _touch(self, name: str) -> None:
         now = time.monotonic()
@@ -280,25 +267,8 @@ class TokenCache(Closeable):
             if now - self._used.get(name, -_TOUCH_EVERY) < _TOUCH_EVERY:
                 return
             self._used[name] = now
-        self._index.touch([name])
-
-    def _settle(self) -> None:
-        """Finish or undo what processes that died had announced."""
-        self._blobs.sweep()
-        for pending in self._index.pending():
-            if pending.action == "remove":
-                self._remove([pending.name])
-                continue
-            if self._is_whole(pending.name):
-                data = self._blobs.get(pending.name)
-                self._index.add(_entry(pending.name, data), None, self._blobs.has)
-            elif time.time() - pending.since > _ABANDONED:
-                self._index.done([pending.name])
-
-
-def _entry(name: str, data: bytes) -> Entry:
-    about = read_about(data)
-    return Entry(name, len(data), about.key.mode, about.key.weights, about.codec)
+        with best_effort(f"the use of {name[:12]} is not recorded"):
+            self._index.touch([name])
 
 
 def _width(mode: str) -> int:

@@ -28,6 +28,7 @@ __all__ = [
     "FORMAT",
     "About",
     "TokenKey",
+    "decode_file",
     "decode_tokens",
     "encode_tokens",
     "key_of",
@@ -36,7 +37,8 @@ __all__ = [
 
 FORMAT: Final = "opticalrag-vision-tokens/1"
 _HEADER_LIMIT: Final = 64 * 1024
-_VALUES_LIMIT: Final = 64 * 1024**2  # numbers of a page; the widest has 1,156 x 1,280
+_VALUES_LIMIT: Final = 4 * 1024**2  # numbers of a view; the widest page has 1,156 x 1,280
+_AXES: Final = {"global_view": 2, "tiles": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,22 @@ def _checksum(about: Mapping[str, str], entries: Mapping[str, Any]) -> str:
 # -- reading ------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a file says of itself."""
+
+    key: TokenKey
+    codec: str
+    model: str
+
+
 def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
-    """Read the file of a page.
+    """Read the file of a page; see :func:`decode_file`."""
+    return decode_file(data, key)[0]
+
+
+def decode_file(data: bytes, key: TokenKey | None = None) -> tuple[VisionTokens, About]:
+    """Read the file of a page, and what it says of itself.
 
     Args:
         data: the whole file.
@@ -139,10 +155,10 @@ def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
         raise CacheCorrupt(f"the entry has codec {codec!r:.40} of {dtype!r:.40}; make it again")
     try:
         views = {
-            name: unpack_values(_of(parts, name), codec, _shape(shapes[name]), dtype)
-            for name in ("global_view", "tiles")
+            name: unpack_values(_of(parts, name), codec, _shape(shapes[name], axes), dtype)
+            for name, axes in _AXES.items()
         }
-        return VisionTokens(
+        tokens = VisionTokens(
             **views,
             grid=tuple(grid),
             mode=found.mode,
@@ -153,15 +169,7 @@ def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
         )
     except (KeyError, TypeError, ValueError, EngineError, zstandard.ZstdError) as error:
         raise CacheCorrupt(f"the entry does not hold what it says: {error!r:.200}") from error
-
-
-@dataclass(frozen=True, slots=True)
-class About:
-    """What a file says of itself."""
-
-    key: TokenKey
-    codec: str
-    model: str
+    return tokens, About(found, codec, tokens.model)
 
 
 def read_about(data: bytes) -> About:
@@ -202,9 +210,10 @@ def _part(entry: Any, body: memoryview) -> memoryview:
         raise CacheCorrupt(f"the entry describes a part wrongly: {entry!r:.200}") from error
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def _shape(value: Any, axes: int) -> tuple[int, ...]:
     sizes = tuple(value)
-    if not all(type(size) is int and size >= 0 for size in sizes) or prod(sizes) > _VALUES_LIMIT:
+    fits = len(sizes) == axes and all(type(n) is int and 0 <= n <= _VALUES_LIMIT for n in sizes)
+    if not fits or prod(sizes) > _VALUES_LIMIT:
         raise CacheCorrupt(f"the entry claims an array of shape {value!r:.80}")
     return sizes
 

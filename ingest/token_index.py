@@ -2,26 +2,28 @@
 
 A write is announced before the file appears and a removal before it goes, so that whoever
 opens the index after a crash knows which files to look at, however many there are.
+
+A document is its place. When its file changes, pages of earlier contents are kept in mind (an
+equal page is then found again, and all can be deleted), but only the last contents answer.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import Final, Literal
 
-from .errors import CacheError
+from .closing import Closeable
+from .token_db import Database
 from .types import DocumentRef, PageRef
 
 __all__ = ["Entry", "Pending", "StoredPage", "TokenIndex", "Totals"]
 
-_VERSION: Final = 1
-_BUSY: Final = 60.0  # seconds to wait for other writers
+_VERSION: Final = 2
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
   name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mode TEXT NOT NULL, weights TEXT NOT NULL,
@@ -31,7 +33,7 @@ CREATE TABLE IF NOT EXISTS pages (
   document TEXT NOT NULL, page INTEGER NOT NULL,
   name TEXT NOT NULL REFERENCES entries ON DELETE CASCADE,
   file TEXT NOT NULL, uri TEXT NOT NULL, sha256 TEXT NOT NULL, page_count INTEGER NOT NULL,
-  label TEXT NOT NULL,
+  label TEXT NOT NULL, current INTEGER NOT NULL,
   PRIMARY KEY (document, page, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_name ON pages (name);
 CREATE TABLE IF NOT EXISTS pending (
@@ -42,6 +44,12 @@ CREATE TRIGGER IF NOT EXISTS added AFTER INSERT ON entries BEGIN
   UPDATE totals SET bytes = bytes + NEW.bytes, entries = entries + 1; END;
 CREATE TRIGGER IF NOT EXISTS removed AFTER DELETE ON entries BEGIN
   UPDATE totals SET bytes = bytes - OLD.bytes, entries = entries - 1; END;
+CREATE TRIGGER IF NOT EXISTS resized AFTER UPDATE OF bytes ON entries BEGIN
+  UPDATE totals SET bytes = bytes - OLD.bytes + NEW.bytes; END;
+"""
+_ADD: Final = """
+INSERT INTO entries VALUES (:name, :bytes, :mode, :weights, :codec, :now, :now, 0)
+ON CONFLICT (name) DO UPDATE SET bytes = :bytes, codec = :codec, accessed = :now
 """
 
 Action = Literal["write", "remove"]
@@ -103,47 +111,25 @@ class StoredPage:
         return PageRef(document, self.page, self.label)
 
 
-class TokenIndex:
-    """The index in one SQLite file; every thread has its own connection.
+class TokenIndex(Closeable):
+    """The index in one SQLite file.
 
     Raises:
-        CacheError: the file cannot be opened or written, or another version made it.
+        CacheError: the file cannot be opened, or another version made it.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._local = threading.local()
-        self._connections: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # SQLite gives its other files the same rights
-        except OSError as error:
-            raise CacheError(f"{path.parent} cannot be made: {error}") from error
-        with self._write() as db:
-            (version,) = db.execute("PRAGMA user_version").fetchone()
-            if version not in (0, _VERSION):
-                raise CacheError(
-                    f"{path} was made by another version ({version}, this one writes {_VERSION});"
-                    " choose another folder, or delete this one: its tokens can be made again"
-                )
-            for statement in _statements():
-                db.execute(statement)
-            db.execute(f"PRAGMA user_version = {_VERSION}")
+        self._db = Database(path, _SCHEMA, _VERSION)
 
     def close(self) -> None:
-        """Close the connections of all threads."""
-        with self._lock:
-            for connection in self._connections:
-                connection.close()
-            self._connections.clear()
-        self._local = threading.local()
+        """Close the file."""
+        self._db.close()
 
     # -- entries --------------------------------------------------------------------------
 
     def announce(self, names: Sequence[str], action: Action) -> None:
         """Say that files are about to be written or removed; the last word counts."""
-        with self._write() as db:
+        with self._db.write() as db:
             _announce(db, names, action)
 
     def add(self, entry: Entry, ref: PageRef | None, is_there: Callable[[str], bool]) -> bool:
@@ -157,43 +143,41 @@ class TokenIndex:
         Returns:
             Whether it is there and recorded.
         """
-        with self._write() as db:
+        with self._db.write() as db:
             if not is_there(entry.name):
                 return False
-            now = time.time()
-            db.execute(
-                "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, 0)",
-                (entry.name, entry.bytes, entry.mode, entry.weights, entry.codec, now, now),
-            )
+            db.execute(_ADD, {**asdict(entry), "now": time.time()})
             if ref is not None:
                 _link(db, entry.name, ref)
-            db.execute("DELETE FROM pending WHERE name = ?", (entry.name,))
+            _done(db, entry.name)
             return True
 
-    def link(self, name: str, ref: PageRef) -> None:
-        """Record that a file is of a page, too."""
-        with self._write() as db:
-            _link(db, name, ref)
+    def link(self, name: str, ref: PageRef) -> bool:
+        """Record that a file is of a page, too; whether the file is recorded at all."""
+        with self._db.write() as db:
+            known = _codec(db, name) is not None
+            if known:
+                _link(db, name, ref)
+            return known
 
-    def has(self, name: str) -> bool:
-        """Whether a file is recorded."""
-        with self._read() as db:
-            return (
-                db.execute("SELECT 1 FROM entries WHERE name = ?", (name,)).fetchone() is not None
-            )
+    def codec(self, name: str) -> str | None:
+        """By which codec a recorded file keeps its numbers; None if it is not recorded."""
+        with self._db.read() as db:
+            return _codec(db, name)
 
     def is_linked(self, name: str, ref: PageRef) -> bool:
         """Whether a file is recorded as of this page of this state of its document."""
-        with self._read() as db:
+        with self._db.read() as db:
             row = db.execute(
-                "SELECT sha256 FROM pages WHERE document = ? AND page = ? AND name = ?",
-                (ref.document.id, ref.index, name),
+                "SELECT 1 FROM pages WHERE (document, page, name, sha256) = (?, ?, ?, ?)"
+                " AND current",
+                (ref.document.id, ref.index, name, ref.document.sha256),
             ).fetchone()
-            return row is not None and row[0] == ref.document.sha256
+            return row is not None
 
     def touch(self, names: Sequence[str]) -> None:
         """Record that files were used now."""
-        with self._write() as db:
+        with self._db.write() as db:
             now = time.time()
             db.executemany(
                 "UPDATE entries SET accessed = ? WHERE name = ?", [(now, n) for n in names]
@@ -202,14 +186,19 @@ class TokenIndex:
     def remove(self, names: Sequence[str], delete: Callable[[str], None]) -> None:
         """Forget files and delete them, while nothing can be recorded; announced beforehand.
 
+        Pinned files stay: another process may have pinned them since they were chosen.
+
         Args:
             names: files.
             delete: deletes one.
         """
         self.announce(names, "remove")
-        with self._write() as db:
+        with self._db.write() as db:
             for name in names:
-                _remove(db, name, delete)
+                if _is_pinned(db, name):
+                    _done(db, name)
+                else:
+                    _remove(db, name, delete)
 
     def remove_if(
         self, names: Sequence[str], delete: Callable[[str], None], is_due: Callable[[str], bool]
@@ -223,21 +212,22 @@ class TokenIndex:
             delete: deletes one.
             is_due: asked while nothing can be recorded.
         """
-        with self._write() as db:
+        with self._db.write() as db:
             for name in filter(is_due, names):
                 _remove(db, name, delete)
 
     def done(self, names: Sequence[str]) -> None:
         """End what was announced."""
-        with self._write() as db:
-            db.executemany("DELETE FROM pending WHERE name = ?", [(name,) for name in names])
+        with self._db.write() as db:
+            for name in names:
+                _done(db, name)
 
     def oldest_above(self, quota: int) -> list[str]:
         """Files to remove so that at most ``quota`` bytes are left: least recently used first.
 
         Pinned files are never among them.
         """
-        with self._read() as db:
+        with self._db.read() as db:
             (total,) = db.execute("SELECT bytes FROM totals").fetchone()
             chosen: list[str] = []
             rows = db.execute("SELECT name, bytes FROM entries WHERE pinned = 0 ORDER BY accessed")
@@ -248,93 +238,88 @@ class TokenIndex:
 
     def pending(self) -> list[Pending]:
         """What was announced and not ended."""
-        with self._read() as db:
+        with self._db.read() as db:
             return [Pending(*row) for row in db.execute("SELECT name, action, since FROM pending")]
 
     # -- pages ----------------------------------------------------------------------------
 
-    def pages(self, document: str | None = None) -> list[StoredPage]:
+    def pages(self, document: str | None = None, *, former: bool = False) -> list[StoredPage]:
         """Pages by document and number; all, or those of one document.
 
         Args:
-            document: its id, path or file name.
+            document: its id or path; or its file name, if nothing has that id or path.
+            former: also those of earlier contents of a file.
         """
-        where = "" if document is None else "WHERE :it IN (document, uri, file)"
+        where = "" if document is None else "AND (:it IN (document, file) OR uri IN (:it, :a, :b))"
         query = f"""SELECT document, page, name, file, uri, sha256, page_count, label, mode,
-            weights, codec, bytes, pinned, accessed FROM pages JOIN entries USING (name) {where}
+            weights, codec, bytes, pinned, accessed FROM pages JOIN entries USING (name)
+            WHERE (current OR :former) {where}
             ORDER BY file, document, page, bytes"""  # noqa: S608  no value is part of the text
-        with self._read() as db:
-            rows = db.execute(query, {"it": document}).fetchall()
-        return [StoredPage(*row) for row in rows]
+        a, b = _places(document or "")
+        with self._db.read() as db:
+            asked = {"it": document, "a": a, "b": b, "former": former}
+            found = [StoredPage(*row) for row in db.execute(query, asked)]
+        return [
+            it for it in found if document in (it.document, it.uri) or it.uri in (a, b)
+        ] or found
 
     def pin(self, names: Sequence[str], pinned: bool) -> None:
         """Keep files whatever the quota, or no longer."""
-        with self._write() as db:
-            rows = [(pinned, name) for name in names]
-            db.executemany("UPDATE entries SET pinned = ? WHERE name = ?", rows)
+        with self._db.write() as db:
+            _pin(db, names, pinned)
 
     def names(self) -> set[str]:
         """All files recorded."""
-        with self._read() as db:
+        with self._db.read() as db:
             return {row[0] for row in db.execute("SELECT name FROM entries")}
+
+    def forget(self, document: str) -> list[str]:
+        """Forget a document, by id.
+
+        Returns:
+            Files that are of no other document; their removal is announced.
+        """
+        with self._db.write() as db:
+            rows = db.execute("SELECT DISTINCT name FROM pages WHERE document = ?", (document,))
+            names = [row[0] for row in rows.fetchall()]
+            db.execute("DELETE FROM pages WHERE document = ?", (document,))
+            alone = [name for name in names if not _is_of_a_page(db, name)]
+            _pin(db, alone, False)
+            _announce(db, alone, "remove")
+            return alone
 
     def totals(self) -> Totals:
         """Sums over everything."""
-        with self._read() as db:
+        with self._db.read() as db:
             kept = db.execute("SELECT bytes, entries FROM totals").fetchone()
-            counted = "SELECT COUNT(DISTINCT document), COUNT(*) FROM pages"
+            counted = """SELECT COUNT(DISTINCT document), COUNT(*)
+                FROM (SELECT DISTINCT document, page FROM pages WHERE current)"""
             return Totals(*kept, *db.execute(counted).fetchone())
 
-    # -- connections ----------------------------------------------------------------------
 
-    @contextmanager
-    def _read(self) -> Iterator[sqlite3.Connection]:
-        try:
-            yield self._connection()
-        except sqlite3.Error as error:
-            raise CacheError(f"{self._path} cannot be read: {error}") from error
-
-    @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
-        try:
-            db = self._connection()
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
-        except sqlite3.Error as error:
-            raise CacheError(
-                f"{self._path} cannot be written: {error}; make room, or choose another folder"
-            ) from error
-
-    def _connection(self) -> sqlite3.Connection:
-        db: sqlite3.Connection | None = getattr(self._local, "db", None)
-        if db is None:
-            db = sqlite3.connect(
-                self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False
-            )
-            with self._lock:
-                self._connections.append(db)
-            db.execute("PRAGMA journal_mode = WAL")
-            # With WAL a power cut may undo the last commits, never tear one: what they say of
-            # files is then found again by name, or the tokens are made again.
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA foreign_keys = ON")
-            self._local.db = db
-        return db
+def _places(typed: str) -> tuple[str, str]:
+    """Where a path leads from here: as an ingest of it would say, and in short."""
+    place = str(Path(typed).absolute())
+    return place, normpath(place)
 
 
-def _statements() -> Iterator[str]:
-    """The schema, statement by statement: executescript would end our transaction."""
-    statement = ""
-    for line in _SCHEMA.splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
+def _codec(db: sqlite3.Connection, name: str) -> str | None:
+    row = db.execute("SELECT codec FROM entries WHERE name = ?", (name,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _is_pinned(db: sqlite3.Connection, name: str) -> bool:
+    found = db.execute("SELECT 1 FROM entries WHERE name = ? AND pinned", (name,))
+    return found.fetchone() is not None
+
+
+def _pin(db: sqlite3.Connection, names: Sequence[str], pinned: bool) -> None:
+    rows = [(pinned, name) for name in names]
+    db.executemany("UPDATE entries SET pinned = ? WHERE name = ?", rows)
+
+
+def _is_of_a_page(db: sqlite3.Connection, name: str) -> bool:
+    return db.execute("SELECT 1 FROM pages WHERE name = ?", (name,)).fetchone() is not None
 
 
 def _announce(db: sqlite3.Connection, names: Sequence[str], action: Action) -> None:
@@ -346,21 +331,17 @@ def _announce(db: sqlite3.Connection, names: Sequence[str], action: Action) -> N
 def _remove(db: sqlite3.Connection, name: str, delete: Callable[[str], None]) -> None:
     db.execute("DELETE FROM entries WHERE name = ?", (name,))
     delete(name)
+    _done(db, name)
+
+
+def _done(db: sqlite3.Connection, name: str) -> None:
     db.execute("DELETE FROM pending WHERE name = ?", (name,))
 
 
 def _link(db: sqlite3.Connection, name: str, ref: PageRef) -> None:
-    document = ref.document
+    it = ref.document
     db.execute(
-        "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            document.id,
-            ref.index,
-            name,
-            document.name,
-            document.uri,
-            document.sha256,
-            document.page_count,
-            ref.label,
-        ),
+        "UPDATE pages SET current = 0 WHERE document = ? AND sha256 <> ?", (it.id, it.sha256)
     )
+    page = (it.id, ref.index, name, it.name, it.uri, it.sha256, it.page_count, ref.label)
+    db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1)", page)

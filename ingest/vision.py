@@ -67,6 +67,8 @@ class VisionTokens:
             )
 
     def _problem(self) -> str:
+        if not all(type(count) is int for count in self.grid):
+            return "the grid must be whole numbers"
         cols, rows = self.grid
         whole, tiles = self.global_view, self.tiles
         if self.dtype not in _STORAGE:

@@ -13,7 +13,7 @@ from typing import Any
 from ..ingest.deepseek_ocr.engine import DPI, LONG_SIDE, PROFILE, look_at
 from ..ingest.errors import CacheMiss, OpticalRagError, SourceError
 from ..ingest.grounding import parse_transcript
-from ..ingest.modes import mode_named
+from ..ingest.modes import AUTO, mode_named
 from ..ingest.pages import open_document
 from ..ingest.prompts import prompt_named
 from ..ingest.protocols import OpticalModel
@@ -32,7 +32,7 @@ class PageTarget:
     """A page to decode again.
 
     ``document`` is an id, path or file name and ``page`` is 1-based. ``path`` is where the file
-    was, and ``sha256`` what its bytes were, if known: only for encoding it anew.
+    was, and ``sha256`` what its bytes were, if known: tokens of other bytes are not taken.
     """
 
     document: str
@@ -107,7 +107,7 @@ class Redecoder:
         Args:
             target: the page, or a hit that starts on it.
             prompt: see :func:`opticalrag.ingest.prompts.prompt_named`.
-            mode: only tokens of this mode; None for the widest that are kept.
+            mode: only tokens of this mode; None or "auto" for the widest that are kept.
             max_tokens: bound of the answer; None for the model's context.
             encode: open, draw and encode the page if its tokens are gone.
 
@@ -118,7 +118,7 @@ class Redecoder:
         """
         page = target_of(target) if isinstance(target, Hit) else target
         asked = prompt_named(prompt)
-        tokens = self._tokens(page, mode, encode)
+        tokens = self._tokens(page, None if mode == AUTO else mode, encode)
         (transcript,) = self.model.decode([DecodeRequest(tokens, asked, max_tokens)])
         return _redecoding(page, tokens, transcript)
 
@@ -127,15 +127,19 @@ class Redecoder:
             mode_named(mode)
         try:
             return self.cache.load(
-                page.document, page.page - 1, weights=self.model.weights, mode=mode
+                page.document,
+                page.page - 1,
+                weights=self.model.weights,
+                mode=mode,
+                sha256=page.sha256,
             )
         except CacheMiss as miss:
             path = Path(page.path or page.document)
-            if encode:
-                return self._encode(page, path, mode)
-            offer = "encode it again with encode=True (--encode)"
-            remedy = offer if path.is_file() else "its file is not there any more either"
-            raise CacheMiss(f"{miss}; {remedy}") from miss
+            if not _is_file(path):
+                raise CacheMiss(f"{miss}; its file is not there any more either") from miss
+            if not encode:
+                raise CacheMiss(f"{miss}; encode it again with encode=True (--encode)") from miss
+            return self._encode(page, path, mode)
 
     def _encode(self, page: PageTarget, path: Path, mode: str | None) -> VisionTokens:
         with open_document(path) as document:
@@ -148,6 +152,13 @@ class Redecoder:
         (tokens,) = self.model.encode([image.pixels], chosen)
         self.cache.store(key_of(image.pixels, PROFILE, chosen.name, self.model), tokens, image.ref)
         return tokens
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name no file can have
+        return False
 
 
 def _redecoding(page: PageTarget, tokens: VisionTokens, transcript: Transcript) -> Redecoding:

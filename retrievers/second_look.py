@@ -84,12 +84,13 @@ class SecondLook(BaseNodePostprocessor):
 
 def _target(hit: NodeWithScore) -> PageTarget | None:
     facts = hit.node.metadata
-    pages = facts.get(Field.PAGES) or []
+    pages = facts.get(Field.PAGES)
+    page = str(pages[0]) if isinstance(pages, list) and pages else ""
     document = facts.get(Field.FILE_ID) or facts.get(Field.FILE_PATH)
-    if not pages or not document:
+    if not page.isdecimal() or not document:
         return None
     path, sha256 = facts.get(Field.FILE_PATH), facts.get(Field.FILE_SHA256)
-    return PageTarget(str(document), int(pages[0]), str(path or ""), str(sha256 or ""))
+    return PageTarget(str(document), int(page), str(path or ""), str(sha256 or ""))
 
 
 def _with(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
@@ -135,8 +136,9 @@ def redecode_tool(redecoder: Redecoder) -> FunctionTool:
             prompt: markdown, free_ocr, figure (charts to tables), describe, or locate:TEXT.
         """
         try:
-            return redecoder.redecode(PageTarget(document, page), prompt).text
-        except OpticalRagError as error:
+            # Language models also write "4"; of 4.5 no page can be made.
+            return redecoder.redecode(PageTarget(document, int(str(page))), prompt).text
+        except (OpticalRagError, ValueError) as error:
             return f"cannot be read again: {error}"
 
     return FunctionTool.from_defaults(read_page_again)

@@ -50,13 +50,14 @@ class Decoder:
         self._eos = special.eos[1]
         self._free = (special.cell[1], special.cell_end[1])
         self._is_loop = RepetitionDetector(tokenizer.numbers, special.det[1])
+        self._width = int(model.config.text_config.hidden_size)
         self._context = int(model.config.text_config.max_position_embeddings)
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
         """Decode a batch: one transcript per request, in order.
 
         Raises:
-            EngineError: tokens of other weights.
+            EngineError: tokens of other weights, or of another width.
             ConfigError: a prompt that leaves no room for an answer.
             OutOfMemory: not even one page fits the device.
         """
@@ -87,6 +88,12 @@ class Decoder:
                 f"the vision tokens were made by {request.tokens.model}"
                 f" ({request.tokens.weights}), this model is {self._weights}: only the weights"
                 " that encoded a page can decode it. Load those, or encode the page again"
+            )
+        width = request.tokens.global_view.shape[1]
+        if width != self._width:
+            raise EngineError(
+                f"the vision tokens have {width} numbers each, this model's have {self._width};"
+                " encode the page again"
             )
         if self._budget(request) < 1:
             raise ConfigError(

@@ -48,6 +48,7 @@ def test_a_page_is_read_again_without_its_file(place: Path, tiny_checkpoint: Pat
         (["--page", "7"], 1),
         (["--page", "1", "--mode", "large"], 1),
         (["--page", "1", "--prompt", "poem"], 2),
+        (["--page", "1", "--prompt", "locate:\udcff"], 2),
         (["--page", "0"], 2),
     ],
 )
@@ -78,6 +79,34 @@ def test_a_document_goes_to_another_cache(place: Path) -> None:
     assert cache(place, "import", "tokens.zip", "--tokens", "other")["pages"] == count
     assert cache(place, "stats", "--tokens", "other")["pages"] == count
     assert cache(place, "gc", "--quota", "0", "--tokens", "other")["entries"] == 0
+
+
+def test_a_document_is_deleted_by_the_path_one_types(place: Path) -> None:
+    """Relative or not; what is not there is a failure."""
+    cache(place, "export", "a.pdf", "-o", "tokens.zip")
+    cache(place, "import", "tokens.zip", "--tokens", "third")
+    entries = cache(place, "stats", "--tokens", "third")["entries"]
+    gone = cache(place, "rm", "./a.pdf", "--tokens", "third")
+    assert (gone["removed"], gone["entries"], gone["bytes"]) == (entries, 0, 0)
+    failed = cache(place, "rm", "./a.pdf", "--tokens", "third", code=1)
+    assert failed["error"]["code"] == "cache_miss"
+
+
+def test_wrong_files_are_said(place: Path) -> None:
+    """A folder to export to is wrong usage; an archive that is not there makes no cache."""
+    for folder in (".", "/"):
+        assert cache(place, "export", "a.pdf", "-o", folder, code=2)["error"]["code"] == "config"
+    cache(place, "import", "absent.zip", "--tokens", "fourth", code=1)
+    assert not (place / "fourth").exists()
+
+
+def test_an_export_without_damaged_entries_is_partial(place: Path) -> None:
+    """What is left is written; the exit code says that it is not all."""
+    cache(place, "export", "a.pdf", "-o", "tokens.zip")
+    cache(place, "import", "tokens.zip", "--tokens", "fifth")
+    next((place / "fifth").glob("??/*")).write_bytes(b"x")
+    said = cache(place, "export", "a.pdf", "-o", "part.zip", "--tokens", "fifth", code=3)
+    assert said["skipped"] == 1
 
 
 def test_looking_makes_no_cache(tmp_path: Path) -> None:

@@ -122,11 +122,11 @@ def test_any_bytes_are_refused(data: bytes) -> None:
         read_about(data)
 
 
-def forged(**changes: Any) -> bytes:
+def forged(by: Codec = "lossless", **changes: Any) -> bytes:
     """A file whose header was changed and signed again."""
     from opticalrag.ingest import token_file
 
-    whole = encode_tokens(KEY, tokens())
+    whole = encode_tokens(KEY, tokens(), by)
     (length,) = struct.unpack_from("<Q", whole)
     header = json.loads(whole[8 : 8 + length])
     about = header.pop("__metadata__")
@@ -149,6 +149,8 @@ def forged(**changes: Any) -> bytes:
         {"shapes": "{"},
         {"grid": "[1, 1]"},
         {"grid": '"x"'},
+        {"grid": "[2.0, 3.0]"},
+        {"grid": "[true, 6]"},
         {"codec": "pickle"},
         {"dtype": "float64"},
         {"format": "other/1"},
@@ -163,6 +165,36 @@ def test_a_crafted_file_is_refused(changes: dict[str, Any]) -> None:
     """Huge or negative shapes, other numbers, other formats; nothing large is allocated."""
     with pytest.raises(CacheCorrupt):
         decode_tokens(forged(**changes))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize(
+    "shapes",
+    [
+        '{"global_view": [], "tiles": [6, 4, 96]}',
+        '{"global_view": [16, 96], "tiles": []}',
+        '{"global_view": [16, 96], "tiles": {"0": 1}}',
+        '{"global_view": [16, 96], "tiles": [0, 0, 1000000000000000000000000000000]}',
+        '{"global_view": [1536], "tiles": [6, 4, 96]}',
+    ],
+)
+def test_shapes_without_sense_are_refused(codec: Codec, shapes: str) -> None:
+    """By every codec."""
+    with pytest.raises(CacheCorrupt):
+        decode_tokens(forged(codec, shapes=shapes))
+
+
+def test_a_small_file_cannot_unpack_to_a_huge_page() -> None:
+    """Zeros shrink to nothing; no page has more than 1,156 x 1,280 numbers in a view."""
+    views = {
+        "global_view": np.zeros((34**2, 1280), np.uint16),
+        "tiles": np.zeros((0, 0, 1280), np.uint16),
+    }
+    page = replace(tokens(tiles=0), **views)
+    assert decode_tokens(encode_tokens(KEY, page)).count == 1156
+    huge = np.zeros((64**2, 1280), np.uint16)
+    with pytest.raises(CacheCorrupt, match="shape"):
+        decode_tokens(encode_tokens(KEY, replace(page, global_view=huge)))
 
 
 def test_a_compressed_bomb_is_refused() -> None:

@@ -36,6 +36,8 @@ def test_a_whole_prompt_is_taken_as_it_is() -> None:
         "locate: ",
         "locate:a<|/ref|>b",
         "locate:<image>",
+        "locate:\ud800",
+        "<image>\udcff",
         "<image><image>",
         "locate:" + "x" * 3000,
         "<image>" + "x" * 3000,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from opticalrag.ingest.config import ConfigError, TokenCacheConfig
 from opticalrag.ingest.deepseek_ocr.engine import PROFILE
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.errors import CacheMiss, SourceError
+from opticalrag.ingest.errors import CacheMiss, EngineError, SourceError
 from opticalrag.ingest.modes import MODES, Mode
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.schema import Field
@@ -161,6 +162,41 @@ def test_a_hit_without_a_page_is_a_miss() -> None:
         target_of(Hit("id", 1.0, "text"))
 
 
+def test_tokens_of_an_older_content_are_not_read(redecoder: Redecoder, file: Path) -> None:
+    """A hit on the edited file is a miss until its page is encoded anew."""
+    encode(redecoder, file)
+    write_pdf(file, page_text("rotor"))
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    edited = hit(file, **{Field.FILE_SHA256: sha256})
+    with pytest.raises(CacheMiss, match="encode it again"):
+        redecoder.redecode(edited)
+    redecoder.redecode(edited, encode=True)
+    redecoder.redecode(edited)
+    assert len(redecoder.model.encoded) == 2  # type: ignore[attr-defined]
+
+
+def test_auto_means_whatever_is_kept(redecoder: Redecoder, file: Path) -> None:
+    """As it does for ingest: no mode in particular."""
+    encode(redecoder, file)
+    assert redecoder.redecode(PageTarget(str(file), 1), mode="auto").mode == "tiny"
+
+
+def test_a_name_no_file_can_have_is_a_miss(redecoder: Redecoder) -> None:
+    """Language models invent them."""
+    for encode_it in (False, True):
+        with pytest.raises(CacheMiss, match="not there any more"):
+            redecoder.redecode(PageTarget("x" * 5000, 1), encode=encode_it)
+
+
+def test_tokens_of_another_width_are_our_error(tmp_path: Path, tiny_model: DeepSeekOcr) -> None:
+    """A crafted entry can claim any weights."""
+    view, tiles = np.zeros((16, 7), np.float32), np.zeros((0, 0, 7), np.float32)
+    made_by = ("model", tiny_model.weights, "pillow-1")
+    page = VisionTokens(view, tiles, (1, 1), "tiny", "float32", *made_by)
+    with pytest.raises(EngineError, match="have 7 numbers each"):
+        tiny_model.decode([DecodeRequest(page, PROMPTS["markdown"], 3)])
+
+
 # -- LlamaIndex -------------------------------------------------------------------------------
 
 
@@ -224,11 +260,22 @@ def test_a_page_without_tokens_leaves_its_node_alone(
     assert "not looked at again" in caplog.text
 
 
+@pytest.mark.parametrize("pages", ["[1]", [None], 3, []])
+def test_a_node_without_pages_is_left_alone(redecoder: Redecoder, file: Path, pages: Any) -> None:
+    """Other tools write other metadata."""
+    other = node(file, "table")
+    other.node.metadata[Field.PAGES] = pages
+    (seen,) = look(redecoder, other)
+    assert REDECODED_KEY not in seen.node.metadata
+
+
 def test_an_agent_can_read_a_page_again(redecoder: Redecoder, file: Path) -> None:
     """Failures are words, not exceptions."""
     encode(redecoder, file)
     tool = redecode_tool(redecoder)
     call: Callable[..., Any] = tool.call
     assert call(document="a.pdf", page=1, prompt="free_ocr").content == TABLE
-    assert "cannot be read again" in call(document="b.pdf", page=1).content
+    assert call(document="a.pdf", page="1").content == TABLE
+    for wrong in ({"page": 7}, {"page": "x"}, {"page": 1.5}, {"document": "x" * 5000}):
+        assert "cannot be read again" in call(**{"document": "a.pdf", "page": 1, **wrong}).content
     assert tool.metadata.name == "read_page_again"

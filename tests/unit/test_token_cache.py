@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import sqlite3
 import threading
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from opticalrag.ingest.blobs import FolderBlobs
 from opticalrag.ingest.config import ConfigError, TokenCacheConfig
-from opticalrag.ingest.errors import CacheCorrupt, CacheError, CacheMiss
-from opticalrag.ingest.lenient_cache import LenientCache
-from opticalrag.ingest.token_archive import export_document, import_document
+from opticalrag.ingest.errors import CacheError, CacheMiss
 from opticalrag.ingest.token_cache import TokenCache
 from opticalrag.ingest.token_file import TokenKey
 from opticalrag.ingest.types import DocumentRef, PageRef
@@ -139,49 +133,6 @@ def test_a_damaged_entry_is_a_logged_miss(
         assert store.find(key()) is not None
 
 
-def test_verify_tells_damaged_missing_and_unknown(tmp_path: Path) -> None:
-    """Afterwards index and files agree."""
-    with cache(tmp_path) as store:
-        for number in range(4):
-            store.store(key(number), tokens(), ref(number))
-        for number, action in ((0, "damage"), (1, "remove")):
-            file = tmp_path / key(number).digest[:2] / f"{key(number).digest}.safetensors"
-            file.unlink() if action == "remove" else file.write_bytes(b"x")
-    database = sqlite3.connect(tmp_path / "index.sqlite")
-    with database:
-        database.execute("DELETE FROM entries WHERE name = ?", (key(2).digest,))
-    database.close()
-    with cache(tmp_path) as store:
-        check = store.verify()
-        assert check.damaged == (key(0).digest,)
-        assert check.missing == (key(1).digest,)
-        assert check.adopted == (key(2).digest,)
-        assert store.verify().damaged == store.verify().missing == ()
-        assert [file.stem for file in files(tmp_path)] == sorted(
-            key(number).digest for number in (2, 3)
-        )
-
-
-def test_a_write_that_died_is_finished_or_forgotten(tmp_path: Path) -> None:
-    """Whoever opens the cache next looks after what was announced."""
-    with cache(tmp_path) as store:
-        store.store(key(0), tokens(), ref())
-        data = files(tmp_path)[0].read_bytes()
-        store._index.announce([key(0).digest, key(1).digest], "write")
-        store._index.announce([key(2).digest], "remove")
-        FolderBlobs(tmp_path).put(key(2).digest, data)
-    database = sqlite3.connect(tmp_path / "index.sqlite")
-    with database:  # killed between file and record
-        database.execute("DELETE FROM entries")
-        database.execute("UPDATE pending SET since = 0")
-    database.close()
-    with cache(tmp_path) as store:
-        assert store.find(key(0)) is not None
-        assert store.totals().entries == 1
-        assert store._index.pending() == []
-        assert [file.stem for file in files(tmp_path)] == [key(0).digest]
-
-
 def test_threads_share_a_cache(tmp_path: Path) -> None:
     """Writing and reading at once."""
     problems: list[object] = []
@@ -224,14 +175,6 @@ def test_a_bucket_that_cannot_be_reached_is_our_error(tmp_path: Path) -> None:
     assert not (tmp_path / "index").exists()
 
 
-def test_folders_and_files_are_private(tmp_path: Path) -> None:
-    """Vision tokens are the document."""
-    with cache(tmp_path / "tokens") as store:
-        store.store(key(), tokens(), ref())
-    for path in [tmp_path / "tokens", *(tmp_path / "tokens").rglob("*")]:
-        assert path.stat().st_mode & 0o077 == 0, path
-
-
 def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
     """Instead of being misread."""
     database = sqlite3.connect(tmp_path / "index.sqlite")
@@ -255,139 +198,115 @@ def test_a_file_in_the_way_is_our_error(tmp_path: Path) -> None:
         cache(tmp_path / "file" / "tokens")
 
 
-def test_a_cache_that_fails_is_given_up_once(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An ingest goes on without it and says so."""
-
-    class Full(TokenCache):
-        """No room for anything."""
-
-        def store(self, *arguments: object) -> None:
-            """Fails."""
-            raise CacheError("no space left on device")
-
-    caplog.set_level(logging.WARNING)
-    with Full(TokenCacheConfig(str(tmp_path))) as full:
-        lenient = LenientCache(full)
-        for number in range(3):
-            assert lenient.find(key(number)) is None
-            lenient.store(key(number), tokens(), ref(number))
-    assert caplog.text.count("no space left on device") == 1
+# -- contents, codecs, names ------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_is_our_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And leaves nothing behind."""
+EDITED = replace(DOCUMENT, sha256="1" * 64)
+
+
+def test_an_edited_file_is_not_answered_from_its_old_content(tmp_path: Path) -> None:
+    """Once a page of the new content is kept, none of the old answers, however wide."""
+    small = replace(tokens(tiles=0, seed=2), mode="tiny")
     with cache(tmp_path) as store:
-
-        def full(handle: int, mode: str) -> object:
-            os.close(handle)
-            return open("/dev/full", mode, buffering=0)  # noqa: PTH123
-
-        monkeypatch.setattr("opticalrag.ingest.blobs.os.fdopen", full)
-        with pytest.raises(CacheError, match="No space left"):
-            store.store(key(), tokens(), ref())
-        monkeypatch.undo()
-        assert files(tmp_path) == []
-        assert list((tmp_path / "unfinished").iterdir()) == []
-        store.store(key(), tokens(), ref())
-        assert store.find(key()) is not None
-
-
-# -- export and import ----------------------------------------------------------------------
-
-
-def exported(folder: Path) -> Path:
-    """The export of a document of two pages."""
-    target = folder / "tokens.zip"
-    with cache(folder / "from") as store:
         store.store(key(0), tokens(), ref(0))
-        store.store(key(1), tokens(seed=1), ref(1))
-        assert export_document(store, "report.pdf", target) == 2
-    return target
+        store.store(key(1), tokens(), ref(1))
+        store.store(key(2, "tiny"), small, ref(0, EDITED))
+        assert same(store.load("doc-1", 0), small)
+        with pytest.raises(CacheMiss):
+            store.load("doc-1", 1)
+        assert [page.sha256 for page in store.pages()] == [EDITED.sha256]
+        assert store.totals().pages == 1
+        store.store(key(1), tokens(), ref(1, EDITED))  # this page was not edited
+        assert same(store.load("doc-1", 1), tokens())
 
 
-def test_an_export_is_taken_in_elsewhere(tmp_path: Path) -> None:
-    """Pages, names and numbers."""
-    archive = exported(tmp_path)
-    with cache(tmp_path / "to") as store:
-        assert import_document(store, archive) == 2
-        assert same(store.load("/files/report.pdf", 1), tokens(seed=1))
-        assert [page.label for page in store.pages("doc-1")] == ["1", "2"]
+def test_tokens_of_other_bytes_than_asked_for_are_a_miss(tmp_path: Path) -> None:
+    """Who knows what the file was gets tokens of that, or none."""
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        assert store.load("doc-1", 0, sha256=DOCUMENT.sha256).mode == "gundam"
+        with pytest.raises(CacheMiss, match="as it was"):
+            store.load("doc-1", 0, sha256=EDITED.sha256)
 
 
-def test_nothing_to_export_is_a_miss(tmp_path: Path) -> None:
-    """And no file is made."""
-    with cache(tmp_path) as store, pytest.raises(CacheMiss):
-        export_document(store, "report.pdf", tmp_path / "x.zip")
-    assert not (tmp_path / "x.zip").exists()
+def test_a_document_can_be_deleted(tmp_path: Path) -> None:
+    """With its earlier contents, pinned or not; what another document has stays that one's."""
+    other = replace(DOCUMENT, id="doc-2", name="b.pdf", uri="/files/b.pdf")
+    with cache(tmp_path) as store:
+        store.store(key(0), tokens(), ref(0))
+        store.store(key(1), tokens(), ref(1, EDITED))
+        store.store(key(2), tokens(), ref(2, EDITED))
+        store.store(key(2), tokens(), ref(0, other))
+        store.pin("doc-1")
+        assert store.delete("report.pdf") == 2
+        assert [file.stem for file in files(tmp_path)] == [key(2).digest]
+        assert store.load("doc-2", 0).mode == "gundam"
+        assert (store.totals().entries, store.totals().documents) == (1, 1)
+        with pytest.raises(CacheMiss):
+            store.delete("report.pdf")
 
 
-def rewritten(archive: Path, changes: dict[str, tuple[str, bytes]], compression: int = 0) -> Path:
-    """The archive with entries renamed and replaced."""
-    target = archive.with_name("forged.zip")
-    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(target, "w", compression) as new:
-        for info in old.infolist():
-            name, data = changes.get(info.filename, (info.filename, old.read(info)))
-            new.writestr(name, data or old.read(info))
-    return target
-
-
-@pytest.mark.parametrize("name", ["../../evil", "/etc/evil", "f" * 64])
-def test_an_import_cannot_choose_paths(tmp_path: Path, name: str) -> None:
-    """Entries are known by their content, wherever they claim to belong."""
-    archive = exported(tmp_path)
-    digest = key(0).digest
-    with zipfile.ZipFile(archive) as old:
-        manifest = old.read("manifest.json").replace(digest.encode(), name.encode())
-        data = old.read(digest)
-    forged = rewritten(
-        archive, {digest: (name, data), "manifest.json": ("manifest.json", manifest)}
-    )
-    with cache(tmp_path / "to") as store:
-        with pytest.raises(CacheCorrupt):
-            import_document(store, forged)
+def test_a_deletion_that_was_cut_off_is_finished(tmp_path: Path) -> None:
+    """Whoever opens the cache next removes what was to go."""
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        store._index.forget("doc-1")
+    with cache(tmp_path) as store:
         assert store.totals().entries == 0
-    assert not list(tmp_path.rglob("*evil*"))
+        assert files(tmp_path) == []
 
 
-def test_a_damaged_or_compressed_entry_is_refused(tmp_path: Path) -> None:
-    """Before it is kept."""
-    archive = exported(tmp_path)
-    damaged = rewritten(archive, {key(0).digest: (key(0).digest, b"x" * 100)})
-    with cache(tmp_path / "to") as store:
-        with pytest.raises(CacheCorrupt):
-            import_document(store, damaged)
-        bomb = rewritten(archive, {}, zipfile.ZIP_DEFLATED)
-        with pytest.raises(CacheCorrupt, match="compressed"):
-            import_document(store, bomb)
+def test_lossy_tokens_are_not_found_where_lossless_are_kept(tmp_path: Path) -> None:
+    """They are made again and overwritten; the reverse is a hit, and re-decoding takes either."""
+    with TokenCache(TokenCacheConfig(str(tmp_path), codec="int4")) as lossy:
+        lossy.store(key(), tokens(), ref())
+        assert lossy.find(key()) is not None
+    with cache(tmp_path) as store:
+        assert store.find(key()) is None
+        assert store.load("doc-1", 0).mode == "gundam"
+        store.store(key(), tokens(), ref())
+        found = store.find(key())
+        assert found is not None
+        assert same(found, tokens())
+        assert store.pages()[0].codec == "lossless"
+        assert store.totals().bytes == files(tmp_path)[0].stat().st_size
+    with TokenCache(TokenCacheConfig(str(tmp_path), codec="int8")) as lossy:
+        lossy.store(key(), tokens(), ref(1))
+        found = lossy.find(key())
+        assert found is not None
+        assert same(found, tokens())
 
 
-@pytest.mark.parametrize(
-    "manifest",
-    [
-        b"",
-        b"[]",
-        b"{}",
-        b'{"version": 9, "pages": []}',
-        b'{"version": 1, "pages": [{}]}',
-        b'{"version": 1, "pages": [{"name": "x", "index": -1, "label": "", "document": {}}]}',
-    ],
-)
-def test_a_broken_manifest_is_refused(tmp_path: Path, manifest: bytes) -> None:
-    """With our error."""
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-        archive.writestr("manifest.json", manifest)
-    with cache(tmp_path / "to") as store, pytest.raises(CacheCorrupt):
-        import_document(store, tmp_path / "x.zip")
+def test_a_path_may_be_typed_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``sub/b.pdf`` and ``./b.pdf``; a path is preferred to another document's name."""
+    here = replace(DOCUMENT, name="b.pdf", uri=str(tmp_path / "sub" / "b.pdf"))
+    other = replace(DOCUMENT, id="doc-2", name="b.pdf", uri="/other/b.pdf")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    with cache(tmp_path / "tokens") as store:
+        store.store(key(0), tokens(), ref(document=here))
+        store.store(key(1), tokens(), ref(document=other))
+        assert store.pages("sub/b.pdf")[0].document == "doc-1"
+        monkeypatch.chdir(tmp_path / "sub")
+        for typed in ("./b.pdf", "../sub/b.pdf", "b.pdf"):
+            assert {page.document for page in store.pages(typed)} == {"doc-1"}
 
 
-def test_what_is_no_archive_is_refused(tmp_path: Path) -> None:
-    """A PDF, say, or nothing."""
-    (tmp_path / "x.zip").write_bytes(b"%PDF-1.7")
-    with cache(tmp_path / "to") as store:
-        with pytest.raises(CacheCorrupt):
-            import_document(store, tmp_path / "x.zip")
-        with pytest.raises(CacheError):
-            import_document(store, tmp_path / "absent.zip")
+def test_a_name_that_is_no_text_is_our_error(tmp_path: Path) -> None:
+    """File systems allow bytes that no database of text can hold; numbers have bounds, too."""
+    with cache(tmp_path) as store:
+        for document in (replace(DOCUMENT, name="\udcff.pdf"), replace(DOCUMENT, page_count=2**63)):
+            with pytest.raises(CacheError, match="cannot hold"):
+                store.store(key(), tokens(), ref(document=document))
+        with pytest.raises(CacheError, match="cannot hold"):
+            store.load("\udcff.pdf", 0)
+
+
+def test_a_page_in_two_modes_is_counted_once(tmp_path: Path) -> None:
+    """Pages are pages; entries are counted beside them."""
+    with cache(tmp_path) as store:
+        store.store(key(mode="tiny"), replace(tokens(), mode="tiny"), ref())
+        store.store(key(mode="gundam"), tokens(), ref())
+        assert (store.totals().pages, store.totals().entries) == (1, 2)
