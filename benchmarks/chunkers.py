@@ -10,12 +10,12 @@ reported and left out. All cutting is timed on one core.
 Shares are of chunks unless said otherwise, and of the documents that a chunker took:
 *over cap* by the exact string that is embedded, special tokens included; in brackets by more than
 those two; *no header*, *no caption* of chunks with text of a table's body, those in which a
-word of the header or caption is missing; in brackets, of the header of the columns it has cells
-of; *cut* of formulas and code blocks that fit the cap, those that stand whole in no chunk; *open*
-of chunks with a part of one, those with an odd number of ``$$`` or fences; *lost* of the words of
-the pages, those in no chunk; *IoU* is the overlap of a chunk's boxes with the place of its words,
-then the same weighted by words. Tables, formulas and code are the generated ones. kB are of our
-Markdown.
+word of the caption, or of the header of a column they have cells of, is missing (the figures hold
+those of the whole header, too: a piece of a few columns has none of the others); *cut* of formulas
+and code blocks that fit the cap, those that stand whole in no chunk; *open* of chunks with a part
+of one, those with an odd number of ``$$`` or fences; *lost* of the words of the pages, those in no
+chunk; *IoU* is the overlap of a chunk's boxes with the place of its words, then the same weighted
+by words. Tables, formulas and code are the generated ones. kB are of our Markdown.
 """
 
 from __future__ import annotations
@@ -53,8 +53,7 @@ _COLUMNS = {
     "chunks": "chunks",
     "over_cap": "over cap",
     "over_cap_by_more_than_specials": "(by >2)",
-    "table_pieces_without_header": "no header",
-    "table_pieces_without_header_of_columns": "(of its columns)",
+    "table_pieces_without_header_of_columns": "no header",
     "table_pieces_without_caption": "no caption",
     "formulas_cut": "formula cut",
     "formulas_unbalanced": "open",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Final
 
@@ -147,33 +148,31 @@ class _Cutter:
 
     def _cut_cell(self, row: int, col: int) -> Iterator[TablePiece]:
         cell = self.view.rows[row].cells[col]
-        around = self._around(row, col)
-
-        def written(start: int, end: int) -> str:
-            if around is None:
-                return cell[start:end]
-            header, before = around
-            return "\n".join(pipe_lines(header, [[*before, cell[start:end]]]))
+        write = self._writer(row, col)
 
         def measure(start: int, end: int) -> int:
-            return self.size(written(start, end))
+            return self.size(write(cell[start:end]))
 
         places = self._places([row], [col])
-        cuts = list(split_text(cell, measure, lambda _: self.room))
+        cuts = list(split_text(cell, measure, lambda _: self.room)) or [(0, 0)]
         for number, (start, end) in enumerate(cuts):
             first = start if number else 0
             behind = cuts[number + 1][0] if number + 1 < len(cuts) else len(cell)
             parts = tuple(_share(place, first, behind, len(cell)) for place in places)
-            yield TablePiece(written(start, end), parts)
+            yield TablePiece(write(cell[start:end]), parts)
 
-    def _around(self, row: int, col: int) -> tuple[list[str], list[str]] | None:
-        """Header and key of a cell that is cut: as much as leaves half of the room for it."""
-        key = self._key([col])
-        for cols in ([*key, col], [col]) if key else ([col],):
-            header, before = self._header(cols), self._shown(row, cols[:-1])
-            if self._share("\n".join(pipe_lines(header, [[*before, ""]]))) <= 1 / 2:
-                return header, before
-        return None
+    def _writer(self, row: int, col: int) -> Callable[[str], str]:
+        """Writes a part of a cell, with as much around it as leaves half of the room."""
+
+        def table(cols: Sequence[int], part: str) -> str:
+            line = [*self._shown(row, cols[:-1]), part]
+            return "\n".join(pipe_lines(self._header(cols), [line]))
+
+        for cols in ([*self._key([col]), col], [col]):
+            if self._share(table(cols, "")) <= 1 / 2:
+                return partial(table, cols)
+        name = "".join(self._header([col]))
+        return lambda part: f"{name}: {part}" if name else part
 
     # -- places ----------------------------------------------------------------------------
 

@@ -167,3 +167,11 @@ def test_a_figure_and_its_caption_stay_together_up_to_the_cap() -> None:
     (chunk,) = chunk_pages(document(), [render_page(page(figure, caption))], WordCounter(64))
 
     assert set(chunk.kinds) == {BlockKind.FIGURE, BlockKind.CAPTION}
+
+
+def test_a_name_stays_with_its_cell_where_pipes_do_not_fit() -> None:
+    """The smallest caps leave no room for a table, but nothing of it is lost."""
+    text = "# pump\n\n# 0000000000\n\n| pump |\n|---|\n| pump pump |"
+    chunks = chunk_pages(document(), [scan_markdown(text)], CharacterCounter(40))
+
+    assert chunks[-1].text == "pump: pump pump"
