@@ -59,10 +59,16 @@ def cut_table(view: TableView, size: Callable[[str], int], room: int) -> Iterato
     """
     base = size("")
     if any(size(name) - base > _NAME_SHARE * (room - base) for name in view.names):
-        head, *rest = view.rows
-        own = (*view.header, replace(head, start=view.header[-1].end))
-        view = TableView((), (*own, *rest), ())
+        rows = [own for row in view.rows for own in _with_header(row)]
+        view = TableView((), tuple(rows), ())
     yield from _Cutter(view, size, room).cut(range(len(view.rows)), range(view.columns))
+
+
+def _with_header(row: TableRow) -> tuple[TableRow, ...]:
+    """A row and the header right above it, as rows that cover their own text only."""
+    if not row.above:
+        return (row,)
+    return (*row.above, replace(row, start=row.above[-1].end, above=()))
 
 
 class _Cutter:
@@ -115,7 +121,7 @@ class _Cutter:
             start = end
 
     def _says_anything(self, rows: Sequence[int], cols: Sequence[int]) -> bool:
-        named = 0 in rows and any(self._header(cols))
+        named = any(self._header(cols)) and any(self.view.rows[row].above for row in rows)
         return named or any(any(self._shown(row, cols)) for row in rows)
 
     def _share(self, text: str) -> float:
@@ -158,7 +164,8 @@ class _Cutter:
         for number, (start, end) in enumerate(cuts):
             first = start if number else 0
             behind = cuts[number + 1][0] if number + 1 < len(cuts) else len(cell)
-            parts = tuple(_share(place, first, behind, len(cell)) for place in places)
+            whole = (first, behind) == (0, len(cell))
+            parts = places if whole else tuple(_share(p, first, behind, len(cell)) for p in places)
             yield TablePiece(write(cell[start:end]), parts)
 
     def _writer(self, row: int, col: int) -> Callable[[str], str]:
@@ -182,8 +189,8 @@ class _Cutter:
         for _, group in groupby((self.view.rows[r] for r in rows), key=_where):
             members = list(group)
             ranges: list[tuple[int, int]] = []
-            if not whole and rows[0] == 0 and not places:
-                ranges += _cell_ranges(self.view.header, cols)
+            if not whole:
+                ranges += _cell_ranges(members[0].above, cols)
             ranges += _row_ranges(members) if whole else _cell_ranges(members, cols)
             first = members[0]
             box, exact = _box(self.view, members)

@@ -30,7 +30,8 @@ class TableRow:
     the sequence of pages); the rows of a table cover all of it, the first the header, too.
     ``places`` are the ranges of the cells by column, None where a cell from above or from the
     left reaches in. ``top`` and ``bottom`` are fractions of the page's height, ``exact`` if they
-    were not interpolated.
+    were not interpolated. ``above`` are the header rows right above it, whose text its range
+    covers.
     """
 
     page: int
@@ -42,6 +43,7 @@ class TableRow:
     top: float = 0.0
     bottom: float = 0.0
     exact: bool = False
+    above: tuple[TableRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def joined(parts: Sequence[TableView]) -> TableView:
         if part.header and not _same_names(first, part):
             # Rows of the body that only looked like a header.
             rows += part.header
-            head = replace(head, start=part.header[-1].end)
+            head = replace(head, start=part.header[-1].end, above=())
         rows += [head, *rest]
     return TableView(first.header, tuple(rows), first.names)
 
@@ -114,7 +116,7 @@ def _view(header: tuple[TableRow, ...], rows: tuple[TableRow, ...]) -> TableView
     if not any(names):
         return TableView((), (*header, *rows), ())
     head, *rest = rows
-    return TableView(header, (replace(head, start=header[0].start), *rest), names)
+    return TableView(header, (replace(head, start=header[0].start, above=header), *rest), names)
 
 
 def _name(column: Sequence[str]) -> str:

@@ -175,3 +175,16 @@ def test_a_name_stays_with_its_cell_where_pipes_do_not_fit() -> None:
     chunks = chunk_pages(document(), [scan_markdown(text)], CharacterCounter(40))
 
     assert chunks[-1].text == "pump: pump pump"
+
+
+def test_the_repeated_header_of_a_table_cut_by_columns_is_cited() -> None:
+    """On every page a column's name belongs to the piece of its column, empty cells or not."""
+    names = " | ".join(f"name {n}" for n in range(30))
+    text = f"| {names} |\n|{'---|' * 30}\n|{' |' * 30}\n| " + " | ".join("x" * 30) + " |"
+    pages = [scan_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
+    chunks = chunk_pages(document(2), pages, WordCounter(60))
+
+    assert len(chunks) > 4
+    for index in range(2):
+        ranges = [r for c in chunks for s in c.spans if s.index == index for r in s.ranges]
+        assert " ".join(text[a:b] for a, b in ranges).count("name") == 30
