@@ -225,7 +225,7 @@ class _Chunker:
         a, b = left.places[-1], right.places[0]
         if a.page == b.page and a.ranges and b.ranges:
             between = self.pages[a.page].text[a.ranges[-1][1] : b.ranges[0][0]]
-            if between and len(between) <= _WIDEST_GAP and between.isspace():
+            if between and between.count("\n") <= _WIDEST_GAP and between.isspace():
                 return between
         return "\n\n"
 

@@ -20,7 +20,7 @@ from .types import BlockKind
 __all__ = ["scan_markdown"]
 
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:\s|$)")
-_FENCE: Final = re.compile(r"\s*(`{3,}|~{3,})")
+_FENCE: Final = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-+)\s*$")
 _ITEM: Final = re.compile(r"(\s*)(?:[-*+•◦▪]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S")
 _FOOTNOTE: Final = re.compile(r" {0,3}\[\^[^\]\s]{1,40}\]:\s")

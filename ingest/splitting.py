@@ -64,10 +64,18 @@ def split_text(
     while start < len(text):
         longest, line = longest_fit(len(text), start, measure, limit(start), line)
         end = _cut(text, start, longest, cuts, avoid) if longest < len(text) else longest
-        stop = start + len(text[start:end].rstrip())
+        # Fewer characters can be more tokens: a word cut short may leave the vocabulary.
+        while end > start + 1 and measure(start, _stripped(text, start, end)) > limit(start):
+            longest = end - 1
+            end = _cut(text, start, longest, cuts, avoid)
+        stop = _stripped(text, start, end)
         if stop > start:
             yield start, stop
         start = _skip_space(text, end)
+
+
+def _stripped(text: str, start: int, end: int) -> int:
+    return start + len(text[start:end].rstrip())
 
 
 def _allowed(places: list[int], avoid: Sequence[tuple[int, int]]) -> list[int]:

@@ -71,3 +71,8 @@ def test_pipes_right_under_a_text_are_a_table() -> None:
 def test_a_formula_that_is_never_closed_ends_with_its_paragraph() -> None:
     """One missing delimiter does not swallow the page."""
     assert located("$$ x + y\n\nText goes on.")[-1] == ("text", "Text goes on.")
+
+
+def test_inline_code_at_the_start_of_a_line_opens_no_fence() -> None:
+    """A fence's line holds no further backticks; else the rest of the page would be code."""
+    assert located("```make install``` sets up all.\n\n# Next")[-1] == ("title", "# Next")
