@@ -2,8 +2,8 @@
 
 Knows nothing of PDFs, models or stores: it sees located Markdown and something that counts. The
 stages are :mod:`.flow` (what belongs together), :mod:`.cutting` (what is too long), and
-:mod:`.packing` (what shares a chunk). The cap holds by construction: every piece is counted with
-its context before it is accepted, and every chunk once more as a whole.
+:mod:`.packing` (what shares a chunk). Every piece is counted with its context before it is
+accepted, and every chunk once more as a whole; a single character is taken to fit always.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PATH_SHARE: Final = 0.3
 _COMPANION_SHARE: Final = 0.25
 """What headings, and a caption or lead-in, may take of the cap; the rest is for text."""
 _OVERLAPPING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM, BlockKind.OTHER})
-_WIDEST_GAP: Final = 3  # line breaks between blocks that are kept as they are
+_WIDEST_GAP: Final = 3  # line breaks between blocks; more are written as two
 
 
 def chunk_pages(

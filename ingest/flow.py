@@ -166,7 +166,7 @@ def _continue(
     pages: Sequence[PageMarkdown], entries: list[list[Stretch]], new: list[list[Stretch]]
 ) -> None:
     """Move the first block of a page to the one it goes on from, at the end of the last page."""
-    tail = _last(entries, len_before=new[0][0].page - 1 if new else 0)
+    tail = _last(entries, page_before=new[0][0].page - 1 if new else 0)
     head = _first(new)
     if tail is None or head is None:
         return
@@ -175,7 +175,7 @@ def _continue(
         tail.append(table[0])
         new.remove(table)
         return
-    tail = _last(entries, len_before=new[0][0].page - 1, skip=_FLOATS)
+    tail = _last(entries, page_before=new[0][0].page - 1, skip=_FLOATS)
     if tail is not None and _is_cut(pages, tail, head[0]):
         tail.append(head[0])
         new.remove(head)
@@ -183,12 +183,12 @@ def _continue(
 
 def _last(
     entries: list[list[Stretch]],
-    len_before: int,
+    page_before: int,
     skip: frozenset[BlockKind] = frozenset({BlockKind.CAPTION}),
 ) -> list[Stretch] | None:
     """The last entry that reaches the page before, apart from footnotes and kinds to skip."""
     for entry in reversed(entries):
-        if entry[-1].page != len_before:
+        if entry[-1].page != page_before:
             return None
         if entry[0].block.kind is not BlockKind.FOOTNOTE and entry[0].block.kind not in skip:
             return entry

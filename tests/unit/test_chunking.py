@@ -237,3 +237,10 @@ def test_a_chunk_knows_its_language() -> None:
     pages = [scan_markdown(t, index=n) for n, t in enumerate(texts)]
 
     assert [c.language for c in chunk_pages(document(2), pages, WordCounter())] == ["de", "en"]
+
+
+def test_nested_list_items_keep_their_indent() -> None:
+    """A list reads in a chunk as it does on its page."""
+    (chunk,) = chunks_of("- Fruits\n    - Apple\n    - Pear")
+
+    assert chunk.text == "- Fruits\n    - Apple\n    - Pear"

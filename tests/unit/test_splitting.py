@@ -61,6 +61,17 @@ def test_characters_of_several_code_points_stay_whole(cluster: str) -> None:
     assert all(piece.startswith(cluster[0]) for piece in pieces)
 
 
+def test_a_piece_is_measured_again_where_its_cut_moved_back() -> None:
+    """Fewer characters can be more tokens: half a word may be in no vocabulary."""
+    text = "xxxx yyyyzzzz and so on"
+
+    def measure(start: int, end: int) -> int:
+        return 99 if (start, end) == (0, 4) else end - start
+
+    pieces = list(split_text(text, measure, lambda _: 7))
+    assert all(measure(a, b) <= 7 for a, b in pieces)
+
+
 def test_the_last_sentences_are_whole() -> None:
     """Overlap never begins in the middle of a sentence."""
     assert last_sentences("First one. Second one. Third.", lambda t: len(t) < 20) == (
