@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .delimiters import avoid_cuts, enclosure, inner_spans, short_enough, wrap
+from .delimiters import Nesting, avoid_cuts, enclosure, inner_spans, short_enough, wrap
 from .flow import Stretch, Unit
 from .splitting import split_text
 from .table_cutting import Place, cut_table
@@ -81,9 +81,10 @@ def _cut_text(
     spans = short_enough(
         inner_spans(unit.kind, text, start, end), lambda marks: fits(opens + marks + closes)
     )
+    nesting = Nesting(spans)
 
     def written(a: int, b: int) -> str:
-        return f"{opens}{wrap(spans, text, start + a, start + b)}{closes}"
+        return f"{opens}{wrap(nesting, text, start + a, start + b)}{closes}"
 
     even = _even(size(text) - size(""), room - size("")) + size("")
     ranges = list(

@@ -7,13 +7,22 @@ highlighted and typeset alone.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from .types import BlockKind
 
-__all__ = ["Delimited", "avoid_cuts", "enclosure", "inner_spans", "short_enough", "wrap"]
+__all__ = [
+    "Delimited",
+    "Nesting",
+    "avoid_cuts",
+    "enclosure",
+    "inner_spans",
+    "short_enough",
+    "wrap",
+]
 
 _FENCE: Final = re.compile(r"(`{3,}|~{3,})[^\n]*\n")
 _INLINE: Final = re.compile(
@@ -69,10 +78,39 @@ def inner_spans(kind: BlockKind, text: str, start: int, end: int) -> tuple[Delim
     return tuple(_inline(text))
 
 
-def wrap(spans: Sequence[Delimited], text: str, start: int, end: int) -> str:
+class Nesting:
+    """Spans that stand in each other or apart, asked which of them a place lies in.
+
+    Args:
+        spans: the outer before the inner.
+    """
+
+    def __init__(self, spans: Sequence[Delimited]) -> None:
+        self._spans = spans
+        self._lefts = [span.left for span in spans]
+        self._around: list[int] = []  # by span: the one it stands in, or -1
+        opened: list[int] = []
+        for number, span in enumerate(spans):
+            while opened and spans[opened[-1]].right <= span.left:
+                opened.pop()
+            self._around.append(opened[-1] if opened else -1)
+            opened.append(number)
+
+    def at(self, place: int) -> list[Delimited]:
+        """The spans that a cut at ``place`` leaves open, the outer before the inner."""
+        found = []
+        number = bisect_left(self._lefts, place) - 1
+        while number >= 0:
+            if self._spans[number].right > place:
+                found.append(self._spans[number])
+            number = self._around[number]
+        return found[::-1]
+
+
+def wrap(spans: Nesting, text: str, start: int, end: int) -> str:
     """``text[start:end]``, with what is cut at its ends opened and closed again."""
-    before = "".join(s.opens for s in spans if s.left < start < s.right)
-    after = "".join(s.closes for s in reversed(spans) if s.left < end < s.right)
+    before = "".join(s.opens for s in spans.at(start))
+    after = "".join(s.closes for s in reversed(spans.at(end)))
     return f"{before}{text[start:end]}{after}"
 
 
@@ -118,9 +156,10 @@ def _fence(text: str) -> Delimited | None:
     language = re.match(r"[\w+#.-]{0,20}(?=\n)", text[len(fence) :])
     start = opening.end() if language else len(fence)  # a long remark counts as code
     opens = opening[0] if language else f"{fence}\n"
-    closed = text.endswith(f"\n{fence}") and len(text) - len(fence) > start
-    end = len(text) - len(fence) - 1 if closed else len(text)
-    return Delimited(start, end, opens, f"\n{fence}", 0, len(text))
+    last = text.rfind("\n", start - 1)
+    closed = last >= 0 and re.fullmatch(rf"\s*{fence}{fence[0]}*\s*", text[last:])
+    end = last if closed else len(text)
+    return Delimited(start, max(end, start), opens, f"\n{fence}", 0, len(text))
 
 
 def _math(text: str) -> Delimited | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from .captions import is_caption, labels_code, says_continued
 from .furniture import running_blocks
 from .joining import glue, words_of
 from .markdown import BlockSpan, PageMarkdown
@@ -21,16 +22,16 @@ __all__ = ["Stretch", "Unit", "flow"]
 
 HEADINGS: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
 _FLOATS: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION})
+_CAPTIONED: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CODE})
+_MAY_CAPTION: Final = frozenset({BlockKind.TEXT, BlockKind.HEADING})
 _FLOWING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM})
-_CAPTION: Final = re.compile(
-    r"\W{0,3}(?:table|tab\.|figure|fig\.|abbildung|abb\.|tabelle|tableau|tabla|figura|표|그림|图|表|圖|図)"
-    r"\s*\w{0,3}\d",
-    re.IGNORECASE,
-)
-_LONGEST_CAPTION: Final = 2000  # characters
+_HEADING_MARK: Final = re.compile(r"\s*(?:#{1,6}(?:\s+|$))?")
 _SENTENCE_ENDS: Final = re.compile(r"[.!?:;…。！？：；؟۔।]\W*\Z")
 _MARK: Final = re.compile(
     r"\s*(?:\[\^([^\]\s]{1,40})\]:|\[(\d{1,3})\]|([*†‡§¶]{1,3})|([¹²³⁰⁴-⁹]{1,3})|(\d{1,3})[\s.):])"
+)
+_NOT_COUNTED: Final = (
+    r"(?!(?:page|step|section|chapter|part|item|line|level|type|phase|case|table|figure|note) )"
 )
 _SUPERSCRIPT: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _TO_DIGITS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
@@ -92,17 +93,42 @@ def flow(pages: Sequence[PageMarkdown], *, vote: bool = True) -> list[Unit]:
     entries: list[list[Stretch]] = []
     for number, page in enumerate(pages):
         new = [[s] for s in _stretches(number, page) if (number, s.block.index) not in running]
-        new = _with_footnotes(page.text, new)
+        new = _with_footnotes(page.text, _with_captions(page.text, new))
         if number and pages[number - 1].index + 1 == page.index:
             _continue(pages, entries, new)
         entries += new
-    return _companions(_with_captions(list(_units(pages, entries))))
+    return _companions(list(_units(pages, entries)))
 
 
 def _stretches(number: int, page: PageMarkdown) -> Iterator[Stretch]:
     for block in page.blocks:
         if block.end > block.start or block.kind is BlockKind.FIGURE:
             yield Stretch(number, block, block.start, block.end)
+
+
+# -- captions ------------------------------------------------------------------------------
+
+
+def _with_captions(text: str, entries: list[list[Stretch]]) -> list[list[Stretch]]:
+    """What stands beside a table, figure or listing and begins like its caption is one."""
+    kinds = [entry[0].block.kind for entry in entries]
+    result = []
+    for at, (stretch, *_) in enumerate(entries):
+        beside = {kinds[n] for n in (at - 1, at + 1) if 0 <= n < len(kinds)} & _CAPTIONED
+        result.append([_as_caption(text, stretch, beside) if beside else stretch])
+    return result
+
+
+def _as_caption(text: str, stretch: Stretch, beside: set[BlockKind]) -> Stretch:
+    if stretch.block.kind not in _MAY_CAPTION:
+        return stretch
+    body = text[stretch.start : stretch.end]
+    bare = body.lstrip("# \t") if stretch.block.kind is BlockKind.HEADING else body
+    if not is_caption(bare, of_code=beside == {BlockKind.CODE}):
+        return stretch
+    start = stretch.end - len(bare)
+    block = replace(stretch.block, kind=BlockKind.CAPTION, level=0, start=start)
+    return replace(stretch, block=block, start=start)
 
 
 # -- footnotes -----------------------------------------------------------------------------
@@ -155,7 +181,7 @@ def _calls(mark: re.Match[str]) -> list[re.Pattern[str]]:
         re.compile(rf"(?<=\S){raised}(?![⁰¹²³⁴-⁹])"),
         re.compile(rf"\[{digits}\]"),
         re.compile(rf"(?<=[^\W\d_]){digits}(?=[\s.,;:)]|\Z)"),
-        re.compile(rf"(?<=[^\W\d_.,;:] ){digits}(?=[.,;:)]|\Z)"),
+        re.compile(rf"(?<![^\W\d_]){_NOT_COUNTED}[a-zß-öø-ÿ]{{2,40}} {digits}(?=[.,;:)]|\Z)"),
     ]
 
 
@@ -207,22 +233,13 @@ def _continued_table(
     if at is None or {tail[-1].block.kind, at[0].block.kind} != {BlockKind.TABLE}:
         return None
     captions = [e[0] for e in new[: new.index(at)]]
-    if any(not _says_continued(pages[s.page].text[s.start : s.end]) for s in captions):
+    if any(not says_continued(pages[s.page].text[s.start : s.end]) for s in captions):
         return None
     before, after = (read_table(s.page, pages[s.page].text, s.block) for s in (tail[-1], at[0]))
     first = read_table(tail[0].page, pages[tail[0].page].text, tail[0].block)
     if before is None or after is None or first is None:
         return None
     return at if continues(joined([first, before]) if len(tail) > 1 else before, after) else None
-
-
-def _says_continued(caption: str) -> bool:
-    return bool(
-        re.search(
-            r"\b(?:cont(?:inued|inuation|\.|'d)|fortsetzung|suite|continuación)", caption, re.I
-        )
-        or re.search("续|續|続|계속", caption)
-    )
 
 
 def _is_cut(pages: Sequence[PageMarkdown], tail: list[Stretch], head: Stretch) -> bool:
@@ -296,31 +313,19 @@ def _rank(block: BlockSpan) -> int:
 
 
 def _heading_text(text: str, block: BlockSpan) -> str:
-    heading = text[block.start : block.end].split("\n")[0]
-    return re.sub(r"^\s*#{1,6}\s+|\s+#+\s*$", "", heading).strip()
+    line = text[block.start : block.end].split("\n", 1)[0]
+    heading = _HEADING_MARK.sub("", line, count=1).strip()
+    bare = heading.rstrip("#")
+    return bare.strip() if not bare or bare[-1].isspace() else heading
 
 
 # -- companions ----------------------------------------------------------------------------
 
 
-def _with_captions(units: list[Unit]) -> list[Unit]:
-    """Paragraphs beside a table or figure that begin like captions are captions."""
-    floats = {u.number for u in units if u.kind in (BlockKind.TABLE, BlockKind.FIGURE)}
-    return [
-        replace(unit, kind=BlockKind.CAPTION)
-        if unit.kind is BlockKind.TEXT
-        and floats & {unit.number - 1, unit.number + 1}
-        and len(unit.text) <= _LONGEST_CAPTION
-        and _CAPTION.match(unit.text)
-        else unit
-        for unit in units
-    ]
-
-
 def _companions(units: list[Unit]) -> list[Unit]:
     taken: set[int] = set()
     for at, unit in enumerate(units):
-        if unit.kind in (BlockKind.TABLE, BlockKind.FIGURE):
+        if unit.kind in _CAPTIONED:
             caption = _caption(units, at, taken)
             if caption is not None:
                 taken.add(caption)
@@ -344,6 +349,7 @@ def _caption(units: Sequence[Unit], at: int, taken: set[int]) -> int | None:
         and units[n].kind is BlockKind.CAPTION
         and units[n].number not in taken
         and units[n].page in {s.page for s in unit.stretches}
+        and (unit.kind is not BlockKind.CODE or labels_code(units[n].text))
     ]
     if len(beside) < 2:
         return beside[0].number if beside else None

@@ -19,7 +19,7 @@ _SMALL_SECTION: Final = 0.5
 """A section shorter than this share of the target is merged with the next of its rank."""
 _SMALL_REST: Final = 0.4
 """A last chunk shorter than this share of the one before takes some of it."""
-_FLOATS: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE})
+_CAPTIONED: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CODE})
 
 Sizes = Callable[[Sequence[Piece]], int]
 
@@ -104,13 +104,13 @@ class _Packer:
 
 
 def _belongs(before: Piece, piece: Piece) -> bool:
-    """Whether two neighbours are a caption and its table or figure, or a text and its footnote."""
+    """Whether two neighbours are a caption and what it explains, or a text and its footnote."""
     if piece.unit.kind is BlockKind.FOOTNOTE:
         return True
     one, other = before.unit, piece.unit
-    if one.kind in _FLOATS:
+    if one.kind in _CAPTIONED:
         return one.companion == other.number
-    return other.kind in _FLOATS and other.companion == one.number
+    return other.kind in _CAPTIONED and other.companion == one.number
 
 
 def _split_off_headings(group: list[Piece], following: Piece) -> tuple[list[Piece], list[Piece]]:

@@ -18,9 +18,11 @@ __all__ = ["Line", "last_sentences", "longest_fit", "split_text"]
 # Ends of sentences. Latin-like scripts need a space after the mark, and what follows an
 # abbreviation mostly begins small or with a digit ("Fig. 3"); Chinese and Japanese need none;
 # Arabic ؟ and ۔, Devanagari, Khmer, Burmese, Tibetan and Ethiopic marks. Thai has no marks: its
-# spaces separate phrases.
+# spaces separate phrases. A run of marks is tried once, from its start.
 _SENTENCE_END = re.compile(
-    r"[.!?…]+[\"'”’)\]]*(?=\s+[^\sa-z\d])|[؟۔।॥။។།።]+[\"'”’)\]]*(?=\s|\Z)|[。！？｡；]+[」』”’）]*"
+    r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s+[^\sa-z\d])"
+    r"|(?<![؟۔।॥။។།።])[؟۔।॥။។།።]++[\"'”’)\]]*+(?=\s|\Z)"
+    r"|[。！？｡；]+[」』”’）]*"
 )
 _LEVELS: tuple[re.Pattern[str], ...] = (
     re.compile(r"\n\s*\n"),

@@ -16,7 +16,7 @@ __all__ = ["TableRow", "TableView", "continues", "joined", "read_table"]
 
 _NUMERIC: Final = re.compile(r"^[\s\d.,:%€$£¥+\-–—()/*]+$")
 _ROW_END: Final = re.compile(
-    r"[ \t]*\|[ \t]*(?=\n)|\s*(?:</t[dh]\s*>)?\s*(?:</tr\s*>)?", re.IGNORECASE
+    r"[ \t]*\|[ \t]*(?=\r?\n)|\s*(?:</t[dh]\s*>)?\s*(?:</tr\s*>)?", re.IGNORECASE
 )
 _SAME_SIDE: Final = 0.03
 """Fractions of the page by which the sides of two parts of one table may differ."""

@@ -5,7 +5,7 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from opticalrag.ingest.delimiters import avoid_cuts, inner_spans, wrap
+from opticalrag.ingest.delimiters import Nesting, avoid_cuts, inner_spans, wrap
 from opticalrag.ingest.scanning import scan_markdown
 from opticalrag.ingest.splitting import last_sentences, split_text
 from opticalrag.ingest.types import BlockKind
@@ -41,7 +41,7 @@ def test_a_piece_of_latex_is_balanced(text: str, a: int, b: int) -> None:
     start, end = sorted((min(a, len(text)), min(b, len(text))))
     if any(x < at < y for x, y in tokens for at in (start, end)):
         return
-    piece = wrap(spans, text, start, end)
+    piece = wrap(Nesting(spans), text, start, end)
 
     assert piece.count("{") == piece.count("}")
     assert piece.count("\\begin") == piece.count("\\end")

@@ -206,3 +206,61 @@ def test_list_items_know_the_sentence_that_leads_to_them() -> None:
     units = flow(pages("Intro. We need:\n\n- a pump\n- a valve\n\nThen text.\n\n- alone"))
 
     assert companions(units) == {1: 0, 2: 0}
+
+
+@pytest.mark.parametrize(
+    "caption",
+    ["Listing 1: A pump", "## Algorithm 2. Sorting"],
+)
+def test_a_listing_knows_its_caption(caption: str) -> None:
+    """Code is explained by what is called a listing or algorithm, also as a heading."""
+    units = flow(pages(f"{caption}\n\n```py\na = 1\n```"))
+
+    assert companions(units) == {1: 0}
+    assert units[0].text == caption.lstrip("# ")
+
+
+def test_a_heading_that_names_a_table_is_its_caption() -> None:
+    """Engines take short captions for headings; they lead no section."""
+    title = block("[표 1] 대상 질병", BlockKind.HEADING, level=1)
+    units = flow(rendered([title, table(["a"], ["1"]), block("Text below.")]))
+
+    assert units[0].kind is BlockKind.CAPTION
+    assert companions(units) == {1: 0}
+    assert units[2].path == ()
+
+
+@pytest.mark.parametrize("prose", ["Table 2 compares the pumps.", "표 2는 펌프이다."])
+def test_a_sentence_about_a_table_is_not_its_caption(prose: str) -> None:
+    """The real caption stands below."""
+    units = flow(rendered([block(prose), table(["a"], ["1"]), block("TABLE II: Pumps.")]))
+
+    assert companions(units) == {1: 2}
+
+
+def test_a_caption_about_a_suite_continues_no_table() -> None:
+    """The French word for going on is also an English one."""
+    second = [
+        block("Table 2: The test suite of pumps", BlockKind.CAPTION),
+        table(["Name", "Value"], ["b", "2"]),
+    ]
+
+    assert len(flow(rendered([table(["Name", "Value"], ["a", "1"])], second))) == 3
+
+
+def test_a_counted_word_calls_no_footnote() -> None:
+    """ "Page 1." is not a text with a raised 1."""
+    blocks = [
+        block("See page 1."),
+        block("At Center 1, all."),
+        block("1 Note.", BlockKind.FOOTNOTE),
+    ]
+
+    assert texts(flow(rendered(blocks)))[-1] == "1 Note."
+
+
+def test_closing_marks_of_a_heading_are_not_its_title() -> None:
+    """ATX headings may be closed; a hash of the title stays."""
+    paths = [u.path for u in flow(pages("## Part one ##\n\n### C# \n\n# ##\n\nText"))]
+
+    assert paths[:2] == [("Part one",), ("Part one", "C#")]

@@ -76,3 +76,48 @@ def test_a_formula_that_is_never_closed_ends_with_its_paragraph() -> None:
 def test_inline_code_at_the_start_of_a_line_opens_no_fence() -> None:
     """A fence's line holds no further backticks; else the rest of the page would be code."""
     assert located("```make install``` sets up all.\n\n# Next")[-1] == ("title", "# Next")
+
+
+def test_the_caption_of_an_html_table_is_no_row_of_it() -> None:
+    """A caption inside the table explains it and names no column."""
+    rows = "<tr><td>a</td><td>b</td></tr><tr><td>1</td><td>2</td></tr></table>"
+
+    assert located(f"<table><caption>Table 1: Sizes</caption>{rows}") == [
+        ("caption", "Table 1: Sizes"),
+        ("table", rows),
+    ]
+
+
+def test_hundreds_of_tables_on_one_line_are_as_many_tables() -> None:
+    """Tables that follow each other without a break need no depth."""
+    table = "<table><tr><td>a</td></tr><tr><td>1</td></tr></table>"
+
+    assert located(table * 1500 + " end") == [("table", table)] * 1500 + [("text", "end")]
+
+
+def test_a_table_inside_a_table_ends_with_the_outer_one() -> None:
+    """The first closing tag closes the inner table."""
+    inner = "<table><tr><td>i</td></tr></table>"
+    table = f"<table>\n<tr><td>\n{inner}\n</td></tr>\n<tr><td>2</td></tr>\n</table>"
+
+    assert located(f"{table}\nBehind.") == [("table", table), ("text", "Behind.")]
+
+
+def test_prose_behind_a_table_that_was_cut_off_is_text() -> None:
+    """A table without an end stops with its last tag, and takes no other table with it."""
+    cut = "<table>\n<tr><td>a</td></tr>\n\n<tr><td>1</td>"
+    whole = "<table><tr><td>b</td></tr><tr><td>2</td></tr></table>"
+
+    assert located(f"{cut}\n\nProse behind it.\n\n# H\n\n{whole}") == [
+        ("table", cut),
+        ("text", "Prose behind it."),
+        ("title", "# H"),
+        ("table", whole),
+    ]
+
+
+def test_a_fence_is_closed_by_a_longer_one() -> None:
+    """CommonMark lets the closing fence be longer than the opening one."""
+    code = "```py\na = 1\n`````"
+
+    assert located(f"{code}\n\ntext") == [("code", code), ("text", "text")]

@@ -1,0 +1,51 @@
+"""How captions begin, and what only looks like one. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["is_caption", "labels_code", "says_continued"]
+
+_NUMBER: Final = r"\s*(?:\w{0,3}\d+(?:[.\-–]\d+)*[a-z]?|[IVXL]{1,5}(?!\w))"
+_FLOAT_LABEL: Final = re.compile(
+    r"\W{0,3}(?:table|tab\.|figure|fig\.|chart|exhibit|scheme|abbildung|abb\.|tabelle|tableau|tabla"
+    rf"|figura|표|그림|图|表|圖|図){_NUMBER}",
+    re.IGNORECASE,
+)
+_CODE_LABEL: Final = re.compile(
+    rf"\W{{0,3}}(?:listing|algorithm|code|algorithmus|algorithme|코드|알고리즘|代码|算法|リスト)"
+    rf"{_NUMBER}",
+    re.IGNORECASE,
+)
+_PROSE: Final = re.compile(
+    r"\s*[,;]|\s+(?!cont\b|continued|suite\b)[a-zß-öø-ÿа-я]|[은는이가을를에과와의]|[はがにをとで]"
+)
+"""Behind the number of "Table 2", where a sentence goes on: "Table 2 compares", "図2に"."""
+_LONGEST: Final = 2000  # characters
+
+
+def is_caption(text: str, *, of_code: bool = False) -> bool:
+    """Whether a text beside a table or figure, or beside a listing, begins like its caption.
+
+    A sentence of the text that begins with a table's name ("Table 2 compares") is none.
+    """
+    label = (_CODE_LABEL if of_code else _FLOAT_LABEL).match(text)
+    return label is not None and len(text) <= _LONGEST and not _PROSE.match(text, label.end())
+
+
+def labels_code(caption: str) -> bool:
+    """Whether a caption is that of a listing."""
+    return _CODE_LABEL.match(caption) is not None
+
+
+def says_continued(caption: str) -> bool:
+    """Whether a caption says that its table goes on from the page before."""
+    return bool(
+        re.search(
+            r"\b(?:cont(?:inued|inuation|\.|'d)|fortsetzung|continuación)|\bsuite\W*\Z",
+            caption,
+            re.IGNORECASE,
+        )
+        or re.search("续|續|続|계속", caption)
+    )
