@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise, takewhile
 from operator import itemgetter
 from typing import Final
@@ -27,13 +27,19 @@ from .protocols import TokenCounter
 from .splitting import last_sentences, split_text
 from .types import BlockKind, Chunk, DocumentRef, PageSpan
 
-__all__ = ["chunk_pages"]
+__all__ = ["Repeats", "chunk_pages"]
+
+Repeats = Counter[tuple[str | int, ...]]
+"""How often ids were made of the same: for chunks document, 0-based first page, embedded text."""
 
 _PATH_SEPARATOR: Final = " > "
 _PATH_SHARE: Final = 0.3
 _COMPANION_SHARE: Final = 0.25
 """What headings, and a caption or lead-in, may take of the cap; the rest is for text."""
 _OVERLAPPING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM, BlockKind.OTHER})
+_LONGEST_TOKEN: Final = 16
+"""Characters that count as a token at least: to WordPiece 100,000 letters without a space are one
+unknown word, and a chunk of them would be cited, shown and paid for as a whole."""
 _WIDEST_GAP: Final = 3  # line breaks between blocks; more are written as two
 
 
@@ -42,6 +48,7 @@ def chunk_pages(
     pages: Sequence[PageMarkdown],
     counter: TokenCounter,
     config: ChunkingConfig | None = None,
+    repeats: Repeats | None = None,
 ) -> list[Chunk]:
     """Chunk a document.
 
@@ -50,13 +57,19 @@ def chunk_pages(
         pages: its pages in order, as Markdown with located blocks.
         counter: counts tokens as the embedder will.
         config: sizes; None for the defaults.
+        repeats: how often each text was a chunk before, where several documents may be the same
+            one; None: this is the first. Goes on counting.
+
+    Raises:
+        ConfigError: the cap is more than the counter's embedder reads.
 
     Returns:
         Chunks in reading order. No chunk's ``tokens`` exceeds the cap; all text of the pages is
         in exactly one chunk (contexts repeat some of it), but for what runs along the edges of
         many pages, unless the configuration keeps it.
     """
-    return list(_Chunker(document, pages, counter, config or ChunkingConfig()).run())
+    chunker = _Chunker(document, pages, counter, config or ChunkingConfig())
+    return list(chunker.run(Counter() if repeats is None else repeats))
 
 
 class _Chunker:
@@ -70,8 +83,8 @@ class _Chunker:
         self.document = document
         self.pages = pages
         # A chunk of one piece is the text that was counted when the piece was cut.
-        self.count = lru_cache(maxsize=64)(counter.count_tokens)
-        self.cap = min(config.max_tokens or counter.max_tokens, counter.max_tokens)
+        self.count = lru_cache(maxsize=64)(partial(_count, counter))
+        self.cap = config.cap(counter.max_tokens)
         self.target = min(config.target_tokens or self.cap, self.cap)
         self.overlap = min(config.overlap_tokens, self.target // 2)
         self.units = flow(pages, vote=config.furniture != "keep")
@@ -81,15 +94,15 @@ class _Chunker:
         self._contexts: dict[tuple[tuple[str, ...], int | None], tuple[str, int]] = {}
         self._languages: dict[int, str] = {}
 
-    def run(self) -> Iterator[Chunk]:
+    def run(self, repeats: Repeats) -> Iterator[Chunk]:
         """Cut, pack, and number."""
-        repeats: Counter[tuple[int, str]] = Counter()
         ordinal = 0
         before: Chunk | None = None
         for group in pack(list(self._pieces()), self._size, self.target - self.overlap, self.cap):
             for chunk in self._chunks(group, before):
-                key = (chunk.spans[0].index, chunk.embedded_text)
-                name = chunk_id(self.document.id, key[0], repeats[key], key[1])
+                page, text = chunk.spans[0].index, chunk.embedded_text
+                key = (self.document.id, page, text)
+                name = chunk_id(self.document.id, page, text, repeats[key])
                 before = replace(chunk, id=name, ordinal=ordinal)
                 repeats[key] += 1
                 ordinal += 1
@@ -124,10 +137,14 @@ class _Chunker:
         """The cap, less what the headings above a unit add when they stand in its chunk."""
         if not headings:
             return self.cap
-        own = self.count("\n\n".join(h.text for h in headings)) + self.gap
+        own = 0
+        for heading in headings:
+            own += self.count(heading.text) - self.special + self.gap
+            if own > self.cap * _PATH_SHARE:
+                return self.cap
         _, repeated = self._context(unit.path, None)
         _, above = self._context(headings[0].path[:-1], None)
-        added = max(own + above - self.special - repeated, 0)
+        added = max(own + above - repeated, 0)
         return self.cap - added if added <= self.cap * _PATH_SHARE else self.cap
 
     def _size(self, pieces: Sequence[Piece]) -> int:
@@ -251,6 +268,10 @@ class _Chunker:
         if page not in self._languages:
             self._languages[page] = detect_language(self.pages[page].text)
         return self._languages[page]
+
+
+def _count(counter: TokenCounter, text: str) -> int:
+    return max(counter.count_tokens(text), len(text) // _LONGEST_TOKEN)
 
 
 def _merged(text: str, ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

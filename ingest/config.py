@@ -158,11 +158,24 @@ class ChunkingConfig:
         if self.overlap_tokens < 0:
             raise ConfigError(f"overlap_tokens is {self.overlap_tokens}; it cannot be negative")
 
+    def cap(self, readable: int) -> int:
+        """The hard cap for an embedder that reads ``readable`` tokens.
+
+        Raises:
+            ConfigError: more is asked for than it reads; the rest would not be embedded.
+        """
+        if self.max_tokens is not None and self.max_tokens > readable:
+            raise ConfigError(
+                f"max_tokens is {self.max_tokens}, but the embedder reads {readable} tokens; choose"
+                " at most that many or an embedder that reads more"
+            )
+        return self.max_tokens or readable
+
     @property
     def fingerprint(self) -> str:
         """Everything here that changes what chunks look like."""
         sizes = f"{self.max_tokens}:{self.target_tokens}:{self.overlap_tokens}"
-        return f"chunk/2:{sizes}:{self.furniture}"
+        return f"chunk/3:{sizes}:{self.furniture}"
 
 
 MIN_TOKENS = 32

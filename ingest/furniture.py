@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from .markdown import FURNITURE, BlockSpan, PageMarkdown
@@ -26,9 +27,8 @@ _PAGE_WORDS: Final = re.compile(
     r"#(?:of|von|de|di|sur|из|/|页|頁|쪽|[-–—|·.\s]|#)*",
     re.IGNORECASE,
 )
-_CANDIDATES: Final = frozenset(
-    {BlockKind.TEXT, BlockKind.OTHER, BlockKind.HEADING, BlockKind.TITLE, BlockKind.CAPTION}
-)
+_HEADINGS: Final = frozenset({BlockKind.HEADING, BlockKind.TITLE})
+_CANDIDATES: Final = frozenset({BlockKind.TEXT, BlockKind.OTHER, BlockKind.CAPTION}) | _HEADINGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,9 @@ class _Line:
 def running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, int]]:
     """Blocks that stand at the edge of many pages, the same or with the page's number.
 
+    Without boxes nothing tells a margin from text. Then headings and what they lead to are never
+    taken for running heads, and of lines that are the same the first is text.
+
     Returns:
         Pairs of the page's place in the sequence and :attr:`BlockSpan.index`.
     """
@@ -58,7 +61,7 @@ def running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, int]]:
         for depth in range(_EDGE_BLOCKS):
             lines = _edge_lines(pages, outside, edge, depth)
             running = [line for group in lines.values() for line in _running(group, least)]
-            found |= {(line.page, line.block.index) for line in running}
+            found |= {(line.page, line.block.index) for line in _repeated(running)}
             outside = {line.page for line in running}
     return frozenset(found)
 
@@ -75,16 +78,32 @@ def _edge_lines(
         if depth < len(shown) // 2:
             block = shown[depth if edge == "top" else -1 - depth]
             text = " ".join(page.text[block.start : block.end].split())
-            if block.kind in _CANDIDATES and len(text) <= _LONGEST and _may_run(block, edge):
+            inner = shown[depth + 1 if edge == "top" else -2 - depth]
+            if len(text) <= _LONGEST and _may_run(block, edge, inner):
                 line = _Line(place, page.index, block, text)
                 groups[_NUMBER.sub("#", text.casefold())].append(line)
     return groups
 
 
-def _may_run(block: BlockSpan, edge: str) -> bool:
+def _may_run(block: BlockSpan, edge: str, inner: BlockSpan) -> bool:
+    """Whether a block may be a running line, by what it is and what stands next to it."""
+    if block.kind not in _CANDIDATES:
+        return False
     if block.box is None:
-        return True
+        led = edge == "bottom" and inner.kind in _HEADINGS
+        return block.kind not in _HEADINGS and not led
     return block.box.y1 <= _MARGIN if edge == "top" else block.box.y0 >= 1 - _MARGIN
+
+
+def _repeated(running: Sequence[_Line]) -> list[_Line]:
+    """Without the first of lines that are the same and have no box."""
+    seen: set[str] = set()
+    repeated = []
+    for line in sorted(running, key=attrgetter("page")):
+        if line.block.box is not None or line.text in seen or _may_count(line):
+            repeated.append(line)
+        seen.add(line.text)
+    return repeated
 
 
 def _running(lines: list[_Line], least: float) -> list[_Line]:
@@ -107,7 +126,7 @@ def _running(lines: list[_Line], least: float) -> list[_Line]:
 
 def _may_count(line: _Line) -> bool:
     """Whether a number in a line may be the page's: "Question 3" in the text may not."""
-    if line.block.kind in (BlockKind.HEADING, BlockKind.TITLE):
+    if line.block.kind in _HEADINGS:
         return False
     in_margin = line.block.box is not None
     return in_margin or bool(_PAGE_WORDS.fullmatch(_NUMBER.sub("#", line.text)))

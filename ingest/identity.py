@@ -29,15 +29,15 @@ def page_id(document: str, index: int) -> str:
     return str(uuid.uuid5(_namespace(), f"page:{document}:{index}"))
 
 
-def chunk_id(document: str, page_index: int, repeat: int, embedded_text: str) -> str:
+def chunk_id(document: str, page_index: int, embedded_text: str, repeat: int) -> str:
     """Identity of a chunk.
 
     Args:
         document: identity of the document.
         page_index: 0-based page the chunk starts on.
+        embedded_text: what is embedded.
         repeat: how many chunks with the same text already start on that page. Counting
             repeats instead of chunks keeps the ids of neighbours when one is inserted.
-        embedded_text: what is embedded.
     """
     key = f"chunk:{document}:{page_index}:{repeat}:{embedded_text}"
     # Lone surrogates reach us from broken PDF encodings and have no UTF-8 form.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -20,8 +21,8 @@ from llama_index.core.schema import (
 )
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
-from .chunking import chunk_pages
-from .config import ChunkingConfig
+from .chunking import Repeats, chunk_pages
+from .config import ChunkingConfig, PageFurniture
 from .embedding import SentenceTransformerEmbedder
 from .identity import page_id
 from .markdown import PageMarkdown
@@ -149,6 +150,9 @@ class LayoutNodeParser(NodeParser):
     overlap_tokens: int = PydanticField(
         default=0, ge=0, description="Tokens of the node before, in whole sentences, repeated."
     )
+    furniture: PageFurniture = PydanticField(
+        default="metadata", description="'keep': also lines that run along the edges of pages."
+    )
     parents: ParentKind | None = PydanticField(
         default=None, description="'section' or 'page': larger nodes above those of one of them."
     )
@@ -189,16 +193,21 @@ class LayoutNodeParser(NodeParser):
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
     ) -> list[BaseNode]:
         parsed: list[BaseNode] = []
+        # Equal Documents that say nothing of their file are the same document to us, but their
+        # nodes must not be the same.
+        repeats: Repeats = Counter()
         for members in by_file(nodes):
-            parsed += self._file_nodes(members)
+            parsed += self._file_nodes(members, repeats)
         return parsed
 
-    def _file_nodes(self, members: Sequence[BaseNode]) -> list[TextNode]:
+    def _file_nodes(self, members: Sequence[BaseNode], repeats: Repeats) -> list[TextNode]:
         placed = {page.index: (page, node) for page, node in pages_of(members)}
         pages = {index: placed[index][0] for index in sorted(placed)}
-        config = ChunkingConfig(self.max_tokens, self.target_tokens, self.overlap_tokens)
+        config = ChunkingConfig(
+            self.max_tokens, self.target_tokens, self.overlap_tokens, self.furniture
+        )
         document = document_of(members, list(pages.values()))
-        chunks = chunk_pages(document, list(pages.values()), self.counter, config)
+        chunks = chunk_pages(document, list(pages.values()), self.counter, config, repeats)
         extra = {k: v for k, v in members[0].metadata.items() if k != LAYOUT_KEY}
         made = chunk_nodes(chunks, pages, extra)
         for node, chunk in zip(made, chunks, strict=True):
@@ -208,7 +217,7 @@ class LayoutNodeParser(NodeParser):
             )
         if self.parents is None:
             return made
-        return [*parent_nodes(chunks, made, pages, self.parents), *made]
+        return [*parent_nodes(chunks, made, pages, self.parents, repeats), *made]
 
     def _postprocess_parsed_nodes(
         self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]

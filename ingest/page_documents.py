@@ -27,6 +27,8 @@ LAYOUT_KEY: Final = "layout"
 
 _NUMBER_KEYS: Final = ("page", "page_number", "page_label", "source")
 """Where readers put the page's number: PyMuPDF4LLM, Unstructured, PDFReader, PyMuPDFReader."""
+_URI_KEYS: Final = (Field.FILE_PATH, "url", "URL", "source")
+"""Where readers put the file or web page."""
 _MOST_PAGES: Final = 1_000_000
 
 
@@ -59,10 +61,10 @@ def document_of(members: Sequence[BaseNode], pages: Sequence[PageMarkdown]) -> D
     first = members[0].metadata
     text = "\f".join(page.text for page in pages).encode("utf-8", "surrogatepass")
     sha = str(first.get(Field.FILE_SHA256) or hashlib.sha256(text).hexdigest())
-    uri = str(first.get(Field.FILE_PATH) or "")
+    uri = _uri(members[0])
     place = uri
-    if not uri or _number(members[0]) is None:
-        # Parts of a file without a number have one path and random ids: only their text tells
+    if not uri or not (_number(members[0]) or first.get(Field.PAGE_LABEL)):
+        # Parts of a file without a page have one path and random ids: only their text tells
         # them apart and stays the same from run to run.
         place = f"{uri}\n{pages[0].label}\n{sha}"
     return DocumentRef(
@@ -89,8 +91,14 @@ def _page(node: BaseNode, place: int) -> PageMarkdown:
 
 
 def _file(node: BaseNode) -> str:
-    names = (node.metadata.get(key) for key in (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME))
-    return str(next(filter(None, names), ""))
+    metadata = node.metadata
+    return str(metadata.get(Field.FILE_ID) or _uri(node) or metadata.get(Field.FILE_NAME) or "")
+
+
+def _uri(node: BaseNode) -> str:
+    """Where a Document was read from, as far as it says so."""
+    values = (node.metadata.get(key) for key in _URI_KEYS)
+    return next((v for v in values if v and isinstance(v, str) and not v.isdecimal()), "")
 
 
 def _number(node: BaseNode) -> int | None:

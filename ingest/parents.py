@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, Literal
 
 from llama_index.core.schema import NodeRelationship, ObjectType, RelatedNodeInfo, TextNode
 
+from .chunking import Repeats
 from .identity import parent_id
 from .markdown import PageMarkdown
 from .schema import Field
@@ -24,6 +24,7 @@ def parent_nodes(
     nodes: Sequence[TextNode],
     pages: Mapping[int, PageMarkdown],
     kind: ParentKind,
+    repeats: Repeats,
 ) -> list[TextNode]:
     """Make the parents of a document's nodes and link both ways.
 
@@ -35,8 +36,9 @@ def parent_nodes(
         pages: the document's pages by 0-based index; a parent's text is cut out of their
             Markdown.
         kind: what parents are.
+        repeats: how often there was a parent of this document, kind, page and name; goes on
+            counting.
     """
-    repeats: Counter[tuple[int, str]] = Counter()
     parents: list[TextNode] = []
     for _, group in groupby(zip(chunks, nodes, strict=True), key=lambda pair: _key(pair[0], kind)):
         members = list(group)
@@ -44,8 +46,9 @@ def parent_nodes(
             continue
         first = members[0][0]
         name = " > ".join(first.heading_path) if kind == "section" else ""
-        place = (first.spans[0].index, name)
-        made = parent_id(first.document.id, kind, *place, repeats[place])
+        page = first.spans[0].index
+        place = (first.document.id, kind, page, name)
+        made = parent_id(first.document.id, kind, page, name, repeats[place])
         repeats[place] += 1
         parents.append(_parent(made, kind, members, pages))
     return parents

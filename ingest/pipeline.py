@@ -107,9 +107,12 @@ class IngestPipeline:
             on_event: called in this thread as the work goes on.
 
         Raises:
+            ConfigError: chunks may not be as long as asked for.
             StoreError: the store failed; what was finished before is stored.
         """
         started = time.perf_counter()
+        if self.chunking.max_tokens is not None:  # else the model need not be loaded to know
+            self.chunking.cap(self.embedder.max_tokens)
         report = IngestReport()
         opened: deque[_Open] = deque()
         options = source or SourceConfig()

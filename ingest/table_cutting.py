@@ -1,7 +1,7 @@
 """A table too long for a chunk, cut by rows, then by columns, at last inside a cell. Pure.
 
-Every piece is a table of its own: column names above, spans written out, and the first column in
-front where it says what a row is.
+Every piece is a table of its own: column names above, spans written out, and in front the first
+columns, which say what a row is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _NAME_SHARE: Final = 0.25
 _HEADER_SHARE: Final = 0.5
 """A header longer than this share of the room is cut by columns before any row is."""
 _KEY_SHARE: Final = 0.15
-"""What the first column may take of the room where it is repeated."""
+"""What the columns that say which row it is may take of the room where they are repeated."""
+_MOST_KEYS: Final = 3  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,48 +78,58 @@ class _Cutter:
         self.size = size
         self.room = room
         self.base = size("")
-        self.keyed = self._share(self._key_text()) <= _KEY_SHARE
+        self.columns = view.columns
+        self.edges = _edges(view.rows)
+        self.keys = self._key_columns()
 
     def cut(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[TablePiece]:
+        """Pieces of some rows and columns; key columns that come with others are repeated."""
         if not self._says_anything(rows, cols):
             return
         text = self._text(rows, cols)
+        own = [c for c in cols if c not in self.keys] or cols
         if self.size(text) <= self.room:
             yield TablePiece(text, self._places(rows, cols))
-        elif len(cols) > 1 and len(rows) == 1:
-            yield from self._by_columns(rows, cols, self.room)
-        elif len(cols) > 1 and self._share("\n".join(self._lines([], cols))) > _HEADER_SHARE:
+        elif len(own) > 1 and len(rows) == 1:
+            yield from self._by_columns(rows, cols, own, self.room)
+        elif len(own) > 1 and self._share("\n".join(self._lines([], cols))) > _HEADER_SHARE:
             room = self.base + int((self.room - self.base) * _HEADER_SHARE)
-            yield from self._by_columns(rows, cols, room)
+            yield from self._by_columns(rows, cols, own, room)
         elif len(rows) > 1:
-            yield from self._by_rows(rows, cols)
+            for start, end in self._stretches(len(rows), partial(self._rows_size, rows, cols)):
+                yield from self.cut(rows[start:end], cols)
+        elif self._repeats_keys(rows[0], own[0]):
+            yield from self._cut_cell(rows[0], cols)
         else:
-            yield from self._cut_cell(rows[0], cols[0])
-
-    def _by_rows(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[TablePiece]:
-        def measure(start: int, end: int) -> int:
-            return self.size(self._text(rows[start:end], cols))
-
-        start, line = 0, Line(measure(0, 0))
-        while start < len(rows):
-            end, line = longest_fit(len(rows), start, measure, self.room, line)
-            yield from self.cut(rows[start:end], cols)
-            start = end
+            yield from self.cut(rows, cols[:-1])
+            yield from self._cut_cell(rows[0], own)
 
     def _by_columns(
-        self, rows: Sequence[int], cols: Sequence[int], room: int
+        self, rows: Sequence[int], cols: Sequence[int], own: Sequence[int], room: int
     ) -> Iterator[TablePiece]:
         """As many columns at a time as fit with a row, or with none but their names."""
         sample = rows if len(rows) == 1 else []
 
         def measure(start: int, end: int) -> int:
-            return self.size(self._text(sample, cols[start:end]))
+            return self.size(self._text(sample, own[start:end]))
 
+        lead = cols[: len(cols) - len(own)]  # they stand in the first piece; others repeat them
+        for start, end in self._stretches(len(own), measure, room):
+            yield from self.cut(rows, [*lead, *own[start:end]])
+            lead = ()
+
+    def _stretches(
+        self, length: int, measure: Callable[[int, int], int], room: int | None = None
+    ) -> Iterator[tuple[int, int]]:
+        """As many at a time as fit."""
         start, line = 0, Line(self.base)
-        while start < len(cols):
-            end, line = longest_fit(len(cols), start, measure, room, line)
-            yield from self.cut(rows, cols[start:end])
+        while start < length:
+            end, line = longest_fit(length, start, measure, room or self.room, line)
+            yield start, end
             start = end
+
+    def _rows_size(self, rows: Sequence[int], cols: Sequence[int], start: int, end: int) -> int:
+        return self.size(self._text(rows[start:end], cols))
 
     def _says_anything(self, rows: Sequence[int], cols: Sequence[int]) -> bool:
         named = any(self._header(cols)) and any(self.view.rows[row].above for row in rows)
@@ -145,46 +156,63 @@ class _Cutter:
         return [self.view.rows[row].cells[c] for c in cols]
 
     def _key(self, cols: Sequence[int]) -> list[int]:
-        """The first column, where it is not among ``cols`` and short enough to repeat."""
-        return [0] if self.keyed and 0 not in cols else []
+        """The columns that tell rows apart, but for those among ``cols``."""
+        return [c for c in self.keys if c not in cols]
 
-    def _key_text(self) -> str:
-        cells = [row.cells[0] for row in self.view.rows]
-        return "\n".join([*self._header([0]), max(cells, key=len, default="")])
+    def _key_columns(self) -> range:
+        """The first columns that tell all rows apart, else the first; none if they are long."""
+        rows = [row.cells for row in self.view.rows]
+        for number in range(1, min(_MOST_KEYS, self.columns - 1) + 1):
+            if len({cells[:number] for cells in rows}) == len(rows) and self._is_short(number):
+                return range(number)
+        return range(int(self.columns > 1 and self._is_short(1)))
 
-    def _cut_cell(self, row: int, col: int) -> Iterator[TablePiece]:
-        cell = self.view.rows[row].cells[col]
-        write = self._writer(row, col)
+    def _is_short(self, number: int) -> bool:
+        """Whether the first columns take little room, the longest cells of each together."""
+        longest = [max((row.cells[c] for row in self.view.rows), key=len) for c in range(number)]
+        return self._share("\n".join([*self._header(range(number)), *longest])) <= _KEY_SHARE
+
+    def _cut_cell(self, row: int, cols: Sequence[int]) -> Iterator[TablePiece]:
+        """The last of some cells in parts; those before it stand in front of every part."""
+        cell = self.view.rows[row].cells[cols[-1]]
+        write = self._writer(row, cols[-1])
 
         def measure(start: int, end: int) -> int:
             return self.size(write(cell[start:end]))
 
-        places = self._places([row], [col])
+        (place,) = self._places([row], cols[-1:])
+        for before in self._places([row], cols[:-1]) if len(cols) > 1 else ():
+            place = replace(place, ranges=tuple(sorted(before.ranges + place.ranges)))
         cuts = list(split_text(cell, measure, lambda _: self.room)) or [(0, 0)]
         for number, (start, end) in enumerate(cuts):
             first = start if number else 0
             behind = cuts[number + 1][0] if number + 1 < len(cuts) else len(cell)
             whole = (first, behind) == (0, len(cell))
-            parts = places if whole else tuple(_share(p, first, behind, len(cell)) for p in places)
-            yield TablePiece(write(cell[start:end]), parts)
+            part = place if whole else _share(place, first, behind, len(cell))
+            yield TablePiece(write(cell[start:end]), (part,))
 
     def _writer(self, row: int, col: int) -> Callable[[str], str]:
         """Writes a part of a cell, with as much around it as leaves half of the room."""
-
-        def table(cols: Sequence[int], part: str) -> str:
-            line = [*self._shown(row, cols[:-1]), part]
-            return "\n".join(pipe_lines(self._header(cols), [line]))
-
-        for cols in ([*self._key([col]), col], [col]):
-            if self._share(table(cols, "")) <= 1 / 2:
-                return partial(table, cols)
+        if self._repeats_keys(row, col):
+            return partial(self._beside, row, [*self._key([col]), col])
+        if self._share(self._beside(row, [col], "")) <= 1 / 2:
+            return partial(self._beside, row, [col])
         name = "".join(self._header([col]))
         return lambda part: f"{name}: {part}" if name else part
+
+    def _repeats_keys(self, row: int, col: int) -> bool:
+        """Whether the key columns leave room for a cell that is cut."""
+        return self._share(self._beside(row, [*self._key([col]), col], "")) <= 1 / 2
+
+    def _beside(self, row: int, cols: Sequence[int], part: str) -> str:
+        """A row with a part of a cell as its last."""
+        line = [*self._shown(row, cols[:-1]), part]
+        return "\n".join(pipe_lines(self._header(cols), [line]))
 
     # -- places ----------------------------------------------------------------------------
 
     def _places(self, rows: Sequence[int], cols: Sequence[int]) -> tuple[Place, ...]:
-        whole = len(cols) == self.view.columns
+        whole = len(cols) == self.columns
         places: list[Place] = []
         for _, group in groupby((self.view.rows[r] for r in rows), key=_where):
             members = list(group)
@@ -193,7 +221,7 @@ class _Cutter:
                 ranges += _cell_ranges(members[0].above, cols)
             ranges += _row_ranges(members) if whole else _cell_ranges(members, cols)
             first = members[0]
-            box, exact = _box(self.view, members)
+            box, exact = _box(self.edges, members)
             places.append(Place(first.page, first.block.index, tuple(ranges), box, exact and whole))
         return tuple(places)
 
@@ -216,13 +244,24 @@ def _cell_ranges(rows: Sequence[TableRow], cols: Sequence[int]) -> list[tuple[in
     return ranges
 
 
-def _box(view: TableView, rows: Sequence[TableRow]) -> tuple[Box | None, bool]:
+def _edges(rows: Sequence[TableRow]) -> dict[tuple[int, int], tuple[TableRow, TableRow]]:
+    """The first and last row on each page."""
+    edges: dict[tuple[int, int], tuple[TableRow, TableRow]] = {}
+    for row in rows:
+        first, _ = edges.get(_where(row), (row, row))
+        edges[_where(row)] = (first, row)
+    return edges
+
+
+def _box(
+    edges: dict[tuple[int, int], tuple[TableRow, TableRow]], rows: Sequence[TableRow]
+) -> tuple[Box | None, bool]:
     """Around rows of one page. The first takes the header above it, the last what is below."""
     block = rows[0].block
     if block.box is None:
         return None, True
-    same = [row for row in view.rows if _where(row) == _where(rows[0])]
-    first, last = rows[0] is same[0], rows[-1] is same[-1]
+    top_row, bottom_row = edges[_where(rows[0])]
+    first, last = rows[0] is top_row, rows[-1] is bottom_row
     top = block.box.y0 if first else rows[0].top
     bottom = block.box.y1 if last else rows[-1].bottom
     box = Box.clipped(block.box.x0, top, block.box.x1, bottom)

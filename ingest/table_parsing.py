@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html as html_entities
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -78,7 +79,7 @@ def parse_table(html: str) -> TableGrid | None:
     marked by ``thead`` or ``th``, else as many as the spans of the first row ask for.
 
     Returns:
-        The grid, without outer rows and columns in which no cell begins; or None if no cell
+        The grid, without last rows and columns in which no cell begins; or None if no cell
         has text, or if the table has more slots than a page can hold.
     """
     placed = place_table(html)
@@ -121,7 +122,7 @@ def place_pipe_table(text: str) -> PlacedTable | None:
 
 def is_pipe_rule(line: str) -> bool:
     """Whether a line is the rule below a pipe table's header, as ``|---|:-:|``."""
-    return "-" in line and "|" in line and not line.strip(" \t|:-")
+    return "-" in line and "|" in line and not line.strip(" \t\r|:-")
 
 
 def strip_tags(html: str) -> str:
@@ -197,6 +198,7 @@ class _RowReader:
         self._start = 0  # where the text of the cell begins
         self._nested = 0
         self._in_head = False
+        self._titled = False
 
     def read(self, event: _Event) -> None:
         """Take one tag or text."""
@@ -218,6 +220,8 @@ class _RowReader:
     def finish(self, end: int) -> list[list[_Cell]]:
         """The rows, once all is read up to ``end``."""
         self._end_row("/table", end)
+        if self._titled and len(self._rows) > 1:
+            self._rows[0] = [_over_all(self._rows[0], self._rows[1:])]
         return self._rows
 
     def _nest(self, tag: str) -> None:
@@ -243,10 +247,17 @@ class _RowReader:
     def _end_row(self, tag: str, end: int) -> None:
         self._end_cell(end)
         if self._row is not None:
+            self._titled = self._titled or (tag == "/caption" and not self._rows)
             self._rows.append(self._row)
         self._row = [] if tag == "tr" else None
         if tag.endswith(("thead", "tbody", "table")):
             self._in_head = tag == "thead"
+
+
+def _over_all(title: Sequence[_Cell], rows: _Rows) -> _Cell:
+    """A caption as a header cell over all columns, for a grid has no other place for it."""
+    width = max(sum(cell.col_span for cell in row) for row in rows)
+    return replace(title[0], col_span=width, header=all(cell.header for cell in rows[0]))
 
 
 def _to_grid(rows: _Rows) -> PlacedTable | None:
@@ -294,17 +305,15 @@ def _next_slots(free_from: Sequence[int], row: int, col: int, span: int) -> tupl
 
 
 def _trim(cells: Sequence[TableCell], marked: int) -> TableGrid:
+    """Leave out the last rows, and all columns, in which no cell begins."""
     rows = max(cell.row for cell in cells) + 1
-    cols = max(cell.col for cell in cells) + 1
-    cut = tuple(
-        replace(
-            cell,
-            row_span=min(cell.row_span, rows - cell.row),
-            col_span=min(cell.col_span, cols - cell.col),
-        )
-        for cell in cells
-    )
-    return TableGrid(rows, cols, cut, _header_rows(cut, rows, marked))
+    cols = sorted({cell.col for cell in cells})
+    cut = []
+    for cell in cells:
+        col, behind = (bisect_left(cols, place) for place in (cell.col, cell.col + cell.col_span))
+        below = min(cell.row + cell.row_span, rows)
+        cut.append(TableCell(cell.row, col, cell.text, below - cell.row, behind - col))
+    return TableGrid(rows, len(cols), tuple(cut), _header_rows(cut, rows, marked))
 
 
 def _header_rows(cells: Sequence[TableCell], rows: int, marked: int) -> int:

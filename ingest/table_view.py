@@ -112,11 +112,19 @@ def joined(parts: Sequence[TableView]) -> TableView:
 
 
 def _view(header: tuple[TableRow, ...], rows: tuple[TableRow, ...]) -> TableView:
-    names = tuple(_name(column) for column in zip(*(row.cells for row in header), strict=True))
+    named = (_own_cells(row) for row in header)
+    names = tuple(_name(column) for column in zip(*named, strict=True))
     if not any(names):
         return TableView((), (*header, *rows), ())
     head, *rest = rows
     return TableView(header, (replace(head, start=header[0].start, above=header), *rest), names)
+
+
+def _own_cells(row: TableRow) -> tuple[str, ...]:
+    """The cells of a header row; a title over all columns names the first only."""
+    if any(row.places[1:]):
+        return row.cells
+    return (*row.cells[:1], *("" for _ in row.cells[1:]))
 
 
 def _name(column: Sequence[str]) -> str:

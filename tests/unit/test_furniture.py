@@ -17,6 +17,10 @@ def left_out(*texts: str) -> set[str]:
     }
 
 
+def count_left_out(*texts: str) -> int:
+    return len(running_blocks([scan_markdown(text, index=n) for n, text in enumerate(texts)]))
+
+
 def body(n: int) -> str:
     return f"First text of {n}.\n\nSecond text of {'x' * n}."
 
@@ -87,3 +91,16 @@ def test_lines_in_the_middle_of_the_page_do_not_run() -> None:
         return render_page(page(same, block(f"Text {n}"), block(f"More {n}"), index=n))
 
     assert running_blocks([made(n) for n in range(5)]) == frozenset()
+
+
+def test_headings_without_boxes_never_run() -> None:
+    """Every invoice has its heading, every chapter its answer "None."."""
+    pages = [f"## Invoice\n\n{body(n)}\n\n## Defects\n\nNone." for n in range(5)]
+
+    assert left_out(*pages) == set()
+
+
+def test_of_lines_without_boxes_the_first_is_kept() -> None:
+    """What may be text is there at least once."""
+    assert count_left_out(*[f"{body(n)}\n\nThanks!" for n in range(5)]) == 4
+    assert count_left_out(*[f"{body(n)}\n\n{n + 1}" for n in range(5)]) == 5

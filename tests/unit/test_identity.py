@@ -19,4 +19,4 @@ def test_an_edited_file_stays_the_same_document() -> None:
 
 def test_broken_unicode_has_an_id() -> None:
     """Lone surrogates from broken PDF encodings do not raise."""
-    assert chunk_id("d", 0, 0, "\ud800") != chunk_id("d", 0, 0, "\ud801")
+    assert chunk_id("d", 0, "\ud800", 0) != chunk_id("d", 0, "\ud801", 0)

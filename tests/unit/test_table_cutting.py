@@ -188,3 +188,45 @@ def test_the_repeated_header_of_a_table_cut_by_columns_is_cited() -> None:
     for index in range(2):
         ranges = [r for c in chunks for s in c.spans if s.index == index for r in s.ranges]
         assert " ".join(text[a:b] for a, b in ranges).count("name") == 30
+
+
+def wide(rows: list[list[str]], names: list[str], cap: int) -> list[Chunk]:
+    lines = ["| " + " | ".join(row) + " |" for row in [names, ["---"] * len(names), *rows]]
+    return chunks_of("\n".join(lines), cap)
+
+
+def test_key_columns_do_not_stand_alone() -> None:
+    """A piece of nothing but row names would say nothing."""
+    values = [
+        [f"T{r}", *(" ".join(["long", "cell", str(c)] * 8) for c in range(4))] for r in (1, 2)
+    ]
+    chunks = wide(values, ["Turbine", *(f"n{c}" for c in range(4))], cap=60)
+
+    assert len(chunks) > 3
+    assert all("long" in c.text and c.text.startswith("| Turbine |") for c in chunks)
+    assert all(sum(f"| T{r} |" in c.text for r in (1, 2)) == 1 for c in chunks)
+
+
+def test_the_columns_that_tell_rows_apart_are_repeated() -> None:
+    """Where the first column has the same number twice, the second belongs to the key."""
+    values = [
+        [layers, kind, *(f"v{n}" for n in range(60))]
+        for layers in "46"
+        for kind in ("OTSL", "HTML")
+    ]
+    chunks = wide(values, ["layers", "kind", *(f"n{n}" for n in range(60))], cap=120)
+
+    assert len(chunks) > 2
+    assert all(c.text.startswith("| layers | kind |") for c in chunks)
+
+
+def test_the_parts_of_a_cut_cell_stand_beside_their_key() -> None:
+    """And the key is cited with the first part."""
+    text = f"| T1 | {' '.join(f'w{n}' for n in range(150))} |"
+    (first, *others) = chunks_of(f"| Turbine | Note |\n|---|---|\n{text}")
+
+    assert all("| T1 |" in c.text for c in (first, *others))
+    assert [c.spans[0].ranges[0][0] < 45 for c in (first, *others)] == [
+        True,
+        *(False for _ in others),
+    ]

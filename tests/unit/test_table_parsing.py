@@ -165,3 +165,25 @@ def test_a_pipe_table() -> None:
 def test_what_is_no_pipe_table_is_none(text: str) -> None:
     """Without a rule or without words there is no grid."""
     assert parse_pipe_table(text) is None
+
+
+@pytest.mark.parametrize("cell", ["td", "th"])
+def test_a_caption_is_a_title_over_the_header(cell: str) -> None:
+    """It is not the only header row, and not the name of the first column."""
+    names = f"<tr><{cell}>a</{cell}><{cell}>b</{cell}></tr>"
+    grid = parse_table(
+        f"<table><caption>Sizes</caption>{names}<tr><td>1</td><td>2</td></tr></table>"
+    )
+
+    assert rows(grid) == [["Sizes", "Sizes"], ["a", "b"], ["1", "2"]]
+    assert grid is not None
+    assert grid.header_rows == 2
+
+
+def test_columns_in_which_no_cell_begins_are_none() -> None:
+    """A span over a thousand columns says its text once."""
+    grid = parse_table(
+        "<table><tr><td rowspan=900 colspan=1000>a</td></tr>" + "<tr><td>b</td></tr>" * 3
+    )
+
+    assert rows(grid) == [["a", ""], ["a", "b"], ["a", "b"], ["a", "b"]]

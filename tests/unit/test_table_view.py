@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from opticalrag.ingest.scanning import scan_markdown
 from opticalrag.ingest.table_view import TableView, read_table
 
@@ -67,3 +69,20 @@ def test_a_header_of_empty_cells_is_none() -> None:
 
     assert made.names == ()
     assert made.rows[-1].cells == ("1", "2")
+
+
+def test_a_title_over_all_columns_is_said_once() -> None:
+    """A full-width first row would else be in the name of every column."""
+    table, _ = view(
+        "<table><tr><td colspan=2>Sizes</td></tr><tr><td>a</td><td>b</td></tr>"
+        "<tr><td>1</td><td>2</td></tr></table>"
+    )
+
+    assert table.names == ("Sizes / a", "b")
+
+
+def test_rows_of_a_file_with_carriage_returns_do_not_overlap() -> None:
+    """Lines of Windows files end with their bar, too."""
+    table, _ = view("| a | b |\r\n|---|---|\r\n| 1 | 2 |\r\n| 3 | 4 |")
+
+    assert all(x.end <= y.start for x, y in itertools.pairwise(table.rows))
