@@ -1,7 +1,8 @@
 """LlamaIndex Documents as pages of files: those of our reader, and of any other.
 
-Our reader says where each block stands. Of other readers, the Documents of one file are its
-pages if their metadata tell which; all else stands alone.
+Our reader says where each block stands, and so do the markers in DeepSeek-OCR's raw output. Of
+other readers, the Documents of one file are its pages if their metadata tell which; all else
+stands alone.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import Any, Final
 
 from llama_index.core.schema import BaseNode
 
+from .grounding import parse_transcript
 from .identity import document_id
-from .markdown import PageMarkdown
+from .markdown import PageMarkdown, render_page
 from .scanning import scan_markdown
 from .schema import Field
-from .types import DocumentRef
+from .types import DocumentRef, PageRef, ParsedPage
 
 __all__ = ["LAYOUT_KEY", "by_file", "document_of", "pages_of"]
 
@@ -29,6 +31,7 @@ _NUMBER_KEYS: Final = ("page", "page_number", "page_label", "source")
 """Where readers put the page's number: PyMuPDF4LLM, Unstructured, PDFReader, PyMuPDFReader."""
 _URI_KEYS: Final = (Field.FILE_PATH, "url", "URL", "source")
 """Where readers put the file or web page."""
+_BOX_MARKER: Final = "<|det|>"
 _MOST_PAGES: Final = 1_000_000
 
 
@@ -87,7 +90,15 @@ def _page(node: BaseNode, place: int) -> PageMarkdown:
         except (KeyError, ValueError, TypeError):
             pass  # another transformation changed the text; read it as it is now
     label = str(node.metadata.get(Field.PAGE_LABEL) or index + 1)
+    if _BOX_MARKER in text:
+        return _transcribed(text, index, label)
     return scan_markdown(text, index=index, label=label)
+
+
+def _transcribed(text: str, index: int, label: str) -> PageMarkdown:
+    """What DeepSeek-OCR wrote, as servers hand it on: its markers become boxes."""
+    page = PageRef(DocumentRef("", "", "", "", 1), index, label)
+    return render_page(ParsedPage(page, 1.0, 1.0, parse_transcript(text), engine="deepseek-ocr"))
 
 
 def _file(node: BaseNode) -> str:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import pytest
 from opticalrag.ingest.chunking import chunk_pages
-from opticalrag.ingest.config import ChunkingConfig
+from opticalrag.ingest.config import ChunkingConfig, ConfigError
 from opticalrag.ingest.markdown import render_page
 from opticalrag.ingest.scanning import scan_markdown
 from opticalrag.ingest.types import BlockKind, Box, Chunk
@@ -244,3 +245,18 @@ def test_nested_list_items_keep_their_indent() -> None:
     (chunk,) = chunks_of("- Fruits\n    - Apple\n    - Pear")
 
     assert chunk.text == "- Fruits\n    - Apple\n    - Pear"
+
+
+def test_a_word_without_an_end_is_cut_although_it_is_one_token() -> None:
+    """A chunk is bounded in characters, too: it is shown, stored and paid for as a whole."""
+    text = "x" * 50_000
+    chunks = chunk_pages(document(), [scan_markdown(text)], WordCounter(64))
+
+    assert "".join(c.text for c in chunks) == text
+    assert max(len(c.embedded_text) for c in chunks) <= (64 + 1) * 16
+
+
+def test_more_tokens_than_the_embedder_reads_are_refused() -> None:
+    """A cap above it would leave text out of the embedding in silence."""
+    with pytest.raises(ConfigError, match="reads 64 tokens"):
+        chunk_pages(document(), [], WordCounter(64), ChunkingConfig(max_tokens=65))

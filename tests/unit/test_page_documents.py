@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from llama_index.core.schema import Document
 from opticalrag.ingest.node_parser import LayoutNodeParser
@@ -66,3 +68,70 @@ def test_markdown_is_cut_without_any_reader() -> None:
     assert len(nodes) == 2
     assert all(n.metadata["team"] == "blue" for n in nodes)
     assert all(n.metadata[Field.HEADING_PATH] == ["T"] for n in nodes)
+
+
+def node_ids(*documents: Document, **options: Any) -> list[str]:
+    parser = LayoutNodeParser.with_counter(WordCounter(64), **options)
+    return [node.node_id for node in parser.get_nodes_from_documents(list(documents))]
+
+
+@pytest.mark.parametrize("metadata", [{}, {Field.FILE_PATH: "/a.pdf", "page": 1}])
+def test_equal_documents_have_nodes_of_their_own(metadata: dict[str, Any]) -> None:
+    """Two Documents of the same text, of no known file or of one page, are two."""
+    documents = [Document(text="# T\n\n" + "Same. " * 90, metadata=metadata) for _ in range(2)]
+    ids = node_ids(*documents, parents="section")
+
+    assert len(ids) == len(set(ids))
+    assert ids == node_ids(*documents, parents="section")
+
+
+@pytest.mark.parametrize("key", ["url", "URL", "source"])
+def test_web_pages_of_the_same_text_are_told_apart_by_their_address(key: str) -> None:
+    """Alone or together, each keeps its id."""
+    a, b = (Document(text="Same.", metadata={key: f"https://x.org/{n}"}) for n in "ab")
+
+    assert node_ids(a, b) == node_ids(a) + node_ids(b)
+    assert len(set(node_ids(a, b))) == 2
+
+
+def test_front_matter_belongs_to_its_file() -> None:
+    """Pages with Roman numbers are of the same document as the others."""
+    documents = [
+        Document(
+            text=f"Text of {label}.", metadata={Field.FILE_PATH: "/a.pdf", "page_label": label}
+        )
+        for label in ("i", "ii", "1")
+    ]
+    parser = LayoutNodeParser.with_counter(WordCounter(64))
+    nodes = parser.get_nodes_from_documents(documents)
+
+    assert len({node.metadata[Field.FILE_ID] for node in nodes}) == 1
+    assert [node.metadata[Field.PAGE_LABEL] for node in nodes] == ["i", "ii", "1"]
+
+
+def test_lines_along_the_edge_can_be_kept() -> None:
+    """Whoever knows that they are text says so."""
+    documents = [
+        Document(
+            text=f"Same line.\n\nText {'x' * n}.\n\nMore of {n}.",
+            metadata={Field.FILE_PATH: "/a.pdf", "page": n + 1},
+        )
+        for n in range(4)
+    ]
+    parser = LayoutNodeParser.with_counter(WordCounter(64), furniture="keep")
+    nodes = parser.get_nodes_from_documents(documents)
+
+    assert all("Same line." in node.get_content() for node in nodes)
+
+
+def test_raw_output_of_the_model_brings_its_boxes() -> None:
+    """Servers hand on DeepSeek-OCR's markers; they are places, not text."""
+    raw = (
+        "<|ref|>title<|/ref|><|det|>[[100, 50, 900, 90]]<|/det|>\n# Pumps\n\n"
+        "<|ref|>text<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\nThe pump was new."
+    )
+    parser = LayoutNodeParser.with_counter(WordCounter(64))
+    (node,) = parser.get_nodes_from_documents([Document(text=raw)])
+
+    assert node.get_content() == "# Pumps\n\nThe pump was new."
+    assert len(node.metadata[Field.BOXES]) == 2
