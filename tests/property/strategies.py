@@ -61,6 +61,7 @@ _CODE_LINES = st.sampled_from(
     ["def f(x):", "    return x + 1", "", "# a remark", "s = '```'", "\tprint(1)", "$$ not math"]
 )
 CODE = st.lists(_CODE_LINES, min_size=1, max_size=40).map("\n".join)
+_LABELS = ["Table 2: ", "Listing 1. ", "[표 1] ", "Figure IV ", "Table 3 shows "]
 _CELLS = st.one_of(
     st.text("abc |\n&<", max_size=12),
     st.lists(_WORDS, max_size=4).map(" ".join),
@@ -104,6 +105,8 @@ def blocks(draw: st.DrawFn) -> Block:
     text = draw(st.one_of(TEXTS, TEXTS, ANY_TEXT))
     if kind is BlockKind.FOOTNOTE:
         text = draw(st.sampled_from(["1 ", "* ", "[2] ", ""])) + text
+    if kind in (BlockKind.TEXT, BlockKind.HEADING) and draw(st.booleans()):
+        text = draw(st.sampled_from(_LABELS)) + text
     if kind is BlockKind.TEXT and draw(st.booleans()):
         text += draw(st.sampled_from([":", "-", ",", ".", "", " note 1."]))
     return Block(kind, box, text, level)
@@ -116,4 +119,10 @@ def documents(draw: st.DrawFn) -> list[PageMarkdown]:
     made = [render_page(page(*b, index=n), "keep") for n, b in enumerate(pages)]
     if draw(st.booleans()):
         return made
-    return [scan_markdown(p.text, index=p.index, label=p.label) for p in made]
+    end = draw(st.sampled_from(["\n", "\n", "\r\n"]))
+    title = draw(st.sampled_from(["", "<caption>Table 7: pumps</caption>"]))
+    texts = [p.text.replace("<table>", f"<table>{title}").replace("\n", end) for p in made]
+    return [
+        scan_markdown(text, index=p.index, label=p.label)
+        for text, p in zip(texts, made, strict=True)
+    ]
