@@ -119,6 +119,7 @@ def test_a_file_that_fails_among_others_is_exit_three(tmp_path: Path) -> None:
         (["parse", "a.pdf", "--engine", "magic"], 2),
         (["ingest", "nothing-here-*.pdf"], 1),
         (["search", "  "], 2),
+        (["ingest", "a.pdf", "--max-tokens", "9999"], 2),
         (["ingest"], 2),
     ],
 )
