@@ -33,4 +33,7 @@ def detect_language(text: str) -> str:
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE)  # 0.6 s
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)  # 0.6 s
+    # Without those that have no code of two letters: to them it gives mostly what is garbled.
+    identifier.set_languages([code for code in identifier.labels if len(code) == 2])
+    return identifier

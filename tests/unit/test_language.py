@@ -23,3 +23,12 @@ def test_the_language_of_a_sentence_is_found(text: str, code: str) -> None:
 def test_too_little_text_has_no_language(text: str) -> None:
     """A wrong filter is worse than none."""
     assert detect_language(text) == ""
+
+
+def test_codes_have_two_letters() -> None:
+    """Dialects and remnants without a code of their own are given the nearest language."""
+    garbled = (
+        "]üìÜüéê •ìê °ê£ë†£ûÜüéê †ë ∞†¶£ èÜ•ÜáÜ§ê †°ê£Ü•î†ü§ We build confident, satisfied clients"
+    )
+
+    assert len(detect_language(garbled)) == 2
