@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from .delimiters import Nesting, avoid_cuts, enclosure, inner_spans, short_enough, wrap
+from .delimiters import Delimited, Nesting, avoid_cuts, enclosure, inner_spans, short_enough, wrap
 from .flow import Stretch, Unit
 from .splitting import split_text
 from .table_cutting import Place, cut_table
@@ -73,18 +73,16 @@ def _cut_text(
         # Delimiters that take more than half of what is left would hold hardly anything.
         return size(marks) - size("") <= (min(room, first_room) - size("")) / 2
 
-    outer = enclosure(unit.kind, text)
-    if outer and not fits(outer.opens + outer.closes):
-        outer = None
-    start, end = (outer.start, outer.end) if outer else (0, len(text))
-    opens, closes = (outer.opens, outer.closes) if outer else ("", "")
+    frame = _frame(unit, fits)
+    start, end = frame.start, frame.end
     spans = short_enough(
-        inner_spans(unit.kind, text, start, end), lambda marks: fits(opens + marks + closes)
+        inner_spans(unit.kind, text, start, end),
+        lambda marks: fits(frame.opens + marks + frame.closes),
     )
     nesting = Nesting(spans)
 
     def written(a: int, b: int) -> str:
-        return f"{opens}{wrap(nesting, text, start + a, start + b)}{closes}"
+        return f"{frame.opens}{wrap(nesting, text, start + a, start + b)}{frame.closes}"
 
     even = _even(size(text) - size(""), room - size("")) + size("")
     ranges = list(
@@ -100,6 +98,14 @@ def _cut_text(
         left = 0 if number == 0 else start + a
         right = len(text) if number == len(ranges) - 1 else start + b
         yield Piece(unit, written(a, b), _places(unit, left, right), part=len(ranges) > 1)
+
+
+def _frame(unit: Unit, fits: Callable[[str], bool]) -> Delimited:
+    """What every piece stands between: the unit's own delimiters, or nothing."""
+    outer = enclosure(unit.kind, unit.text)
+    if outer and fits(outer.opens + outer.closes):
+        return outer
+    return Delimited(0, len(unit.text), "", "", 0, len(unit.text))
 
 
 def _even(total: int, room: int) -> int:
