@@ -1,0 +1,107 @@
+"""What a store holds beside what it should hold: the proof after a crash. Pure.
+
+A document is whole when its points were all made of the same bytes in the same way, are as many as
+it has chunks, one for each place in the order of chunks, and its file still has these bytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from .schema import SCHEMA_VERSION, Field
+
+__all__ = ["FIELDS", "Problem", "Verification", "verify"]
+
+FIELDS: Final = (
+    *(Field.FILE_ID, Field.FILE_NAME, Field.FILE_PATH, Field.FILE_SHA256, Field.ORDINAL),
+    *(Field.CHUNK_COUNT, Field.FINGERPRINT, Field.SCHEMA),
+)
+"""Payload fields that are looked at."""
+
+Kind = Literal["mixed", "missing", "duplicate", "unfinished", "schema", "changed", "vanished"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a stored document.
+
+    ``kind``: ``mixed``, points of several contents, as an interrupted replacement leaves them;
+    ``missing`` or ``duplicate`` chunks; ``unfinished``, pages of it failed; ``schema``, made by
+    another version; ``changed`` or ``vanished``, its file.
+    """
+
+    document_id: str
+    file: str
+    kind: Kind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was looked at, and what is wrong with it."""
+
+    documents: int
+    points: int
+    problems: tuple[Problem, ...]
+
+
+def verify(
+    payloads: Iterable[Mapping[str, Any]], sha256_of: Callable[[str], str | None]
+) -> Verification:
+    """Look at the payloads of all points.
+
+    Args:
+        payloads: of every point, with :data:`FIELDS`.
+        sha256_of: the hash of the file at a path; empty if it is not there, None if it cannot be
+            known, as of a URL.
+    """
+    documents: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for payload in payloads:
+        # What index_nodes wrote has no count: nobody knows what is the whole of it.
+        if Field.FINGERPRINT in payload:
+            documents[str(payload.get(Field.FILE_ID))].append(payload)
+    problems = [
+        Problem(key, _name(points), kind, detail)
+        for key, points in sorted(documents.items())
+        for kind, detail in (*_of_points(points), *_of_file(points[0], sha256_of))
+    ]
+    return Verification(len(documents), sum(map(len, documents.values())), tuple(problems))
+
+
+def _name(points: Sequence[Mapping[str, Any]]) -> str:
+    return str(points[0].get(Field.FILE_PATH) or points[0].get(Field.FILE_NAME) or "")
+
+
+def _of_points(points: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Kind, str]]:
+    if any(p.get(Field.SCHEMA) != SCHEMA_VERSION for p in points):
+        yield "schema", "was made by another version: ingest it again"
+    contents = Counter(str(p.get(Field.FINGERPRINT)) for p in points)
+    if len(contents) > 1:
+        numbers = " + ".join(map(str, sorted(contents.values())))
+        yield "mixed", f"{numbers} points of different contents: ingest it again"
+        return
+    count = points[0].get(Field.CHUNK_COUNT)
+    if count is None:
+        yield "unfinished", "some pages failed: ingest it again"
+        return
+    places = Counter(p.get(Field.ORDINAL) for p in points)
+    repeated = sum(places.values()) - len(places)
+    if repeated:
+        yield "duplicate", f"{repeated} chunks are there twice: delete it and ingest it again"
+    missing = set(range(int(count))) - places.keys()
+    if missing:
+        yield "missing", f"{len(missing)} of {count} chunks are not there: ingest it again"
+
+
+def _of_file(
+    point: Mapping[str, Any], sha256_of: Callable[[str], str | None]
+) -> Iterator[tuple[Kind, str]]:
+    path = str(point.get(Field.FILE_PATH) or "")
+    found = sha256_of(path) if path else None
+    if found == "":
+        yield "vanished", "its file is gone: delete it from the store, or put the file back"
+    elif found is not None and found != point.get(Field.FILE_SHA256):
+        yield "changed", "its file has other bytes than what is stored: ingest it again"
