@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["is_caption", "labels_code", "says_continued"]
+__all__ = ["bare", "is_caption", "labels_code", "says_continued"]
 
 _NUMBER: Final = r"\s*(?:\w{0,3}\d+(?:[.\-–]\d+)*[a-z]?|[IVXL]{1,5}(?!\w))"
 _FLOAT_LABEL: Final = re.compile(
@@ -18,6 +18,8 @@ _CODE_LABEL: Final = re.compile(
     rf"{_NUMBER}",
     re.IGNORECASE,
 )
+_UNNUMBERED: Final = re.compile(r"(?:table|figure)?:\s+\S", re.IGNORECASE)  # pandoc's
+_ANCHOR: Final = re.compile(r"<(span|a)\s[^<>]{0,200}>\s*</\1>|\s*\{[#.][^{}\n]{0,200}\}\s*\Z")
 _PROSE: Final = re.compile(
     r"\s*[,;]|\s+(?!cont\b|continued|suite\b)[a-zß-öø-ÿа-я]|[은는이가을를에과와의]|[はがにをとで]"
 )
@@ -30,8 +32,18 @@ def is_caption(text: str, *, of_code: bool = False) -> bool:
 
     A sentence of the text that begins with a table's name ("Table 2 compares") is none.
     """
-    label = (_CODE_LABEL if of_code else _FLOAT_LABEL).match(text)
-    return label is not None and len(text) <= _LONGEST and not _PROSE.match(text, label.end())
+    if len(text) > _LONGEST:
+        return False
+    shown = bare(text)
+    label = (_CODE_LABEL if of_code else _FLOAT_LABEL).match(shown)
+    if label is None:
+        return _UNNUMBERED.match(shown) is not None
+    return not _PROSE.match(shown, label.end())
+
+
+def bare(text: str) -> str:
+    """A heading or caption without link targets: ``<span id="x"></span>``, ``{#id .class}``."""
+    return _ANCHOR.sub("", text) if "<" in text or "{" in text else text
 
 
 def labels_code(caption: str) -> bool:

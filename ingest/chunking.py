@@ -18,7 +18,7 @@ from typing import Final
 
 from .config import ChunkingConfig
 from .cutting import Piece, cut
-from .flow import Unit, flow
+from .flow import flow
 from .identity import chunk_id
 from .language import detect_language
 from .markdown import PageMarkdown
@@ -26,6 +26,7 @@ from .packing import pack
 from .protocols import TokenCounter
 from .splitting import last_sentences, split_text
 from .types import BlockKind, Chunk, DocumentRef, PageSpan
+from .units import Unit
 
 __all__ = ["Repeats", "chunk_pages"]
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from .delimiters import Delimited, Nesting, avoid_cuts, enclosure, inner_spans, short_enough, wrap
-from .flow import Stretch, Unit
 from .splitting import split_text
 from .table_cutting import Place, cut_table
 from .types import Box
+from .units import Stretch, Unit
 
 __all__ = ["Piece", "cut"]
 

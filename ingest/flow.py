@@ -8,75 +8,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from .captions import is_caption, labels_code, says_continued
+from .captions import bare, is_caption, says_continued
+from .companions import with_companions
+from .footnotes import callers
 from .furniture import running_blocks
 from .joining import glue, words_of
 from .markdown import BlockSpan, PageMarkdown
-from .table_view import TableView, continues, joined, read_table
+from .table_view import continues, joined, read_table
 from .types import BlockKind
+from .units import CAPTIONED, Stretch, Unit
 
-__all__ = ["Stretch", "Unit", "flow"]
+__all__ = ["flow"]
 
-HEADINGS: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
 _FLOATS: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION})
-_CAPTIONED: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CODE})
 _MAY_CAPTION: Final = frozenset({BlockKind.TEXT, BlockKind.HEADING})
 _FLOWING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM})
 _HEADING_MARK: Final = re.compile(r"\s*(?:#{1,6}(?:\s+|$))?")
 _SENTENCE_ENDS: Final = re.compile(r"[.!?:;…。！？：；؟۔।]\W*\Z")
-_MARK: Final = re.compile(
-    r"\s*(?:\[\^([^\]\s]{1,40})\]:|\[(\d{1,3})\]|([*†‡§¶]{1,3})|([¹²³⁰⁴-⁹]{1,3})|(\d{1,3})[\s.):])"
-)
-_NOT_COUNTED: Final = (
-    r"(?!(?:page|step|section|chapter|part|item|line|level|type|phase|case|table|figure|note) )"
-)
-_SUPERSCRIPT: Final = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_TO_DIGITS: Final = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _SHORT: Final = 30
 """Characters under which an unfinished line is rather a label than a cut paragraph."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A stretch of a page's Markdown inside a unit.
-
-    ``page`` is the page's place in the sequence of pages, ``start`` and ``end`` are offsets into
-    its Markdown. ``at`` is where the stretch begins in :attr:`Unit.text`; its last characters
-    are missing there if they were a hyphen at a page break.
-    """
-
-    page: int
-    block: BlockSpan
-    start: int
-    end: int
-    at: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """What a reader takes as one thing: a paragraph, a list item, a table, a heading.
-
-    ``path`` are the headings it stands under, itself included if it is one; ``rank`` is the
-    depth of a heading and 0 for all else. ``companion`` is the number of the unit that explains
-    it: the caption of a table or figure, the sentence that leads to a list.
-    """
-
-    number: int
-    kind: BlockKind
-    text: str
-    stretches: tuple[Stretch, ...]
-    path: tuple[str, ...] = ()
-    rank: int = 0
-    table: TableView | None = None
-    companion: int | None = None
-
-    @property
-    def page(self) -> int:
-        """Place of the page it begins on."""
-        return self.stretches[0].page
 
 
 def flow(pages: Sequence[PageMarkdown], *, vote: bool = True) -> list[Unit]:
@@ -97,7 +50,7 @@ def flow(pages: Sequence[PageMarkdown], *, vote: bool = True) -> list[Unit]:
         if number and pages[number - 1].index + 1 == page.index:
             _continue(pages, entries, new)
         entries += new
-    return _companions(list(_units(pages, entries)))
+    return with_companions(list(_units(pages, entries)))
 
 
 def _stretches(number: int, page: PageMarkdown) -> Iterator[Stretch]:
@@ -114,7 +67,7 @@ def _with_captions(text: str, entries: list[list[Stretch]]) -> list[list[Stretch
     kinds = [entry[0].block.kind for entry in entries]
     result = []
     for at, (stretch, *_) in enumerate(entries):
-        beside = {kinds[n] for n in (at - 1, at + 1) if 0 <= n < len(kinds)} & _CAPTIONED
+        beside = {kinds[n] for n in (at - 1, at + 1) if 0 <= n < len(kinds)} & CAPTIONED
         result.append([_as_caption(text, stretch, beside) if beside else stretch])
     return result
 
@@ -123,10 +76,10 @@ def _as_caption(text: str, stretch: Stretch, beside: set[BlockKind]) -> Stretch:
     if stretch.block.kind not in _MAY_CAPTION:
         return stretch
     body = text[stretch.start : stretch.end]
-    bare = body.lstrip("# \t") if stretch.block.kind is BlockKind.HEADING else body
-    if not is_caption(bare, of_code=beside == {BlockKind.CODE}):
+    plain = body.lstrip("# \t") if stretch.block.kind is BlockKind.HEADING else body
+    if not is_caption(plain, of_code=beside == {BlockKind.CODE}):
         return stretch
-    start = stretch.end - len(bare)
+    start = stretch.end - len(plain)
     block = replace(stretch.block, kind=BlockKind.CAPTION, level=0, start=start)
     return replace(stretch, block=block, start=start)
 
@@ -136,53 +89,23 @@ def _as_caption(text: str, stretch: Stretch, beside: set[BlockKind]) -> Stretch:
 
 def _with_footnotes(text: str, entries: list[list[Stretch]]) -> list[list[Stretch]]:
     """Put each footnote behind the block that calls it; those nobody calls stay."""
-    notes = [e for e in entries if e[0].block.kind is BlockKind.FOOTNOTE]
+    notes = [e[0] for e in entries if e[0].block.kind is BlockKind.FOOTNOTE]
     if not notes:
         return entries
-    others = [e for e in entries if e[0].block.kind is not BlockKind.FOOTNOTE]
-    called: dict[int, list[list[Stretch]]] = {}
-    for note in notes:
-        caller = _caller(text, note[0], others)
+    others = [e[0] for e in entries if e[0].block.kind is not BlockKind.FOOTNOTE]
+    found = callers(
+        [text[note.start : note.end] for note in notes], [text[o.start : o.end] for o in others]
+    )
+    after: dict[int, list[Stretch]] = {}
+    for note, caller in zip(notes, found, strict=True):
         if caller is not None:
-            called.setdefault(caller, []).append(note)
-    placed = {id(note) for group in called.values() for note in group}
-    after = {id(others[at]): group for at, group in called.items()}
+            after.setdefault(others[caller].block.index, []).append(note)
+    placed = {note.block.index for group in after.values() for note in group}
     result: list[list[Stretch]] = []
     for entry in entries:
-        if id(entry) not in placed:
-            result += [entry, *after.get(id(entry), [])]
+        if entry[0].block.index not in placed:
+            result += [entry, *([note] for note in after.get(entry[0].block.index, ()))]
     return result
-
-
-def _caller(text: str, note: Stretch, others: list[list[Stretch]]) -> int | None:
-    """The only block with the footnote's mark, looked for by ever weaker signs."""
-    mark = _MARK.match(text, note.start, note.end)
-    if mark is None:
-        return None
-    for pattern in _calls(mark):
-        found = [
-            at
-            for at, entry in enumerate(others)
-            if pattern.search(text, entry[0].start, entry[0].end)
-        ]
-        if len(found) == 1:
-            return found[0]
-    return None
-
-
-def _calls(mark: re.Match[str]) -> list[re.Pattern[str]]:
-    if mark[1]:
-        return [re.compile(re.escape(f"[^{mark[1]}]"))]
-    if mark[3]:
-        return [re.compile(rf"(?<=[\w.,;)]){re.escape(mark[3])}(?![*†‡§¶\w])")]
-    digits = (mark[2] or mark[4] or mark[5]).translate(_TO_DIGITS)
-    raised = re.escape(digits.translate(_SUPERSCRIPT))
-    return [
-        re.compile(rf"(?<=\S){raised}(?![⁰¹²³⁴-⁹])"),
-        re.compile(rf"\[{digits}\]"),
-        re.compile(rf"(?<=[^\W\d_]){digits}(?=[\s.,;:)]|\Z)"),
-        re.compile(rf"(?<![^\W\d_]){_NOT_COUNTED}[a-zß-öø-ÿ]{{2,40}} {digits}(?=[.,;:)]|\Z)"),
-    ]
 
 
 # -- page breaks ---------------------------------------------------------------------------
@@ -271,7 +194,7 @@ def _units(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Itera
             while path and path[-1][0] >= rank:
                 path.pop()
             path.append((rank, _heading_text(pages[entry[0].page].text, block)))
-        titles = tuple(title for _, title in path)
+        titles = tuple(title for _, title in path if title)
         if block.kind is BlockKind.TABLE:
             views = [read_table(s.page, pages[s.page].text, s.block) for s in entry]
             table = joined([v for v in views if v]) if all(views) else None
@@ -315,55 +238,6 @@ def _rank(block: BlockSpan) -> int:
 def _heading_text(text: str, block: BlockSpan) -> str:
     line = text[block.start : block.end].split("\n", 1)[0]
     heading = _HEADING_MARK.sub("", line, count=1).strip()
-    bare = heading.rstrip("#")
-    return bare.strip() if not bare or bare[-1].isspace() else heading
-
-
-# -- companions ----------------------------------------------------------------------------
-
-
-def _companions(units: list[Unit]) -> list[Unit]:
-    taken: set[int] = set()
-    for at, unit in enumerate(units):
-        if unit.kind in _CAPTIONED:
-            caption = _caption(units, at, taken)
-            if caption is not None:
-                taken.add(caption)
-                units[at] = replace(unit, companion=caption)
-        elif unit.kind is BlockKind.LIST_ITEM and at:
-            before = units[at - 1]
-            leads = before.kind is BlockKind.TEXT and before.text.rstrip().endswith((":", "："))
-            same_list = before.kind is BlockKind.LIST_ITEM
-            lead = before.number if leads else before.companion if same_list else None
-            units[at] = replace(unit, companion=lead)
-    return units
-
-
-def _caption(units: Sequence[Unit], at: int, taken: set[int]) -> int | None:
-    """The caption next to a table or figure: above tables and below figures, if it is open."""
-    unit = units[at]
-    beside = [
-        units[n]
-        for n in (at - 1, at + 1)
-        if 0 <= n < len(units)
-        and units[n].kind is BlockKind.CAPTION
-        and units[n].number not in taken
-        and units[n].page in {s.page for s in unit.stretches}
-        and (unit.kind is not BlockKind.CODE or labels_code(units[n].text))
-    ]
-    if len(beside) < 2:
-        return beside[0].number if beside else None
-    boxes = [_gap(unit, caption) for caption in beside]
-    if None not in boxes and boxes[0] != boxes[1]:
-        return beside[int(boxes[1] < boxes[0])].number  # type: ignore[operator]
-    return beside[unit.kind is BlockKind.FIGURE].number
-
-
-def _gap(unit: Unit, caption: Unit) -> float | None:
-    """Height between a caption and what it may belong to."""
-    own = caption.stretches[0]
-    other = next(s for s in unit.stretches if s.page == own.page)
-    if own.block.box is None or other.block.box is None:
-        return None
-    a, b = own.block.box, other.block.box
-    return max(0.0, a.y0 - b.y1, b.y0 - a.y1)
+    unmarked = heading.rstrip("#")
+    closed = not unmarked or unmarked[-1].isspace()
+    return bare(unmarked if closed else heading).strip()

@@ -12,6 +12,7 @@ from typing import Final
 
 from .cutting import Piece
 from .types import BlockKind
+from .units import CAPTIONED
 
 __all__ = ["pack"]
 
@@ -19,7 +20,6 @@ _SMALL_SECTION: Final = 0.5
 """A section shorter than this share of the target is merged with the next of its rank."""
 _SMALL_REST: Final = 0.4
 """A last chunk shorter than this share of the one before takes some of it."""
-_CAPTIONED: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CODE})
 
 Sizes = Callable[[Sequence[Piece]], int]
 
@@ -108,9 +108,9 @@ def _belongs(before: Piece, piece: Piece) -> bool:
     if piece.unit.kind is BlockKind.FOOTNOTE:
         return True
     one, other = before.unit, piece.unit
-    if one.kind in _CAPTIONED:
+    if one.kind in CAPTIONED:
         return one.companion == other.number
-    return other.kind in _CAPTIONED and other.companion == one.number
+    return other.kind in CAPTIONED and other.companion == one.number
 
 
 def _split_off_headings(group: list[Piece], following: Piece) -> tuple[list[Piece], list[Piece]]:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
-from opticalrag.ingest.flow import Unit, flow
+from opticalrag.ingest.flow import flow
 from opticalrag.ingest.markdown import PageMarkdown, render_page
 from opticalrag.ingest.scanning import scan_markdown
 from opticalrag.ingest.types import Block, BlockKind, Box
+from opticalrag.ingest.units import Unit
 
 from ..builders import block, grid, page
 
