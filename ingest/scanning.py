@@ -1,8 +1,8 @@
 """Markdown that came without a layout: which blocks there are, and where. Pure.
 
 Reads what other readers and models write: ATX and underlined headings, fences, lists, pipe and
-HTML tables (also in the middle of a paragraph, or cut off), display formulas, images and
-footnotes. It is no full Markdown parser: what it does not know is text.
+HTML tables (also in the middle of a paragraph, or cut off), display formulas, images, footnotes,
+comments and front matter. It is no full Markdown parser: what it does not know is text.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import count
 from typing import Final
 
 from .markdown import BlockSpan, PageMarkdown
+from .markup import is_wrapping, strip, table_ends, table_tag, table_title, tables_in
 from .table_parsing import is_pipe_rule, place_pipe_table, place_table
 from .types import BlockKind
 
@@ -24,16 +25,15 @@ _FENCE: Final = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})")
 _UNDERLINE: Final = re.compile(r" {0,3}(=+|-+)\s*$")
 _ITEM: Final = re.compile(r"(\s*)(?:[-*+•◦▪]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S")
 _FOOTNOTE: Final = re.compile(r" {0,3}\[\^[^\]\s]{1,40}\]:\s")
-_IMAGE: Final = re.compile(r"\s*!\[[^\]]*\]\([^)]*\)\s*$")
+_IMAGE: Final = re.compile(r"\s*(!\[[^\]]*\])\([^)]*\)\s*$")
 _MATH: Final = re.compile(r"\s*(\$\$|\\\[)")
-_TABLE: Final = re.compile(r"<table\b", re.IGNORECASE)
-_TABLE_TAG: Final = re.compile(
-    r"<(/?)table\b[^<>]*>?|^ {0,3}#{1,6}\s", re.IGNORECASE | re.MULTILINE
-)
+_BEHIND_MATH: Final = r"[\s.,;:()\d]*$"  # "(3)"
+_BLANK: Final = re.compile(r"\s*$")
+_QUOTE: Final = re.compile(r" {0,3}>")
 _TABLE_PART: Final = re.compile(r"\s*</?t(?:able|head|body|foot|[rhd])\b", re.IGNORECASE)
-_TITLE: Final = re.compile(
-    r"<table\b[^<>]*>\s*<caption\b[^<>]*>(.{1,2000}?)</caption\s*>", re.IGNORECASE | re.DOTALL
-)
+_STARTS: Final = (_FENCE, _ATX, _ITEM, _FOOTNOTE, _MATH, _IMAGE, _BLANK)
+_LINE_ENDS: Final = "\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+_INSIDE_ITEM: Final = 2  # columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,12 @@ class _Line:
     start: int
     end: int  # without the line break
     text: str
+
+    @property
+    def indent(self) -> int:
+        """Columns of white space it begins with."""
+        shown = self.text.expandtabs(4)
+        return len(shown) - len(shown.lstrip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ class _Part:
 
 def scan_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
     """Locate the blocks of a page's Markdown. They have no boxes.
+
+    A ``level`` above 0 of what is no heading says how deep it stands in a list.
 
     Args:
         text: the Markdown.
@@ -74,149 +82,202 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.lines = list(_lines(text))
-        self.table_ends = _table_ends(text)
-        self.unclosed: set[str] = set()  # formula delimiters with no further closing one
+        self.table_ends = table_ends(text)
+        self.unclosed: dict[str, int] = {}  # up to which line a delimiter is known to have no end
+        self.in_list = False
 
     def parts(self) -> Iterator[_Part]:
         """The blocks, in order."""
-        at = 0
+        at = self._front_matter_end()
+        if at:
+            yield _Part(BlockKind.OTHER, *strip(self.text, 0, self.lines[at - 1].end))
         while at < len(self.lines):
-            if not self.lines[at].text.strip():
+            if _BLANK.match(self.lines[at].text):
                 at += 1
                 continue
             end, kind = self._block_end(at)
-            start, stop = self.lines[at].start, self.lines[end - 1].end
-            if kind is BlockKind.TABLE and not _TABLE.match(self.lines[at].text.lstrip()):
-                yield from _table(self.text, start, stop)
-            elif kind in (BlockKind.CODE, BlockKind.FORMULA):
-                yield _Part(kind, *_strip(self.text, start, stop))
-            else:
-                yield from self._with_tables(kind, start, stop)
+            level = self._level(kind, self.lines[at])
+            self.in_list = level > 0
+            yield from self._parts(kind, level, self.lines[at].start, self.lines[end - 1].end)
             at = end
+
+    def _level(self, kind: BlockKind, line: _Line) -> int:
+        """How deep a block stands in a list; what is indented below an item belongs to it."""
+        if kind is BlockKind.LIST_ITEM:
+            return 1 + line.indent // 2
+        inside = self.in_list and line.indent >= _INSIDE_ITEM and kind is not BlockKind.HEADING
+        return line.indent // 2 if inside else 0
+
+    # -- where a block ends ----------------------------------------------------------------
+
+    def _front_matter_end(self) -> int:
+        """The line behind the metadata that a file may begin with, or 0."""
+        if not self.lines or self.lines[0].text.rstrip() != "---":
+            return 0
+        end, closed = self._find(0, re.compile(r"(?:---|\.\.\.)\s*$"), _BLANK)
+        return end if closed else 0
 
     def _block_end(self, at: int) -> tuple[int, BlockKind]:
         """The line behind the block that begins at a line, and what it is."""
         line = self.lines[at].text
         if fence := _FENCE.match(line):
             closing = re.compile(rf"\s*{fence[1]}{fence[1][0]}*\s*$")
-            return self._closed_by(at, closing) or len(self.lines), BlockKind.CODE
-        if math := _MATH.match(line):
-            return self._math_end(at, math[1]), BlockKind.FORMULA
-        if _TABLE.match(line.lstrip()):
+            return self._find(at, closing)[0], BlockKind.CODE
+        if (math := _MATH.match(line)) and (end := self._math_end(at, math[1])):
+            return end, BlockKind.FORMULA
+        if line.lstrip().startswith("<!--") and (end := self._comment_end(at)):
+            return end, BlockKind.OTHER
+        if table_tag(self.text, self.lines[at].start) is not None:
             return self._html_end(at), BlockKind.TABLE
         if _ATX.match(line):
             return at + 1, BlockKind.HEADING
         if self._is_pipe_table(at):
-            return self._while(at + 2, lambda other: "|" in other), BlockKind.TABLE
+            return self._while(at + 2, _is_pipe_row), BlockKind.TABLE
         if _IMAGE.match(line):
             return at + 1, BlockKind.FIGURE
         return self._paragraph_end(at, _paragraph_kind(line))
 
     def _paragraph_end(self, at: int, kind: BlockKind) -> tuple[int, BlockKind]:
         end = at + 1
-        while end < len(self.lines) and self.lines[end].text.strip() and not self._interrupts(end):
-            underlined = end == at + 1 and _UNDERLINE.match(self.lines[end].text)
-            if kind is BlockKind.TEXT and underlined:
+        while end < len(self.lines):
+            if kind is BlockKind.FOOTNOTE and self._goes_on_indented(end):
+                end += 2
+            elif self._interrupts(end):
+                break
+            elif (
+                kind is BlockKind.TEXT and end == at + 1 and _UNDERLINE.match(self.lines[end].text)
+            ):
                 return end + 1, BlockKind.HEADING
-            end += 1
+            else:
+                end += 1
         return end, kind
 
+    def _goes_on_indented(self, at: int) -> bool:
+        """Whether a footnote has another paragraph behind an empty line."""
+        if at + 1 >= len(self.lines) or not _BLANK.match(self.lines[at].text):
+            return False
+        below = self.lines[at + 1]
+        return below.indent >= 4 and not _BLANK.match(below.text)
+
     def _interrupts(self, at: int) -> bool:
-        """Whether a line begins a new block although no empty line is above it."""
+        """Whether a line ends the block above it: it is empty, or begins another."""
         line = self.lines[at].text
-        starts = (_FENCE, _ATX, _ITEM, _FOOTNOTE, _MATH, _IMAGE)
-        if any(pattern.match(line) for pattern in starts) or _TABLE.match(line.lstrip()):
-            return True
-        return self._is_pipe_table(at)
+        return (
+            any(pattern.match(line) for pattern in _STARTS)
+            or self._is_pipe_table(at)
+            or ("<" in line and table_tag(self.text, self.lines[at].start) is not None)
+        )
 
     def _is_pipe_table(self, at: int) -> bool:
         below = self.lines[at + 1].text if at + 1 < len(self.lines) else ""
         return "|" in self.lines[at].text and is_pipe_rule(below)
 
-    def _closed_by(self, at: int, closing: re.Pattern[str]) -> int | None:
+    def _find(
+        self, at: int, closing: re.Pattern[str], barrier: re.Pattern[str] | None = None
+    ) -> tuple[int, bool]:
+        """The line behind the one that closes what a line opens, and whether there is one.
+
+        If a barrier, or the end, comes first, that line.
+        """
         for end in range(at + 1, len(self.lines)):
             if closing.match(self.lines[end].text):
-                return end + 1
-        return None
+                return end + 1, True
+            if barrier and barrier.match(self.lines[end].text):
+                return end, False
+        return len(self.lines), False
 
-    def _math_end(self, at: int, opening: str) -> int:
+    def _math_end(self, at: int, opening: str) -> int | None:
+        """The line behind a display formula; None if it is text that only begins like one."""
         closing = "\\]" if opening == "\\[" else opening
-        if closing in self.lines[at].text.strip()[len(opening) :]:
-            return at + 1
-        end = None
-        if opening not in self.unclosed:
-            end = self._closed_by(at, re.compile(rf".*{re.escape(closing)}\s*$"))
-        if end is None:
-            self.unclosed.add(opening)
-        # One that is never closed ends with its paragraph.
-        return end or self._while(at + 1, str.strip)
+        rest = self.lines[at].text.strip()[len(opening) :]
+        if closing in rest:
+            behind = rest.split(closing, 1)[1]
+            return at + 1 if re.match(_BEHIND_MATH, behind) else None
+        if at >= self.unclosed.get(opening, 0):
+            # Alone on its line it may hold empty lines, but no heading.
+            end, closed = self._find(
+                at, re.compile(rf".*{re.escape(closing)}{_BEHIND_MATH}"), _BLANK if rest else _ATX
+            )
+            if closed:
+                return end
+            self.unclosed[opening] = end
+        # One that was cut off ends with its paragraph.
+        return None if rest else self._while(at + 1, bool)
+
+    def _comment_end(self, at: int) -> int | None:
+        close = self.text.find("-->", self.lines[at].start)
+        return None if close < 0 else self._line_behind(at, close)
 
     def _html_end(self, at: int) -> int:
-        line = self.lines[at]
-        close = self.table_ends.get(line.start + line.text.index("<"))
-        end = at + 1
+        tag = table_tag(self.text, self.lines[at].start)
+        close = self.table_ends.get(tag if tag is not None else -1)
         if close is not None:
-            while self.lines[end - 1].end < close:
-                end += 1
-            return end
+            return self._line_behind(at, close)
         # One that was cut off ends with its last tag or the paragraph behind it.
+        end = at + 1
         while end < len(self.lines):
-            text = self.lines[end].text
+            line = self.lines[end]
             below = self.lines[end + 1].text if end + 1 < len(self.lines) else ""
-            if _TABLE.match(text.lstrip()) or not (text.strip() or _TABLE_PART.match(below)):
+            blank = _BLANK.match(line.text) and not _TABLE_PART.match(below)
+            if blank or table_tag(self.text, line.start) is not None:
                 break
             end += 1
         return end
+
+    def _line_behind(self, at: int, place: int) -> int:
+        """The line behind the one that a place in the text is on."""
+        while self.lines[at].end < place:
+            at += 1
+        return at + 1
 
     def _while(self, at: int, belongs: Callable[[str], object]) -> int:
         while at < len(self.lines) and self.lines[at].text.strip() and belongs(self.lines[at].text):
             at += 1
         return at
 
-    def _with_tables(self, kind: BlockKind, start: int, stop: int) -> Iterator[_Part]:
-        """A block, and the HTML tables that stand in its lines."""
-        level = 0
+    # -- what is in it ---------------------------------------------------------------------
+
+    def _parts(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
+        start, stop = strip(self.text, start, stop)
         if kind is BlockKind.HEADING:
-            level = _heading_level(self.text[start:stop].strip())
-            kind = BlockKind.TITLE if level == 1 else kind
-            level = max(level - 1, 1)
-        elif kind is BlockKind.LIST_ITEM:
-            level = 1 + (_strip(self.text, start, stop)[0] - start) // 2
-        start, stop = _strip(self.text, start, stop)
-        while start < stop:
-            table = _TABLE.search(self.text, start, stop)
-            tag = table.start() if table else stop
-            if tag > start:
-                kind = BlockKind.TEXT if kind is BlockKind.TABLE else kind
-                yield _Part(kind, *_strip(self.text, start, tag), level)
-                end = tag
-            else:
-                end = min(self.table_ends.get(tag, stop), stop)
-                yield from _table(self.text, start, end)
-            start, stop = _strip(self.text, end, stop)
-            kind, level = BlockKind.TEXT, 0
+            level = _heading_level(self.text[start:stop])
+            kind, level = BlockKind.TITLE if level == 1 else kind, max(level - 1, 1)
+        embedded = _IMAGE.match(self.text[start:stop]) if kind is BlockKind.FIGURE else None
+        if embedded and "](data:" in embedded[0]:
+            stop = start + embedded.end(1)  # the picture itself is no text
+        if kind in (BlockKind.CODE, BlockKind.FORMULA, BlockKind.OTHER, BlockKind.FIGURE):
+            yield _Part(kind, start, stop, level)
+        elif kind is BlockKind.TABLE and self.text[start] != "<":
+            yield from _table(self.text, start, stop, level)
+        else:
+            yield from self._with_tables(kind, level, start, stop)
+
+    def _with_tables(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
+        """A block, and the HTML tables that stand in its lines."""
+        kind = BlockKind.TEXT if kind is BlockKind.TABLE else kind
+        for tag in tables_in(self.text, start, stop):
+            if tag < start:
+                continue  # inside the one before
+            yield from self._text(kind, level, start, tag)
+            end = min(self.table_ends.get(tag, stop), stop)
+            yield from _table(self.text, tag, end, level)
+            kind, start = BlockKind.TEXT, end
+        yield from self._text(kind, level, start, stop)
+
+    def _text(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
+        start, stop = strip(self.text, start, stop)
+        if stop > start and not is_wrapping(self.text[start:stop]):
+            yield _Part(kind, start, stop, level)
 
 
 def _lines(text: str) -> Iterator[_Line]:
     offset = 0
     for line in text.splitlines(keepends=True):
-        body = line.rstrip("\r\n\v\f\x1c\x1d\x1e\x85\u2028\u2029")
-        yield _Line(offset, offset + len(body), body)
+        # A byte order mark is no part of the first line.
+        start = offset + int(offset == 0 and line.startswith("\ufeff"))
+        body = line[start - offset :].rstrip(_LINE_ENDS)
+        yield _Line(start, start + len(body), body)
         offset += len(line)
-
-
-def _table_ends(text: str) -> dict[int, int]:
-    """Where each HTML table that is closed begins and ends; no table goes over a heading."""
-    ends: dict[int, int] = {}
-    opened: list[int] = []
-    for tag in _TABLE_TAG.finditer(text):
-        if tag[1] is None:
-            opened.clear()
-        elif not tag[1]:
-            opened.append(tag.start())
-        elif opened:
-            ends[opened.pop()] = tag.end()
-    return ends
 
 
 def _paragraph_kind(line: str) -> BlockKind:
@@ -225,23 +286,20 @@ def _paragraph_kind(line: str) -> BlockKind:
     return BlockKind.LIST_ITEM if _ITEM.match(line) else BlockKind.TEXT
 
 
-def _strip(text: str, start: int, stop: int) -> tuple[int, int]:
-    """A range without white space at its edges; empty if there is nothing else."""
-    body = text[start:stop]
-    left = len(body) - len(body.lstrip())
-    return start + left, max(start + left, start + len(body.rstrip()))
+def _is_pipe_row(line: str) -> bool:
+    return "|" in line and not any(p.match(line) for p in (_ATX, _FENCE, _QUOTE))
 
 
-def _table(text: str, start: int, stop: int) -> Iterator[_Part]:
-    start, stop = _strip(text, start, stop)
-    title = _TITLE.match(text, start, stop)
-    if title and title[1].strip() and place_table(text[title.end() : stop]):
-        yield _Part(BlockKind.CAPTION, *_strip(text, *title.span(1)))
-        start, stop = _strip(text, title.end(), stop)
+def _table(text: str, start: int, stop: int, level: int) -> Iterator[_Part]:
+    start, stop = strip(text, start, stop)
+    title = table_title(text, start, stop)
+    if title and place_table(text[title[1] : stop]):
+        yield _Part(BlockKind.CAPTION, *title[0], level)
+        start, stop = strip(text, title[1], stop)
     body = text[start:stop]
     placed = place_table(body) if body.startswith("<") else place_pipe_table(body)
     kind = BlockKind.TABLE if placed else BlockKind.TEXT
-    yield _Part(kind, start, stop, header_rows=placed.grid.header_rows if placed else 0)
+    yield _Part(kind, start, stop, level, placed.grid.header_rows if placed else 0)
 
 
 def _heading_level(body: str) -> int:
