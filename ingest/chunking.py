@@ -8,6 +8,7 @@ accepted, and every chunk once more as a whole; a single character is taken to f
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from itertools import pairwise, takewhile
 from operator import itemgetter
 from typing import Final
 
+from .captions import bare
 from .config import ChunkingConfig
 from .cutting import Piece, cut
 from .flow import flow
@@ -41,7 +43,7 @@ _OVERLAPPING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM, BlockKind.
 _LONGEST_TOKEN: Final = 16
 """Characters that count as a token at least: to WordPiece 100,000 letters without a space are one
 unknown word, and a chunk of them would be cited, shown and paid for as a whole."""
-_WIDEST_GAP: Final = 3  # line breaks between blocks; more are written as two
+_WIDEST_GAP: Final = 40  # characters between blocks; what is wider is written as two line breaks
 
 
 def chunk_pages(
@@ -151,7 +153,8 @@ class _Chunker:
     def _size(self, pieces: Sequence[Piece]) -> int:
         """About the tokens of a chunk: its parts are counted once and added up."""
         _, context = self._context(_shown_path(pieces[0]), _companion(pieces))
-        return context + sum(p.tokens for p in pieces) + self.gap * len(pieces) + self.special
+        tokens = context + sum(p.tokens for p in pieces) + self.gap * len(pieces) + self.special
+        return max(tokens, sum(len(p.text) + 2 for p in pieces) // _LONGEST_TOKEN)
 
     # -- context ---------------------------------------------------------------------------
 
@@ -175,15 +178,23 @@ class _Chunker:
         return self._shortened(path[-1], budget) if path else ""
 
     def _companion_line(self, number: int | None) -> str:
-        """A caption, or the last sentence of a text that leads to a list."""
-        if number is None:
-            return ""
-        unit = self.units[number]
-        text = " ".join(unit.text.split())
+        """A caption; or the list item, and the sentence that leads to its list."""
         budget = int(self.cap * _COMPANION_SHARE)
-        if unit.kind is BlockKind.CAPTION:
-            return text if self.count(text) <= budget else self._shortened(text, budget)
-        return last_sentences(text, lambda t: self.count(t) <= budget, most=1)
+        lines = ""
+        while number is not None:
+            unit = self.units[number]
+            text = " ".join(bare(unit.text).split())
+            if unit.kind is BlockKind.CAPTION:
+                return text if self.count(text) <= budget else self._shortened(text, budget)
+            lead = last_sentences(text, partial(self._fits_above, lines, budget), most=1)
+            if not lead:
+                break
+            lines = f"{lead}\n{lines}" if lines else lead
+            number = unit.companion
+        return lines
+
+    def _fits_above(self, lines: str, budget: int, text: str) -> bool:
+        return self.count(f"{text}\n{lines}") <= budget
 
     def _shortened(self, text: str, budget: int) -> str:
         pieces = split_text(text, lambda a, b: self.count(text[a:b]), lambda _: budget)
@@ -198,7 +209,7 @@ class _Chunker:
             taken = len(group)
             chunk = self._chunk(group[:taken])
             while chunk.tokens > self.cap and taken > 1:
-                taken -= 1
+                taken = max(1, min(taken - 1, taken * self.cap // chunk.tokens))
                 chunk = self._chunk(group[:taken])
             if chunk.text.strip():  # else a figure without text or caption
                 yield self._overlapping(chunk, group[0], before)
@@ -234,18 +245,30 @@ class _Chunker:
     def _text(self, pieces: Sequence[Piece]) -> str:
         shown = [p for p in pieces if p.text]
         text = shown[0].text if shown else ""
+        indent = self._indent(shown[0]) if shown else 0
         for left, right in pairwise(shown):
-            text += self._gap(left, right) + right.text
+            text += self._between(left, right, indent) + right.text
         return text
 
-    def _gap(self, left: Piece, right: Piece) -> str:
-        """What the page has between two neighbours if that is only white space."""
+    def _between(self, left: Piece, right: Piece, indent: int) -> str:
+        """What the page has between two neighbours if that is only white space.
+
+        Items of a list stand as deep as the first of the chunk, which has lost its indentation.
+        """
         a, b = left.places[-1], right.places[0]
         if a.page == b.page and a.ranges and b.ranges:
             between = self.pages[a.page].text[a.ranges[-1][1] : b.ranges[0][0]]
-            if between and between.count("\n") <= _WIDEST_GAP and between.isspace():
-                return between
+            if 0 < len(between) <= _WIDEST_GAP and between.isspace():
+                return re.sub(rf"\n {{1,{indent}}}", "\n", between) if indent else between
         return "\n\n"
+
+    def _indent(self, piece: Piece) -> int:
+        """Spaces in front of a piece on its line."""
+        place = piece.places[0]
+        text = self.pages[place.page].text
+        start = place.ranges[0][0] if place.ranges else 0
+        line = text[text.rfind("\n", 0, start) + 1 : start]
+        return len(line) if line.isspace() else 0
 
     def _spans(self, pieces: Sequence[Piece]) -> tuple[PageSpan, ...]:
         places = [place for piece in pieces for place in piece.places]

@@ -13,7 +13,7 @@ from typing import Final
 from .delimiters import Delimited, Nesting, avoid_cuts, enclosure, inner_spans, short_enough, wrap
 from .splitting import split_text
 from .table_cutting import Place, cut_table
-from .types import Box
+from .types import BlockKind, Box
 from .units import Stretch, Unit
 
 __all__ = ["Piece", "cut"]
@@ -91,6 +91,7 @@ def _cut_text(
             lambda a, b: size(written(a, b)),
             lambda a: even if a else min(even, first_room),
             [(a - start, b - start) for a, b in avoid_cuts(spans, _KEEP_TOGETHER * room)],
+            lines=unit.kind is BlockKind.CODE,
         )
     )
     for number, (a, b) in enumerate(ranges):

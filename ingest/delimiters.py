@@ -35,6 +35,7 @@ _LATEX: Final = re.compile(
     re.DOTALL,
 )
 _MATH: Final = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"))
+_LONGEST_INFO: Final = 80  # characters behind the fence
 _LONGEST_SPAN: Final = 4000
 """Characters after which an inline delimiter is taken to be a plain character."""
 
@@ -153,9 +154,10 @@ def _fence(text: str) -> Delimited | None:
     if opening is None:
         return None
     fence = opening[1]
-    language = re.match(r"[\w+#.-]{0,20}(?=\n)", text[len(fence) :])
-    start = opening.end() if language else len(fence)  # a long remark counts as code
-    opens = opening[0] if language else f"{fence}\n"
+    # With its language and what else says how to show it; a long remark counts as code.
+    short = opening.end() - len(fence) <= _LONGEST_INFO
+    start = opening.end() if short else len(fence)
+    opens = f"{opening[0].rstrip()}\n" if short else f"{fence}\n"
     last = text.rfind("\n", start - 1)
     closed = last >= 0 and re.fullmatch(rf"\s*{fence}{fence[0]}*\s*", text[last:])
     end = last if closed else len(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -38,10 +39,10 @@ def tables_in(text: str, start: int, stop: int) -> Iterator[int]:
         yield from tags
         return
     spans = inner_spans(BlockKind.TEXT, text[start:stop], 0, stop - start)
-    code = [(s.left + start, s.right + start) for s in spans if s.opens.startswith("`")]
+    code = deque((s.left + start, s.right + start) for s in spans if s.opens.startswith("`"))
     for tag in tags:
         while code and code[0][1] <= tag:
-            code.pop(0)
+            code.popleft()
         if not (code and code[0][0] < tag):
             yield tag
 

@@ -31,6 +31,7 @@ _LEVELS: tuple[re.Pattern[str], ...] = (
     re.compile(r"[,;:،؛、，；：]\s*|\\\\"),
     re.compile(r"\s+"),
 )
+_LINE_LEVEL: Final = 1
 _MIN_FILL: Final = 0.5
 """A cut that leaves less than this share of what would fit is not worth its better place."""
 _NEAR_ENOUGH: Final = 0.9
@@ -45,6 +46,8 @@ def split_text(
     measure: Callable[[int, int], int],
     limit: Callable[[int], int],
     avoid: Sequence[tuple[int, int]] = (),
+    *,
+    lines: bool = False,
 ) -> Iterator[tuple[int, int]]:
     """Cut ``text`` into few pieces that fit, at natural places.
 
@@ -56,24 +59,28 @@ def split_text(
         limit: the size that a piece beginning at ``start`` may have. One character is taken to
             fit always.
         avoid: ranges that are cut only where nothing else fits.
+        lines: whether the text is one of lines, as code is: they are cut inside only where one
+            does not fit, and keep their indentation.
 
     Yields:
         Character ranges ``(start, end)``.
     """
     cuts = [_allowed(sorted({m.end() for m in level.finditer(text)}), avoid) for level in _LEVELS]
-    start = _skip_space(text, 0)
+    preferred = cuts[: _LINE_LEVEL + 1] if lines else cuts
+    start = _skip_space(text, 0, lines)
     line = Line(measure(start, start))
     while start < len(text):
         longest, line = longest_fit(len(text), start, measure, limit(start), line)
-        end = _cut(text, start, longest, cuts, avoid) if longest < len(text) else longest
+        places = (preferred, cuts[-1])
+        end = _cut(text, start, longest, places, avoid) if longest < len(text) else longest
         # Fewer characters can be more tokens: a word cut short may leave the vocabulary.
         while end > start + 1 and measure(start, _stripped(text, start, end)) > limit(start):
             longest = end - 1
-            end = _cut(text, start, longest, cuts, avoid)
+            end = _cut(text, start, longest, places, avoid)
         stop = _stripped(text, start, end)
         if stop > start:
             yield start, stop
-        start = _skip_space(text, end)
+        start = _skip_space(text, end, lines)
 
 
 def _stripped(text: str, start: int, end: int) -> int:
@@ -88,10 +95,15 @@ def _allowed(places: list[int], avoid: Sequence[tuple[int, int]]) -> list[int]:
     return [p for p in places if p not in inside] if inside else places
 
 
-def _skip_space(text: str, start: int) -> int:
-    while start < len(text) and text[start].isspace():
-        start += 1
-    return start
+def _skip_space(text: str, start: int, lines: bool) -> int:
+    end = start
+    while end < len(text) and text[end].isspace():
+        end += 1
+    if not lines or end == len(text):
+        return end
+    # What is in front of the first word of a line belongs to it.
+    newline = text.rfind("\n", max(start - 1, 0), end)
+    return newline + 1 if newline >= 0 or not start else end
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +160,19 @@ def _cut(
     text: str,
     start: int,
     longest: int,
-    cuts: list[list[int]],
+    places: tuple[Sequence[Sequence[int]], Sequence[int]],
     avoid: Sequence[tuple[int, int]],
 ) -> int:
+    preferred, words = places
     least = start + (longest - start) * _MIN_FILL
-    for level in cuts:
+    for level in preferred:
         place = bisect_right(level, longest) - 1
         if place >= 0 and level[place] > least:
             return level[place]
-    word = bisect_right(cuts[-1], longest) - 1
-    if word >= 0 and cuts[-1][word] > start:
-        return cuts[-1][word]
+    for level in (preferred[-1], words):
+        place = bisect_right(level, longest) - 1
+        if place >= 0 and level[place] > start:
+            return level[place]
     return _outside(_whole_character(text, start, longest), start, avoid)
 
 

@@ -55,3 +55,14 @@ def test_nesting_that_would_fill_a_piece_is_left_open() -> None:
     spans = inner_spans(FORMULA, text, 0, len(text))
 
     assert len(short_enough(spans, lambda marks: len(marks) <= 10)) == 5
+
+
+@pytest.mark.parametrize(
+    "opening", ["```py\n", "```py\r\n", '```python title="a.py"\n', "```js {1,3}\n"]
+)
+def test_pieces_of_code_keep_what_the_fence_says(opening: str) -> None:
+    """The language, and how a site shows it, are no line of code."""
+    made = enclosure(BlockKind.CODE, f"{opening}a = 1\n```")
+
+    assert made is not None
+    assert made.opens == opening.rstrip() + "\n"

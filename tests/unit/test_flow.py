@@ -265,3 +265,59 @@ def test_closing_marks_of_a_heading_are_not_its_title() -> None:
     paths = [u.path for u in flow(pages("## Part one ##\n\n### C# \n\n# ##\n\nText"))]
 
     assert paths[:2] == [("Part one",), ("Part one", "C#")]
+
+
+def test_steps_keep_their_list_around_what_stands_between_them() -> None:
+    """Paragraphs and code inside a step belong to it, indented or counted on."""
+    text = "You need:\n\n1. one\n\n   more on one\n\n2. two\n\n```\ncode\n```\n\nWait.\n\n3. three"
+    units = flow(pages(text))
+
+    assert [(u.text.split("\n")[0], u.companion) for u in units] == [
+        ("You need:", None),
+        ("1. one", 0),
+        ("more on one", 1),
+        ("2. two", 0),
+        ("```", 3),
+        ("Wait.", 3),
+        ("3. three", 0),
+    ]
+
+
+def test_a_nested_item_knows_the_item_above_it() -> None:
+    """And a bold sentence leads to a list, too."""
+    units = flow(pages("**Offices:**\n\n- North\n  - Oslo\n  - Bergen\n- South"))
+
+    assert companions(units) == {1: 0, 2: 1, 3: 1, 4: 0}
+
+
+def test_a_list_ends_with_a_paragraph() -> None:
+    """What follows is led by nothing, if it does not count on."""
+    units = flow(pages("We need:\n\n- a pump\n\nOther text.\n\n- alone"))
+
+    assert companions(units) == {1: 0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Table 1. Pumps\n\n<html><body><table><tr><td>a</td></tr><tr><td>1</td></tr></table>"
+        "</body></html>",
+        '<span id="page-2-0"></span>Table 1: Pumps\n\n| a |\n|---|\n| 1 |',
+        "Table: Pumps\n\n| a |\n|---|\n| 1 |",
+        "| a |\n|---|\n| 1 |\n\n: Pumps {#tbl:x}",
+    ],
+)
+def test_captions_of_other_engines_are_known(text: str) -> None:
+    """MinerU wraps its tables, Marker puts anchors in front, pandoc counts nothing."""
+    units = flow(pages(text))
+
+    assert [u.kind for u in units if u.table is None] == [BlockKind.CAPTION]
+    assert len(companions(units)) == 1
+
+
+def test_headings_are_named_without_anchors() -> None:
+    """Link targets are no words of a section's name, and empty headings name none."""
+    units = flow(pages('# <span id="p1"></span>Pumps\n\n## Old ones {#old .x}\n\n##\n\nText.'))
+
+    assert units[1].path == ("Pumps", "Old ones")
+    assert units[-1].path == ("Pumps",)

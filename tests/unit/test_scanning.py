@@ -121,3 +121,70 @@ def test_a_fence_is_closed_by_a_longer_one() -> None:
     code = "```py\na = 1\n`````"
 
     assert located(f"{code}\n\ntext") == [("code", code), ("text", "text")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Use the `<table>` tag, and `<tr>` for rows.",
+        "A `<table><tr><td>x</td></tr></table>` in code.",
+        "- List<table> is a type",
+    ],
+)
+def test_a_table_that_is_only_talked_about_is_text(text: str) -> None:
+    """Inline code and type names keep their words."""
+    assert [body for _, body in located(text)] == [text]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\[see the annex\n\n# Second\n\nText.\n\nDone \\[x\\]",
+        "$$PATH is a variable.\n\n# Second\n\nEnds with $$",
+        "$$a$$ and $$b$$ are terms",
+        "\\[1\\] Smith, J. A study.",
+    ],
+)
+def test_what_only_begins_like_a_formula_is_text(text: str) -> None:
+    """Escaped brackets and shell variables take no heading with them."""
+    kinds = [kind for kind, _ in located(text)]
+
+    assert "formula" not in kinds
+    assert ("title" in kinds) == ("# Second" in text)
+
+
+def test_a_numbered_formula_is_one() -> None:
+    """What counts a formula may stand behind it."""
+    assert located("$$ a = b $$ (3)\n\ntext")[0] == ("formula", "$$ a = b $$ (3)")
+
+
+def test_comments_and_front_matter_hold_no_headings() -> None:
+    """They are kept as text, and name no section."""
+    text = "---\n# note\ntitle: X\n---\n<!--\n# hidden\n| a |\n|---|\n-->\n# Shown"
+
+    assert [kind for kind, _ in located(text)] == ["other", "other", "title"]
+
+
+def test_a_byte_order_mark_hides_no_heading() -> None:
+    """Files of Windows begin with one."""
+    assert located("\ufeff# Title\n\ntext") == [("title", "# Title"), ("text", "text")]
+
+
+def test_a_footnote_may_have_paragraphs() -> None:
+    """Indented ones belong to it."""
+    assert located("[^1]: One.\n\n    Two.\n\nText.") == [
+        ("footnote", "[^1]: One.\n\n    Two."),
+        ("text", "Text."),
+    ]
+
+
+def test_a_heading_below_a_table_is_no_row() -> None:
+    """Although it holds a bar."""
+    kinds = [kind for kind, _ in located("| a |\n|---|\n| 1 |\n# Head | Bar")]
+
+    assert kinds == ["table", "title"]
+
+
+def test_embedded_pictures_are_no_text() -> None:
+    """Of a picture written into the Markdown its name is kept."""
+    assert located("![Pump](data:image/png;base64,AAAA)") == [("figure", "![Pump]")]

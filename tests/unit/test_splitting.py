@@ -78,3 +78,11 @@ def test_the_last_sentences_are_whole() -> None:
         "Second one. Third."
     )
     assert last_sentences("A single sentence that is far too long.", lambda t: len(t) < 5) == ""
+
+
+def test_code_is_cut_between_lines_that_keep_their_indentation() -> None:
+    """Python without its indentation is another program."""
+    text = "    a = 1\n    if a:\n        b(a, a. c)\n\n    d = 2"
+    pieces = [text[a:b] for a, b in split_text(text, lambda a, b: b - a, lambda _: 24, lines=True)]
+
+    assert pieces == ["    a = 1\n    if a:", "        b(a, a. c)", "    d = 2"]
