@@ -6,7 +6,6 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from typing import Final
 
 from .markdown import FURNITURE, BlockSpan, PageMarkdown
@@ -46,8 +45,8 @@ class _Line:
 def running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, int]]:
     """Blocks that stand at the edge of many pages, the same or with the page's number.
 
-    Without boxes nothing tells a margin from text. Then headings and what they lead to are never
-    taken for running heads, and of lines that are the same the first is text.
+    Without boxes nothing tells a margin from text: a line that pages share may be an answer
+    ("None.") or a verdict. Then only page numbers are found.
 
     Returns:
         Pairs of the page's place in the sequence and :attr:`BlockSpan.index`.
@@ -61,7 +60,7 @@ def running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, int]]:
         for depth in range(_EDGE_BLOCKS):
             lines = _edge_lines(pages, outside, edge, depth)
             running = [line for group in lines.values() for line in _running(group, least)]
-            found |= {(line.page, line.block.index) for line in _repeated(running)}
+            found |= {(line.page, line.block.index) for line in running}
             outside = {line.page for line in running}
     return frozenset(found)
 
@@ -78,43 +77,29 @@ def _edge_lines(
         if depth < len(shown) // 2:
             block = shown[depth if edge == "top" else -1 - depth]
             text = " ".join(page.text[block.start : block.end].split())
-            inner = shown[depth + 1 if edge == "top" else -2 - depth]
-            if len(text) <= _LONGEST and _may_run(block, edge, inner):
+            if block.kind in _CANDIDATES and len(text) <= _LONGEST and _may_run(block, text, edge):
                 line = _Line(place, page.index, block, text)
                 groups[_NUMBER.sub("#", text.casefold())].append(line)
     return groups
 
 
-def _may_run(block: BlockSpan, edge: str, inner: BlockSpan) -> bool:
-    """Whether a block may be a running line, by what it is and what stands next to it."""
-    if block.kind not in _CANDIDATES:
-        return False
+def _may_run(block: BlockSpan, text: str, edge: str) -> bool:
     if block.box is None:
-        led = edge == "bottom" and inner.kind in _HEADINGS
-        return block.kind not in _HEADINGS and not led
+        return block.kind not in _HEADINGS and bool(_PAGE_WORDS.fullmatch(_NUMBER.sub("#", text)))
     return block.box.y1 <= _MARGIN if edge == "top" else block.box.y0 >= 1 - _MARGIN
 
 
-def _repeated(running: Sequence[_Line]) -> list[_Line]:
-    """Without the first of lines that are the same and have no box."""
-    seen: set[str] = set()
-    repeated = []
-    for line in sorted(running, key=attrgetter("page")):
-        if line.block.box is not None or line.text in seen or _may_count(line):
-            repeated.append(line)
-        seen.add(line.text)
-    return repeated
-
-
 def _running(lines: list[_Line], least: float) -> list[_Line]:
-    """Those of alike lines that are the same on many pages, or count them."""
+    """Those of alike lines that are the same in the margin of many pages, or count them."""
     same: dict[str, list[_Line]] = defaultdict(list)
     for line in lines:
-        same[line.text].append(line)
+        if line.block.box is not None:
+            same[line.text].append(line)
     found = [x for group in same.values() if _on_pages(group) >= least for x in group]
     if found:
         return found
-    counting = [line for line in lines if _may_count(line)]
+    # "Question 3" in a heading is no page number.
+    counting = [line for line in lines if line.block.kind not in _HEADINGS]
     steps: dict[tuple[int, ...], list[_Line]] = defaultdict(list)
     for line in counting:
         # The last number is the page's, or the first: "12 | Report 2023".
@@ -122,14 +107,6 @@ def _running(lines: list[_Line], least: float) -> list[_Line]:
             steps[position, line.numbers[position] - line.index].append(line)
     best = max(steps.values(), key=_on_pages, default=[])
     return best if _on_pages(best) >= least else []
-
-
-def _may_count(line: _Line) -> bool:
-    """Whether a number in a line may be the page's: "Question 3" in the text may not."""
-    if line.block.kind in _HEADINGS:
-        return False
-    in_margin = line.block.box is not None
-    return in_margin or bool(_PAGE_WORDS.fullmatch(_NUMBER.sub("#", line.text)))
 
 
 def _on_pages(lines: Sequence[_Line]) -> int:

@@ -15,18 +15,26 @@ def _namespace() -> uuid.UUID:
     return uuid.UUID(NAMESPACE)
 
 
+def _uuid(name: str) -> str:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a file name that is not UTF-8
+        name = name.encode("utf-8", "surrogatepass").hex()
+    return str(uuid.uuid5(_namespace(), name))
+
+
 def document_id(uri: str, sha256: str) -> str:
     """Identity of a document: where it was read from, or its bytes if it has no such place.
 
     By place, so that an edited file stays the same document: the chunks of its unchanged
     pages keep their ids and only the others are written anew.
     """
-    return str(uuid.uuid5(_namespace(), f"document:{uri or sha256}"))
+    return _uuid(f"document:{uri or sha256}")
 
 
 def page_id(document: str, index: int) -> str:
     """Identity of one page (0-based ``index``) of a document."""
-    return str(uuid.uuid5(_namespace(), f"page:{document}:{index}"))
+    return _uuid(f"page:{document}:{index}")
 
 
 def chunk_id(document: str, page_index: int, embedded_text: str, repeat: int) -> str:

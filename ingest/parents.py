@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 from llama_index.core.schema import NodeRelationship, ObjectType, RelatedNodeInfo, TextNode
@@ -39,9 +41,11 @@ def parent_nodes(
         repeats: how often there was a parent of this document, kind, page and name; goes on
             counting.
     """
+    pairs = list(zip(chunks, nodes, strict=True))
+    groups = [list(group) for _, group in groupby(pairs, key=lambda pair: _key(pair[0], kind))]
+    texts = _texts([[chunk for chunk, _ in group] for group in groups], pages)
     parents: list[TextNode] = []
-    for _, group in groupby(zip(chunks, nodes, strict=True), key=lambda pair: _key(pair[0], kind)):
-        members = list(group)
+    for members, text in zip(groups, texts, strict=True):
         if len(members) < 2:
             continue
         first = members[0][0]
@@ -50,7 +54,7 @@ def parent_nodes(
         place = (first.document.id, kind, page, name)
         made = parent_id(first.document.id, kind, page, name, repeats[place])
         repeats[place] += 1
-        parents.append(_parent(made, kind, members, pages))
+        parents.append(_parent(made, kind, members, text))
     return parents
 
 
@@ -62,7 +66,7 @@ def _parent(
     node_id: str,
     kind: ParentKind,
     members: Sequence[tuple[Chunk, TextNode]],
-    pages: Mapping[int, PageMarkdown],
+    text: str,
 ) -> TextNode:
     chunks = [chunk for chunk, _ in members]
     first = members[0][1]
@@ -77,7 +81,7 @@ def _parent(
     keys = list(metadata)
     parent = TextNode(
         id_=node_id,
-        text="\n\n".join(_slices(chunks, pages)),
+        text=text,
         metadata=metadata,
         excluded_embed_metadata_keys=keys,
         excluded_llm_metadata_keys=[k for k in keys if k in first.excluded_llm_metadata_keys],
@@ -98,14 +102,19 @@ _SHARED = frozenset(
 )
 
 
-def _slices(chunks: Sequence[Chunk], pages: Mapping[int, PageMarkdown]) -> Iterator[str]:
-    """What the chunks cover of each page, from the first character to the last."""
-    covered: dict[int, tuple[int, int]] = {}
-    for chunk in chunks:
-        for span in chunk.spans:
-            for start, end in span.ranges:
-                low, high = covered.get(span.index, (start, end))
-                covered[span.index] = (min(low, start), max(high, end))
-    for index in sorted(covered):
-        start, end = covered[index]
-        yield pages[index].text[start:end]
+def _texts(groups: Sequence[Sequence[Chunk]], pages: Mapping[int, PageMarkdown]) -> list[str]:
+    """What each group of chunks covers of the pages, with the marks between its ranges.
+
+    A range of another group in between, as a footnote moved from the end of the page to its
+    caller leaves one, is not covered.
+    """
+    ranges: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for number, chunks in enumerate(groups):
+        for span in (span for chunk in chunks for span in chunk.spans):
+            ranges[span.index] += [(start, end, number) for start, end in span.ranges]
+    slices: list[list[str]] = [[] for _ in groups]
+    for index in sorted(ranges):
+        for number, run in groupby(sorted(ranges[index]), key=itemgetter(2)):
+            held = list(run)
+            slices[number].append(pages[index].text[held[0][0] : held[-1][1]])
+    return ["\n\n".join(parts) for parts in slices]

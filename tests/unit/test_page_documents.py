@@ -109,19 +109,22 @@ def test_front_matter_belongs_to_its_file() -> None:
     assert [node.metadata[Field.PAGE_LABEL] for node in nodes] == ["i", "ii", "1"]
 
 
-def test_lines_along_the_edge_can_be_kept() -> None:
+def test_page_numbers_can_be_kept() -> None:
     """Whoever knows that they are text says so."""
     documents = [
         Document(
-            text=f"Same line.\n\nText {'x' * n}.\n\nMore of {n}.",
+            text=f"Text {'x' * n}.\n\nMore of {n}.\n\nPage {n + 1}",
             metadata={Field.FILE_PATH: "/a.pdf", "page": n + 1},
         )
         for n in range(4)
     ]
-    parser = LayoutNodeParser.with_counter(WordCounter(64), furniture="keep")
-    nodes = parser.get_nodes_from_documents(documents)
 
-    assert all("Same line." in node.get_content() for node in nodes)
+    def numbered(furniture: str) -> int:
+        parser = LayoutNodeParser.with_counter(WordCounter(64), furniture=furniture)
+        nodes = parser.get_nodes_from_documents(documents)
+        return sum("Page" in node.get_content() for node in nodes)
+
+    assert (numbered("keep"), numbered("metadata")) == (4, 0)
 
 
 def test_raw_output_of_the_model_brings_its_boxes() -> None:
