@@ -22,11 +22,11 @@ from llama_index.core.schema import (
 from llama_index.core.vector_stores.utils import node_to_metadata_dict
 
 from .chunking import Repeats, chunk_pages
-from .config import ChunkingConfig, PageFurniture
+from .config import ChunkingConfig, ConfigError, PageFurniture
 from .embedding import SentenceTransformerEmbedder
 from .identity import page_id
 from .markdown import PageMarkdown
-from .page_documents import LAYOUT_KEY, by_file, document_of, pages_of
+from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, page_of
 from .parents import ParentKind, parent_nodes
 from .protocols import TokenCounter
 from .schema import SCHEMA_VERSION, Field
@@ -41,16 +41,18 @@ LLM_KEYS = frozenset({Field.FILE_NAME, Field.PAGE_LABEL})
 def chunk_nodes(
     chunks: Sequence[Chunk],
     pages: Mapping[int, PageMarkdown],
-    extra: Mapping[str, Any] | None = None,
+    extra: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> list[TextNode]:
     """Make LlamaIndex nodes of a document's chunks, linked to their page and their neighbours.
 
     Args:
         chunks: chunks of one document, in order.
         pages: the document's pages by 0-based index, for their engine and flags.
-        extra: metadata of the caller's, copied to every node; ours wins.
+        extra: metadata of the caller's by 0-based page, copied to the nodes that start there;
+            ours wins.
     """
-    nodes = [_node(chunk, pages, extra or {}) for chunk in chunks]
+    given = extra or {}
+    nodes = [_node(chunk, pages, given.get(chunk.spans[0].index, {})) for chunk in chunks]
     for left, right in pairwise(nodes):
         left.relationships[NodeRelationship.NEXT] = _related(right.node_id)
         right.relationships[NodeRelationship.PREVIOUS] = _related(left.node_id)
@@ -121,6 +123,19 @@ def _chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str
     }
 
 
+def _without_layout(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metadata.items() if key != LAYOUT_KEY}
+
+
+def _source(node: BaseNode) -> RelatedNodeInfo:
+    """The Document a node is of; its hash, which LlamaIndex makes of all its text, once."""
+    try:
+        digest = node.hash
+    except UnicodeEncodeError:  # a lone surrogate
+        digest = None
+    return RelatedNodeInfo(node_id=node.node_id, node_type=ObjectType.DOCUMENT, hash=digest)
+
+
 class LayoutNodeParser(NodeParser):
     r"""Cuts Documents into nodes by their layout.
 
@@ -156,6 +171,9 @@ class LayoutNodeParser(NodeParser):
     parents: ParentKind | None = PydanticField(
         default=None, description="'section' or 'page': larger nodes above those of one of them."
     )
+    counts_with: str | None = PydanticField(
+        default=None, description="Set by with_counter: the counter, which is not serialised."
+    )
     # Our ids come from content. The base class serialises its id function to a dict that its
     # own from_dict refuses (llama-index-core 0.14).
     id_func: IdFuncCallable = PydanticField(default=default_id_func, exclude=True)
@@ -169,7 +187,7 @@ class LayoutNodeParser(NodeParser):
     @classmethod
     def with_counter(cls, counter: TokenCounter, **options: Any) -> LayoutNodeParser:
         """A parser for another embedder: ``counter`` counts tokens as that one will see them."""
-        parser = cls(**options)
+        parser = cls(counts_with=type(counter).__name__, **options)
         parser._counter = counter
         return parser
 
@@ -184,7 +202,16 @@ class LayoutNodeParser(NodeParser):
 
     @property
     def counter(self) -> TokenCounter:
-        """What counts the tokens; loads its tokenizer when first used."""
+        """What counts the tokens; loads its tokenizer when first used.
+
+        Raises:
+            ConfigError: the parser was copied or sent to another process without its counter.
+        """
+        if self._counter is None and self.counts_with is not None:
+            raise ConfigError(
+                f"this parser counts with {self.counts_with}, which was lost when it was copied or"
+                " sent to another process: make it there, by LayoutNodeParser.with_counter"
+            )
         if self._counter is None:
             self._counter = SentenceTransformerEmbedder(self.embed_model_name)
         return self._counter
@@ -200,21 +227,19 @@ class LayoutNodeParser(NodeParser):
             parsed += self._file_nodes(members, repeats)
         return parsed
 
-    def _file_nodes(self, members: Sequence[BaseNode], repeats: Repeats) -> list[TextNode]:
-        placed = {page.index: (page, node) for page, node in pages_of(members)}
+    def _file_nodes(self, members: Sequence[PageDocument], repeats: Repeats) -> list[TextNode]:
+        placed = {page.index: (page, m.node) for m in members for page in (page_of(m),)}
         pages = {index: placed[index][0] for index in sorted(placed)}
         config = ChunkingConfig(
             self.max_tokens, self.target_tokens, self.overlap_tokens, self.furniture
         )
         document = document_of(members, list(pages.values()))
         chunks = chunk_pages(document, list(pages.values()), self.counter, config, repeats)
-        extra = {k: v for k, v in members[0].metadata.items() if k != LAYOUT_KEY}
+        extra = {index: _without_layout(node.metadata) for index, (_, node) in placed.items()}
         made = chunk_nodes(chunks, pages, extra)
+        sources = {index: _source(node) for index, (_, node) in placed.items()}
         for node, chunk in zip(made, chunks, strict=True):
-            source = placed[chunk.spans[0].index][1]
-            node.relationships[NodeRelationship.SOURCE] = RelatedNodeInfo(
-                node_id=source.node_id, node_type=ObjectType.DOCUMENT, hash=source.hash
-            )
+            node.relationships[NodeRelationship.SOURCE] = sources[chunk.spans[0].index]
         if self.parents is None:
             return made
         return [*parent_nodes(chunks, made, pages, self.parents, repeats), *made]

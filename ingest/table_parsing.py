@@ -26,8 +26,10 @@ __all__ = [
     "strip_tags",
 ]
 
-# More slots than any page holds; what is larger is a hostile or run-away span.
+# More slots than any page holds; a table of fewer cells that needs more has a run-away span.
 _MAX_SLOTS = 65_536
+# Slots a cell may have room for where rows are of different lengths.
+_MOST_EMPTY = 4
 # What the HTML standard cuts a colspan to.
 _MAX_SPAN = 1000
 # A first row that reaches deeper labels groups of body rows; it is no header.
@@ -43,6 +45,7 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*([0-9]{1,4})", re.IGNORECASE)
+_ALT = re.compile(r"\balt\s*=\s*([\"'])(.{0,500}?)\1", re.IGNORECASE | re.DOTALL)
 # Bounded, because int() refuses the digits of a hostile reference.
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _PIPE = re.compile(r"(?<!\\)\|")
@@ -215,7 +218,8 @@ class _RowReader:
             self._end_row(tag, event.start)
             self._start = event.end
         elif name in _BREAKS:
-            self._text.append(" ")
+            shown = _ALT.search(event.value) if name == "img" else None
+            self._text.append(f" {shown[2]} " if shown else " ")
 
     def finish(self, end: int) -> list[list[_Cell]]:
         """The rows, once all is read up to ``end``."""
@@ -264,12 +268,14 @@ def _to_grid(rows: _Rows) -> PlacedTable | None:
     if not any(cell.text for row in rows for cell in row):
         return None
     # With spans that would need more slots than a page can hold, as if there were none.
-    return _place(rows) or _place(
-        [[replace(cell, row_span=1, col_span=1) for cell in row] for row in rows]
+    cells = sum(map(len, rows))
+    return _place(rows, max(_MAX_SLOTS, cells)) or _place(
+        [[replace(cell, row_span=1, col_span=1) for cell in row] for row in rows],
+        max(_MAX_SLOTS, _MOST_EMPTY * cells),
     )
 
 
-def _place(rows: _Rows) -> PlacedTable | None:
+def _place(rows: _Rows, most: int) -> PlacedTable | None:
     """Give each cell the next free slot of its row; None if there are too many slots."""
     cells: list[TableCell] = []
     places: list[tuple[int, int]] = []
@@ -281,7 +287,7 @@ def _place(rows: _Rows) -> PlacedTable | None:
         col = 0
         for cell in row:
             start, col = _next_slots(free_from, number, col, cell.col_span)
-            if (number + 1) * max(col, len(free_from)) > _MAX_SLOTS:
+            if (number + 1) * max(col, len(free_from)) > most:
                 return None
             free_from.extend([0] * (col - len(free_from)))
             free_from[start:col] = [number + cell.row_span] * (col - start)

@@ -114,9 +114,10 @@ def joined(parts: Sequence[TableView]) -> TableView:
 def _view(header: tuple[TableRow, ...], rows: tuple[TableRow, ...]) -> TableView:
     named = (_own_cells(row) for row in header)
     names = tuple(_name(column) for column in zip(*named, strict=True))
-    if not any(names):
-        return TableView((), (*header, *rows), ())
     head, *rest = rows
+    if not any(names):  # an empty header names nothing, but its marks are part of the table
+        start = header[0].start if header else head.start
+        return TableView((), (replace(head, start=start), *rest), ())
     return TableView(header, (replace(head, start=header[0].start, above=header), *rest), names)
 
 

@@ -268,3 +268,20 @@ def test_more_tokens_than_the_embedder_reads_are_refused() -> None:
     """A cap above it would leave text out of the embedding in silence."""
     with pytest.raises(ConfigError, match="reads 64 tokens"):
         chunk_pages(document(), [], WordCounter(64), ChunkingConfig(max_tokens=65))
+
+
+def test_blocks_that_count_nothing_are_bounded_by_their_characters() -> None:
+    """Zero-width characters are no tokens, but a chunk of them is long."""
+    chunks = chunk_pages(document(), [scan_markdown("\u200b\n\n" * 3000)], WordCounter(64))
+
+    assert max(len(c.text) for c in chunks) <= 65 * 16
+
+
+def test_nested_items_keep_their_place_among_each_other() -> None:
+    """The first of a chunk has no indentation; its siblings get none, either."""
+    items = "\n".join(f"  - Office {n} of the northern region" for n in range(40))
+    chunks = chunks_of(f"Offices:\n\n- Region 2\n{items}", cap=64)
+
+    assert len(chunks) > 2
+    assert all("\n-" in c.text and "\n  -" not in c.text for c in chunks[1:])
+    assert all(c.context.endswith("Offices:\n- Region 2") for c in chunks[1:])

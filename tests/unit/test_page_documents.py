@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from llama_index.core.schema import Document
+from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.node_parser import LayoutNodeParser
 from opticalrag.ingest.schema import Field
 
@@ -138,3 +139,74 @@ def test_raw_output_of_the_model_brings_its_boxes() -> None:
 
     assert node.get_content() == "# Pumps\n\nThe pump was new."
     assert len(node.metadata[Field.BOXES]) == 2
+
+
+def test_nodes_have_the_metadata_of_their_own_page() -> None:
+    """What a reader says of a page is not said of the others."""
+    documents = [
+        Document(text=f"Body {n}.", metadata={Field.FILE_PATH: "/a.pdf", "page": n, "images": [n]})
+        for n in (1, 2, 3)
+    ]
+    parser = LayoutNodeParser.with_counter(WordCounter(64))
+    nodes = parser.get_nodes_from_documents(documents)
+
+    assert [(n.metadata["page"], n.metadata["images"]) for n in nodes] == [
+        (1, [1]),
+        (2, [2]),
+        (3, [3]),
+    ]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_pages_counted_from_zero_are_understood(labelled: bool) -> None:
+    """LangChain's loaders do so."""
+    documents = [
+        Document(
+            text=f"Body {n}.",
+            metadata={Field.FILE_PATH: "/a.pdf", "page": n}
+            | ({Field.PAGE_LABEL: str(n + 1)} if labelled else {}),
+        )
+        for n in range(3)
+    ]
+
+    assert [pages for pages, _ in parse(*documents)] == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The model writes `<|ref|>title<|/ref|><|det|>[[1,2,3,4]]<|/det|>` and text.",
+        "```\n<|ref|>title<|/ref|><|det|>[[1,2,3,4]]<|/det|>\n```",
+    ],
+)
+def test_a_text_about_the_model_is_no_output_of_it(text: str) -> None:
+    """Its markers are words there."""
+    ((_, content),) = parse(Document(text=text))
+
+    assert content == text
+
+
+@pytest.mark.parametrize(
+    ("text", "metadata"),
+    [
+        ("hi", {Field.FILE_PATH: "bad\udcff.md"}),
+        ("hi \udcff", {}),
+        ("hi", {"page_label": "\udcff"}),
+    ],
+)
+def test_names_and_texts_that_are_no_unicode_are_parsed(
+    text: str, metadata: dict[str, Any]
+) -> None:
+    """File names on Linux may be any bytes."""
+    ((_, content),) = parse(Document(text=text, metadata=metadata))
+
+    assert content == text
+
+
+def test_a_parser_that_lost_its_counter_says_so() -> None:
+    """Counting with another one in silence would break the cap."""
+    parser = LayoutNodeParser.with_counter(WordCounter(64))
+    again = LayoutNodeParser.from_dict(parser.to_dict())
+
+    with pytest.raises(ConfigError, match="WordCounter"):
+        again.parse_markdown("text")

@@ -65,3 +65,15 @@ def test_auto_merging_retrieval_finds_the_parents() -> None:
 def test_the_ids_of_parents_do_not_change_with_their_text() -> None:
     """A docstore replaces an edited section instead of keeping both."""
     assert parsed("section")[0].node_id == parsed("section")[0].node_id
+
+
+def test_a_section_does_not_hold_the_sections_before_its_footnote() -> None:
+    """A note moved from the end of the page leaves what is in between to others."""
+    sections = [f"# {name}\n\n" + f"{name} word. " * 60 for name in ("Apples", "Pears", "Plums")]
+    text = sections[0] + "[^1]\n\n" + "\n\n".join(sections[1:]) + "\n\n[^1]: The note."
+    parser = LayoutNodeParser.with_counter(WordCounter(64), parents="section")
+    parents = [n for n in parser.parse_markdown(text) if NodeRelationship.CHILD in n.relationships]
+
+    assert len(parents) == 3
+    assert "Pears" not in parents[0].get_content()
+    assert parents[0].get_content().endswith("The note.")

@@ -187,3 +187,20 @@ def test_columns_in_which_no_cell_begins_are_none() -> None:
     )
 
     assert rows(grid) == [["a", ""], ["a", "b"], ["a", "b"], ["a", "b"]]
+
+
+def test_a_long_table_is_a_grid_however_long_it_is() -> None:
+    """Only spans can make a table larger than its text."""
+    grid = parse_pipe_table("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 40_000)
+
+    assert grid is not None
+    assert (grid.rows, grid.cols) == (40_001, 2)
+
+
+def test_what_a_picture_in_a_cell_shows_is_text() -> None:
+    """Its alternative text are words of the table."""
+    grid = parse_table(
+        '<table><tr><td>a</td></tr><tr><td><img alt="A pump" src="x"></td></tr></table>'
+    )
+
+    assert rows(grid) == [["a"], ["A pump"]]
