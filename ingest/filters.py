@@ -157,9 +157,7 @@ def _equal_to(key: str, values: Sequence[Any]) -> models.Condition:
     alternatives: list[models.Condition] = []
     if texts or not values:  # any of nothing: never true
         alternatives.append(models.FieldCondition(key=path, match=models.MatchAny(any=texts)))
-    alternatives += [
-        _equal_to_one(path, value) for value in values if not isinstance(value, str)
-    ]
+    alternatives += [_equal_to_one(path, value) for value in values if not isinstance(value, str)]
     return alternatives[0] if len(alternatives) == 1 else models.Filter(should=alternatives)
 
 

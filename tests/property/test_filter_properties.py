@@ -108,8 +108,8 @@ def has_phrase(stored: Any, wanted: str) -> bool:
 def ordered(compare: Callable[[Any, Any], bool], stored: Any, wanted: Any) -> bool:
     if isinstance(wanted, str):
         return isinstance(stored, str) and stored in DATES and compare(when(stored), when(wanted))
-    return isinstance(stored, int | float) and not isinstance(stored, bool) and compare(
-        stored, wanted
+    return (
+        isinstance(stored, int | float) and not isinstance(stored, bool) and compare(stored, wanted)
     )
 
 
@@ -124,9 +124,7 @@ def when(text: str) -> datetime:
 @pytest.fixture(scope="module")
 def engine() -> Iterator[QdrantClient]:
     client = QdrantClient(":memory:")
-    client.create_collection(
-        "c", models.VectorParams(size=1, distance=models.Distance.DOT)
-    )
+    client.create_collection("c", models.VectorParams(size=1, distance=models.Distance.DOT))
     yield client
     client.close()
 
