@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise, takewhile
 from typing import Any
+from uuid import UUID
 
 from qdrant_client import models
 
@@ -134,12 +135,20 @@ def stored_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
     Raises:
         StoreError: the store failed.
     """
-    wanted = sorted(ids)
-    if not wanted:
+    wanted = sorted(one for one in ids if _is_uuid(one))  # Qdrant refuses other ids
+    if not wanted or not store.exists():
         return {}
     with store.guarded():
         records = store.client.retrieve(store.collection, wanted, with_payload=True)
     return {str(r.id): hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records}
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 # -- relatives by section or page ------------------------------------------------------------
