@@ -148,7 +148,11 @@ def test_rotated_page_that_is_cropped_keeps_its_text_and_boxes(
     """Taking the rotation out must not forget the crop box: text was cut off, boxes were wrong."""
 
     def make(document: pymupdf.Document) -> None:
-        written(document, turn).set_cropbox(pymupdf.Rect(60, 100, 560, 700))
+        page = document.new_page(width=600, height=800)
+        page.set_cropbox(pymupdf.Rect(40, 100, 560, 700))
+        page.set_rotation(turn)
+        shown = pymupdf.Rect(60, 90, 480, 300) * page.derotation_matrix
+        page.insert_textbox(shown, PARAGRAPH, rotate=turn)  # reads upright
 
     path = pdf(make)
     (page,) = parsed(path)
