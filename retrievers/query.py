@@ -51,7 +51,8 @@ class Query:
             values of which one must match.
         fusion: how hybrid hits are ranked: ``"rrf"`` by their ranks, ``"dbsf"`` by their scores.
         rrf_k: the constant of reciprocal rank fusion; the smaller, the more the first ranks count.
-        weights: of dense and sparse ranks in reciprocal rank fusion.
+        weights: of dense and sparse in reciprocal rank fusion: a rank counts as rank / weight,
+            so that a large weight also makes first and second nearly equal.
         mmr: diversity from 0 to 1: hits that resemble better ones give way (maximal marginal
             relevance over the dense vectors); None for none.
         per_page: most hits that start on one page; None for any number.
