@@ -98,7 +98,7 @@ def _draw(
     hits: Sequence[Any], folder: Path, password: str | None
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Write the pictures of hits; returns their files, and why there are none, by id of the hit."""
-    from .page_pictures import page_pictures
+    from .cited_pictures import page_pictures
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, list[str]] = {}

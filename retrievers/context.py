@@ -220,11 +220,12 @@ def _joined(chunks: Sequence[Hit]) -> str:
 
 
 def _without_path(chunk: Hit, before: Hit) -> str:
-    """A chunk's text without the line of headings above it, if the one before has them, too."""
+    """A chunk's text without the line of headings above it, if the one before names them, too."""
     line, _, rest = chunk.text.partition("\n")
     for path in (chunk.heading_path, chunk.heading_path[:-1]):
         shown = {" > ".join(path[first:]) for first in range(len(path))}
-        if line in shown and before.heading_path[: len(path)] == path:
+        named = before.heading_path[: len(path)] == path or (path[-1:] and path[-1] in before.text)
+        if line in shown and named:
             return rest
     return chunk.text
 

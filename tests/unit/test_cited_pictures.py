@@ -16,7 +16,7 @@ from opticalrag.ingest.node_parser import LayoutNodeParser, node_payload
 from opticalrag.ingest.reader import DeepSeekOCRReader
 from opticalrag.ingest.schema import Field
 from opticalrag.retrievers.citations import cite, markdown_slices
-from opticalrag.retrievers.page_pictures import PagePicture, page_pictures
+from opticalrag.retrievers.cited_pictures import PagePicture, page_pictures
 from opticalrag.retrievers.query import Hit, hit_from_payload
 from PIL import Image
 
