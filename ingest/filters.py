@@ -14,7 +14,8 @@ values. On purpose we follow Qdrant:
   time zone is UTC). Text has no order in Qdrant.
 - Numbers are equal to numbers (3 to 3.0), never to booleans or text.
 
-Keys are Qdrant's paths: ``boxes[].page`` is a field within a field.
+Keys are Qdrant's paths: ``boxes[].page`` is a field within a field. A payload index on a field of
+your own must be one for the values you compare: dates are not found through one of keywords.
 """
 
 from __future__ import annotations

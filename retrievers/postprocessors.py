@@ -22,9 +22,9 @@ __all__ = ["CrossEncoderRerank", "WiderContext"]
 class CrossEncoderRerank(BaseNodePostprocessor):
     """Orders nodes anew by a cross-encoder that reads each with the question.
 
-    Unlike LlamaIndex's ``SentenceTransformerRerank`` it runs no code of a model repository, reads
-    safetensors only, reads what a language model would be shown of the text, and leaves the nodes
-    it was given as they are.
+    Unlike LlamaIndex's ``SentenceTransformerRerank`` (0.14) it runs no code of a model repository,
+    takes safetensors only, reads the text without metadata, and leaves the nodes it was given as
+    they are.
 
     Example:
         >>> rerank = CrossEncoderRerank(CrossEncoderReranker("models/reranker"), top_n=5)
