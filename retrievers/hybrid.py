@@ -101,7 +101,7 @@ class HybridRetriever(BaseRetriever):
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         # Embedding is CPU work and the embedded store is not async: neither may hold the loop.
-        # An async client would free it of the store's part alone, and answer from another engine.
+        # An async client would free it of the store's part alone, and cannot share an open folder.
         return await asyncio.to_thread(self._retrieve, query_bundle)
 
     def to_dict(self) -> dict[str, Any]:
