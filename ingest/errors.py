@@ -9,6 +9,8 @@ OpticalRagError
     PageRangeError               a page choice that names no page of the document
     PageRenderFailed             one page could not be drawn or parsed
     LimitExceeded                more bytes, pages or pixels than allowed
+    SourceMissing                a file that was read once is gone
+    SourceChanged                a file is not the one that was read
   EngineError(RuntimeError)    a model that cannot run
     ModelNotFound                no weights at the place named
     CheckpointMismatch           weights that are not the model they claim to be
@@ -20,6 +22,7 @@ OpticalRagError
   StoreError                   the vector store
     SchemaMismatch               a collection made for other vectors or fields
     StoreUnavailable             no answer, or locked by another process
+  FilterError(ValueError)      a metadata filter that the store cannot do
   MissingExtra(ImportError)    an optional part is not installed
 ```
 
@@ -40,6 +43,7 @@ __all__ = [
     "DamagedDocument",
     "EncryptedDocument",
     "EngineError",
+    "FilterError",
     "LimitExceeded",
     "MissingExtra",
     "ModelNotFound",
@@ -48,7 +52,9 @@ __all__ = [
     "PageRangeError",
     "PageRenderFailed",
     "SchemaMismatch",
+    "SourceChanged",
     "SourceError",
+    "SourceMissing",
     "StoreError",
     "StoreUnavailable",
     "UnsupportedSource",
@@ -105,6 +111,18 @@ class LimitExceeded(SourceError):
     """A file has more bytes, pages or pixels than the limits allow."""
 
     code = "limit_exceeded"
+
+
+class SourceMissing(SourceError):
+    """A file that was read once is not where it was."""
+
+    code = "source_missing"
+
+
+class SourceChanged(SourceError):
+    """A file's bytes are not those that were read."""
+
+    code = "source_changed"
 
 
 class EngineError(OpticalRagError, RuntimeError):
@@ -171,6 +189,12 @@ class StoreUnavailable(StoreError):
     """The vector store does not answer, or another process holds it."""
 
     code = "store_unavailable"
+
+
+class FilterError(OpticalRagError, ValueError):
+    """A metadata filter that the store cannot do, or not with this value."""
+
+    code = "filter"
 
 
 class MissingExtra(OpticalRagError, ImportError):

@@ -20,12 +20,14 @@ from .modes import Mode
 from .types import Attempt
 
 __all__ = [
+    "DOUBTFUL",
     "Evidence",
     "Flag",
     "Step",
     "agreement",
     "assess",
     "best_attempt",
+    "doubts",
     "needs_retry",
     "retry_ladder",
 ]
@@ -43,6 +45,21 @@ class Flag:
     FROM_TEXT_LAYER: Final = "text_layer_used"
     """The model's text was dropped for that of the layout engine."""
     BLANK: Final = "blank"
+
+
+DOUBTFUL: Final = frozenset(
+    {
+        *(Flag.LOOP, Flag.DRIFT, Flag.TRUNCATED, Flag.INVENTED, Flag.EMPTY, Flag.DISAGREES),
+        "ocr_missing",  # the layout engine's: a scan, and nothing installed that reads it
+    }
+)
+"""Flags of pages whose text may be wrong or incomplete."""
+
+
+def doubts(flags: Iterable[str]) -> tuple[str, ...]:
+    """The flags that speak against a text; none if its page's text layer was taken instead."""
+    found = frozenset(flags)
+    return () if Flag.FROM_TEXT_LAYER in found else tuple(sorted(found & DOUBTFUL))
 
 
 # Dust and scanner edges are below; one short line of small print is 0.1 % of a page.

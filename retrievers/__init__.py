@@ -6,14 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .citations import Citation, cite
+    from .citations import Citation, cite, markdown_slices
+    from .cited_pictures import page_pictures
     from .hybrid import HybridRetriever
+    from .postprocessors import CrossEncoderRerank, WiderContext
     from .query import Hit, Query
     from .redecode import PageTarget, Redecoder, Redecoding
+    from .rerank import CrossEncoderReranker
     from .second_look import SecondLook, redecode_tool
 
 _HOMES = {
     "Citation": "citations",
+    "CrossEncoderRerank": "postprocessors",
+    "CrossEncoderReranker": "rerank",
     "Hit": "query",
     "HybridRetriever": "hybrid",
     "PageTarget": "redecode",
@@ -21,12 +26,17 @@ _HOMES = {
     "Redecoder": "redecode",
     "Redecoding": "redecode",
     "SecondLook": "second_look",
+    "WiderContext": "postprocessors",
     "cite": "citations",
+    "markdown_slices": "citations",
+    "page_pictures": "cited_pictures",
     "redecode_tool": "second_look",
 }
 
 __all__ = [
     "Citation",
+    "CrossEncoderRerank",
+    "CrossEncoderReranker",
     "Hit",
     "HybridRetriever",
     "PageTarget",
@@ -34,7 +44,10 @@ __all__ = [
     "Redecoder",
     "Redecoding",
     "SecondLook",
+    "WiderContext",
     "cite",
+    "markdown_slices",
+    "page_pictures",
     "redecode_tool",
 ]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -17,6 +20,7 @@ from ..ingest.cli import (
     JsonOption,
     ModelOption,
     OcrModelOption,
+    PasswordOption,
     PromptOption,
     QdrantOption,
     app,
@@ -24,6 +28,7 @@ from ..ingest.cli import (
 from ..ingest.cli_cache import DEFAULT_TOKENS, TokensOption, open_tokens
 from ..ingest.config import OpticalConfig, StoreConfig
 from ..ingest.console import Exit, commands, emit, emit_json, notes
+from ..ingest.errors import SourceError
 
 __all__ = ["app", "main"]
 
@@ -35,6 +40,21 @@ def search(
     mode: Annotated[
         Literal["hybrid", "dense", "sparse"], typer.Option(help="Which vectors to use.")
     ] = "hybrid",
+    per_page: Annotated[int | None, typer.Option(min=1, help="Most hits of one page.")] = None,
+    skip_flagged: Annotated[
+        bool, typer.Option("--skip-flagged", help="Leave out pages whose OCR is doubtful.")
+    ] = False,
+    context: Annotated[
+        Literal["neighbours", "section", "page"] | None,
+        typer.Option(help="Also give what stands around each hit."),
+    ] = None,
+    reranker: Annotated[
+        str | None, typer.Option(help="Cross-encoder that orders the best hits: folder or hub id.")
+    ] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of the places, with boxes drawn.")
+    ] = None,
+    password: PasswordOption = None,
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
@@ -47,18 +67,52 @@ def search(
         from ..ingest.sparse import Bm25Encoder
         from ..ingest.wiring import open_store
         from .query import Query
+        from .rerank import CrossEncoderReranker
         from .search import search as find
 
-        query = Query(text=question, top_k=top_k, mode=mode)
+        query = Query(
+            question,
+            top_k,
+            mode,
+            per_page=per_page,
+            skip_flagged=skip_flagged,
+            context=context,
+        )
+        reads = CrossEncoderReranker(reranker) if reranker else None
         with open_store(StoreConfig(qdrant, collection, api_key)) as store:
-            hits = find(store, SentenceTransformerEmbedder(model), Bm25Encoder(), query)
+            hits = find(store, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
+        drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})
         if as_json:
-            emit_json({"hits": [_hit_to_json(hit) for hit in hits]})
-            return
-        for rank, hit in enumerate(hits, start=1):
-            emit(_hit_to_text(rank, hit))
+            emit_json({"hits": [_hit_to_json(hit, drawn, failures) for hit in hits]})
+        else:
+            for rank, hit in enumerate(hits, start=1):
+                emit(_hit_to_text(rank, hit, drawn))
+        for message in dict.fromkeys(failures.values()):
+            notes.print(f"no picture: {message}", style="red", markup=False, soft_wrap=True)
         if not hits:
             notes.print("nothing found", markup=False)
+    raise SystemExit(Exit.PARTIAL if failures else Exit.OK)
+
+
+def _draw(
+    hits: Sequence[Any], folder: Path, password: str | None
+) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Write the pictures of hits; returns their files, and why there are none, by id of the hit."""
+    from .cited_pictures import page_pictures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn: dict[str, list[str]] = {}
+    failures: dict[str, str] = {}
+    for rank, hit in enumerate(hits, start=1):
+        stem = re.sub(r"[^\w-]+", "_", Path(hit.file_name).stem)[:80]
+        try:
+            for picture in page_pictures(hit, password=password):
+                file = folder / f"{rank:02}-{stem}-p{picture.page}.png"
+                file.write_bytes(picture.png())
+                drawn.setdefault(hit.id, []).append(str(file))
+        except SourceError as error:
+            failures[hit.id] = str(error)
+    return drawn, failures
 
 
 @app.command()
@@ -99,7 +153,15 @@ def redecode(
             notes.print(f"the answer ended by {answer.finish_reason}", markup=False)
 
 
-def _hit_to_json(hit: Any) -> dict[str, Any]:
+def _hit_to_json(hit: Any, drawn: Mapping[str, Any], failures: Mapping[str, str]) -> dict[str, Any]:
+    from .citations import cite
+
+    citation = cite(hit).as_dict()
+    optional = {
+        "context": hit.context and {"text": hit.context.text, "pages": list(hit.context.pages)},
+        "pictures": drawn.get(hit.id),
+        "picture_error": failures.get(hit.id),
+    }
     return {
         "file": hit.file_path or hit.file_name,
         "page": hit.pages[0] if hit.pages else None,
@@ -110,14 +172,20 @@ def _hit_to_json(hit: Any) -> dict[str, Any]:
         "kind": hit.kind,
         "score": hit.score,
         "text": hit.text,
+        "link": citation["link"],
+        "places": citation["places"],
+        "doubtful": citation["doubtful"],
+        **{name: value for name, value in optional.items() if value},
     }
 
 
-def _hit_to_text(rank: int, hit: Any) -> str:
+def _hit_to_text(rank: int, hit: Any, drawn: Mapping[str, Any]) -> str:
     from .citations import cite
 
-    body = "\n".join(f"    {line}" for line in hit.text.splitlines())
-    return f"{rank}. {cite(hit)}\n{body}\n"
+    text = hit.context.text if hit.context else hit.text
+    remarks = [f"doubtful: {', '.join(hit.doubtful)}"] if hit.doubtful else []
+    lines = [*remarks, *text.splitlines(), *drawn.get(hit.id, ())]
+    return f"{rank}. {cite(hit)}\n" + "\n".join(f"    {line}" for line in lines) + "\n"
 
 
 def main() -> None:

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from llama_index.core.vector_stores.utils import metadata_dict_to_node
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.vector_stores import MetadataFilters
 
 from ..ingest.embedding import SentenceTransformerEmbedder
 from ..ingest.protocols import Embedder
 from ..ingest.sparse import Bm25Encoder
 from ..ingest.store import QdrantStore
-from .citations import cite
-from .query import Hit, Query, SearchMode
+from .context import without_covered
+from .nodes import node_of
+from .query import Query, SearchMode
+from .rerank import CrossEncoderReranker, Reranker
 from .search import search
 
 __all__ = ["HybridRetriever"]
 
-CITATION_KEY = "citation"
+_OWN = frozenset({"text", "top_k", "mode", "filters"})  # of Query, under names of LlamaIndex
+_JSON_FILTERS = "metadata_filters"
 
 
 class HybridRetriever(BaseRetriever):
     """Finds chunks by meaning (dense) and by words (sparse), fused by Qdrant.
 
-    Every node's ``metadata["citation"]`` names file, page, boxes, heading path and link.
+    Every node's ``metadata["citation"]`` names file, pages, boxes, heading path and link. With
+    ``context=``, a node's text is what stands around its chunk, within ``context_chars``, and a
+    chunk that an earlier node holds already is left out. Threads and tasks may share a retriever.
 
     Args:
         store: an open store, or the folder or server URL of one (then closed by :meth:`close`).
@@ -37,7 +43,14 @@ class HybridRetriever(BaseRetriever):
         embedder: a model name or folder, or an embedder; None for the default model.
         similarity_top_k: how many nodes to return.
         mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``.
-        filters: payload fields and the values they must have.
+        filters: LlamaIndex's metadata filters, or payload fields and the values they must have.
+        reranker: a cross-encoder, or the folder or name of one, that orders the best hits anew.
+        options: the other fields of :class:`Query`: ``fusion``, ``rrf_k``, ``weights``, ``mmr``,
+            ``per_page``, ``per_document``, ``skip_flagged``, ``min_score``, ``context``,
+            ``context_chars``.
+
+    Raises:
+        ConfigError: an option cannot work.
 
     Example:
         >>> HybridRetriever(".opticalrag/qdrant").retrieve("Which pump was replaced?")
@@ -52,9 +65,12 @@ class HybridRetriever(BaseRetriever):
         embedder: Embedder | str | None = None,
         similarity_top_k: int = 5,
         mode: SearchMode = "hybrid",
-        filters: Mapping[str, Any] | None = None,
+        filters: MetadataFilters | Mapping[str, Any] | None = None,
+        reranker: Reranker | str | None = None,
         callback_manager: CallbackManager | None = None,
+        **options: Any,
     ) -> None:
+        self._query = Query("?", similarity_top_k, mode, filters or {}, **options)
         self._owns_store = not isinstance(store, QdrantStore)
         self._store = (
             store
@@ -67,7 +83,7 @@ class HybridRetriever(BaseRetriever):
             else embedder
         )
         self._sparse = Bm25Encoder()
-        self._query = Query("?", similarity_top_k, mode, dict(filters or {}))
+        self._reranker = CrossEncoderReranker(reranker) if isinstance(reranker, str) else reranker
         super().__init__(callback_manager=callback_manager)
 
     def close(self) -> None:
@@ -76,25 +92,42 @@ class HybridRetriever(BaseRetriever):
             self._store.close()
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        asked = self._query
-        query = Query(query_bundle.query_str, asked.top_k, asked.mode, asked.filters)
-        hits = search(self._store, self._embedder, self._sparse, query)
-        return [NodeWithScore(node=_node(hit), score=hit.score) for hit in hits]
+        question = query_bundle.query_str
+        if not question.strip():  # an agent's slip: nothing was asked, nothing is found
+            return []
+        query = replace(self._query, text=question)
+        hits = search(self._store, self._embedder, self._sparse, query, self._reranker)
+        return [NodeWithScore(node=node_of(hit), score=hit.score) for hit in without_covered(hits)]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         # Embedding is CPU work and the embedded store is not async: neither may hold the loop.
+        # An async client would free it of the store's part alone, and cannot share an open folder.
         return await asyncio.to_thread(self._retrieve, query_bundle)
 
     def to_dict(self) -> dict[str, Any]:
-        """What makes this retriever again, without secrets."""
+        """What makes this retriever again, as JSON values without secrets."""
+        query = self._query
+        changed: dict[str, Any] = {
+            one.name: value
+            for one in fields(query)
+            if one.name not in _OWN and (value := getattr(query, one.name)) != one.default
+        }
+        if "weights" in changed:
+            changed["weights"] = list(query.weights)
+        if isinstance(query.filters, MetadataFilters):
+            changed[_JSON_FILTERS] = query.filters.model_dump(mode="json")
+        else:
+            changed["filters"] = dict(query.filters)
+        if self._reranker is not None:
+            changed["reranker"] = self._reranker.name
         return {
             "class_name": "HybridRetriever",
             "store": self._store.location,
             "collection": self._store.collection,
             "embedder": self._embedder.name,
-            "similarity_top_k": self._query.top_k,
-            "mode": self._query.mode,
-            "filters": dict(self._query.filters),
+            "similarity_top_k": query.top_k,
+            "mode": query.mode,
+            **changed,
         }
 
     @classmethod
@@ -102,20 +135,8 @@ class HybridRetriever(BaseRetriever):
         """Make a retriever from :meth:`to_dict`; ``kwargs`` override (``api_key`` of a server)."""
         options = {**data, **kwargs}
         options.pop("class_name", None)
+        if filters := options.pop(_JSON_FILTERS, None):
+            options.setdefault("filters", MetadataFilters.model_validate(filters))
+        if "weights" in options:
+            options["weights"] = tuple(options["weights"])
         return cls(**options)
-
-
-def _node(hit: Hit) -> TextNode:
-    payload = dict(hit.payload)
-    node = (
-        metadata_dict_to_node(payload)
-        if payload.get("_node_content")
-        else TextNode(id_=hit.id, text=hit.text, metadata=payload)
-    )
-    citation = cite(hit).as_dict()
-    node.metadata[CITATION_KEY] = citation
-    node.excluded_embed_metadata_keys.append(CITATION_KEY)
-    node.excluded_llm_metadata_keys.append(CITATION_KEY)
-    if not isinstance(node, TextNode):
-        return TextNode(id_=node.node_id, text=node.get_content(), metadata=node.metadata)
-    return node

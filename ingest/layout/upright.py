@@ -26,6 +26,7 @@ def turned_page(page: pymupdf.Page, turn: int) -> pymupdf.Page:
     if not turn and not page.rotation:
         return page
     copy = _copied(page)
+    copy.set_mediabox(_shown(copy))  # remove_rotation (PyMuPDF 2.0) forgets that pages are cropped
     copy.set_rotation((page.rotation + 90 * turn) % 360)
     copy.remove_rotation()
     return copy
@@ -98,6 +99,12 @@ def _copied(page: pymupdf.Page) -> pymupdf.Page:
     document = pymupdf.open()
     document.insert_pdf(page.parent, from_page=page.number, to_page=page.number)
     return document[0]
+
+
+def _shown(page: pymupdf.Page) -> pymupdf.Rect:
+    """The crop box as PDF has it: from the bottom, like the media box."""
+    crop, top = page.cropbox, page.mediabox.y1
+    return pymupdf.Rect(crop.x0, top - crop.y1, crop.x1, top - crop.y0)
 
 
 def _is_latin(text: str) -> bool:

@@ -65,6 +65,33 @@ def test_search_names_file_page_and_boxes(folder: Path) -> None:
     assert hits[0].keys() >= {"heading_path", "kind", "score", "text"}
 
 
+def test_search_draws_the_places_it_names(folder: Path, tmp_path: Path) -> None:
+    """One picture per page of a hit, named in JSON; without the file the hit is still there."""
+    asked = ("search", "When was the pump inspected?", "--top-k", "1")
+    (hit,) = run_json(*asked, "--pictures", str(tmp_path), "--context", "page", cwd=folder)["hits"]
+    drawn = [Path(name) for name in hit["pictures"]]
+
+    assert [file.name for file in drawn] == ["01-pump-p2.png"]
+    assert drawn[0].read_bytes().startswith(b"\x89PNG")
+    assert hit["places"][0]["link"].endswith("pump.pdf#page=2")
+    assert "pump" in hit["context"]["text"]
+    (folder / "pump.pdf").rename(folder / "moved")
+    try:
+        (hit,) = run_json(*asked, "--pictures", str(tmp_path), cwd=folder, code=3)["hits"]
+        assert "not on this disk" in hit["picture_error"]
+    finally:
+        (folder / "moved").rename(folder / "pump.pdf")
+
+
+def test_a_reranker_that_is_not_here_is_said(folder: Path) -> None:
+    """With the code of the error tree, and exit 1."""
+    asked = ("search", "pump", "--reranker", str(folder / "none"), "--json")
+    done = run(*asked, cwd=folder)
+
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["error"]["code"] == "model_not_found"
+
+
 def test_search_for_people_prints_citations(folder: Path) -> None:
     """Without --json a hit is a readable citation on stdout."""
     done = run("search", "Which valve?", cwd=folder)

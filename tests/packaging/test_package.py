@@ -45,6 +45,8 @@ def test_every_public_name_can_be_loaded(name: str) -> None:
 
     assert dir(module) == sorted(module.__all__)
     assert all(getattr(module, public) is not None for public in module.__all__)
+    # Once imported, a module would hide what bears its name.
+    assert not set(module.__all__) & set(module._HOMES.values())
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         module.nonsense  # noqa: B018
 

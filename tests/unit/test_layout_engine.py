@@ -141,6 +141,31 @@ def test_rotated_page_is_read_as_text(pdf: Callable[[Make], Path], turn: int) ->
     assert page.width == (842 if turn in (90, 270) else 595)
 
 
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_rotated_page_that_is_cropped_keeps_its_text_and_boxes(
+    pdf: Callable[[Make], Path], turn: int
+) -> None:
+    """Taking the rotation out must not forget the crop box: text was cut off, boxes were wrong."""
+
+    def make(document: pymupdf.Document) -> None:
+        page = document.new_page(width=600, height=800)
+        page.set_cropbox(pymupdf.Rect(40, 100, 560, 700))
+        page.set_rotation(turn)
+        shown = pymupdf.Rect(60, 90, 480, 300) * page.derotation_matrix
+        page.insert_textbox(shown, PARAGRAPH, rotate=turn)  # reads upright
+
+    path = pdf(make)
+    (page,) = parsed(path)
+    box = next(b.box for b in page.blocks if b.text == PARAGRAPH)
+    with open_document(path) as document:
+        words = [w.box for w in document.words(0) if w.text in ("Retrieval", "at.")]
+
+    assert len(words) == 2
+    for word in words:
+        assert box.x0 - 0.01 <= word.x0 <= word.x1 <= box.x1 + 0.01
+        assert box.y0 - 0.01 <= word.y0 <= word.y1 <= box.y1 + 0.01
+
+
 def test_documents_are_not_changed(pdf: Callable[[Make], Path]) -> None:
     """Parsing a rotated page leaves the open document as it was: others draw from it."""
     path = pdf(lambda document: written(document, 90) and None)

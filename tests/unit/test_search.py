@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from llama_index.core import MockEmbedding, VectorStoreIndex
 from llama_index.core.llms import MockLLM
 from llama_index.core.query_engine import RetrieverQueryEngine
+from llama_index.core.schema import NodeWithScore
+from llama_index.core.vector_stores import (
+    FilterCondition,
+    FilterOperator,
+    MetadataFilter,
+    MetadataFilters,
+)
 from llama_index.vector_stores.qdrant import QdrantVectorStore
+from numpy.typing import NDArray
 from opticalrag.ingest.chunking import chunk_pages
 from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.embedding import SentenceTransformerEmbedder
-from opticalrag.ingest.errors import SchemaMismatch
+from opticalrag.ingest.errors import FilterError, SchemaMismatch
 from opticalrag.ingest.markdown import render_page
 from opticalrag.ingest.node_parser import chunk_nodes, node_payload
 from opticalrag.ingest.schema import Field
@@ -23,7 +38,7 @@ from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.types import BlockKind, Box, Point
 from opticalrag.retrievers.citations import cite
 from opticalrag.retrievers.hybrid import HybridRetriever
-from opticalrag.retrievers.query import Query, SearchMode, hit_from_payload
+from opticalrag.retrievers.query import Hit, Query, SearchMode, hit_from_payload
 from opticalrag.retrievers.search import search
 
 from ..builders import block, document, page
@@ -93,9 +108,27 @@ def test_filters_narrow_the_search(store: QdrantStore) -> None:
         assert {hit.pages[0] for hit in hits} == pages
 
 
-@pytest.mark.parametrize("wrong", [{"text": " "}, {"top_k": 0}, {"mode": "magic"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"text": " "},
+        {"top_k": 0},
+        {"mode": "magic"},
+        {"fusion": "sum"},
+        {"rrf_k": 0},
+        {"weights": (1.0, 0.0)},
+        {"weights": (1.0,)},
+        {"fusion": "dbsf", "weights": (2.0, 1.0)},
+        {"mmr": 1.5},
+        {"mmr": 0.5, "mode": "sparse"},
+        {"per_page": 0},
+        {"per_document": 0},
+        {"context": "chapter"},
+        {"context_chars": 0},
+    ],
+)
 def test_questions_that_cannot_be_asked_are_refused(wrong: dict[str, object]) -> None:
-    """Empty questions, no hits and unknown modes are errors of use."""
+    """Empty questions, no hits and unknown or contradictory options are errors of use."""
     with pytest.raises(ConfigError):
         Query(**{"text": "x", **wrong})  # type: ignore[arg-type]
 
@@ -103,6 +136,154 @@ def test_questions_that_cannot_be_asked_are_refused(wrong: dict[str, object]) ->
 def test_a_question_without_words_finds_by_meaning_only(store: QdrantStore) -> None:
     """Punctuation has no sparse terms, and still no error."""
     assert len(search(store, EMBEDDER, SPARSE, Query("?!", top_k=2))) == 2
+
+
+def test_a_question_of_stop_words_alone_finds_no_words(store: QdrantStore) -> None:
+    """BM25 gives an empty vector: by words nothing is found, with meaning something."""
+    assert search(store, EMBEDDER, SPARSE, Query("?!", mode="sparse")) == []
+    assert search(store, EMBEDDER, SPARSE, Query("the of and", mode="sparse")) == []
+    assert len(search(store, EMBEDDER, SPARSE, Query("the of and", top_k=2, fusion="dbsf"))) == 2
+
+
+def sections(hits: Sequence[Hit]) -> list[str]:
+    return [hit.heading_path[0] for hit in hits]
+
+
+@pytest.mark.parametrize(
+    ("k", "weights"), [(2, (1.0, 1.0)), (60, (1.0, 1.0)), (2, (3.0, 1.0)), (10, (1.0, 2.0))]
+)
+def test_constant_and_weights_decide_the_fusion(
+    store: QdrantStore, k: int, weights: tuple[float, float]
+) -> None:
+    """The engine's scores are those of the formula: 1 / (k - 1 + rank / weight), summed."""
+    question = "Did they employ divers because of error E-4711?"
+    expected: dict[str, float] = {}
+    for mode, weight in zip(("dense", "sparse"), weights, strict=True):
+        hits = search(store, EMBEDDER, SPARSE, Query(question, 9, mode))
+        for rank, hit in enumerate(hits, start=1):
+            expected[hit.id] = expected.get(hit.id, 0) + 1 / (k - 1 + rank / weight)
+    found = search(store, EMBEDDER, SPARSE, Query(question, 9, rrf_k=k, weights=weights))
+
+    assert {hit.id: hit.score for hit in found} == pytest.approx(expected)
+
+
+def test_scores_can_be_fused_instead_of_ranks(store: QdrantStore) -> None:
+    """DBSF finds the same best hit, with other scores."""
+    hits = search(store, EMBEDDER, SPARSE, Query("error E-4711", fusion="dbsf"))
+
+    assert sections(hits)[0] == "Faults"
+    assert hits[0].score > hits[1].score
+
+
+@pytest.mark.parametrize("options", [{}, {"fusion": "dbsf"}, {"mmr": 0.5}])
+def test_a_question_is_one_request(
+    store: QdrantStore, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """Qdrant fetches, fuses and diversifies; we do not."""
+    asked: list[dict[str, Any]] = []
+    query_points = store.client.query_points
+    monkeypatch.setattr(
+        store.client,
+        "query_points",
+        lambda *args, **request: asked.append(request) or query_points(*args, **request),  # type: ignore[func-returns-value]
+    )
+    assert search(store, EMBEDDER, SPARSE, Query("pump", top_k=2, **options))
+    assert len(asked) == 1
+
+
+@pytest.fixture(scope="module")
+def crowded() -> Iterator[QdrantStore]:
+    """Two documents: one says the same on three pages, with doubtful OCR on its first."""
+    texts = ["The coolant pump was exchanged."] * 3 + ["The coolant pump of the boat is old."]
+    payloads = [
+        {
+            Field.FILE_ID: "a" if n < 3 else "b",
+            Field.FILE_NAME: "a.pdf" if n < 3 else "b.pdf",
+            Field.PAGES: [max(n, 1)] if n < 3 else [1],
+            Field.FLAGS: [["loop"], ["loop", "text_layer_used"], ["ocr"], []][n],
+            Field.KIND: "text",
+            Field.TEXT: text,
+        }
+        for n, text in enumerate(texts)
+    ]
+    with QdrantStore(":memory:") as opened:
+        opened.ensure(EMBEDDER, SPARSE)
+        dense, sparse = EMBEDDER.embed_documents(texts), SPARSE.encode_documents(texts)
+        ids = [f"d0c00000-0000-5000-8000-00000000000{n}" for n in range(4)]
+        rows = zip(ids, payloads, dense, sparse, strict=True)
+        opened.upsert([Point(i, dict(p), d, s) for i, p, d, s in rows])
+        yield opened
+
+
+def numbers(hits: Sequence[Hit]) -> set[int]:
+    return {int(hit.id[-1]) for hit in hits}
+
+
+def test_a_page_or_document_does_not_fill_the_answer(crowded: QdrantStore) -> None:
+    """Hits give way to those of other pages, which are fetched if need be."""
+    ask = {"text": "coolant pump exchanged", "mode": "dense"}
+
+    def found(**options: Any) -> list[Hit]:
+        return search(crowded, EMBEDDER, SPARSE, Query(**ask, **options))
+
+    assert numbers(found(top_k=2)) < {0, 1, 2}
+    assert sorted((h.file_id, h.pages[0]) for h in found(top_k=3, per_page=1)) == [
+        ("a", 1),
+        ("a", 2),
+        ("b", 1),
+    ]
+    assert [h.file_id for h in found(top_k=2, per_document=1)] == ["a", "b"]
+    assert len(found(top_k=9, per_document=2)) == 3
+
+
+def test_diversity_prefers_what_was_not_said_yet(crowded: QdrantStore) -> None:
+    """With maximal marginal relevance the second hit is another text, in either mode."""
+    for mode in ("dense", "hybrid"):
+        plain = search(crowded, EMBEDDER, SPARSE, Query("coolant pump", 2, mode))
+        diverse = search(crowded, EMBEDDER, SPARSE, Query("coolant pump", 2, mode, mmr=0.6))
+        assert len({hit.text for hit in plain}) == 1, mode
+        assert len({hit.text for hit in diverse}) == 2, mode
+
+
+def test_doubtful_pages_are_marked_or_left_out(crowded: QdrantStore) -> None:
+    """A page whose text layer was taken instead of the doubtful reading is not doubtful."""
+    query = Query("coolant pump", top_k=9, filters={Field.KIND: "text"})
+    marked = search(crowded, EMBEDDER, SPARSE, query)
+    sure = search(crowded, EMBEDDER, SPARSE, replace(query, skip_flagged=True))
+
+    assert {hit.id[-1]: hit.doubtful for hit in marked} == {
+        "0": ("loop",),
+        "1": (),
+        "2": (),
+        "3": (),
+    }
+    assert numbers(sure) == {1, 2, 3}
+    assert cite(next(h for h in marked if h.id[-1] == "0")).doubtful == ("loop",)
+
+
+def test_hits_below_a_score_are_left_out(store: QdrantStore) -> None:
+    """The bound is of the score that is shown."""
+    query = Query("coolant pump", top_k=9, mode="dense")
+    scores = [hit.score for hit in search(store, EMBEDDER, SPARSE, query)]
+    kept = search(store, EMBEDDER, SPARSE, replace(query, min_score=scores[1]))
+
+    assert [hit.score for hit in kept] == scores[:2]
+
+
+def test_filters_of_llama_index_narrow_the_search(store: QdrantStore) -> None:
+    """Nested conditions reach every prefetch, so that a filtered search is full."""
+    second = MetadataFilter(key=Field.PAGES, value=2, operator=FilterOperator.GTE)
+    last = MetadataFilter(key=Field.SECTION, value="Staff", operator=FilterOperator.EQ)
+    filters = MetadataFilters(
+        filters=[second, MetadataFilters(filters=[last], condition=FilterCondition.NOT)]
+    )
+    for mode in ("dense", "sparse", "hybrid"):
+        hits = search(store, EMBEDDER, SPARSE, Query("error storms", 9, mode, filters))
+        assert set(sections(hits)) <= {"Faults", "Weather"}, mode
+    assert set(sections(hits)) == {"Faults", "Weather"}
+    nonsense = MetadataFilter(key=Field.SECTION, value="Z", operator=FilterOperator.GT)
+    with pytest.raises(FilterError, match="section"):
+        search(store, EMBEDDER, SPARSE, Query("x", filters=MetadataFilters(filters=[nonsense])))
 
 
 def test_an_empty_store_has_no_hits() -> None:
@@ -169,6 +350,71 @@ def test_the_retriever_works_asynchronously_and_in_a_query_engine(store: QdrantS
 
     assert len(asyncio.run(retriever.aretrieve("pump"))) == 2
     assert len(engine.query("pump").source_nodes) == 2
+
+
+def test_an_empty_question_finds_nothing(store: QdrantStore) -> None:
+    """An agent's slip ends no run."""
+    assert HybridRetriever(store).retrieve("  ") == []
+
+
+def test_concurrent_questions_get_the_answers_of_one_by_one(store: QdrantStore) -> None:
+    """Asked at once by tasks and threads, one retriever answers as if asked in a row."""
+    retriever = HybridRetriever(store, embedder=EMBEDDER, similarity_top_k=3, mmr=0.3)
+    questions = [*SECTIONS.values(), *SECTIONS, "pump " * 400, "E-4711"] * 3
+
+    def plain(found: Sequence[NodeWithScore]) -> list[tuple[str, float | None]]:
+        return [(one.node.node_id, one.score) for one in found]
+
+    async def at_once() -> list[list[NodeWithScore]]:
+        return await asyncio.gather(*(retriever.aretrieve(q) for q in questions))
+
+    alone = [plain(retriever.retrieve(question)) for question in questions]
+    with ThreadPoolExecutor(8) as threads:
+        by_threads = [plain(found) for found in threads.map(retriever.retrieve, questions)]
+
+    for found in ([plain(one) for one in asyncio.run(at_once())], by_threads):
+        assert [[i for i, _ in one] for one in found] == [[i for i, _ in one] for one in alone]
+        for one, other in zip(found, alone, strict=True):
+            assert [s for _, s in one] == pytest.approx([s for _, s in other], abs=1e-5)
+
+
+def test_the_event_loop_runs_while_a_question_is_answered(store: QdrantStore) -> None:
+    """Embedding holds a thread, not the loop."""
+
+    class Slow(SentenceTransformerEmbedder):
+        def embed_query(self, text: str) -> NDArray[np.float32]:
+            time.sleep(0.3)
+            return super().embed_query(text)
+
+    async def ticks_meanwhile() -> int:
+        asked = asyncio.create_task(HybridRetriever(store, embedder=Slow()).aretrieve("pump"))
+        ticks = 0
+        while not asked.done():
+            await asyncio.sleep(0.01)
+            ticks += 1
+        return ticks
+
+    assert asyncio.run(ticks_meanwhile()) > 10
+
+
+def test_options_and_filters_survive_serialisation(tmp_path: Path) -> None:
+    """All that was set comes back, from JSON."""
+    with QdrantStore(tmp_path / "store"):
+        pass
+    only = MetadataFilter(key=Field.PAGES, value=[1, 2], operator=FilterOperator.IN)
+    retriever = HybridRetriever(
+        tmp_path / "store",
+        filters=MetadataFilters(filters=[only]),
+        weights=(2.0, 1.0),
+        per_page=1,
+        skip_flagged=True,
+        context="section",
+    )
+    values = json.loads(json.dumps(retriever.to_dict()))
+    retriever.close()
+    with closing(HybridRetriever.from_dict(values)) as again:
+        assert again.to_dict() == retriever.to_dict()
+        assert values["metadata_filters"]["filters"][0]["operator"] == "in"
 
 
 def test_the_retriever_survives_serialisation_without_secrets(
