@@ -19,6 +19,7 @@ _ROW_END: Final = re.compile(
     r"[ \t]*\|[ \t]*(?=\r?\n)|\s*(?:</t[dh]\s*>)?\s*(?:</tr\s*>)?", re.IGNORECASE
 )
 _SAME_SIDE: Final = 0.03
+_RAGGED_SIDE: Final = 0.15
 """Fractions of the page by which the sides of two parts of one table may differ."""
 
 
@@ -81,17 +82,21 @@ def continues(before: TableView, after: TableView) -> bool:
     """Whether a table at the top of a page goes on from the one at the end of the last.
 
     Same columns at the same place, and its header is the same, or is none at all: a first row
-    that names columns under which the first table had numbers begins another table.
+    that names columns under which the first table had numbers begins another table. The right
+    side may differ where rows speak for it: mostly the last column ends with its longest text.
     """
     if before.columns != after.columns or not (before.rows and after.rows):
         return False
-    if not _same_sides(before.rows[-1].block, after.rows[0].block):
+    left, right = _offsets(before.rows[-1].block, after.rows[0].block)
+    if left > _SAME_SIDE:
         return False
     if _same_names(before, after):
         return True
     first = (*after.header, *after.rows)[0]
     numeric = [c for c in range(before.columns) if _is_numeric_column(before.rows, c)]
-    return not numeric or any(_NUMERIC.match(first.cells[c]) for c in numeric)
+    if not numeric:
+        return right <= _SAME_SIDE
+    return right <= _RAGGED_SIDE and any(_NUMERIC.match(first.cells[c]) for c in numeric)
 
 
 def joined(parts: Sequence[TableView]) -> TableView:
@@ -171,10 +176,11 @@ def _edges(block: BlockSpan, grid: TableGrid) -> tuple[Sequence[float], bool]:
     return [block.box.y0 + height * row for row in range(grid.rows + 1)], False
 
 
-def _same_sides(a: BlockSpan, b: BlockSpan) -> bool:
+def _offsets(a: BlockSpan, b: BlockSpan) -> tuple[float, float]:
+    """How far the left and right sides are apart; not at all where they are not known."""
     if a.box is None or b.box is None:
-        return True
-    return abs(a.box.x0 - b.box.x0) < _SAME_SIDE and abs(a.box.x1 - b.box.x1) < _SAME_SIDE
+        return 0.0, 0.0
+    return abs(a.box.x0 - b.box.x0), abs(a.box.x1 - b.box.x1)
 
 
 def _same_names(a: TableView, b: TableView) -> bool:

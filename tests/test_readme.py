@@ -47,10 +47,12 @@ def run(arguments: list[str], folder: Path) -> str:
 def test_the_commands_run(workplace: Path) -> None:
     """The block of commands does what the text around it says."""
     commands = next(block for block in code("sh") if "opticalrag ingest" in block)
-    shown = run(["bash", "-euc", commands], workplace)
+    searching = next(block for block in code("sh") if "--pictures" in block)
+    shown = run(["bash", "-euc", commands + searching], workplace)
 
     assert "coolant pump" in shown
     assert "report.pdf · page 2 (1)" in shown
+    assert list((workplace / "found").glob("*.png"))
 
 
 def test_the_two_set_up_commands_are_targets() -> None:

@@ -321,3 +321,13 @@ def test_headings_are_named_without_anchors() -> None:
 
     assert units[1].path == ("Pumps", "Old ones")
     assert units[-1].path == ("Pumps",)
+
+
+def test_a_table_may_end_sooner_on_the_right_where_its_numbers_go_on() -> None:
+    """Boxes end with the longest text of the last column, which is another on every page."""
+    first = table(["Name", "Value", "Note"], ["a", "1", "long note"], box=(0.1, 0.1, 0.77, 0.9))
+    second = table(["b", "2", "note"], ["c", "3", ""], box=(0.1, 0.1, 0.71, 0.3))
+    words = table(["b", "x", "note"], ["c", "y", ""], box=(0.1, 0.1, 0.71, 0.3))
+
+    assert len(flow(rendered([first], [second]))) == 1
+    assert len(flow(rendered([first], [words]))) == 2
