@@ -20,6 +20,8 @@ OpticalRagError
   StoreError                   the vector store
     SchemaMismatch               a collection made for other vectors or fields
     StoreUnavailable             no answer, or locked by another process
+    StoreDamaged                 a folder whose files are not what the store writes
+    NotSupported                 what this engine cannot be asked
   MissingExtra(ImportError)    an optional part is not installed
 ```
 
@@ -43,12 +45,14 @@ __all__ = [
     "LimitExceeded",
     "MissingExtra",
     "ModelNotFound",
+    "NotSupported",
     "OpticalRagError",
     "OutOfMemory",
     "PageRangeError",
     "PageRenderFailed",
     "SchemaMismatch",
     "SourceError",
+    "StoreDamaged",
     "StoreError",
     "StoreUnavailable",
     "UnsupportedSource",
@@ -171,6 +175,18 @@ class StoreUnavailable(StoreError):
     """The vector store does not answer, or another process holds it."""
 
     code = "store_unavailable"
+
+
+class StoreDamaged(StoreError):
+    """Files of an embedded store are missing, or not what the store writes."""
+
+    code = "store_damaged"
+
+
+class NotSupported(StoreError):
+    """The store's engine cannot do what is asked of it."""
+
+    code = "not_supported"
 
 
 class MissingExtra(OpticalRagError, ImportError):

@@ -149,12 +149,21 @@ class SparseEncoder(Protocol):
 class PointStore(Protocol):
     """Holds points: one per chunk, with its vectors and payload."""
 
+    @property
+    def tenant(self) -> str | None:
+        """Whose points are written and seen; None where it makes no difference."""
+        ...
+
     def existing_ids(self, document_id: str) -> set[str]:
         """Ids of the points stored for a document."""
         ...
 
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
-        """Whether every chunk made with this fingerprint is stored."""
+        """Whether every chunk made with this fingerprint is stored, and nothing else is."""
+        ...
+
+    def count_made(self, document_id: str, fingerprint: str) -> int:
+        """Points of a document that were made with this fingerprint."""
         ...
 
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:
