@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import qdrant_edge as edge
 from qdrant_client import models
+from qdrant_client.conversions.common_types import QueryResponse
 
 from .edge_collections import EdgeCollections
 from .edge_folder import engine_errors
@@ -106,7 +107,7 @@ class EdgeClient(EdgeCollections):
         with_payload: Any = True,
         with_vectors: bool | list[str] = False,
         score_threshold: float | None = None,
-    ) -> models.QueryResponse:
+    ) -> QueryResponse:
         """Find points, best first."""
         request = edge.QueryRequest(
             limit=limit,
@@ -120,7 +121,7 @@ class EdgeClient(EdgeCollections):
             score_threshold=score_threshold,
         )
         found = self._ask(collection_name, "query", request)
-        return models.QueryResponse(points=[_scored(one, bool(with_vectors)) for one in found])
+        return QueryResponse(points=[_scored(one, bool(with_vectors)) for one in found])
 
     def query_points_groups(
         self,

@@ -151,6 +151,8 @@ class CollectionStore(StoreConnection):
 
     @cached_property
     def _search_params(self) -> models.SearchParams | None:
+        if self.engine == "local":  # it looks at every vector as it was written
+            return None
         return search_params(self._info().config.metadata or {})
 
     def _info(self) -> models.CollectionInfo:
