@@ -9,7 +9,7 @@ from qdrant_client import models
 
 from .config import CollectionOptions
 from .errors import NotSupported
-from .protocols import Embedder, SparseEncoder
+from .protocols import SparseEncoder, VectorSpace
 from .schema import DENSE, INDEXED, SCHEMA_VERSION, SPARSE
 
 __all__ = [
@@ -25,7 +25,7 @@ _SERVER_ONLY: Final = ("shard_number", "replication_factor", "write_consistency_
 _OVERSAMPLING: Final = 2.0  # twice as many quantised hits are scored again as are asked for
 
 
-def made_for(embedder: Embedder, sparse: SparseEncoder) -> dict[str, Any]:
+def made_for(embedder: VectorSpace, sparse: SparseEncoder) -> dict[str, Any]:
     """What is recorded of a collection, and must be the same to read or write it."""
     return {
         "schema_version": SCHEMA_VERSION,

@@ -241,7 +241,7 @@ class EdgeCollections:
         """
         name = self._resolved(collection_name)
         folder, source = self._root / name, self._snapshots / name / snapshot_name
-        if source.parent != self._snapshots / name or not source.is_dir():
+        if snapshot_name not in {one.name for one in self.list_snapshots(name)}:
             raise StoreError(f"{name!r} has no snapshot {snapshot_name!r}; see list_snapshots()")
         read_about(source)
         copied, replaced = (folder.with_name(f"{mark}{name}") for mark in ("~new~", "~old~"))

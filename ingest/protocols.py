@@ -22,6 +22,7 @@ __all__ = [
     "SparseEncoder",
     "TokenCache",
     "TokenCounter",
+    "VectorSpace",
 ]
 
 
@@ -105,9 +106,8 @@ class TokenCounter(Protocol):
         ...
 
 
-@runtime_checkable
-class Embedder(TokenCounter, Protocol):
-    """Turns text into dense vectors."""
+class VectorSpace(Protocol):
+    """What a store must know of the model its dense vectors are of."""
 
     @property
     def name(self) -> str:
@@ -118,6 +118,11 @@ class Embedder(TokenCounter, Protocol):
     def dimension(self) -> int:
         """Length of a vector."""
         ...
+
+
+@runtime_checkable
+class Embedder(TokenCounter, VectorSpace, Protocol):
+    """Turns text into dense vectors."""
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts to be found. Shape: ``[texts, dimension]``, unit length."""

@@ -19,7 +19,7 @@ from .collection_schema import (
 )
 from .errors import NotSupported, SchemaMismatch
 from .local_snapshots import copy_collection, restore_collection, snapshot_names
-from .protocols import Embedder, SparseEncoder
+from .protocols import SparseEncoder, VectorSpace
 from .store_connection import StoreConnection, check_collection
 
 __all__ = ["CollectionStore"]
@@ -32,7 +32,7 @@ class CollectionStore(StoreConnection):
         """Whether the collection has been made."""
         return bool(self.call(lambda: self.client.collection_exists(self.collection)))
 
-    def ensure(self, embedder: Embedder, sparse: SparseEncoder) -> None:
+    def ensure(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
         """Make the collection for these vectors, or verify that it holds them.
 
         Payload indexes are made before the first point is written, and those that an older or
@@ -50,7 +50,7 @@ class CollectionStore(StoreConnection):
             for name, schema in missing_indexes(self._info().payload_schema).items():
                 self._index(name, schema)
 
-    def verify(self, embedder: Embedder, sparse: SparseEncoder) -> None:
+    def verify(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
         """Check that the collection holds vectors of these models.
 
         Raises:
@@ -66,6 +66,13 @@ class CollectionStore(StoreConnection):
                 f" collection: opticalrag ingest FILES --qdrant {self.location}"
                 f" --collection {self.collection}-2"
             )
+
+    def embedder_name(self) -> str | None:
+        """Name of the embedding model the collection was made with; None if there is none."""
+        if not self.exists():
+            return None
+        name = (self._info().config.metadata or {}).get("embedder")
+        return None if name is None else str(name)
 
     def switch_alias(self, alias: str) -> None:
         """Let an alias mean this store's collection from now on, in one step.
@@ -159,7 +166,7 @@ class CollectionStore(StoreConnection):
         info: models.CollectionInfo = self.call(lambda: self.client.get_collection(self.collection))
         return info
 
-    def _create(self, embedder: Embedder, sparse: SparseEncoder) -> None:
+    def _create(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
         settings = collection_settings(embedder.dimension, self.options, self.engine)
         metadata: Mapping[str, Any] = made_for(embedder, sparse)
         if self.options.quantization:

@@ -139,7 +139,7 @@ class ReadingStore(CollectionStore):
         query: Any,
         *,
         where: models.Filter | None = None,
-        prefetch: Sequence[models.Prefetch] = (),
+        prefetch: models.Prefetch | Sequence[models.Prefetch] = (),
         **request: Any,
     ) -> list[models.ScoredPoint]:
         """Find points, best first.
@@ -160,7 +160,7 @@ class ReadingStore(CollectionStore):
         group_by: str,
         *,
         where: models.Filter | None = None,
-        prefetch: Sequence[models.Prefetch] = (),
+        prefetch: models.Prefetch | Sequence[models.Prefetch] = (),
         **request: Any,
     ) -> list[models.PointGroup]:
         """Find the best points of each value of a payload field, best group first.
@@ -175,10 +175,11 @@ class ReadingStore(CollectionStore):
         self,
         query: Any,
         where: models.Filter | None,
-        prefetch: Sequence[models.Prefetch],
+        prefetch: models.Prefetch | Sequence[models.Prefetch],
         request: Mapping[str, Any],
     ) -> dict[str, Any]:
-        stages = [self._own(stage) for stage in prefetch]
+        listed = [prefetch] if isinstance(prefetch, models.Prefetch) else prefetch
+        stages = [self._own(stage) for stage in listed]
         return {
             "query": query,
             "query_filter": self.restricted(where),
