@@ -134,8 +134,11 @@ class EdgeClient(EdgeCollections):
         """Find the best points of each value of a payload field, best group first.
 
         Takes what :meth:`query_points` takes. The engine does not group: more and more points
-        are asked for until there are enough groups.
+        are asked for until there are enough groups. The field comes with every payload.
         """
+        fields = request.get("with_payload", True)
+        if isinstance(fields, bool | list):
+            request["with_payload"] = fields is True or [*(fields or ()), group_by]
         wanted = limit * group_size * 4
         while True:
             points = self.query_points(collection_name, limit=wanted, **request).points

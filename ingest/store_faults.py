@@ -116,8 +116,11 @@ def _ours(error: Exception, location: str) -> StoreError:
             f"Qdrant at {location} answers what the client does not understand: {error};"
             " use a server of about its version"
         )
-    if isinstance(error, ResponseHandlingException):
-        return StoreUnavailable(f"Qdrant at {location} does not answer ({error}): is it running?")
+    gone = isinstance(error, RpcError) and _grpc_code(error) is StatusCode.UNAVAILABLE
+    if gone or isinstance(error, ResponseHandlingException):
+        return StoreUnavailable(
+            f"Qdrant at {location} does not answer ({_brief(error)}): is it running?"
+        )
     if is_transient(error):
         return StoreUnavailable(
             f"Qdrant at {location} cannot serve now ({_brief(error)}): try again later"

@@ -12,6 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llama_index.core import MockEmbedding, VectorStoreIndex
+from llama_index.core.schema import TextNode
+from llama_index.vector_stores.qdrant import QdrantVectorStore
 from opticalrag.ingest.config import CollectionOptions
 from opticalrag.ingest.errors import (
     NotSupported,
@@ -20,7 +23,8 @@ from opticalrag.ingest.errors import (
 )
 from opticalrag.ingest.schema import DENSE, INDEXED, SPARSE, Field
 from opticalrag.ingest.store import QdrantStore
-from qdrant_client import models
+from opticalrag.ingest.vector_store import OpticalVectorStore
+from qdrant_client import QdrantClient, models
 
 from .stores import (
     ENGINES,
@@ -444,6 +448,11 @@ def test_the_best_of_each_document_can_be_asked_for(asked: QdrantStore) -> None:
     assert [g.id for g in groups] == list(dict.fromkeys(files))[:4]
     assert [g.hits[0].id for g in groups] == [order[files.index(str(g.id))] for g in groups]
     assert all(len(g.hits) == 2 for g in groups)
+    few = asked.query_groups(
+        question(1).tolist(), Field.FILE_ID, using=DENSE, limit=4, with_payload=["kind"]
+    )
+    assert [g.id for g in few] == [g.id for g in groups]
+    assert few[0].hits[0].payload["kind"] == fields(int(order[0][-4:], 16) - 1)["kind"]  # type: ignore[index]
 
 
 # -- tenants, aliases, snapshots, options ------------------------------------------------------
@@ -635,3 +644,20 @@ def test_what_was_written_outlives_a_killed_process(kept: str, tmp_path: Path) -
         assert there >= {-4, *range(last + 1)} - {3, 4}
         assert 3 not in there
         assert found[0].id in by_cosine(points, question(1))[:2]
+
+
+def test_llama_indexes_own_store_reads_a_folder_of_the_local_engine(tmp_path: Path) -> None:
+    """Points written through ours come back as nodes."""
+    with open_store("local", tmp_path) as store:
+        written = TextNode(id_=point_id(1), text="words", metadata={"pages": [3]})
+        written.embedding = [0.25] * 16
+        OpticalVectorStore(store, "numbers").add([written])
+    client = QdrantClient(path=str(tmp_path / "store"))
+    vectors = QdrantVectorStore(
+        "opticalrag", client=client, dense_vector_name=DENSE, sparse_vector_name=SPARSE
+    )
+    index = VectorStoreIndex.from_vector_store(vectors, embed_model=MockEmbedding(16))
+    (found,) = index.as_retriever().retrieve("anything")
+    client.close()
+
+    assert (found.node_id, found.text, found.metadata) == (point_id(1), "words", {"pages": [3]})
