@@ -79,20 +79,20 @@ class EdgeCollections:
 
     def close(self) -> None:
         """Build the indexes that are due, write everything down, and let go of the folder."""
-        with self._opening:
+        with self._opening, self._file:
             for name in list(self._open):
                 self._shut(name, optimize=True)
-            if not self._file.closed:
-                self._file.close()
 
     def _shut(self, name: str, *, optimize: bool) -> None:
         opened = self._open.pop(name, None)
         if opened is None:
             return
         with opened.writing, engine_errors(self._root / name):
-            if optimize and opened.changed:
-                opened.shard.optimize()
-            opened.shard.close()
+            try:
+                if optimize and opened.changed:
+                    opened.shard.optimize()
+            finally:
+                opened.shard.close()
         make_private(self._root / name)
 
     # -- collections ---------------------------------------------------------------------------

@@ -122,11 +122,12 @@ def remove_folder(folder: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Let only the owner read a folder and all in it."""
+    """Let only the owner read a folder and all in it; what links lead to is left alone."""
     for place, _, files in os.walk(folder):
         Path(place).chmod(0o700)
-        for name in files:
-            (Path(place) / name).chmod(0o600)
+        for path in (Path(place) / name for name in files):
+            if not path.is_symlink():
+                path.chmod(0o600)
 
 
 @contextmanager

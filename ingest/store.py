@@ -103,8 +103,8 @@ class QdrantStore(ReadingStore):
         """Ids are unique in a collection: a tenant's point must not take another's place."""
         if self.tenant is None:
             return
-        owners = self._tenants([point.id for point in points])
-        others = [point_id for point_id, owner in owners.items() if owner != self.tenant]
+        there = self._retrieved([point.id for point in points], [Field.TENANT])
+        others = [r.id for r in there if (r.payload or {}).get(Field.TENANT) != self.tenant]
         if others:
             raise StoreError(
                 f"{len(others)} points, the first with id {others[0]}, belong to another tenant"

@@ -41,14 +41,7 @@ class ReadingStore(CollectionStore):
 
     def count(self, where: models.Filter | None = None) -> int:
         """Points in the collection."""
-        if not self.exists():
-            return 0
-        kept = self.restricted(where)
-        return int(
-            self.call(
-                lambda: self.client.count(self.collection, count_filter=kept, exact=True)
-            ).count
-        )
+        return self._counted(where) if self.exists() else 0
 
     def existing_ids(self, document_id: str) -> set[str]:
         """Ids of the points stored for a document."""
@@ -57,11 +50,7 @@ class ReadingStore(CollectionStore):
 
     def stored_ids(self, ids: Collection[str]) -> set[str]:
         """Which of these ids have a point."""
-        return {
-            point_id
-            for point_id, tenant in self._tenants(ids).items()
-            if self.tenant in (None, tenant)
-        }
+        return {str(record.id) for record in self.retrieve(ids, fields=())}
 
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
         """Whether every chunk made with this fingerprint is stored, and nothing else is."""
@@ -79,11 +68,11 @@ class ReadingStore(CollectionStore):
         if payload.get(Field.FINGERPRINT) != fingerprint:
             return False
         total = payload.get(Field.CHUNK_COUNT)
-        return total == self.count(where) == self.count_made(document_id, fingerprint)
+        return total == self._counted(where) == self.count_made(document_id, fingerprint)
 
     def count_made(self, document_id: str, fingerprint: str) -> int:
         """Points of a document that were made with this fingerprint."""
-        return self.count(equal(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}))
+        return self._counted(equal(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}))
 
     def documents(self) -> list[StoredDocument]:
         """The documents that have points, by path."""
@@ -124,6 +113,22 @@ class ReadingStore(CollectionStore):
             yield from records
             if offset is None:
                 return
+
+    def retrieve(
+        self, ids: Collection[str], fields: Sequence[str] | None = None
+    ) -> list[models.Record]:
+        """The points with these ids; those that are not there are left out.
+
+        Args:
+            ids: of points.
+            fields: payload fields to bring; None for all of them.
+        """
+        selected: Any = True if fields is None else [*fields, Field.TENANT]
+        return [
+            record
+            for record in self._retrieved(ids, selected)
+            if self.tenant in (None, (record.payload or {}).get(Field.TENANT))
+        ]
 
     def _page(self, where: models.Filter | None, selected: Any, offset: Any) -> Any:
         return lambda: self.client.scroll(
@@ -200,17 +205,21 @@ class ReadingStore(CollectionStore):
             }
         )
 
-    def _tenants(self, ids: Collection[str]) -> dict[str, Any]:
-        """Whose the points with these ids are; ids without a point are left out."""
-        listed = list(ids)
-        found: dict[str, Any] = {}
-        for start in range(0, len(listed), _PAGE):
-            for record in self.call(self._retrieving(listed[start : start + _PAGE])):
-                found[str(record.id)] = (record.payload or {}).get(Field.TENANT)
-        return found
+    def _counted(self, where: models.Filter | None) -> int:
+        kept = self.restricted(where)
+        counted = self.call(
+            lambda: self.client.count(self.collection, count_filter=kept, exact=True)
+        )
+        return int(counted.count)
 
-    def _retrieving(self, ids: list[str]) -> Any:
-        return lambda: self.client.retrieve(self.collection, ids, with_payload=[Field.TENANT])
+    def _retrieved(self, ids: Collection[str], selected: Any) -> Iterator[models.Record]:
+        """Points by id, whosever they are."""
+        listed = list(ids)
+        for start in range(0, len(listed), _PAGE):
+            yield from self.call(self._retrieving(listed[start : start + _PAGE], selected))
+
+    def _retrieving(self, ids: list[str], selected: Any) -> Any:
+        return lambda: self.client.retrieve(self.collection, ids, with_payload=selected)
 
 
 def _stored_document(key: str, payloads: Sequence[Mapping[str, Any]]) -> StoredDocument:

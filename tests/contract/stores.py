@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from opticalrag.ingest.config import StoreEngine
-from opticalrag.ingest.schema import Field
+from opticalrag.ingest.schema import DENSE, SPARSE, Field
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.types import Point, SparseVector
+from qdrant_client import models
 
 DIMENSION = 16
+COUNT = 60  # points of a filled store
 ENGINES = ("memory", "local", "edge", "server")
 
 
@@ -102,3 +104,33 @@ def by_terms(points: list[Point], question: SparseVector) -> dict[str, float]:
         for p in points
     }
     return {key: score for key, score in scores.items() if score > 0}
+
+
+def numbers(store: QdrantStore, where: models.Filter) -> set[int]:
+    """The numbers of the points a filter lets through."""
+    return {record.payload["number"] for record in store.scroll(where)}  # type: ignore[index]
+
+
+def has(field: str, **how: Any) -> models.Filter:
+    return models.Filter(must=[models.FieldCondition(key=field, **how)])
+
+
+def question(seed: int) -> NDArray[np.float32]:
+    vector = np.random.default_rng(seed).standard_normal(DIMENSION).astype(np.float32)
+    unit: NDArray[np.float32] = vector / np.linalg.norm(vector)
+    return unit
+
+
+SPARSE_QUESTION: SparseVector = ([3, 17, 29, 41], [1.0, 1.0, 1.0, 1.0])
+
+
+def sparse_question() -> models.SparseVector:
+    indices, values = SPARSE_QUESTION
+    return models.SparseVector(indices=indices, values=values)
+
+
+def stages(limit: int) -> list[models.Prefetch]:
+    return [
+        models.Prefetch(query=question(2).tolist(), using=DENSE, limit=limit),
+        models.Prefetch(query=sparse_question(), using=SPARSE, limit=limit),
+    ]
