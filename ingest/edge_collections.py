@@ -6,6 +6,7 @@ client takes. A collection is made aside and renamed into place, so that there a
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ from .edge_folder import (
 from .errors import StoreDamaged, StoreError, StoreUnavailable
 
 __all__ = ["EdgeCollections", "OpenCollection"]
+
+_log = logging.getLogger(__name__)
 
 _ROOT: Final = "edge"  # beside it, the client's local mode would keep "collection"
 _SNAPSHOTS: Final = "~snapshots"  # no collection has such a name
@@ -90,6 +93,7 @@ class EdgeCollections:
         with opened.writing, engine_errors(self._root / name):
             try:
                 if optimize and opened.changed:
+                    _log.info("building the index of %s, if enough is new", name)
                     opened.shard.optimize()
             finally:
                 opened.shard.close()

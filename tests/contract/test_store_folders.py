@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from llama_index.core import MockEmbedding, VectorStoreIndex
 from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
+from opticalrag.ingest import edge_config
 from opticalrag.ingest.schema import DENSE, SPARSE
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.vector_store import OpticalVectorStore
@@ -125,3 +127,52 @@ def test_llama_indexes_own_store_reads_a_folder_of_the_local_engine(tmp_path: Pa
     client.close()
 
     assert (found.node_id, found.text, found.metadata) == (point_id(1), "words", {"pages": [3]})
+
+
+def test_an_index_is_built_on_closing_and_finds_the_nearest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once there is enough; what is written after it is found, too."""
+    monkeypatch.setattr(edge_config, "_INDEXING_KB", 50)
+    points = make_points(3000)
+    with open_store("edge", tmp_path) as store:
+        store.ensure(*MODELS)
+        store.upsert(points[:2990])
+        before = store.client.get_collection(store.collection)
+    with open_store("edge", tmp_path) as store:
+        store.upsert(points[2990:])
+        after = store.client.get_collection(store.collection)
+        near = [points[2995].dense.tolist(), question(1).tolist()]
+        found = [[p.id for p in store.query(one, using=DENSE, limit=10)] for one in near]
+
+    assert after.segments_count > before.segments_count
+    assert found[0][0] == point_id(2995)
+    assert len(set(found[1]) & set(by_cosine(points, question(1))[:10])) >= 9
+
+
+def test_an_index_that_is_interrupted_loses_nothing(tmp_path: Path) -> None:
+    """A process killed while it builds one leaves every point where it was."""
+    code = (
+        "from pathlib import Path\n"
+        "from opticalrag.ingest import edge_config\n"
+        "from tests.contract.stores import *\n"
+        "edge_config._INDEXING_KB = 50\n"
+        f"store = open_store('edge', Path({str(tmp_path)!r}))\n"
+        "store.ensure(*MODELS)\n"
+        "store.upsert(make_points(20_000))\n"
+        "print('closing', flush=True)\n"
+        "store.close()\n"
+        "print('closed', flush=True)\n"
+    )
+    writer = python(code, cwd=Path(__file__).parents[2])
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "closing\n"
+    time.sleep(0.2)
+    writer.kill()
+    rest, _ = writer.communicate()
+
+    assert "closed" not in rest
+    with open_store("edge", tmp_path) as store:
+        assert store.count() == 20_000
+        nearest = store.query(question(1).tolist(), using=DENSE, limit=1)
+        assert nearest[0].id in by_cosine(make_points(20_000), question(1))[:2]
