@@ -12,7 +12,7 @@ from opticalrag.ingest.schema import Field
 from opticalrag.ingest.store import QdrantStore
 from qdrant_client import models
 
-from ..contract.stores import MODELS, make_points, point_id
+from ..contract.stores import MODELS, has, make_points, point_id
 
 WORDS = ["x", "pump", "the pump room", ""]
 NUMBERS = [-1, 0, 2, 3]
@@ -25,7 +25,7 @@ def payload(number: int) -> dict[str, Any]:
     """A few values, lists of them, nulls, and fields that are missing."""
     made: dict[str, Any] = {Field.INGESTED_AT: DATES[number % 2]}
     for place, (key, values) in enumerate(KEYS.items()):
-        chosen = (number * 7 + place * 3) % (len(values) + 3)
+        chosen = (number * 5 + place * 3) % (len(values) + 3)
         if chosen < len(values):
             made[key] = values[chosen]
         elif chosen == len(values):
@@ -68,6 +68,11 @@ def of_key(key: str) -> st.SearchStrategy[Any]:
         matches.append(some.map(lambda v: {"match": models.MatchAny(any=v)}))
         except_ = some.map(lambda v: {"match": models.MatchExcept(**{"except": v})})
         matches.append(except_)
+    if words:
+        said = st.sampled_from(["pump", "PUMP room", "the room", "room pump"])
+        matches.append(said.map(lambda v: {"match": models.MatchText(text=v)}))
+        matches.append(said.map(lambda v: {"match": models.MatchPhrase(phrase=v)}))
+        matches.append(said.map(lambda v: {"match": models.MatchTextAny(text_any=v)}))
     if whole:
         matches.append(ranges(whole).map(lambda v: {"range": models.Range(**v)}))
     return st.one_of(matches).map(lambda how: models.FieldCondition(key=key, **how))
@@ -104,6 +109,15 @@ def combined(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             lambda least: models.Filter(min_should=least)
         ),
     )
+
+
+def test_the_conditions_tell_points_apart(stores: tuple[QdrantStore, QdrantStore]) -> None:
+    """The test below says something: its payloads differ."""
+    edge, _ = stores
+    kept = [edge.count(has(key, match=models.MatchAny(any=WORDS))) for key in ("section", "any")]
+
+    assert all(0 < number < 40 for number in kept)
+    assert 0 < edge.count(has("any", match=models.MatchPhrase(phrase="pump"))) < 40
 
 
 @settings(max_examples=200)
