@@ -172,18 +172,28 @@ def _match_value(match: models.MatchValue) -> edge.MatchValue:
 
 def _range(bounds: Any) -> Any:
     if isinstance(bounds, models.Range):
-        return edge.RangeFloat(bounds.gte, bounds.gt, bounds.lte, bounds.lt)
+        return edge.RangeFloat(*_tightest(bounds.gte, bounds.gt, bounds.lte, bounds.lt))
     if isinstance(bounds, models.DatetimeRange):
-        ends = (bounds.gte, bounds.gt, bounds.lte, bounds.lt)
-        return edge.RangeDateTime(*(None if end is None else _moment(end) for end in ends))
+        given = (bounds.gte, bounds.gt, bounds.lte, bounds.lt)
+        ends = _tightest(*(None if end is None else _moment(end) for end in given))
+        return edge.RangeDateTime(*(None if end is None else end.isoformat() for end in ends))
     raise _unknown(bounds)
 
 
-def _moment(moment: datetime | date) -> str:
-    """RFC 3339; what names no time zone is UTC, as on a server."""
+def _tightest(gte: Any, gt: Any, lte: Any, lt: Any) -> tuple[Any, Any, Any, Any]:
+    """One bound on each side: of two, an index of qdrant-edge 0.9 heeds only one."""
+    if gte is not None and gt is not None:
+        gte, gt = (None, gt) if gt >= gte else (gte, None)
+    if lte is not None and lt is not None:
+        lte, lt = (None, lt) if lt <= lte else (lte, None)
+    return gte, gt, lte, lt
+
+
+def _moment(moment: datetime | date) -> datetime:
+    """What names no time zone is UTC, as on a server."""
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=timezone.utc)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).isoformat()
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
 
 
 def _unknown(condition: Any) -> NotSupported:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.store import QdrantStore
@@ -120,6 +120,11 @@ def test_the_conditions_tell_points_apart(stores: tuple[QdrantStore, QdrantStore
     assert 0 < edge.count(has("any", match=models.MatchPhrase(phrase="pump"))) < 40
 
 
+@example(
+    where=models.Filter(
+        must=[models.FieldCondition(key="pages", range=models.Range(gt=-1.0, gte=2.0))]
+    )
+)
 @settings(max_examples=200)
 @given(where=combined(st.recursive(LEAVES, combined, max_leaves=6)))
 def test_engines_agree_on_every_filter(
