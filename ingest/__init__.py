@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .config import (
         ChunkingConfig,
+        CollectionOptions,
         LayoutConfig,
         OpticalConfig,
         PageLimits,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .store import QdrantStore
     from .token_cache import TokenCache
     from .types import Block, BlockKind, Box, Chunk, ParsedPage
+    from .vector_store import OpticalVectorStore
 
 _HOMES = {
     "Block": "types",
@@ -31,6 +33,7 @@ _HOMES = {
     "Box": "types",
     "Chunk": "types",
     "ChunkingConfig": "config",
+    "CollectionOptions": "config",
     "DeepSeekOCRReader": "reader",
     "IngestPipeline": "pipeline",
     "IngestReport": "pipeline",
@@ -39,6 +42,7 @@ _HOMES = {
     "OpticalRagError": "errors",
     "PageLimits": "config",
     "OpticalConfig": "config",
+    "OpticalVectorStore": "vector_store",
     "ParsedPage": "types",
     "QdrantStore": "store",
     "TokenCache": "token_cache",
@@ -55,6 +59,7 @@ __all__ = [
     "Box",
     "Chunk",
     "ChunkingConfig",
+    "CollectionOptions",
     "DeepSeekOCRReader",
     "IngestPipeline",
     "IngestReport",
@@ -62,6 +67,7 @@ __all__ = [
     "LayoutNodeParser",
     "OpticalConfig",
     "OpticalRagError",
+    "OpticalVectorStore",
     "PageLimits",
     "ParsedPage",
     "QdrantStore",

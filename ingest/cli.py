@@ -29,6 +29,7 @@ from .config import (
     PageFurniture,
     SourceConfig,
     StoreConfig,
+    StoreEngine,
     TokenCacheConfig,
 )
 from .console import Exit, commands, emit, emit_json, emit_table, exit_for, exit_for_failures, notes
@@ -86,6 +87,15 @@ ApiKeyOption = Annotated[
     str | None,
     typer.Option(envvar="QDRANT_API_KEY", show_envvar=True, help="API key of the server."),
 ]
+StoreEngineOption = Annotated[
+    StoreEngine,
+    typer.Option(help="What keeps a new folder: edge, or local, which QdrantVectorStore opens."),
+]
+TenantOption = Annotated[
+    str | None,
+    typer.Option(help="Whose documents, where several share a collection."),
+]
+GrpcOption = Annotated[bool, typer.Option("--grpc", help="Speak gRPC to the server.")]
 ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
@@ -177,6 +187,9 @@ def ingest(
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
+    store_engine: StoreEngineOption = "auto",
+    tenant: TenantOption = None,
+    grpc: GrpcOption = False,
     model: ModelOption = None,
     engine: EngineOption = "auto",
     ocr_model: OcrModelOption = None,
@@ -207,7 +220,7 @@ def ingest(
         from .wiring import open_pipeline
 
         files = expand_sources(paths)
-        store = StoreConfig(qdrant, collection, api_key)
+        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc)
         optical = OpticalConfig(
             ocr_model,
             mode=mode,
@@ -237,13 +250,14 @@ def status(
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
+    tenant: TenantOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """List the documents that are stored."""
     with commands(as_json):
         from .wiring import open_store
 
-        with open_store(StoreConfig(qdrant, collection, api_key)) as store:
+        with open_store(StoreConfig(qdrant, collection, api_key, tenant=tenant)) as store:
             documents = store.documents()
             points = store.count()
         if as_json:
@@ -262,13 +276,15 @@ def delete(
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
+    tenant: TenantOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Remove a document's chunks from the store."""
     with commands(as_json):
         from .wiring import delete_document
 
-        ids, points = delete_document(document, StoreConfig(qdrant, collection, api_key))
+        config = StoreConfig(qdrant, collection, api_key, tenant=tenant)
+        ids, points = delete_document(document, config)
         if as_json:
             emit_json({"documents": len(ids), "points_deleted": points})
         notes.print(f"{len(ids)} documents, {points} points deleted", markup=False)

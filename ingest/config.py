@@ -9,6 +9,7 @@ from .errors import OpticalRagError
 
 __all__ = [
     "ChunkingConfig",
+    "CollectionOptions",
     "ConfigError",
     "EngineConfig",
     "LayoutConfig",
@@ -17,11 +18,15 @@ __all__ = [
     "PageLimits",
     "SourceConfig",
     "StoreConfig",
+    "StoreEngine",
     "TokenCacheConfig",
 ]
 
 PageFurniture = Literal["keep", "drop", "metadata"]
 """What happens to running headers and footers: in the text, nowhere, or only as metadata."""
+
+StoreEngine = Literal["auto", "edge", "local"]
+"""What keeps a store's folder: qdrant-edge, or the local mode of Qdrant's client."""
 
 
 class ConfigError(OpticalRagError, ValueError):
@@ -123,12 +128,56 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class CollectionOptions:
+    """How a new collection is laid out; None leaves it to Qdrant.
+
+    Quantised vectors are kept in memory and what they find is scored again with the original
+    ones. ``hnsw_m`` is the number of edges per node of the graph, ``hnsw_ef_construct`` the number
+    of neighbours looked at when it is built. ``shard_number``, ``replication_factor`` and
+    ``write_consistency_factor`` are a server's only.
+    """
+
+    on_disk: bool | None = None
+    quantization: Literal["scalar", "binary"] | None = None
+    hnsw_m: int | None = None
+    hnsw_ef_construct: int | None = None
+    shard_number: int | None = None
+    replication_factor: int | None = None
+    write_consistency_factor: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what no engine takes."""
+        if self.quantization not in (None, "scalar", "binary"):
+            raise ConfigError(f"quantization is {self.quantization!r}; choose scalar or binary")
+        counts = (
+            "hnsw_m",
+            "hnsw_ef_construct",
+            "shard_number",
+            "replication_factor",
+            "write_consistency_factor",
+        )
+        for name in counts:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; it must be at least 1")
+
+
+@dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where points are kept: a server's URL, a folder, or ``":memory:"``."""
+    """Where points are kept, and whose they are.
+
+    ``location`` is a server's URL, a folder, or ``":memory:"``; ``engine`` is what keeps a folder
+    (auto: what it was made with, edge for a new one). With a ``tenant``, points are written for
+    it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can.
+    """
 
     location: str
     collection: str = "opticalrag"
     api_key: str | None = field(default=None, repr=False)
+    engine: StoreEngine = "auto"
+    tenant: str | None = None
+    prefer_grpc: bool = False
+    options: CollectionOptions = CollectionOptions()
 
 
 @dataclass(frozen=True, slots=True)

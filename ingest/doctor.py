@@ -34,8 +34,8 @@ def examine(model: str | None = None) -> list[Finding]:
     return [
         Finding("python", True, True, platform.python_version()),
         _package("pymupdf", "PDF pages and their layout", required=True),
-        _package("qdrant-client", "the vector store", required=True),
-        _package("qdrant-edge-py", "sparse vectors", required=True),
+        _package("qdrant-client", "the vector store on a server", required=True),
+        _package("qdrant-edge-py", "the vector store in a folder, sparse vectors", required=True),
         _package("llama-index-core", "LlamaIndex reader, parser and retriever", required=True),
         _package("sentence-transformers", "dense vectors", required=True),
         _package("rapidocr", "OCR of scanned pages", extra="ocr"),

@@ -22,6 +22,8 @@ OpticalRagError
   StoreError                   the vector store
     SchemaMismatch               a collection made for other vectors or fields
     StoreUnavailable             no answer, or locked by another process
+    StoreDamaged                 a folder whose files are not what the store writes
+    NotSupported                 what this engine cannot be asked
   FilterError(ValueError)      a metadata filter that the store cannot do
   MissingExtra(ImportError)    an optional part is not installed
 ```
@@ -47,6 +49,7 @@ __all__ = [
     "LimitExceeded",
     "MissingExtra",
     "ModelNotFound",
+    "NotSupported",
     "OpticalRagError",
     "OutOfMemory",
     "PageRangeError",
@@ -55,6 +58,7 @@ __all__ = [
     "SourceChanged",
     "SourceError",
     "SourceMissing",
+    "StoreDamaged",
     "StoreError",
     "StoreUnavailable",
     "UnsupportedSource",
@@ -195,6 +199,18 @@ class FilterError(OpticalRagError, ValueError):
     """A metadata filter that the store cannot do, or not with this value."""
 
     code = "filter"
+
+
+class StoreDamaged(StoreError):
+    """Files of an embedded store are missing, or not what the store writes."""
+
+    code = "store_damaged"
+
+
+class NotSupported(StoreError):
+    """The store's engine cannot do what is asked of it."""
+
+    code = "not_supported"
 
 
 class MissingExtra(OpticalRagError, ImportError):

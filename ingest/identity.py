@@ -23,13 +23,15 @@ def _uuid(name: str) -> str:
     return str(uuid.uuid5(_namespace(), name))
 
 
-def document_id(uri: str, sha256: str) -> str:
+def document_id(uri: str, sha256: str, tenant: str | None = None) -> str:
     """Identity of a document: where it was read from, or its bytes if it has no such place.
 
     By place, so that an edited file stays the same document: the chunks of its unchanged
-    pages keep their ids and only the others are written anew.
+    pages keep their ids and only the others are written anew. The same file of two tenants is two
+    documents: what one of them edits or deletes stays with the other.
     """
-    return _uuid(f"document:{uri or sha256}")
+    owner = "" if tenant is None else f"tenant:{tenant}\0"
+    return _uuid(f"{owner}document:{uri or sha256}")
 
 
 def page_id(document: str, index: int) -> str:

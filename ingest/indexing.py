@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from llama_index.core.schema import BaseNode, TextNode
@@ -11,11 +12,12 @@ from .config import ConfigError
 from .embedding import SentenceTransformerEmbedder
 from .node_parser import node_payload
 from .protocols import Embedder, PointStore, SparseEncoder
+from .schema import Field
 from .sparse import Bm25Encoder
 from .store import QdrantStore
 from .types import Point
 
-__all__ = ["index_nodes", "write_points"]
+__all__ = ["index_nodes", "now", "write_points"]
 
 # Points embedded and written at a time: bounds memory, keeps the embedder's batches full.
 _BATCH = 256
@@ -48,10 +50,16 @@ def index_nodes(
     embedder, sparse = embedder or SentenceTransformerEmbedder(), sparse or Bm25Encoder()
     store.ensure(embedder, sparse)
     texts = {node.node_id: _text_node(node) for node in nodes}
-    payloads = {node_id: node_payload(node) for node_id, node in texts.items()}
+    stamp = {Field.INGESTED_AT: now()}
+    payloads = {node_id: {**node_payload(node), **stamp} for node_id, node in texts.items()}
     stored = store.stored_ids(texts.keys())
     new = [node for node_id, node in texts.items() if node_id not in stored]
     return write_points(new, payloads, store, embedder, sparse)
+
+
+def now() -> str:
+    """The time to record as :attr:`.schema.Field.INGESTED_AT`."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _text_node(node: BaseNode) -> TextNode:

@@ -123,6 +123,7 @@ def open_document(
     limits: PageLimits | None = None,
     name: str | None = None,
     fs: Any = None,
+    tenant: str | None = None,
 ) -> SourceDocument:
     """Open a PDF or an image.
 
@@ -132,6 +133,7 @@ def open_document(
         limits: what the document may cost.
         name: file name to show; by default the path's.
         fs: an fsspec file system that ``source`` is a path of.
+        tenant: whose document it is, where several keep the same file.
 
     Raises:
         UnsupportedSource: neither a PDF nor an image we read.
@@ -160,7 +162,7 @@ def open_document(
                 " raise PageLimits.pages to read it"
             )
         ref = DocumentRef(
-            id=document_id(uri, sha256),
+            id=document_id(uri, sha256, tenant),
             sha256=sha256,
             name=shown,
             uri=uri,

@@ -2,8 +2,8 @@
 
 A document is written when its last page is read. What is stored already is not embedded
 again: ids come from content, so the difference between the ids made and the ids stored is the
-work. New points are stored before stale ones are deleted, so that a search in between finds
-the document.
+work. New points are stored, and counted, before stale ones are deleted, so that a search in
+between finds the document and a failure leaves more than is needed, never less.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from llama_index.core.schema import TextNode
 
 from .chunking import chunk_pages
 from .config import ChunkingConfig, SourceConfig
-from .errors import OpticalRagError
-from .indexing import write_points
+from .errors import OpticalRagError, StoreError
+from .indexing import now, write_points
 from .markdown import PageMarkdown, render_page
 from .node_parser import chunk_nodes, node_payload
 from .pages import SourceDocument, open_document
@@ -161,7 +161,12 @@ class IngestPipeline:
         """Open a document, or return None if all of it is stored already."""
         with ExitStack() as stack:
             source = stack.enter_context(
-                open_document(file, password=options.password, limits=options.limits)
+                open_document(
+                    file,
+                    password=options.password,
+                    limits=options.limits,
+                    tenant=self.store.tenant,
+                )
             )
             expected = len(source.page_refs(options.pages))
             fingerprint = self._fingerprint(source.ref, options.pages)
@@ -204,17 +209,27 @@ class IngestPipeline:
         stale = stored - payloads.keys()
         # With pages missing we cannot tell stale points from those of the missing pages.
         if stale and not document.failed:
+            self._check_stored(document, len(payloads))
             report.points_deleted += self.store.delete_ids(stale)
         report.documents += bool(document.pages) or not document.failed
         report.chunks += len(chunks)
         report.embedded += len(new)
         report.points_written += written
 
+    def _check_stored(self, document: _Open, expected: int) -> None:
+        ref = document.source.ref
+        found = self.store.count_made(ref.id, document.fingerprint)
+        if found != expected:
+            raise StoreError(
+                f"{ref.name}: {found} of {expected} chunks are in the store after writing; what was"
+                " there before is kept: ingest the file again"
+            )
+
 
 def _payloads(nodes: Sequence[TextNode], document: _Open) -> dict[str, dict[str, object]]:
     # A document with failed pages is never complete: the next run tries it again.
     whole = {} if document.failed else {Field.CHUNK_COUNT: len(nodes)}
-    extra = {Field.FINGERPRINT: document.fingerprint, **whole}
+    extra = {Field.FINGERPRINT: document.fingerprint, Field.INGESTED_AT: now(), **whole}
     return {node.node_id: {**node_payload(node), **extra} for node in nodes}
 
 

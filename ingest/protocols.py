@@ -22,6 +22,7 @@ __all__ = [
     "SparseEncoder",
     "TokenCache",
     "TokenCounter",
+    "VectorSpace",
 ]
 
 
@@ -105,9 +106,8 @@ class TokenCounter(Protocol):
         ...
 
 
-@runtime_checkable
-class Embedder(TokenCounter, Protocol):
-    """Turns text into dense vectors."""
+class VectorSpace(Protocol):
+    """What a store must know of the model its dense vectors are of."""
 
     @property
     def name(self) -> str:
@@ -118,6 +118,11 @@ class Embedder(TokenCounter, Protocol):
     def dimension(self) -> int:
         """Length of a vector."""
         ...
+
+
+@runtime_checkable
+class Embedder(TokenCounter, VectorSpace, Protocol):
+    """Turns text into dense vectors."""
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed texts to be found. Shape: ``[texts, dimension]``, unit length."""
@@ -149,12 +154,21 @@ class SparseEncoder(Protocol):
 class PointStore(Protocol):
     """Holds points: one per chunk, with its vectors and payload."""
 
+    @property
+    def tenant(self) -> str | None:
+        """Whose points are written and seen; None where it makes no difference."""
+        ...
+
     def existing_ids(self, document_id: str) -> set[str]:
         """Ids of the points stored for a document."""
         ...
 
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
-        """Whether every chunk made with this fingerprint is stored."""
+        """Whether every chunk made with this fingerprint is stored, and nothing else is."""
+        ...
+
+    def count_made(self, document_id: str, fingerprint: str) -> int:
+        """Points of a document that were made with this fingerprint."""
         ...
 
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:

@@ -61,6 +61,12 @@ class Field:
     FINGERPRINT: Final = "fingerprint"
     """Engine, chunking and embedding options that made the point."""
     SCHEMA: Final = "schema_version"
+    TENANT: Final = "tenant"
+    """Whose point it is, where several share a collection; written by the store."""
+    INGESTED_AT: Final = "ingested_at"
+    """When the document's present content was stored: RFC 3339, UTC, to the second."""
+    DOC_ID: Final = "doc_id"
+    """LlamaIndex's: the Document (one page, or one of another reader's) a node came from."""
 
 
 INDEXED: Final[dict[str, str]] = {
@@ -77,7 +83,10 @@ INDEXED: Final[dict[str, str]] = {
     Field.LANGUAGE: "keyword",
     Field.FLAGS: "keyword",
     Field.ENGINE: "keyword",
-    "doc_id": "keyword",
+    Field.DOC_ID: "keyword",
+    Field.TENANT: "tenant",
+    Field.INGESTED_AT: "datetime",
 }
-"""Payload indexes, by Qdrant's type name: a filter on an unindexed field is refused by servers
-in strict mode and slow elsewhere."""
+"""Payload indexes, by Qdrant's type name (``tenant``: a keyword by which points are stored
+together): a filter on an unindexed field is refused by servers in strict mode and slow
+elsewhere."""

@@ -18,7 +18,14 @@ __all__ = ["delete_document", "open_pipeline", "open_store"]
 def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
     """Open a store; its collection says which vectors it holds."""
     return QdrantStore(
-        config.location, collection=config.collection, api_key=config.api_key, create=create
+        config.location,
+        collection=config.collection,
+        api_key=config.api_key,
+        create=create,
+        engine=config.engine,
+        tenant=config.tenant,
+        prefer_grpc=config.prefer_grpc,
+        options=config.options,
     )
 
 
@@ -51,9 +58,5 @@ def delete_document(document: str, config: StoreConfig) -> tuple[set[str], int]:
         The ids of the documents and how many points were deleted.
     """
     with open_store(config) as store:
-        ids = {
-            stored.document_id
-            for stored in store.documents()
-            if document in (stored.document_id, stored.file_path, stored.file_name)
-        }
+        ids = store.document_ids(document)
         return ids, store.delete_documents(ids) if ids else 0

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pymupdf
 import pytest
+from opticalrag.ingest import indexing
+from opticalrag.ingest import pipeline as pipeline_module
 from opticalrag.ingest.config import ChunkingConfig, SourceConfig, StoreConfig
+from opticalrag.ingest.errors import StoreError
 from opticalrag.ingest.pipeline import IngestEvent, IngestPipeline
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.wiring import delete_document, open_pipeline, open_store
@@ -27,6 +33,11 @@ def write_pdf(path: Path, *pages: str, password: str = "") -> Path:
 @pytest.fixture
 def store(tmp_path: Path) -> StoreConfig:
     return StoreConfig(str(tmp_path / "qdrant"))
+
+
+def payloads(store: StoreConfig) -> list[dict[str, Any]]:
+    with open_store(store) as opened:
+        return [record.payload or {} for record in opened.scroll(None)]
 
 
 @contextmanager
@@ -141,3 +152,87 @@ def test_payloads_carry_what_a_citation_needs(tmp_path: Path, store: StoreConfig
         assert all(len(item["box"]) == 4 for item in payload[Field.BOXES])
         assert payload[Field.FINGERPRINT]
         assert payload[Field.CHUNK_COUNT] == len(points)
+
+
+def test_points_say_when_their_document_was_stored(
+    tmp_path: Path, store: StoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unchanged document keeps its time and is not written; an edited one is all of one time."""
+    file = write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("pump"))
+    later = "2100-01-01T00:00:00Z"
+    with pipeline(store) as opened:
+        opened.run([file])
+        monkeypatch.setattr(pipeline_module, "now", lambda: later)
+        again = opened.run([file])
+    first = {payload[Field.INGESTED_AT] for payload in payloads(store)}
+    with pipeline(store) as opened:
+        write_pdf(file, page_text("valve"), page_text("rotor"))
+        edited = opened.run([file])
+
+    assert (again.unchanged, again.points_written) == (1, 0)
+    assert len(first) == 1
+    assert datetime.fromisoformat(first.pop().replace("Z", "+00:00")).year < 2100
+    assert 0 < edited.points_written < edited.chunks
+    assert {payload[Field.INGESTED_AT] for payload in payloads(store)} == {later}
+    assert indexing.now().endswith("Z")
+
+
+def test_tenants_keep_the_same_file_apart(tmp_path: Path, store: StoreConfig) -> None:
+    """Each has its own points of it; what one deletes stays with the other."""
+    file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
+    stores = {name: replace(store, tenant=name) for name in ("a", "b")}
+    for mine in stores.values():
+        with pipeline(mine) as opened:
+            report = opened.run([file])
+            assert report.points_written == report.chunks > 0
+            assert opened.run([file]).unchanged == 1
+
+    assert {payload[Field.TENANT] for payload in payloads(store)} == {"a", "b"}
+    delete_document("a.pdf", stores["a"])
+    assert payloads(stores["a"]) == []
+    assert len(payloads(stores["b"])) == report.chunks == len(payloads(store))
+
+
+def test_nothing_is_deleted_before_its_replacement_is_stored(
+    tmp_path: Path, store: StoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that lost writes keeps the old points, says so, and mends on the next run."""
+    file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
+    with pipeline(store) as opened:
+        before = opened.run([file])
+        write_pdf(file, page_text("rotor"))
+        with monkeypatch.context() as lossy:
+            lossy.setattr(type(opened.store), "upsert", lambda self, points: len(points))
+            with pytest.raises(StoreError, match="ingest the file again"):
+                opened.run([file])
+        assert opened.store.count() == before.chunks  # type: ignore[attr-defined]
+        after = opened.run([file])
+
+    assert after.points_deleted == before.chunks
+    assert len(payloads(store)) == after.chunks
+
+
+def test_a_content_put_back_after_an_interruption_is_cleaned_up(
+    tmp_path: Path, store: StoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old points are all there, and so are some of the new: the document is not complete."""
+    file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
+    with pipeline(store) as opened:
+        before = opened.run([file])
+        content = file.read_bytes()
+        write_pdf(file, page_text("rotor"))
+
+        def fail(self: object, ids: object) -> int:
+            raise StoreError("gone")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(type(opened.store), "delete_ids", fail)
+            with pytest.raises(StoreError, match="gone"):
+                opened.run([file])
+        file.write_bytes(content)
+        again = opened.run([file])
+
+    assert again.unchanged == 0
+    assert again.embedded == 0
+    assert again.points_deleted > 0
+    assert len(payloads(store)) == before.chunks

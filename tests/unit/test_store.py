@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from opticalrag.ingest.config import ConfigError
+from opticalrag.ingest.config import CollectionOptions, ConfigError
 from opticalrag.ingest.errors import SchemaMismatch, StoreUnavailable
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.sparse import Bm25Encoder
@@ -35,6 +35,7 @@ def point(text: str, **payload: Any) -> Point:
 
 @pytest.fixture(params=["memory", "folder"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantStore]:
+    """A store in memory and one in a folder; tests/contract asks more of every engine."""
     place = ":memory:" if request.param == "memory" else tmp_path / "qdrant"
     with QdrantStore(place) as opened:
         opened.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
@@ -169,3 +170,44 @@ def test_a_collection_cannot_be_a_path(name: str) -> None:
     """Qdrant's local mode would make folders of it."""
     with pytest.raises(ConfigError, match="collection's name"):
         QdrantStore(":memory:", collection=name)
+
+
+def test_a_new_folder_is_kept_by_edge_and_an_old_one_by_what_made_it(tmp_path: Path) -> None:
+    """The engine is seen in the folder; asking for the other is refused with the remedy."""
+    with QdrantStore(tmp_path / "new") as new, QdrantStore(tmp_path / "old", engine="local") as old:
+        assert (new.engine, old.engine) == ("edge", "local")
+    for name, engine in (("new", "edge"), ("old", "local")):
+        with QdrantStore(tmp_path / name) as again:
+            assert again.engine == engine
+    with pytest.raises(ConfigError, match=r"engine local, not edge.*--store-engine"):
+        QdrantStore(tmp_path / "old", engine="edge")
+    with pytest.raises(ConfigError, match="choose auto, edge or local"):
+        QdrantStore(tmp_path / "new", engine="fast")  # type: ignore[arg-type]
+
+
+def test_a_folder_without_pickles_is_opened_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Edge keeps none; a folder of other files stays as it is but for one new folder."""
+    (tmp_path / "mine.txt").write_text("x")
+    mode = tmp_path.stat().st_mode
+    with caplog.at_level(logging.WARNING), QdrantStore(tmp_path) as opened:
+        assert opened.engine == "edge"
+
+    assert caplog.text == ""
+    assert tmp_path.stat().st_mode == mode
+
+
+def test_a_tenant_needs_a_name(tmp_path: Path) -> None:
+    """An empty one would be everybody's by accident."""
+    with pytest.raises(ConfigError, match="tenant"):
+        QdrantStore(tmp_path, tenant=" ")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quantization": "product"}, {"hnsw_m": 0}, {"replication_factor": -1}]
+)
+def test_layouts_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    """Before anything is made."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        CollectionOptions(**wrong)

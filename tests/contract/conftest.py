@@ -1,0 +1,48 @@
+"""A store of every engine: empty, filled, or only to be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from opticalrag.ingest.store import QdrantStore
+
+from .stores import COUNT, ENGINES, MODELS, make_points, open_store
+
+
+@pytest.fixture(params=ENGINES, scope="module")
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def store(engine: str, tmp_path: Path) -> Iterator[QdrantStore]:
+    """An empty collection."""
+    with made(engine, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def filled(store: QdrantStore) -> QdrantStore:
+    """A collection of points, to change."""
+    store.upsert(make_points(COUNT))
+    return store
+
+
+@pytest.fixture(scope="module")
+def asked(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantStore]:
+    """A collection of points, only to read."""
+    with made(engine, tmp_path_factory.mktemp("asked")) as opened:
+        opened.upsert(make_points(COUNT))
+        yield opened
+
+
+@contextmanager
+def made(engine: str, folder: Path) -> Iterator[QdrantStore]:
+    with open_store(engine, folder) as opened:
+        opened.ensure(*MODELS)
+        yield opened
+        if opened.is_server:
+            opened.delete_collection()

@@ -1,0 +1,256 @@
+"""What is sent to a server, checked by the client's own models of Qdrant's API."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opticalrag.ingest.collection_schema import made_for
+from opticalrag.ingest.config import CollectionOptions
+from opticalrag.ingest.errors import StoreError, StoreUnavailable
+from opticalrag.ingest.schema import DENSE, INDEXED, SPARSE, Field
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.store_faults import Retry
+from qdrant_client import models
+
+from .rest_server import NAME, Recorder, recording
+from .stores import MODELS, make_points, point_id
+
+QUICK = Retry(total=1.0, first=0.02, longest=0.1)
+POINTS = f"/collections/{NAME}/points"
+
+
+@pytest.fixture
+def server() -> Iterator[Recorder]:
+    with recording() as recorder:
+        recorder.metadata = made_for(*MODELS)
+        yield recorder
+
+
+@pytest.fixture
+def store(server: Recorder) -> Iterator[QdrantStore]:
+    server.exists = True
+    with QdrantStore(server.url, retry=QUICK) as opened:
+        yield opened
+
+
+def stages() -> list[models.Prefetch]:
+    terms = models.SparseVector(indices=[1], values=[1.0])
+    return [
+        models.Prefetch(query=[0.5] * 16, using=DENSE, limit=50),
+        models.Prefetch(query=terms, using=SPARSE, limit=50),
+    ]
+
+
+def test_a_collection_is_made_with_its_indexes_before_points(server: Recorder) -> None:
+    """Vectors, metadata and options in one request; an index per field to filter by."""
+    layout = CollectionOptions(
+        on_disk=True, quantization="binary", hnsw_m=32, shard_number=2, replication_factor=2
+    )
+    with QdrantStore(server.url, options=layout, retry=QUICK) as store:
+        store.ensure(*MODELS)
+    (made,) = server.of("PUT", f"/collections/{NAME}")
+    asked = models.CreateCollection.model_validate(made.body)
+    indexes = server.of("PUT", f"/collections/{NAME}/index")
+    fields = [models.CreateFieldIndex.model_validate(one.body) for one in indexes]
+
+    assert asked.vectors == {
+        DENSE: models.VectorParams(size=16, distance=models.Distance.COSINE, on_disk=True)
+    }
+    assert asked.sparse_vectors == {SPARSE: models.SparseVectorParams(modifier="idf")}
+    assert asked.metadata == {**made_for(*MODELS), "quantization": "binary"}
+    assert (asked.shard_number, asked.replication_factor) == (2, 2)
+    assert asked.hnsw_config == models.HnswConfigDiff(m=32)
+    assert asked.quantization_config.binary.always_ram  # type: ignore[union-attr]
+    assert [f.field_name for f in fields] == list(INDEXED)
+    assert {one.arguments for one in indexes} == {"wait=true"}
+    assert fields[-2].field_schema == models.KeywordIndexParams(type="keyword", is_tenant=True)
+
+
+def test_points_are_written_in_requests_of_bounded_size_a_few_at_a_time(
+    server: Recorder, store: QdrantStore
+) -> None:
+    """Every point once, waited for, in bodies far below the server's limit of 32 MB."""
+    server.pause = 0.02
+    points = make_points(1500, text="word " * 6000)
+    store.exists()
+    store.upsert(points)
+    sent = server.of("PUT", POINTS)
+    listed = [models.PointsList.model_validate(one.body) for one in sent]
+
+    assert sorted(str(p.id) for one in listed for p in one.points) == [p.id for p in points]
+    assert {one.arguments for one in sent} == {"wait=true"}
+    assert max(one.size for one in sent) < 9 * 1024**2
+    assert max(len(one.points) for one in listed) <= 256
+    assert 1 < server.most_at_once <= 4
+    assert listed[0].points[0].vector.keys() == {DENSE, SPARSE}  # type: ignore[union-attr]
+
+
+def test_payloads_are_replaced_and_points_deleted(server: Recorder, store: QdrantStore) -> None:
+    """By id, by document and by path."""
+    store.overwrite_payloads({point_id(1): {"a": 1}})
+    store.delete_ids([point_id(1)])
+    store.delete_documents(["d"])
+    store.delete_path("/docs/a.pdf")
+    (batch,) = server.of("POST", f"{POINTS}/batch")
+    operations = models.UpdateOperations.model_validate(batch.body).operations
+    by_id, *by_filter = (one.body for one in server.of("POST", f"{POINTS}/delete"))
+
+    assert operations[0].overwrite_payload.payload == {"a": 1}  # type: ignore[union-attr]
+    assert models.PointIdsList.model_validate(by_id).points == [point_id(1)]
+    filters = [models.FilterSelector.model_validate(one).filter for one in by_filter]
+    assert [one.must[0].key for one in filters] == [Field.FILE_ID, Field.FILE_PATH]  # type: ignore[index, union-attr]
+
+
+def test_a_tenants_filter_is_in_every_question_and_stage(server: Recorder) -> None:
+    """A prefetch without it would rank the points of others."""
+    server.exists = True
+    own = models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key="flags"))])
+    with QdrantStore(server.url, tenant="a", retry=QUICK) as store:
+        store.query(models.RrfQuery(rrf=models.Rrf(k=60)), prefetch=stages(), where=own, limit=7)
+        store.query_groups([0.5] * 16, Field.FILE_ID, using=DENSE, limit=3, group_size=2)
+    (asked,) = server.of("POST", f"{POINTS}/query")
+    (grouped,) = server.of("POST", f"{POINTS}/query/groups")
+    query = models.QueryRequest.model_validate(asked.body)
+    groups = models.QueryGroupsRequest.model_validate(grouped.body)
+    tenant = models.FieldCondition(key=Field.TENANT, match=models.MatchValue(value="a"))
+
+    assert query.filter == models.Filter(must=[tenant, own])
+    assert [p.filter for p in query.prefetch] == [models.Filter(must=[tenant])] * 2  # type: ignore[union-attr]
+    assert query.limit == 7
+    assert (groups.group_by, groups.limit, groups.group_size) == (Field.FILE_ID, 3, 2)
+    assert groups.filter == models.Filter(must=[tenant])
+
+
+def test_quantised_collections_are_asked_to_score_again(
+    server: Recorder, store: QdrantStore
+) -> None:
+    """In the stages that search by vectors; known from the collection, not from the caller."""
+    server.metadata = {**made_for(*MODELS), "quantization": "scalar"}
+    store.query(models.FusionQuery(fusion=models.Fusion.RRF), prefetch=stages(), limit=5)
+    (asked,) = server.of("POST", f"{POINTS}/query")
+    query = models.QueryRequest.model_validate(asked.body)
+
+    for stage in query.prefetch:  # type: ignore[union-attr]
+        assert stage.params.quantization.rescore is True  # type: ignore[union-attr]
+
+
+def test_every_field_the_store_filters_by_is_indexed(server: Recorder, store: QdrantStore) -> None:
+    """A server in strict mode refuses the others."""
+    store.tenant = "a"
+    store.count()
+    store.existing_ids("d")
+    store.is_complete("d", "f")
+    store.count_made("d", "f")
+    store.document_ids("a.pdf")
+    store.documents()
+    store.delete_orphans()
+    store.delete_documents(["d"])
+    store.delete_path("/docs/a.pdf")
+    store.query([0.5] * 16, using=DENSE)
+    keys = {key for one in server.requests for key in filter_keys(one.body)}
+
+    assert keys >= {Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME, Field.FINGERPRINT, "tenant"}
+    assert keys <= INDEXED.keys()
+
+
+def filter_keys(body: Any) -> Iterator[str]:
+    """The payload fields named in the conditions of a request."""
+    if isinstance(body, dict):
+        if "key" in body and body.keys() & {"match", "range", "is_empty", "is_null"}:
+            yield body["key"]
+        for value in body.values():
+            yield from filter_keys(value)
+    elif isinstance(body, list):
+        for value in body:
+            yield from filter_keys(value)
+
+
+def test_an_alias_is_switched_in_one_request(server: Recorder, store: QdrantStore) -> None:
+    """The old meaning is deleted and the new one made together."""
+    store.switch_alias("live")
+    (sent,) = server.of("POST", "/collections/aliases")
+    old, new = models.ChangeAliasesOperation.model_validate(sent.body).actions
+
+    assert old.delete_alias.alias_name == "live"  # type: ignore[union-attr]
+    assert new.create_alias == models.CreateAlias(collection_name=NAME, alias_name="live")  # type: ignore[union-attr]
+
+
+def test_snapshots_are_made_listed_and_restored(server: Recorder, store: QdrantStore) -> None:
+    """A server fetches a snapshot from itself: its folders are its own affair."""
+    name = store.create_snapshot()
+    assert store.list_snapshots() == [name]
+    store.restore_snapshot(name)
+    (sent,) = server.of("PUT", f"/collections/{NAME}/snapshots/recover")
+    asked = models.SnapshotRecover.model_validate(sent.body)
+
+    assert asked.location == f"{server.url}/collections/{NAME}/snapshots/{name}"
+    assert asked.priority == models.SnapshotPriority.SNAPSHOT
+
+
+# -- faults ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [429, 500, 502, 503])
+def test_passing_faults_of_a_server_are_waited_out(
+    server: Recorder, store: QdrantStore, code: int
+) -> None:
+    """The same write is sent again until it is done."""
+    store.exists()
+    server.faults = [(code, {}), (code, {})]
+
+    assert store.upsert(make_points(3)) == 3
+    assert len(server.of("PUT", POINTS)) == 3
+
+
+def test_a_server_says_how_long_to_wait(server: Recorder, store: QdrantStore) -> None:
+    """Retry-After is kept to, and too long a wait is not begun."""
+    store.exists()
+    server.faults = [(429, {"Retry-After": "30"})]
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="try again later"):
+        store.upsert(make_points(1))
+
+    assert time.monotonic() - started < 5
+
+
+def test_lasting_faults_end_in_time(server: Recorder, store: QdrantStore) -> None:
+    """After the time allowed the store is unavailable, and says what it was told."""
+    store.exists()
+    server.faults = [(503, {})] * 1000
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="503"):
+        store.upsert(make_points(1))
+
+    assert 0.5 < time.monotonic() - started < 5
+    assert 5 < len(server.requests) < 60
+
+
+def test_what_a_server_refuses_is_not_asked_again(server: Recorder, store: QdrantStore) -> None:
+    """A wrong request stays wrong."""
+    store.exists()
+    server.faults = [(400, {})]
+    with pytest.raises(StoreError, match="400"):
+        store.upsert(make_points(1))
+
+    assert len(server.of("PUT", POINTS)) == 1
+
+
+def test_a_server_that_went_away_is_waited_for_one_that_never_came_is_not() -> None:
+    """A wrong address is said at once; a restart of a known server is a pause."""
+    with recording() as server:
+        server.exists = True
+        store = QdrantStore(server.url, retry=QUICK)
+        store.exists()
+        stranger = QdrantStore("http://127.0.0.1:9", retry=Retry(total=60))
+    started = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="is it running"):
+        stranger.exists()
+    assert time.monotonic() - started < 2
+    with pytest.raises(StoreUnavailable, match="is it running"):
+        store.upsert(make_points(1))
+    assert time.monotonic() - started > 0.5
+    store.close()
+    stranger.close()

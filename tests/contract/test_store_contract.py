@@ -1,0 +1,255 @@
+"""Every engine makes collections and keeps and forgets points alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opticalrag.ingest.config import CollectionOptions
+from opticalrag.ingest.errors import (
+    NotSupported,
+    SchemaMismatch,
+    StoreError,
+)
+from opticalrag.ingest.schema import DENSE, INDEXED, SPARSE, Field
+from opticalrag.ingest.store import QdrantStore
+from qdrant_client import models
+
+from .stores import (
+    COUNT,
+    MODELS,
+    Numbers,
+    by_cosine,
+    make_points,
+    open_store,
+    point_id,
+    question,
+    stages,
+)
+
+# -- the collection ----------------------------------------------------------------------------
+
+
+def test_a_collection_is_made_once_and_verified_after(store: QdrantStore) -> None:
+    """The same models are accepted again."""
+    store.ensure(*MODELS)
+    store.verify(*MODELS)
+
+    assert store.exists()
+    assert store.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("embedder", "sparse", "named"),
+    [
+        (Numbers("other"), Numbers("terms"), "embedder='numbers'"),
+        (Numbers(dimension=8), Numbers("terms"), "dimension=16"),
+        (Numbers(), Numbers("splade"), "sparse_encoder='terms'"),
+    ],
+)
+def test_other_models_are_refused_with_the_command_that_helps(
+    store: QdrantStore, embedder: Any, sparse: Any, named: str
+) -> None:
+    """The message says what is stored and how to go on."""
+    with pytest.raises(SchemaMismatch, match=named) as caught:
+        store.ensure(embedder, sparse)
+    assert f"--collection {store.collection}-2" in str(caught.value)
+
+
+def test_a_collection_of_other_vector_names_is_refused(store: QdrantStore) -> None:
+    """What the collection is counts, not only what was written about it."""
+    info = store.client.get_collection(store.collection)
+    store.client.delete_collection(store.collection)
+    store.client.create_collection(
+        store.collection,
+        vectors_config={"text": models.VectorParams(size=16, distance=models.Distance.COSINE)},
+        sparse_vectors_config={SPARSE: models.SparseVectorParams()},
+        metadata=info.config.metadata,
+    )
+    with pytest.raises(SchemaMismatch, match=r"dense_vector=None, sparse_vector=None"):
+        store.verify(*MODELS)
+
+
+def test_every_field_to_filter_by_is_indexed_before_the_first_point(store: QdrantStore) -> None:
+    """A server in strict mode refuses filters on other fields."""
+    if store.engine == "local":
+        pytest.skip("the local mode has no payload indexes")
+    indexes = store.client.get_collection(store.collection).payload_schema
+
+    assert indexes.keys() == INDEXED.keys()
+    assert indexes[Field.INGESTED_AT].data_type == models.PayloadSchemaType.DATETIME
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def test_writing_again_changes_nothing(filled: QdrantStore) -> None:
+    """Ids decide."""
+    filled.upsert(make_points(COUNT))
+
+    assert filled.count() == COUNT
+    assert filled.stored_ids([point_id(0), point_id(COUNT)]) == {point_id(0)}
+
+
+def test_payloads_come_back_as_they_were(store: QdrantStore) -> None:
+    """Any script, nested values, nulls and numbers; a lone surrogate becomes a question mark."""
+    (one,) = make_points(1)
+    payload = {
+        "text": "日本語 العربية \u0301 🎉 \0 end",
+        "boxes": [{"page": 1, "box": [0.0, 0.25, 0.5, 1.0]}],
+        "none": None,
+        "yes": True,
+        "large": 2**53,
+        "": "empty key",
+        "broken": "a\ud800b",
+    }
+    one.payload.clear()
+    one.payload.update(payload)
+    store.upsert([one])
+    (stored,) = store.scroll(None)
+
+    assert stored.payload == {**payload, "broken": "a?b"}
+
+
+def test_a_payload_is_replaced_and_the_vectors_stay(filled: QdrantStore) -> None:
+    """Nothing of the old payload is left."""
+    filled.overwrite_payloads({point_id(3): {"number": -3}})
+    (stored,) = filled.client.retrieve(filled.collection, [point_id(3)], with_vectors=True)
+
+    assert stored.payload == {"number": -3}
+    assert stored.vector[DENSE] == pytest.approx(make_points(COUNT)[3].dense, abs=1e-6)
+    assert stored.vector[SPARSE].indices == make_points(COUNT)[3].sparse[0]
+
+
+def test_documents_are_deleted_by_id_and_by_path(filled: QdrantStore) -> None:
+    """And only they."""
+    assert filled.delete_documents(["d0", "d9"]) == 10
+    assert filled.delete_path("/docs/1.pdf") == 10
+    assert filled.document_ids("2.pdf") == filled.document_ids("/docs/2.pdf") == {"d2"}
+    assert [d.document_id for d in filled.documents()] == ["d2", "d3", "d4", "d5"]
+
+
+def test_an_interrupted_replacement_is_seen_and_cleaned(store: QdrantStore) -> None:
+    """Points of two contents: the document is not complete; the newest whole content stays."""
+    old = make_points(3, file_id="d", fingerprint="old", chunk_count=3, ingested_at="2026-01-01")
+    store.upsert(old)
+    assert store.is_complete("d", "old")
+
+    new = make_points(5, file_id="d", fingerprint="new", chunk_count=2, ingested_at="2026-01-02")
+    store.upsert(new[3:])
+    assert not store.is_complete("d", "new")
+    assert not store.is_complete("d", "old")
+    assert store.delete_orphans() == 3
+    assert store.is_complete("d", "new")
+    assert store.delete_orphans() == 0
+
+
+# -- tenants, aliases, snapshots, options ------------------------------------------------------
+
+
+def test_a_tenant_sees_and_deletes_its_own_only(engine: str, tmp_path: Path) -> None:
+    """Counting, listing, completeness, questions and deletion keep to the tenant."""
+    with open_store(engine, tmp_path) as everyone:
+        everyone.ensure(*MODELS)
+        everyone.upsert(make_points(10, tenant="a", fingerprint="f", chunk_count=10))
+        everyone.tenant = "b"
+        everyone.upsert(
+            [
+                p
+                for p in make_points(20, fingerprint="f", chunk_count=10, file_id="d0")
+                if p.id not in {point_id(n) for n in range(10)}
+            ]
+        )
+        fusion = models.FusionQuery(fusion=models.Fusion.RRF)
+        found = everyone.query(fusion, prefetch=stages(50), limit=50)
+
+        assert everyone.count() == len(everyone.existing_ids("d0")) == 10
+        assert {p.payload["tenant"] for p in found} == {"b"}  # type: ignore[index]
+        assert everyone.is_complete("d0", "f")
+        assert everyone.stored_ids([point_id(1), point_id(11)]) == {point_id(11)}
+        with pytest.raises(StoreError, match="another tenant"):
+            everyone.upsert(make_points(1))
+        assert everyone.delete_documents(["d0"]) == 10
+        everyone.tenant = None
+        assert everyone.count() == 10
+        if everyone.is_server:
+            everyone.delete_collection()
+
+
+def test_an_alias_is_switched_to_a_collection_of_another_model(engine: str, tmp_path: Path) -> None:
+    """Who asks by the alias gets the new collection at once; a collection's name is refused."""
+    with open_store(engine, tmp_path) as store:
+        old = store.collection
+        store.ensure(*MODELS)
+        store.upsert(make_points(3))
+        store.switch_alias(f"{old}-live")
+        store.collection = f"{old}-live"
+        assert store.count() == 3
+
+        store.collection = f"{old}-2"
+        store.ensure(Numbers("better", 8), MODELS[1])  # type: ignore[arg-type]
+        store.switch_alias(f"{old}-live")
+        assert store.aliases()[f"{old}-live"] == f"{old}-2"
+        with pytest.raises(StoreError):
+            store.switch_alias(old)
+
+        store.collection = f"{old}-live"
+        assert store.exists()
+        assert store.count() == 0
+        with pytest.raises(SchemaMismatch):
+            store.verify(*MODELS)
+        for name in (old, f"{old}-2"):
+            store.collection = name
+            store.delete_collection()
+            assert not store.exists()
+
+
+def test_a_snapshot_brings_back_what_was_there(engine: str, tmp_path: Path) -> None:
+    """Points written after it are gone, those deleted after it are back."""
+    with open_store(engine, tmp_path) as store:
+        store.ensure(*MODELS)
+        store.upsert(make_points(COUNT))
+        if engine == "memory":
+            with pytest.raises(NotSupported):
+                store.create_snapshot()
+            return
+        name = store.create_snapshot()
+        store.delete_documents(["d0"])
+        store.upsert(make_points(2 * COUNT)[COUNT:])
+        assert name in store.list_snapshots()
+
+        store.restore_snapshot(name)
+        found = store.query(question(1).tolist(), using=DENSE, limit=10)
+        assert store.count() == COUNT
+        assert [p.id for p in found] == by_cosine(make_points(COUNT), question(1))[:10]
+        store.upsert(make_points(1, seed=5))
+        with pytest.raises(StoreError):
+            store.restore_snapshot("nothing")
+        assert store.count() == COUNT
+        if store.is_server:
+            store.delete_collection()
+
+
+def test_quantised_collections_score_again_with_the_original_vectors(
+    engine: str, tmp_path: Path
+) -> None:
+    """What is found is found by the vectors as they were written."""
+    layout = CollectionOptions(on_disk=True, quantization="scalar", hnsw_m=8, hnsw_ef_construct=32)
+    with open_store(engine, tmp_path, options=layout) as store:
+        store.ensure(*MODELS)
+        store.upsert(make_points(COUNT))
+        found = store.query(question(1).tolist(), using=DENSE, limit=5)
+        assert [p.id for p in found] == by_cosine(make_points(COUNT), question(1))[:5]
+        if store.is_server:
+            store.delete_collection()
+
+
+@pytest.mark.parametrize("embedded", ["memory", "local", "edge"])
+def test_options_of_a_server_are_refused_elsewhere(embedded: str, tmp_path: Path) -> None:
+    """Instead of being left out quietly."""
+    with (
+        open_store(embedded, tmp_path, options=CollectionOptions(shard_number=2)) as store,
+        pytest.raises(NotSupported, match="shard_number=2"),
+    ):
+        store.ensure(*MODELS)

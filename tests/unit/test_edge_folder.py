@@ -1,0 +1,126 @@
+"""What is read from a folder is checked: somebody else may have written it."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opticalrag.ingest.edge_folder import copy_folder
+from opticalrag.ingest.errors import StoreDamaged, StoreError
+from opticalrag.ingest.store import QdrantStore
+
+from ..contract.stores import MODELS, make_points
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store's folder with a collection of three points, an alias and a snapshot."""
+    folder = tmp_path_factory.mktemp("made") / "store"
+    with QdrantStore(folder) as store:
+        store.ensure(*MODELS)
+        store.upsert(make_points(3))
+        store.switch_alias("live")
+        store.create_snapshot()
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it to damage."""
+    copy_folder(made, tmp_path / "store")
+    return tmp_path / "store"
+
+
+def about(folder: Path) -> Path:
+    return folder / "edge" / "opticalrag" / "about.json"
+
+
+def test_only_the_owner_may_read_it(made: Path) -> None:
+    """Folders are 0700, files 0600, also those the engine made."""
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [made, *made.rglob("*")]}
+    marker = made / ".opticalrag"  # empty
+
+    assert len(modes) > 30
+    assert {m for p, m in modes.items() if p.is_dir()} == {0o700}
+    assert {m for p, m in modes.items() if p.is_file() and p != marker} == {0o600}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"format": None},
+        {"vectors": []},
+        {"vectors": {"dense": {"size": "many", "distance": "Cosine"}}},
+        {"vectors": {"dense": {"size": 4, "distance": "Warped"}}},
+        {"sparse_vectors": {"sparse": {"modifier": 7}}},
+        {"metadata": "none"},
+    ],
+)
+def test_a_description_that_is_none_is_refused(folder: Path, change: dict[str, Any]) -> None:
+    """With the file and what is wrong with it."""
+    values = json.loads(about(folder).read_text())
+    about(folder).write_text(json.dumps({**values, **change}))
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match=r"about\.json"):
+        store.verify(*MODELS)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000, b" " * 2_000_000]
+)
+@pytest.mark.parametrize("name", ["opticalrag/about.json", "aliases.json"])
+def test_garbage_is_refused(folder: Path, name: str, content: bytes) -> None:
+    """Broken, deep and large files end in one typed error."""
+    (folder / "edge" / name).write_bytes(content)
+    asked = QdrantStore.aliases if "aliases" in name else QdrantStore.count
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match="cannot be used"):
+        asked(store)
+
+
+@pytest.mark.parametrize("name", ["edge_config.json", "segment.json", "status.dat"])
+def test_damaged_engine_files_are_a_typed_error(folder: Path, name: str) -> None:
+    """The engine raises plain exceptions and Rust panics; neither passes."""
+    for path in (folder / "edge" / "opticalrag").rglob(name):
+        path.write_bytes(b"")
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match="opticalrag"):
+        store.count()
+
+
+def test_a_copy_has_the_holes_of_the_files(made: Path, tmp_path: Path) -> None:
+    """The engine's files are hundreds of megabytes long and nearly empty."""
+    copy_folder(made, tmp_path / "copy")
+    pairs = [(p, tmp_path / "copy" / p.relative_to(made)) for p in made.rglob("*") if p.is_file()]
+
+    assert sum(p.stat().st_size for p, _ in pairs) > 100 * 1024**2
+    assert sum(c.stat().st_blocks for _, c in pairs) * 512 < 20 * 1024**2
+    assert all(p.stat().st_size == c.stat().st_size for p, c in pairs)
+
+
+def test_a_collection_without_its_shard_is_damaged(folder: Path) -> None:
+    """It is not taken for an empty one."""
+    shard = folder / "edge" / "opticalrag" / "shard"
+    shard.rename(folder / "elsewhere")
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match="shard"):
+        store.count()
+
+
+def test_what_a_crash_left_aside_is_no_collection(folder: Path) -> None:
+    """A collection is made aside; a half one is neither seen nor in the way."""
+    (folder / "edge" / "~half").mkdir()
+    (folder / "edge" / "~half" / "rubbish").touch()
+    with QdrantStore(folder, collection="half") as store:
+        assert not store.exists()
+        store.ensure(*MODELS)
+        assert store.count() == 0
+
+
+@pytest.mark.parametrize("name", ["..", "../../opticalrag", "~new~opticalrag", ""])
+def test_a_snapshot_is_no_path(folder: Path, name: str) -> None:
+    """Only the store's own copies are restored."""
+    with QdrantStore(folder) as store, pytest.raises(StoreError, match="no snapshot"):
+        store.restore_snapshot(name)
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
