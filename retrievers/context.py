@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise, takewhile
+from itertools import islice, pairwise, takewhile
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +22,6 @@ from .query import Context, Hit, Query, hit_from_payload
 
 __all__ = ["stored_hits", "with_context", "without_covered"]
 
-_PAGE = 256  # points listed per request
 # Of one section or page. More do not fit what language models are given anyway.
 _MOST_CHUNKS = 1024
 _PREVIOUS, _NEXT = "2", "3"  # of LlamaIndex's NodeRelationship, as stored
@@ -138,8 +137,7 @@ def stored_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
     wanted = sorted(one for one in ids if _is_uuid(one))  # Qdrant refuses other ids
     if not wanted or not store.exists():
         return {}
-    with store.guarded():
-        records = store.client.retrieve(store.collection, wanted, with_payload=True)
+    records = store.scroll(models.Filter(must=[models.HasIdCondition(has_id=list(wanted))]))
     return {str(r.id): hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records}
 
 
@@ -184,21 +182,8 @@ def _ordinal(hit: Hit) -> int:
 
 
 def _scrolled(store: QdrantStore, where: models.Filter | None) -> list[Hit]:
-    found: list[Hit] = []
-    offset: Any = None
-    while len(found) < _MOST_CHUNKS:
-        with store.guarded():
-            records, offset = store.client.scroll(
-                store.collection,
-                scroll_filter=where,
-                limit=_PAGE,
-                offset=offset,
-                with_payload=True,
-            )
-        found += [hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records]
-        if offset is None:
-            break
-    return found
+    records = islice(store.scroll(where), _MOST_CHUNKS)
+    return [hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records]
 
 
 # -- joining ---------------------------------------------------------------------------------

@@ -79,12 +79,8 @@ def _ranked(
 
 
 def _found(store: QdrantStore, request: dict[str, Any]) -> list[Hit]:
-    with store.guarded():
-        response = store.client.query_points(store.collection, **request, with_payload=True)
-    return [
-        hit_from_payload(str(point.id), point.score, point.payload or {})
-        for point in response.points
-    ]
+    points = store.query(**request, with_payload=True)
+    return [hit_from_payload(str(point.id), point.score, point.payload or {}) for point in points]
 
 
 def _vectors(query: Query, embedder: Embedder, sparse: SparseEncoder) -> dict[str, Any]:
@@ -106,8 +102,8 @@ def _request(query: Query, vectors: dict[str, Any], where: models.Filter | None)
         ((using, vector),) = vectors.items()
         if query.mmr is not None and using == DENSE:
             diverse = _diverse(vector, query.mmr, candidates)
-            return {**diverse, "query_filter": where, "limit": query.top_k}
-        return {"query": vector, "using": using, "query_filter": where, "limit": query.top_k}
+            return {**diverse, "where": where, "limit": query.top_k}
+        return {"query": vector, "using": using, "where": where, "limit": query.top_k}
     prefetch = [
         models.Prefetch(query=vector, using=using, filter=where, limit=candidates)
         for using, vector in vectors.items()
@@ -115,7 +111,7 @@ def _request(query: Query, vectors: dict[str, Any], where: models.Filter | None)
     if query.mmr is not None:  # among the hits that fusion finds best
         fused = models.Prefetch(prefetch=prefetch, query=_fusion(query), limit=candidates)
         diverse = _diverse(vectors[DENSE], query.mmr, candidates)
-        return {**diverse, "prefetch": fused, "limit": query.top_k}
+        return {**diverse, "prefetch": [fused], "limit": query.top_k}
     return {"prefetch": prefetch, "query": _fusion(query), "limit": query.top_k}
 
 
