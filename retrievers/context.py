@@ -137,7 +137,7 @@ def stored_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
     wanted = sorted(one for one in ids if _is_uuid(one))  # Qdrant refuses other ids
     if not wanted or not store.exists():
         return {}
-    records = store.scroll(models.Filter(must=[models.HasIdCondition(has_id=list(wanted))]))
+    records = store.retrieve(wanted)
     return {str(r.id): hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records}
 
 
