@@ -1,4 +1,4 @@
-"""Commands that read and store documents: parse, ingest, status, delete, doctor."""
+"""Commands that read and store documents: parse, ingest, doctor; and the command they make up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.progress import (
@@ -21,6 +21,33 @@ from rich.progress import (
 from .cli_cache import DEFAULT_TOKENS
 from .cli_cache import app as cache_app
 from .cli_models import app as models_app
+from .cli_options import (
+    DEFAULT_COLLECTION,
+    DEFAULT_STORE,
+    ApiKeyOption,
+    BudgetOption,
+    CodecOption,
+    CollectionOption,
+    DeviceOption,
+    EngineOption,
+    FurnitureOption,
+    GrpcOption,
+    JsonOption,
+    KeepTokensOption,
+    ModelOption,
+    ModeOption,
+    OcrModelOption,
+    OcrOption,
+    PagesOption,
+    PasswordOption,
+    PromptOption,
+    QdrantOption,
+    StoreEngineOption,
+    TenantOption,
+    WaitOption,
+    WorkersOption,
+)
+from .cli_store import delete, status, verify
 from .config import (
     ChunkingConfig,
     EngineConfig,
@@ -29,10 +56,9 @@ from .config import (
     PageFurniture,
     SourceConfig,
     StoreConfig,
-    StoreEngine,
     TokenCacheConfig,
 )
-from .console import Exit, commands, emit, emit_json, emit_table, exit_for, exit_for_failures, notes
+from .console import Exit, commands, emit, emit_json, exit_for, exit_for_failures, notes
 from .modes import AUTO
 from .types import PageFailure, ParsedPage
 
@@ -47,72 +73,8 @@ app = typer.Typer(
 
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
-
-PagesOption = Annotated[str | None, typer.Option(help="Pages, 1-based, e.g. 1-3,7.")]
-EngineOption = Annotated[str, typer.Option(help="auto, layout (needs no GPU) or deepseek-ocr.")]
-OcrModelOption = Annotated[
-    str | None,
-    typer.Option(
-        help="DeepSeek-OCR: folder with the released files, or hub id.",
-        envvar="OPTICALRAG_OCR_MODEL",
-    ),
-]
-ModeOption = Annotated[
-    str, typer.Option(help="DeepSeek-OCR: auto, tiny, small, base, large, gundam-6 or gundam.")
-]
-PromptOption = Annotated[
-    str,
-    typer.Option(help="DeepSeek-OCR: markdown, free_ocr, ocr, figure, describe or locate:TEXT."),
-]
-BudgetOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="DeepSeek-OCR: most tokens per page; default: by the text expected."),
-]
-DeviceOption = Annotated[str, typer.Option(help="DeepSeek-OCR: auto, cpu or cuda.")]
-PasswordOption = Annotated[
-    str | None, typer.Option(help="Opens encrypted files.", envvar="OPTICALRAG_PASSWORD")
-]
-FurnitureOption = Annotated[
-    PageFurniture, typer.Option(help="Running headers and footers: in the text or not.")
-]
-OcrOption = Annotated[
-    Literal["auto", "off", "force"], typer.Option(help="OCR of pages without usable text.")
-]
-WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that parse pages.")]
-QdrantOption = Annotated[
-    str, typer.Option(help="Qdrant: a server's URL or a folder.", envvar="QDRANT_URL")
-]
-CollectionOption = Annotated[str, typer.Option(help="Qdrant collection.")]
-ApiKeyOption = Annotated[
-    str | None,
-    typer.Option(envvar="QDRANT_API_KEY", show_envvar=True, help="API key of the server."),
-]
-StoreEngineOption = Annotated[
-    StoreEngine,
-    typer.Option(help="What keeps a new folder: edge, or local, which QdrantVectorStore opens."),
-]
-TenantOption = Annotated[
-    str | None,
-    typer.Option(help="Whose documents, where several share a collection."),
-]
-GrpcOption = Annotated[bool, typer.Option("--grpc", help="Speak gRPC to the server.")]
-ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
-
-KeepTokensOption = Annotated[
-    str,
-    typer.Option(
-        "--tokens",
-        help="DeepSeek-OCR: folder or URL that keeps vision tokens for redecode; off: keep none.",
-        envvar="OPTICALRAG_TOKENS",
-    ),
-]
-CodecOption = Annotated[
-    Literal["lossless", "int8", "int4"], typer.Option(help="How vision tokens are kept.")
-]
-
-DEFAULT_STORE = ".opticalrag/qdrant"
-DEFAULT_COLLECTION = "opticalrag"
+for command in (status, verify, delete):
+    app.command()(command)
 
 
 @app.command()
@@ -190,6 +152,7 @@ def ingest(
     store_engine: StoreEngineOption = "auto",
     tenant: TenantOption = None,
     grpc: GrpcOption = False,
+    wait: WaitOption = 0,
     model: ModelOption = None,
     engine: EngineOption = "auto",
     ocr_model: OcrModelOption = None,
@@ -220,7 +183,7 @@ def ingest(
         from .wiring import open_pipeline
 
         files = expand_sources(paths)
-        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc)
+        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait)
         optical = OpticalConfig(
             ocr_model,
             mode=mode,
@@ -243,52 +206,6 @@ def ingest(
         _note_failures(report.failures)
     codes = [failure.code for failure in report.failures]
     raise SystemExit(exit_for_failures(report.pages + report.unchanged, codes))
-
-
-@app.command()
-def status(
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    tenant: TenantOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List the documents that are stored."""
-    with commands(as_json):
-        from .wiring import open_store
-
-        with open_store(StoreConfig(qdrant, collection, api_key, tenant=tenant)) as store:
-            documents = store.documents()
-            points = store.count()
-        if as_json:
-            emit_json({"documents": [asdict(d) for d in documents], "points": points})
-            return
-        emit_table(
-            ("document", "pages", "points", "path"),
-            [(d.file_name, d.pages, d.points, d.file_path) for d in documents],
-        )
-        notes.print(f"{len(documents)} documents, {points} points in {qdrant}", markup=False)
-
-
-@app.command()
-def delete(
-    document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    tenant: TenantOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Remove a document's chunks from the store."""
-    with commands(as_json):
-        from .wiring import delete_document
-
-        config = StoreConfig(qdrant, collection, api_key, tenant=tenant)
-        ids, points = delete_document(document, config)
-        if as_json:
-            emit_json({"documents": len(ids), "points_deleted": points})
-        notes.print(f"{len(ids)} documents, {points} points deleted", markup=False)
-    raise SystemExit(Exit.OK if ids else Exit.FAILED)
 
 
 @app.command()

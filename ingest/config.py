@@ -168,7 +168,8 @@ class StoreConfig:
 
     ``location`` is a server's URL, a folder, or ``":memory:"``; ``engine`` is what keeps a folder
     (auto: what it was made with, edge for a new one). With a ``tenant``, points are written for
-    it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can.
+    it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can. ``wait`` is
+    how many seconds a folder is waited for while another process has it.
     """
 
     location: str
@@ -177,6 +178,7 @@ class StoreConfig:
     engine: StoreEngine = "auto"
     tenant: str | None = None
     prefer_grpc: bool = False
+    wait: float = 0.0
     options: CollectionOptions = CollectionOptions()
 
 

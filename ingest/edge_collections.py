@@ -30,7 +30,7 @@ from .edge_folder import (
     write_about,
     write_aliases,
 )
-from .errors import StoreDamaged, StoreError, StoreUnavailable
+from .errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 
 __all__ = ["EdgeCollections", "OpenCollection"]
 
@@ -59,7 +59,7 @@ class EdgeCollections:
         folder: the store's; it must be there.
 
     Raises:
-        StoreUnavailable: another process has the folder open.
+        StoreLocked: another process has the folder open.
         OSError: nothing can be written there.
     """
 
@@ -71,10 +71,7 @@ class EdgeCollections:
             portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.LockException as error:
             self._file.close()
-            raise StoreUnavailable(
-                f"the folder {folder} is in use by another process: wait until it ends,"
-                " or use a Qdrant server (--qdrant URL) for several at once"
-            ) from error
+            raise StoreLocked(folder) from error
         (folder / _LOCK).chmod(0o600)
         self._root.mkdir(mode=0o700, exist_ok=True)
         self._open: dict[str, OpenCollection] = {}

@@ -21,7 +21,8 @@ OpticalRagError
     CacheFull                    the disk has no room for more
   StoreError                   the vector store
     SchemaMismatch               a collection made for other vectors or fields
-    StoreUnavailable             no answer, or locked by another process
+    StoreUnavailable             no answer, or nothing that can be opened
+      StoreLocked                  another process has the folder
     StoreDamaged                 a folder whose files are not what the store writes
     NotSupported                 what this engine cannot be asked
   FilterError(ValueError)      a metadata filter that the store cannot do
@@ -60,6 +61,7 @@ __all__ = [
     "SourceMissing",
     "StoreDamaged",
     "StoreError",
+    "StoreLocked",
     "StoreUnavailable",
     "UnsupportedSource",
 ]
@@ -199,6 +201,18 @@ class FilterError(OpticalRagError, ValueError):
     """A metadata filter that the store cannot do, or not with this value."""
 
     code = "filter"
+
+
+class StoreLocked(StoreUnavailable):
+    """Another process has the store's folder open."""
+
+    code = "store_locked"
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"the folder {folder} is in use by another process: wait until it ends (--wait"
+            " SECONDS), or use a Qdrant server (--qdrant URL) for several at once"
+        )
 
 
 class StoreDamaged(StoreError):

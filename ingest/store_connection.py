@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,7 +16,7 @@ from qdrant_client import QdrantClient
 
 from .closing import Closeable
 from .config import CollectionOptions, ConfigError, StoreEngine
-from .errors import StoreUnavailable
+from .errors import StoreLocked, StoreUnavailable
 from .store_faults import Retry, client_errors, retried
 
 __all__ = ["StoreConnection", "check_collection"]
@@ -27,6 +29,7 @@ _MEMORY: Final = ":memory:"
 _EDGE: Final = "edge"  # folders in a store's, by which its engine is known
 _LOCAL: Final = ("meta.json", "collection")
 _TIMEOUT: Final = 60  # seconds of one request; the client's own 5 are too few for a large write
+_LOOK_AGAIN: Final = 0.2  # seconds
 _HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+")
 _COLLECTION: Final = re.compile(r"(?!\.+$)[\w.-]{1,255}")
 _ENGINES: Final = ("auto", "edge", "local")
@@ -47,12 +50,13 @@ class StoreConnection(Closeable):
         prefer_grpc: speak gRPC to a server where it can.
         options: how a new collection is laid out.
         retry: how long faults of a server are waited out, once it has answered.
+        wait: seconds that a folder is waited for while another process has it.
 
     Raises:
         ConfigError: no place, collection or tenant can have this name, or the folder has another
             engine.
-        StoreUnavailable: the folder is in use or cannot be read, or there is none and
-            ``create`` is False.
+        StoreUnavailable: the folder cannot be read, or there is none and ``create`` is False.
+        StoreLocked: another process has the folder.
     """
 
     def __init__(  # noqa: PLR0913  options of a place, by keyword
@@ -67,6 +71,7 @@ class StoreConnection(Closeable):
         prefer_grpc: bool = False,
         options: CollectionOptions | None = None,
         retry: Retry | None = None,
+        wait: float = 0.0,
     ) -> None:
         self.location = str(location)
         self.collection = collection
@@ -82,7 +87,7 @@ class StoreConnection(Closeable):
         self.client: Any = (
             _server(self.location, api_key, prefer_grpc)
             if self.is_server
-            else self._embedded(create)
+            else _waiting(partial(self._embedded, create), wait)
         )
 
     def __repr__(self) -> str:
@@ -136,10 +141,17 @@ class StoreConnection(Closeable):
                 f"the folder {self.location} cannot be opened: {error}; it must be writable"
             ) from error
         except RuntimeError as error:
-            raise StoreUnavailable(
-                f"the folder {self.location} is in use by another process: wait until it ends,"
-                " or use a Qdrant server (--qdrant URL) for several at once"
-            ) from error
+            raise StoreLocked(self.location) from error
+
+
+def _waiting(connect: Callable[[], T], seconds: float) -> T:
+    """Connect as soon as nobody else has the folder, within some seconds."""
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0:
+        with suppress(StoreLocked):
+            return connect()
+        time.sleep(min(_LOOK_AGAIN, left))
+    return connect()
 
 
 def _server(url: str, api_key: str | None, prefer_grpc: bool) -> QdrantClient:

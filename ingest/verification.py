@@ -63,9 +63,11 @@ def verify(
         # What index_nodes wrote has no count: nobody knows what is the whole of it.
         if Field.FINGERPRINT in payload:
             documents[str(payload.get(Field.FILE_ID))].append(payload)
+    named = sorted((_name(points), key) for key, points in documents.items())
     problems = [
-        Problem(key, _name(points), kind, detail)
-        for key, points in sorted(documents.items())
+        Problem(key, name, kind, detail)
+        for name, key in named
+        for points in (documents[key],)
         for kind, detail in (*_of_points(points), *_of_file(points[0], sha256_of))
     ]
     return Verification(len(documents), sum(map(len, documents.values())), tuple(problems))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import cache
+from pathlib import Path
 
 from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
 from .pipeline import IngestPipeline
+from .sources import sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
+from .verification import FIELDS, Verification, verify
 
-__all__ = ["delete_document", "open_pipeline", "open_store"]
+__all__ = ["delete_document", "open_pipeline", "open_store", "verify_store"]
 
 
 def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
@@ -26,6 +30,7 @@ def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
         tenant=config.tenant,
         prefer_grpc=config.prefer_grpc,
         options=config.options,
+        wait=config.wait,
     )
 
 
@@ -60,3 +65,22 @@ def delete_document(document: str, config: StoreConfig) -> tuple[set[str], int]:
     with open_store(config) as store:
         ids = store.document_ids(document)
         return ids, store.delete_documents(ids) if ids else 0
+
+
+def verify_store(store: QdrantStore) -> Verification:
+    """Compare all points of a store, and the files they were made of."""
+    records = store.scroll(None, FIELDS) if store.exists() else iter(())
+    return verify((record.payload or {} for record in records), _sha256)
+
+
+@cache
+def _sha256(path: str) -> str | None:
+    """Hash of a file; empty if it is gone, None where nobody can look, as at a URL."""
+    if "://" in path:
+        return None
+    try:
+        return sha256_of(Path(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError:
+        return None

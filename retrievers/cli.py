@@ -10,22 +10,24 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..ingest.cli import (
+from ..ingest.cli import app
+from ..ingest.cli_cache import DEFAULT_TOKENS, TokensOption, open_tokens
+from ..ingest.cli_options import (
     DEFAULT_COLLECTION,
     DEFAULT_STORE,
     ApiKeyOption,
     BudgetOption,
     CollectionOption,
     DeviceOption,
+    GrpcOption,
     JsonOption,
     ModelOption,
     OcrModelOption,
     PasswordOption,
     PromptOption,
     QdrantOption,
-    app,
+    TenantOption,
 )
-from ..ingest.cli_cache import DEFAULT_TOKENS, TokensOption, open_tokens
 from ..ingest.config import OpticalConfig, StoreConfig
 from ..ingest.console import Exit, commands, emit, emit_json, notes
 from ..ingest.errors import SourceError
@@ -58,6 +60,8 @@ def search(
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
+    tenant: TenantOption = None,
+    grpc: GrpcOption = False,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -79,7 +83,8 @@ def search(
             context=context,
         )
         reads = CrossEncoderReranker(reranker) if reranker else None
-        with open_store(StoreConfig(qdrant, collection, api_key)) as store:
+        config = StoreConfig(qdrant, collection, api_key, tenant=tenant, prefer_grpc=grpc)
+        with open_store(config) as store:
             hits = find(store, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
         drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})
         if as_json:

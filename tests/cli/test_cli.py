@@ -246,3 +246,20 @@ def test_a_stores_engine_and_tenant_are_chosen(folder: Path) -> None:
     run_json("delete", "valve.pdf", *place, "--tenant", "a", cwd=folder)
     assert run_json("status", *place, "--tenant", "a", cwd=folder)["points"] == 0
     assert run_json("status", *place, cwd=folder)["points"] == other["points_written"]
+
+
+def test_verify_compares_the_store_with_the_files(tmp_path: Path) -> None:
+    """What is whole is exit code 0; an edited or vanished file is named with exit code 3."""
+    for name in ("a", "b", "c"):
+        write_pdf(tmp_path / f"{name}.pdf", page_text(f"valve {name}"))
+    run_json("ingest", ".", cwd=tmp_path)
+    whole = run_json("verify", cwd=tmp_path)
+    write_pdf(tmp_path / "a.pdf", page_text("pump"))
+    (tmp_path / "b.pdf").unlink()
+    found = run_json("verify", cwd=tmp_path, code=3)
+
+    assert (whole["documents"], whole["problems"]) == (3, [])
+    assert [(Path(p["file"]).name, p["kind"]) for p in found["problems"]] == [
+        ("a.pdf", "changed"),
+        ("b.pdf", "vanished"),
+    ]

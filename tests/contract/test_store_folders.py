@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from llama_index.core import MockEmbedding, VectorStoreIndex
 from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from opticalrag.ingest import edge_config
+from opticalrag.ingest.errors import StoreLocked
 from opticalrag.ingest.schema import DENSE, SPARSE
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.vector_store import OpticalVectorStore
@@ -176,3 +178,16 @@ def test_an_index_that_is_interrupted_loses_nothing(tmp_path: Path) -> None:
         assert store.count() == 20_000
         nearest = store.query(question(1).tolist(), using=DENSE, limit=1)
         assert nearest[0].id in by_cosine(make_points(20_000), question(1))[:2]
+
+
+@FOLDERS
+def test_a_folder_in_use_is_waited_for(kept: str, tmp_path: Path) -> None:
+    """With time to wait, the store opens as soon as the other has closed it."""
+    first = QdrantStore(tmp_path / "store", engine=kept)
+    closing = threading.Timer(0.5, first.close)
+    closing.start()
+    with pytest.raises(StoreLocked):
+        QdrantStore(tmp_path / "store", engine=kept, wait=0.1)
+    with QdrantStore(tmp_path / "store", engine=kept, wait=30.0) as second:
+        assert second.count() == 0
+    closing.join()

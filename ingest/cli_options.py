@@ -1,0 +1,105 @@
+"""Options that several commands share: name, help and environment variable of each."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import typer
+
+from .config import PageFurniture, StoreEngine
+
+__all__ = [
+    "DEFAULT_COLLECTION",
+    "DEFAULT_STORE",
+    "ApiKeyOption",
+    "BudgetOption",
+    "CodecOption",
+    "CollectionOption",
+    "DeviceOption",
+    "EngineOption",
+    "FurnitureOption",
+    "GrpcOption",
+    "JsonOption",
+    "KeepTokensOption",
+    "ModeOption",
+    "ModelOption",
+    "OcrModelOption",
+    "OcrOption",
+    "PagesOption",
+    "PasswordOption",
+    "PromptOption",
+    "QdrantOption",
+    "StoreEngineOption",
+    "TenantOption",
+    "WaitOption",
+    "WorkersOption",
+]
+
+PagesOption = Annotated[str | None, typer.Option(help="Pages, 1-based, e.g. 1-3,7.")]
+EngineOption = Annotated[str, typer.Option(help="auto, layout (needs no GPU) or deepseek-ocr.")]
+OcrModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="DeepSeek-OCR: folder with the released files, or hub id.",
+        envvar="OPTICALRAG_OCR_MODEL",
+    ),
+]
+ModeOption = Annotated[
+    str, typer.Option(help="DeepSeek-OCR: auto, tiny, small, base, large, gundam-6 or gundam.")
+]
+PromptOption = Annotated[
+    str,
+    typer.Option(help="DeepSeek-OCR: markdown, free_ocr, ocr, figure, describe or locate:TEXT."),
+]
+BudgetOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="DeepSeek-OCR: most tokens per page; default: by the text expected."),
+]
+DeviceOption = Annotated[str, typer.Option(help="DeepSeek-OCR: auto, cpu or cuda.")]
+PasswordOption = Annotated[
+    str | None, typer.Option(help="Opens encrypted files.", envvar="OPTICALRAG_PASSWORD")
+]
+FurnitureOption = Annotated[
+    PageFurniture, typer.Option(help="Running headers and footers: in the text or not.")
+]
+OcrOption = Annotated[
+    Literal["auto", "off", "force"], typer.Option(help="OCR of pages without usable text.")
+]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that parse pages.")]
+QdrantOption = Annotated[
+    str, typer.Option(help="Qdrant: a server's URL or a folder.", envvar="QDRANT_URL")
+]
+CollectionOption = Annotated[str, typer.Option(help="Qdrant collection.")]
+ApiKeyOption = Annotated[
+    str | None,
+    typer.Option(envvar="QDRANT_API_KEY", show_envvar=True, help="API key of the server."),
+]
+StoreEngineOption = Annotated[
+    StoreEngine,
+    typer.Option(help="What keeps a new folder: edge, or local, which QdrantVectorStore opens."),
+]
+TenantOption = Annotated[
+    str | None,
+    typer.Option(help="Whose documents, where several share a collection."),
+]
+WaitOption = Annotated[
+    float, typer.Option(min=0, help="Seconds to wait while another process has the folder.")
+]
+GrpcOption = Annotated[bool, typer.Option("--grpc", help="Speak gRPC to the server.")]
+ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+KeepTokensOption = Annotated[
+    str,
+    typer.Option(
+        "--tokens",
+        help="DeepSeek-OCR: folder or URL that keeps vision tokens for redecode; off: keep none.",
+        envvar="OPTICALRAG_TOKENS",
+    ),
+]
+CodecOption = Annotated[
+    Literal["lossless", "int8", "int4"], typer.Option(help="How vision tokens are kept.")
+]
+
+DEFAULT_STORE: Final = ".opticalrag/qdrant"
+DEFAULT_COLLECTION: Final = "opticalrag"

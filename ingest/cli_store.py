@@ -1,0 +1,96 @@
+"""Commands about what is stored: status, verify, delete."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from .cli_options import (
+    DEFAULT_COLLECTION,
+    DEFAULT_STORE,
+    ApiKeyOption,
+    CollectionOption,
+    JsonOption,
+    QdrantOption,
+    TenantOption,
+)
+from .config import StoreConfig
+from .console import Exit, commands, emit, emit_json, emit_table, notes
+
+__all__ = ["delete", "status", "verify"]
+
+
+def status(
+    qdrant: QdrantOption = DEFAULT_STORE,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    api_key: ApiKeyOption = None,
+    tenant: TenantOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the documents that are stored."""
+    with commands(as_json):
+        from .wiring import open_store
+
+        with open_store(StoreConfig(qdrant, collection, api_key, tenant=tenant)) as store:
+            documents = store.documents()
+            points = store.count()
+        if as_json:
+            emit_json({"documents": [asdict(d) for d in documents], "points": points})
+            return
+        emit_table(
+            ("document", "pages", "points", "path"),
+            [(d.file_name, d.pages, d.points, d.file_path) for d in documents],
+        )
+        notes.print(f"{len(documents)} documents, {points} points in {qdrant}", markup=False)
+
+
+def delete(
+    document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
+    qdrant: QdrantOption = DEFAULT_STORE,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    api_key: ApiKeyOption = None,
+    tenant: TenantOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a document's chunks from the store."""
+    with commands(as_json):
+        from .wiring import delete_document
+
+        config = StoreConfig(qdrant, collection, api_key, tenant=tenant)
+        ids, points = delete_document(document, config)
+        if as_json:
+            emit_json({"documents": len(ids), "points_deleted": points})
+        notes.print(f"{len(ids)} documents, {points} points deleted", markup=False)
+    raise SystemExit(Exit.OK if ids else Exit.FAILED)
+
+
+def verify(
+    qdrant: QdrantOption = DEFAULT_STORE,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    api_key: ApiKeyOption = None,
+    tenant: TenantOption = None,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="Delete what interrupted replacements left behind.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare what is stored with itself and with the files; exit code 3 if something is wrong."""
+    with commands(as_json):
+        from .wiring import open_store, verify_store
+
+        with open_store(StoreConfig(qdrant, collection, api_key, tenant=tenant)) as store:
+            deleted = store.delete_orphans() if clean else 0
+            found = verify_store(store)
+        if as_json:
+            emit_json({**asdict(found), "points_deleted": deleted})
+        else:
+            for problem in found.problems:
+                emit(f"{problem.file}: {problem.kind}: {problem.detail}")
+            notes.print(
+                f"{found.documents} documents, {found.points} points, {len(found.problems)}"
+                f" problems, {deleted} points deleted",
+                markup=False,
+            )
+    raise SystemExit(Exit.PARTIAL if found.problems else Exit.OK)

@@ -1,0 +1,77 @@
+"""Two processes ingest into one store, and one of them is killed again and again."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from opticalrag.ingest.config import StoreConfig
+from opticalrag.ingest.schema import Field
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.wiring import open_store, verify_store
+
+from ..conftest import REPOSITORY
+from ..unit.test_pipeline import write_pdf
+from .ingester import ingest
+
+KILLS = int(os.environ.get("OPTICALRAG_KILLS", "6"))
+"""How often; each takes two to four seconds."""
+FILES = 6
+PAGES = 4
+
+
+def write_files(folder: Path, version: int) -> None:
+    """Documents of which two pages out of three say something new with every version."""
+    for number in range(FILES):
+        pages = [
+            "\n\n".join(
+                f"File {number}, page {page}, line {line}, version {version * (page % 3 > 0)}."
+                for line in range(30)
+            )
+            for page in range(PAGES)
+        ]
+        write_pdf(folder / f"{number}.pdf", *pages)
+
+
+def start(folder: Path, place: Path) -> subprocess.Popen[str]:
+    program = [sys.executable, "-m", "tests.chaos.ingester", str(folder), str(place)]
+    return subprocess.Popen(program, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+
+
+def payloads(store: QdrantStore) -> dict[str, dict[str, object]]:
+    """Everything stored, but for the times."""
+    assert verify_store(store).problems == ()
+    records = store.scroll(None)
+    return {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
+
+
+def undisturbed(folder: Path) -> dict[str, dict[str, object]]:
+    with open_store(StoreConfig(":memory:")) as store:
+        ingest(folder, store)
+        return payloads(store)
+
+
+@pytest.mark.slow
+def test_no_kill_leaves_a_document_half_replaced(tmp_path: Path) -> None:
+    """After any crash another process finishes the work; then nothing is missing or double."""
+    folder, place = tmp_path / "files", tmp_path / "store"
+    folder.mkdir()
+    moments = np.random.default_rng(0)
+    for version in range(KILLS):
+        write_files(folder, version)
+        killed = start(folder, place)
+        assert killed.stdout is not None
+        killed.stdout.readline()
+        other = start(folder, place)
+        time.sleep(moments.uniform(0.0, 0.8))
+        killed.kill()
+        killed.communicate()
+        other.communicate()
+        assert other.returncode == 0
+        with open_store(StoreConfig(str(place))) as store:
+            assert payloads(store) == undisturbed(folder)
