@@ -71,7 +71,7 @@ class EdgeCollections:
             portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.LockException as error:
             self._file.close()
-            raise StoreLocked(folder) from error
+            raise StoreLocked.of(folder) from error
         (folder / _LOCK).chmod(0o600)
         self._root.mkdir(mode=0o700, exist_ok=True)
         self._open: dict[str, OpenCollection] = {}

@@ -208,8 +208,10 @@ class StoreLocked(StoreUnavailable):
 
     code = "store_locked"
 
-    def __init__(self, folder: object) -> None:
-        super().__init__(
+    @classmethod
+    def of(cls, folder: object) -> StoreLocked:
+        """The error for a folder."""
+        return cls(
             f"the folder {folder} is in use by another process: wait until it ends (--wait"
             " SECONDS), or use a Qdrant server (--qdrant URL) for several at once"
         )

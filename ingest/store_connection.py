@@ -141,7 +141,7 @@ class StoreConnection(Closeable):
                 f"the folder {self.location} cannot be opened: {error}; it must be writable"
             ) from error
         except RuntimeError as error:
-            raise StoreLocked(self.location) from error
+            raise StoreLocked.of(self.location) from error
 
 
 def _waiting(connect: Callable[[], T], seconds: float) -> T:

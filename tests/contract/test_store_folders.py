@@ -181,6 +181,7 @@ def test_an_index_that_is_interrupted_loses_nothing(tmp_path: Path) -> None:
 
 
 @FOLDERS
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # qdrant-client's
 def test_a_folder_in_use_is_waited_for(kept: str, tmp_path: Path) -> None:
     """With time to wait, the store opens as soon as the other has closed it."""
     first = QdrantStore(tmp_path / "store", engine=kept)
