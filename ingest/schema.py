@@ -55,6 +55,7 @@ class Field:
     ENGINE: Final = "engine"
     FLAGS: Final = "flags"
     TOKENS: Final = "tokens"
+    """Of the embedded text, by the embedder's tokenizer; at least one for 16 characters."""
     ORDINAL: Final = "ordinal"
     CHUNK_COUNT: Final = "chunk_count"
     """Chunks of the whole document: a document is complete when that many points exist."""
