@@ -12,9 +12,11 @@ from .cli_options import (
     DEFAULT_STORE,
     ApiKeyOption,
     CollectionOption,
+    GrpcOption,
     JsonOption,
     QdrantOption,
     TenantOption,
+    WaitOption,
 )
 from .config import StoreConfig
 from .console import Exit, commands, emit, emit_json, emit_table, notes
@@ -22,18 +24,26 @@ from .console import Exit, commands, emit, emit_json, emit_table, notes
 __all__ = ["delete", "status", "verify"]
 
 
+def _config(
+    place: str, collection: str, api_key: str | None, tenant: str | None, grpc: bool, wait: float
+) -> StoreConfig:
+    return StoreConfig(place, collection, api_key, tenant=tenant, prefer_grpc=grpc, wait=wait)
+
+
 def status(
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
     tenant: TenantOption = None,
+    grpc: GrpcOption = False,
+    wait: WaitOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """List the documents that are stored."""
     with commands(as_json):
         from .wiring import open_store
 
-        with open_store(StoreConfig(qdrant, collection, api_key, tenant=tenant)) as store:
+        with open_store(_config(qdrant, collection, api_key, tenant, grpc, wait)) as store:
             documents = store.documents()
             points = store.count()
         if as_json:
@@ -52,18 +62,20 @@ def delete(
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
     tenant: TenantOption = None,
+    grpc: GrpcOption = False,
+    wait: WaitOption = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Remove a document's chunks from the store."""
     with commands(as_json):
         from .wiring import delete_document
 
-        config = StoreConfig(qdrant, collection, api_key, tenant=tenant)
-        ids, points = delete_document(document, config)
+        config = _config(qdrant, collection, api_key, tenant, grpc, wait)
+        documents, points = delete_document(document, config)
         if as_json:
-            emit_json({"documents": len(ids), "points_deleted": points})
-        notes.print(f"{len(ids)} documents, {points} points deleted", markup=False)
-    raise SystemExit(Exit.OK if ids else Exit.FAILED)
+            emit_json({"documents": documents, "points_deleted": points})
+        notes.print(f"{documents} documents, {points} points deleted", markup=False)
+    raise SystemExit(Exit.OK if points else Exit.FAILED)
 
 
 def verify(
@@ -71,6 +83,8 @@ def verify(
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
     tenant: TenantOption = None,
+    grpc: GrpcOption = False,
+    wait: WaitOption = 0,
     clean: Annotated[
         bool, typer.Option("--clean", help="Delete what interrupted replacements left behind.")
     ] = False,
@@ -80,7 +94,7 @@ def verify(
     with commands(as_json):
         from .wiring import open_store, verify_store
 
-        with open_store(StoreConfig(qdrant, collection, api_key, tenant=tenant)) as store:
+        with open_store(_config(qdrant, collection, api_key, tenant, grpc, wait)) as store:
             deleted = store.delete_orphans() if clean else 0
             found = verify_store(store)
         if as_json:

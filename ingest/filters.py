@@ -163,6 +163,8 @@ def _equal_to(key: str, values: Sequence[Any]) -> models.Condition:
 
 
 def _equal_to_one(path: str, value: Any) -> models.FieldCondition:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise FilterError(f"{path} is compared with {value!r:.60}; the store has 64 bits")
     if isinstance(value, bool) or (isinstance(value, int) and abs(value) > _EXACT):
         return models.FieldCondition(key=path, match=models.MatchValue(value=value))
     if isinstance(value, int | float) and math.isfinite(value):
@@ -176,7 +178,7 @@ def _empty(key: str) -> models.IsEmptyCondition:
 
 def _range(bound: str, value: Any) -> models.Range | models.DatetimeRange:
     if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
-        return models.Range(**{bound: value})
+        return models.Range(**{bound: _float(value)})
     if isinstance(value, str):
         try:
             # Python 3.10 does not read the Z of UTC.
@@ -185,6 +187,13 @@ def _range(bound: str, value: Any) -> models.Range | models.DatetimeRange:
             raise FilterError("orders numbers and ISO dates, not other text") from None
         return models.DatetimeRange(**{bound: moment})
     raise FilterError("needs a number or an ISO date")
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise FilterError("orders numbers of 64 bits, not larger ones") from None
 
 
 def _list(value: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from functools import cache
 
 from .schema import NAMESPACE
 
-__all__ = ["chunk_id", "document_id", "page_id", "parent_id"]
+__all__ = ["chunk_id", "document_id", "page_id", "parent_id", "point_id"]
 
 
 @cache
@@ -66,3 +66,11 @@ def parent_id(document: str, kind: str, page_index: int, name: str, repeat: int)
     """
     key = f"{kind}:{document}:{page_index}:{repeat}:{name}"
     return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))
+
+
+def point_id(node_id: str) -> str:
+    """Identity of a node's point: Qdrant knows uuids only, any other id becomes one."""
+    try:
+        return str(uuid.UUID(node_id))
+    except ValueError:
+        return _uuid(f"node:{node_id}")

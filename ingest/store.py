@@ -48,25 +48,33 @@ class QdrantStore(ReadingStore):
         Raises:
             StoreError: an id belongs to a point of another tenant.
         """
-        self._refuse_others(points)
+        self._refuse_others([point.id for point in points])
         sized = ((point, point_bytes(point)) for point in points)
         batches = batched(sized, _MOST_POINTS, _MOST_BYTES)
         self._send(self._writing(batch) for batch in batches)
         return len(points)
 
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:
-        """Replace the payloads of stored points, by id, and leave their vectors alone."""
+        """Replace the payloads of stored points, by id, and leave their vectors alone.
+
+        Raises:
+            StoreError: an id belongs to a point of another tenant.
+        """
+        self._refuse_others(payloads)
         operations = [overwriting(key, payload, self.tenant) for key, payload in payloads.items()]
         sized = ((one, len(one.model_dump_json())) for one in operations)
         batches = batched(sized, _MOST_POINTS, _MOST_BYTES)
         self._send(self._updating(batch) for batch in batches)
 
     def delete_ids(self, ids: Collection[str]) -> int:
-        """Delete points by id and return how many were asked for."""
+        """Delete points by id and return how many there were."""
         listed = list(ids)
-        for start in range(0, len(listed), _MOST_IDS):
-            self._delete(models.PointIdsList(points=listed[start : start + _MOST_IDS]))
-        return len(listed)
+        return sum(
+            self.delete_where(
+                models.Filter(must=[models.HasIdCondition(has_id=listed[at : at + _MOST_IDS])])
+            )
+            for at in range(0, len(listed), _MOST_IDS)
+        )
 
     def delete_where(self, where: models.Filter) -> int:
         """Delete the points a filter lets through and return how many there were."""
@@ -99,11 +107,9 @@ class QdrantStore(ReadingStore):
 
     # -- requests ------------------------------------------------------------------------------
 
-    def _refuse_others(self, points: Sequence[Point]) -> None:
-        """Ids are unique in a collection: a tenant's point must not take another's place."""
-        if self.tenant is None:
-            return
-        there = self._retrieved([point.id for point in points], [Field.TENANT])
+    def _refuse_others(self, ids: Collection[str]) -> None:
+        """Ids are unique in a collection: nobody's point may take that of a tenant."""
+        there = self._retrieved(ids, [Field.TENANT])
         others = [r.id for r in there if (r.payload or {}).get(Field.TENANT) != self.tenant]
         if others:
             raise StoreError(

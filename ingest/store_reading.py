@@ -74,28 +74,21 @@ class ReadingStore(CollectionStore):
         """Points of a document that were made with this fingerprint."""
         return self._counted(equal(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}))
 
-    def documents(self) -> list[StoredDocument]:
-        """The documents that have points, by path."""
+    def documents(self, where: models.Filter | None = None) -> list[StoredDocument]:
+        """The documents that have points, by path.
+
+        Args:
+            where: only what this filter lets through.
+        """
         if not self.exists():
             return []
         points: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        fields = (Field.FILE_ID, Field.FILE_NAME, Field.FILE_PATH, Field.PAGES)
-        for record in self.scroll(None, fields):
+        fields = (Field.FILE_ID, Field.FILE_NAME, Field.FILE_PATH, Field.PAGES, Field.DOC_ID)
+        for record in self.scroll(where, fields):
             payload = record.payload or {}
-            points[str(payload.get(Field.FILE_ID, ""))].append(payload)
+            points[_document(payload)].append(payload)
         made = [_stored_document(key, payloads) for key, payloads in points.items()]
         return sorted(made, key=lambda document: (document.file_path, document.file_name))
-
-    def document_ids(self, name: str) -> set[str]:
-        """Ids of the documents with this path, file name or id."""
-        if not self.exists():
-            return set()
-        named = [
-            models.FieldCondition(key=key, match=models.MatchValue(value=name))
-            for key in (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME)
-        ]
-        found = self.scroll(models.Filter(should=list(named)), (Field.FILE_ID,))
-        return {str((record.payload or {}).get(Field.FILE_ID, "")) for record in found}
 
     def scroll(
         self, where: models.Filter | None, fields: Sequence[str] | None = None
@@ -222,11 +215,18 @@ class ReadingStore(CollectionStore):
         return lambda: self.client.retrieve(self.collection, ids, with_payload=selected)
 
 
+def _document(payload: Mapping[str, Any]) -> str:
+    """What names a point's document, whoever wrote the point."""
+    names = (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME, Field.DOC_ID)
+    return next((str(payload[name]) for name in names if payload.get(name)), "")
+
+
 def _stored_document(key: str, payloads: Sequence[Mapping[str, Any]]) -> StoredDocument:
+    pages = (payload.get(Field.PAGES) for payload in payloads)
     return StoredDocument(
         document_id=key,
-        file_name=str(payloads[0].get(Field.FILE_NAME, "")),
-        file_path=str(payloads[0].get(Field.FILE_PATH, "")),
-        pages=len({number for payload in payloads for number in payload.get(Field.PAGES, ())}),
+        file_name=str(payloads[0].get(Field.FILE_NAME) or ""),
+        file_path=str(payloads[0].get(Field.FILE_PATH) or ""),
+        pages=len({str(one) for listed in pages if isinstance(listed, list) for one in listed}),
         points=len(payloads),
     )

@@ -11,7 +11,7 @@ from qdrant_client import models
 from .schema import DENSE, SPARSE, Field
 from .types import Point
 
-__all__ = ["batched", "equal", "overwriting", "point_bytes", "to_struct"]
+__all__ = ["batched", "equal", "named", "overwriting", "point_bytes", "to_struct"]
 
 T = TypeVar("T")
 
@@ -53,10 +53,16 @@ def equal(**values: str | int) -> models.Filter:
     """The points whose payload fields have these values."""
     return models.Filter(
         must=[
-            models.FieldCondition(key=key, match=models.MatchValue(value=value))
+            models.FieldCondition(key=key, match=models.MatchValue(value=_clean(value)))
             for key, value in values.items()
         ]
     )
+
+
+def named(name: str) -> models.Filter:
+    """The points of documents with this id, path or file name."""
+    keys = (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME)
+    return models.Filter(should=[equal(**{key: name}) for key in keys])
 
 
 def point_bytes(point: Point) -> int:

@@ -8,8 +8,8 @@ when it is told to delete nothing.
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,9 +28,10 @@ from qdrant_client import models
 from .config import ConfigError
 from .errors import NotSupported
 from .filters import qdrant_filter
+from .identity import point_id
 from .indexing import now
 from .protocols import SparseEncoder
-from .schema import DENSE, NAMESPACE, SPARSE, Field
+from .schema import DENSE, SPARSE, Field
 from .sparse import Bm25Encoder
 from .store import QdrantStore
 from .store_requests import equal
@@ -263,7 +264,7 @@ class OpticalVectorStore(BasePydanticVectorStore):
 def _point(node: BaseNode, text: str, words: Any) -> Point:
     payload = node_to_metadata_dict(node, remove_text=False, flat_metadata=False)
     stored = {**payload, Field.TEXT: text, Field.INGESTED_AT: now()}
-    return Point(_point_id(node.node_id), stored, _float32(node.get_embedding()), words)
+    return Point(point_id(node.node_id), stored, _float32(node.get_embedding()), words)
 
 
 def _float32(embedding: Sequence[float]) -> Any:
@@ -272,19 +273,12 @@ def _float32(embedding: Sequence[float]) -> Any:
     return np.asarray(embedding, np.float32)
 
 
-def _point_id(node_id: str) -> str:
-    """Qdrant knows uuids only: other ids become one, always the same."""
-    try:
-        return str(uuid.UUID(node_id))
-    except ValueError:
-        return str(uuid.uuid5(uuid.UUID(NAMESPACE), f"node:{node_id}"))
-
-
-def _node(point_id: str, payload: Mapping[str, Any]) -> BaseNode:
+def _node(key: str, payload: Mapping[str, Any]) -> BaseNode:
     if payload.get("_node_content"):
-        return metadata_dict_to_node(dict(payload))
+        with suppress(ValueError, TypeError, KeyError):  # not written by LlamaIndex
+            return metadata_dict_to_node(dict(payload))
     text = str(payload.get(Field.TEXT) or "")
-    return TextNode(id_=point_id, text=text, metadata=dict(payload))
+    return TextNode(id_=key, text=text, metadata=dict(payload))
 
 
 def _embedding(query: VectorStoreQuery) -> list[float]:
@@ -305,5 +299,5 @@ def _all_of(query: VectorStoreQuery) -> models.Filter | None:
 def _selection(node_ids: Sequence[str] | None, where: models.Filter | None) -> models.Filter | None:
     if node_ids is None:
         return where
-    named = models.HasIdCondition(has_id=[_point_id(one) for one in node_ids])
+    named = models.HasIdCondition(has_id=[point_id(one) for one in node_ids])
     return models.Filter(must=[named, *([where] if where else [])])

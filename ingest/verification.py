@@ -29,8 +29,8 @@ class Problem:
     """One thing that is wrong with a stored document.
 
     ``kind``: ``mixed``, points of several contents, as an interrupted replacement leaves them;
-    ``missing`` or ``duplicate`` chunks; ``unfinished``, pages of it failed; ``schema``, made by
-    another version; ``changed`` or ``vanished``, its file.
+    ``missing`` or ``duplicate`` (too many) chunks; ``unfinished``, pages of it failed; ``schema``,
+    made by another version; ``changed`` or ``vanished``, its file.
     """
 
     document_id: str
@@ -58,11 +58,15 @@ def verify(
         sha256_of: the hash of the file at a path; empty if it is not there, None if it cannot be
             known, as of a URL.
     """
-    documents: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for payload in payloads:
-        # What index_nodes wrote has no count: nobody knows what is the whole of it.
-        if Field.FINGERPRINT in payload:
-            documents[str(payload.get(Field.FILE_ID))].append(payload)
+        found[str(payload.get(Field.FILE_ID))].append(payload)
+    # What index_nodes wrote has no count: nobody knows what is the whole of it.
+    documents = {
+        key: points
+        for key, points in found.items()
+        if any(Field.FINGERPRINT in point for point in points)
+    }
     named = sorted((_name(points), key) for key, points in documents.items())
     problems = [
         Problem(key, name, kind, detail)
@@ -86,16 +90,17 @@ def _of_points(points: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Kind, str]
         yield "mixed", f"{numbers} points of different contents: ingest it again"
         return
     count = points[0].get(Field.CHUNK_COUNT)
-    if count is None:
+    if not isinstance(count, int):
         yield "unfinished", "some pages failed: ingest it again"
         return
-    places = Counter(p.get(Field.ORDINAL) for p in points)
-    repeated = sum(places.values()) - len(places)
-    if repeated:
-        yield "duplicate", f"{repeated} chunks are there twice: delete it and ingest it again"
-    missing = set(range(int(count))) - places.keys()
-    if missing:
-        yield "missing", f"{len(missing)} of {count} chunks are not there: ingest it again"
+    places = Counter(str(p.get(Field.ORDINAL)) for p in points)
+    expected = {place for place in places if place.isdecimal() and int(place[:9]) < count}
+    double = len(points) - len(expected)
+    if double:
+        yield "duplicate", f"{double} points are too many: delete it and ingest it again"
+    if len(expected) < count:
+        missing = count - len(expected)
+        yield "missing", f"{missing} of {count} chunks are not there: ingest it again"
 
 
 def _of_file(

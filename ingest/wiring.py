@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 
 from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
+from .errors import StoreError
 from .pipeline import IngestPipeline
 from .sources import sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
+from .store_requests import named
 from .verification import FIELDS, Verification, verify
 
 __all__ = ["delete_document", "open_pipeline", "open_store", "verify_store"]
@@ -56,31 +58,37 @@ def open_pipeline(
         yield IngestPipeline(reader, embedder, sparse, target, chunking)
 
 
-def delete_document(document: str, config: StoreConfig) -> tuple[set[str], int]:
+def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
     """Delete the documents with this path, name or id.
 
     Returns:
-        The ids of the documents and how many points were deleted.
+        How many documents there were, and how many points were deleted.
     """
     with open_store(config) as store:
-        ids = store.document_ids(document)
-        return ids, store.delete_documents(ids) if ids else 0
+        documents = store.documents(named(document))
+        return len(documents), store.delete_where(named(document)) if documents else 0
 
 
 def verify_store(store: QdrantStore) -> Verification:
-    """Compare all points of a store, and the files they were made of."""
-    records = store.scroll(None, FIELDS) if store.exists() else iter(())
+    """Compare all points of a store, and the files they were made of.
+
+    Raises:
+        StoreError: there is no such collection.
+    """
+    if not store.exists():
+        raise StoreError(f"there is no collection {store.collection!r} at {store.location}")
+    records = store.scroll(None, FIELDS)
     return verify((record.payload or {} for record in records), _sha256)
 
 
-@cache
 def _sha256(path: str) -> str | None:
     """Hash of a file; empty if it is gone, None where nobody can look, as at a URL."""
-    if "://" in path:
-        return None
     try:
+        # A store may be of others: what it names as a file may be a device that never ends.
+        if "://" in path or not stat.S_ISREG(Path(path).stat().st_mode):
+            return None
         return sha256_of(Path(path))
     except (FileNotFoundError, NotADirectoryError):
         return ""
-    except OSError:
+    except (OSError, ValueError):
         return None

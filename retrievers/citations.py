@@ -8,9 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ..ingest.errors import SourceChanged
-from ..ingest.schema import Field
 from ..ingest.types import Box
-from .query import Hit
+from .query import Hit, ranges_of
 
 __all__ = ["Citation", "PagePlace", "cite", "markdown_slices"]
 
@@ -110,13 +109,13 @@ def cite(hit: Hit) -> Citation:
 
 def _places(hit: Hit) -> tuple[PagePlace, ...]:
     labels = dict(zip(hit.pages, hit.page_labels, strict=False))
-    spans = {int(span["page"]): span for span in hit.payload.get(Field.SPANS) or ()}
+    ranges = ranges_of(hit.payload)
     return tuple(
         PagePlace(
             page=page,
             label=labels.get(page, ""),
             boxes=tuple(box for number, box in hit.boxes if number == page),
-            ranges=tuple((int(a), int(b)) for a, b in spans.get(page, {}).get("ranges", ())),
+            ranges=ranges.get(page, ()),
             link=_link(hit, page),
         )
         for page in hit.pages

@@ -68,7 +68,7 @@ def page_pictures(
     if not places:
         return []
     path = Path(file or hit.file_path)
-    if not (file or hit.file_path) or not path.is_file():
+    if not (file or hit.file_path) or not _is_file(path):
         raise SourceMissing(
             f"{hit.file_path or hit.file_name or 'the file of the hit'} is not on this disk:"
             " say where it is now (file=), or ingest it again"
@@ -76,6 +76,13 @@ def page_pictures(
     with open_document(path, password=password) as source:
         _check_same(source, hit)
         return [_picture(source, place, long_side, whole_page) for place in places]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # no name a file can have
+        return False
 
 
 def _check_same(source: SourceDocument, hit: Hit) -> None:

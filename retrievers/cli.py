@@ -27,6 +27,7 @@ from ..ingest.cli_options import (
     PromptOption,
     QdrantOption,
     TenantOption,
+    WaitOption,
 )
 from ..ingest.config import OpticalConfig, StoreConfig
 from ..ingest.console import Exit, commands, emit, emit_json, notes
@@ -62,6 +63,7 @@ def search(
     api_key: ApiKeyOption = None,
     tenant: TenantOption = None,
     grpc: GrpcOption = False,
+    wait: WaitOption = 0,
     model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -83,7 +85,9 @@ def search(
             context=context,
         )
         reads = CrossEncoderReranker(reranker) if reranker else None
-        config = StoreConfig(qdrant, collection, api_key, tenant=tenant, prefer_grpc=grpc)
+        config = StoreConfig(
+            qdrant, collection, api_key, tenant=tenant, prefer_grpc=grpc, wait=wait
+        )
         with open_store(config) as store:
             hits = find(store, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
         drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice, pairwise, takewhile
 from typing import Any
-from uuid import UUID
 
 from qdrant_client import models
 
 from ..ingest.filters import qdrant_filter
+from ..ingest.identity import point_id
 from ..ingest.schema import Field
 from ..ingest.store import QdrantStore
 from .query import Context, Hit, Query, hit_from_payload
@@ -26,6 +26,7 @@ __all__ = ["stored_hits", "with_context", "without_covered"]
 _MOST_CHUNKS = 1024
 _PREVIOUS, _NEXT = "2", "3"  # of LlamaIndex's NodeRelationship, as stored
 _LEAST_OVERLAP = 16  # characters; what is shorter ends and begins texts by chance
+_MOST_OVERLAP = 4000  # longer than the overlap of any chunk; looking further costs its square
 
 
 def with_context(store: QdrantStore, hits: Sequence[Hit], query: Query) -> list[Hit]:
@@ -123,30 +124,24 @@ def _related(hit: Hit, relation: str) -> str:
     """The id of a neighbour; empty if the point names none."""
     try:
         content = json.loads(str(hit.payload.get("_node_content") or "{}"))
-        return str(content["relationships"][relation]["node_id"])
+        return point_id(str(content["relationships"][relation]["node_id"]))
     except (ValueError, KeyError, TypeError):
         return ""
 
 
 def stored_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
-    """The points with these ids, as hits without a score; what is not stored is not among them.
+    """The points of nodes with these ids, by their own, as hits without a score.
+
+    What is not stored is not among them.
 
     Raises:
         StoreError: the store failed.
     """
-    wanted = sorted(one for one in ids if _is_uuid(one))  # Qdrant refuses other ids
+    wanted = sorted({point_id(one) for one in ids})
     if not wanted or not store.exists():
         return {}
     records = store.retrieve(wanted)
     return {str(r.id): hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records}
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 # -- relatives by section or page ------------------------------------------------------------
@@ -223,7 +218,7 @@ def _shared(lines: Sequence[str], others: Sequence[str]) -> int:
 
 def _without_overlap(text: str, before: str) -> str:
     """Without the start that the text before ends with: a caption, or chunks cut to overlap."""
-    for size in range(min(len(before), len(text)), _LEAST_OVERLAP - 1, -1):
+    for size in range(min(len(before), len(text), _MOST_OVERLAP), _LEAST_OVERLAP - 1, -1):
         if before.endswith(text[:size]):
             return text[size:].lstrip()
     return text

@@ -40,6 +40,7 @@ class HybridRetriever(BaseRetriever):
         store: an open store, or the folder or server URL of one (then closed by :meth:`close`).
         collection: of a store given by its place.
         api_key: of a server given by its URL; never serialised.
+        tenant: whose points are found, of a store given by its place.
         embedder: a model name or folder, or an embedder; None for the default model.
         similarity_top_k: how many nodes to return.
         mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``.
@@ -62,6 +63,7 @@ class HybridRetriever(BaseRetriever):
         *,
         collection: str = "opticalrag",
         api_key: str | None = None,
+        tenant: str | None = None,
         embedder: Embedder | str | None = None,
         similarity_top_k: int = 5,
         mode: SearchMode = "hybrid",
@@ -75,7 +77,9 @@ class HybridRetriever(BaseRetriever):
         self._store = (
             store
             if isinstance(store, QdrantStore)
-            else QdrantStore(store, collection=collection, api_key=api_key, create=False)
+            else QdrantStore(
+                store, collection=collection, api_key=api_key, tenant=tenant, create=False
+            )
         )
         self._embedder: Embedder = (
             SentenceTransformerEmbedder(embedder)
@@ -124,6 +128,7 @@ class HybridRetriever(BaseRetriever):
             "class_name": "HybridRetriever",
             "store": self._store.location,
             "collection": self._store.collection,
+            "tenant": self._store.tenant,
             "embedder": self._embedder.name,
             "similarity_top_k": query.top_k,
             "mode": query.mode,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from llama_index.core.schema import TextNode
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 
@@ -23,7 +25,9 @@ def node_of(hit: Hit) -> TextNode:
     The citation stays that of the chunk that was found.
     """
     payload = dict(hit.payload)
-    stored = metadata_dict_to_node(payload) if payload.get("_node_content") else None
+    stored = None
+    with suppress(ValueError, TypeError, KeyError):  # not written by LlamaIndex
+        stored = metadata_dict_to_node(payload)
     node = (
         stored
         if isinstance(stored, TextNode)

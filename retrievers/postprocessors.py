@@ -10,6 +10,7 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
+from ..ingest.identity import point_id
 from ..ingest.store import QdrantStore
 from .context import stored_hits, with_context, without_covered
 from .nodes import node_of
@@ -87,18 +88,18 @@ class WiderContext(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        stored = stored_hits(self._store, [found.node.node_id for found in nodes])
-        scores = {found.node.node_id: found.score for found in nodes}
+        scores = {point_id(found.node.node_id): found.score for found in nodes}
+        stored = stored_hits(self._store, scores)
         query = Query("?", context=self.kind, context_chars=self.max_chars)
         wanted = [
-            replace(stored[node_id], score=score or 0.0)
-            for node_id, score in scores.items()
-            if node_id in stored
+            replace(stored[key], score=score or 0.0)
+            for key, score in scores.items()
+            if key in stored
         ]
         kept = without_covered(with_context(self._store, wanted, query))
         wider = {hit.id: NodeWithScore(node=node_of(hit), score=scores[hit.id]) for hit in kept}
         return [
-            wider.get(found.node.node_id, found)
-            for found in nodes
-            if found.node.node_id in wider or found.node.node_id not in stored
+            wider.get(key, found)
+            for key, found in ((point_id(found.node.node_id), found) for found in nodes)
+            if key in wider or key not in stored
         ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores import MetadataFilters
 
 __all__ = [
+    "MOST_DIVERSE",
     "Context",
     "ContextKind",
     "Fusion",
@@ -24,6 +26,7 @@ __all__ = [
     "SearchMode",
     "at_most_per_place",
     "hit_from_payload",
+    "ranges_of",
 ]
 
 SearchMode = Literal["hybrid", "dense", "sparse"]
@@ -35,7 +38,15 @@ _CHOICES = {
     "fusion": ("rrf", "dbsf"),
     "context": (None, "neighbours", "section", "page"),
 }
-_LEAST = {"top_k": 1, "rrf_k": 1, "per_page": 1, "per_document": 1, "context_chars": 1}
+_MOST = {
+    "top_k": 10_000,
+    "rrf_k": 1_000_000,
+    "per_page": 10_000,
+    "per_document": 10_000,
+    "context_chars": 10_000_000,
+}
+MOST_DIVERSE = 100
+"""Hits that can be chosen by diversity: the work grows with their square."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +65,8 @@ class Query:
         weights: of dense and sparse in reciprocal rank fusion: a rank counts as rank / weight,
             so that a large weight also makes first and second nearly equal.
         mmr: diversity from 0 to 1: hits that resemble better ones give way (maximal marginal
-            relevance over the dense vectors); None for none.
+            relevance over the dense vectors), for ``top_k`` up to :data:`MOST_DIVERSE`; None for
+            none.
         per_page: most hits that start on one page; None for any number.
         per_document: most hits of one document.
         skip_flagged: leave out pages whose OCR is doubtful (see :attr:`Hit.doubtful`).
@@ -95,10 +107,10 @@ class Query:
                 raise ConfigError(
                     f"{name} is {getattr(self, name)!r}; choose {' or '.join(map(str, choices))}"
                 )
-        for name, least in _LEAST.items():
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigError(f"{name} is {value}; it must be at least {least}")
+            if value is not None and not (isinstance(value, int) and 1 <= value <= most):
+                raise ConfigError(f"{name} is {value!r}; give a whole number from 1 to {most:,}")
         self._check_weights()
         self._check_mmr()
 
@@ -116,6 +128,8 @@ class Query:
             return
         if not 0 <= self.mmr <= 1:
             raise ConfigError(f"mmr is {self.mmr}; diversity is a number from 0 to 1")
+        if self.top_k > MOST_DIVERSE:
+            raise ConfigError(f"top_k is {self.top_k}; with mmr it is {MOST_DIVERSE} at most")
         if self.mode == "sparse":
             raise ConfigError("mmr compares dense vectors; choose mode 'hybrid' or 'dense'")
 
@@ -163,7 +177,7 @@ class Hit:
 
 
 def hit_from_payload(point_id: str, score: float, payload: Mapping[str, Any]) -> Hit:
-    """Make a hit of a stored point; fields that others did not write stay empty."""
+    """Make a hit of a stored point; fields that others wrote otherwise, or not, stay empty."""
     return Hit(
         id=point_id,
         score=score,
@@ -171,18 +185,34 @@ def hit_from_payload(point_id: str, score: float, payload: Mapping[str, Any]) ->
         file_name=str(payload.get(Field.FILE_NAME) or ""),
         file_path=str(payload.get(Field.FILE_PATH) or ""),
         file_id=str(payload.get(Field.FILE_ID) or ""),
-        pages=tuple(int(number) for number in payload.get(Field.PAGES) or ()),
-        page_labels=tuple(str(label) for label in payload.get(Field.PAGE_LABELS) or ()),
-        boxes=tuple(_boxes(payload.get(Field.BOXES) or ())),
-        heading_path=tuple(str(title) for title in payload.get(Field.HEADING_PATH) or ()),
+        pages=tuple(n for n in _listed(payload, Field.PAGES) if type(n) is int and n > 0),
+        page_labels=tuple(map(str, _listed(payload, Field.PAGE_LABELS))),
+        boxes=tuple(_boxes(_listed(payload, Field.BOXES))),
+        heading_path=tuple(map(str, _listed(payload, Field.HEADING_PATH))),
         kind=str(payload.get(Field.KIND) or ""),
-        flags=tuple(str(flag) for flag in payload.get(Field.FLAGS) or ()),
+        flags=tuple(map(str, _listed(payload, Field.FLAGS))),
         payload=payload,
     )
 
 
-def _boxes(stored: Sequence[Mapping[str, Any]]) -> list[tuple[int, Box]]:
-    return [(int(item["page"]), Box.clipped(*item["box"])) for item in stored]
+def _listed(payload: Mapping[str, Any], name: str) -> list[Any]:
+    value = payload.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _boxes(stored: Sequence[Any]) -> Iterator[tuple[int, Box]]:
+    for item in stored:
+        with suppress(TypeError, KeyError, ValueError):
+            yield int(item["page"]), Box.clipped(*item["box"])
+
+
+def ranges_of(payload: Mapping[str, Any]) -> dict[int, tuple[tuple[int, int], ...]]:
+    """By 1-based page: [start, end) in its Markdown, as far as a payload says so."""
+    found: dict[int, tuple[tuple[int, int], ...]] = {}
+    for span in _listed(payload, Field.SPANS):
+        with suppress(TypeError, KeyError, ValueError):
+            found[int(span["page"])] = tuple((int(a), int(b)) for a, b in span["ranges"])
+    return found
 
 
 def at_most_per_place(hits: Sequence[Hit], query: Query) -> list[Hit]:

@@ -13,7 +13,7 @@ from ..ingest.quality import DOUBTFUL, Flag
 from ..ingest.schema import DENSE, SPARSE, Field
 from ..ingest.store import QdrantStore
 from .context import with_context
-from .query import Hit, Query, at_most_per_place, hit_from_payload
+from .query import MOST_DIVERSE, Hit, Query, at_most_per_place, hit_from_payload
 from .rerank import Reranker
 
 __all__ = ["search"]
@@ -22,8 +22,10 @@ __all__ = ["search"]
 # tenth in both lists can still win. With 50 instead of 100, one question in sixty is lost.
 _OVERSAMPLE = 5
 _LEAST_CANDIDATES = 100
-# When hits of a full page or document are dropped, so many times as many are asked for.
+# When hits of a full page or document are dropped, so many times as many are asked for, up to a
+# bound: what is found behind so many is no answer.
 _WIDER = 4
+_MOST_ASKED = 1000
 
 
 def search(
@@ -67,15 +69,20 @@ def _ranked(
     where: models.Filter | None,
     reranker: Reranker | None,
 ) -> list[Hit]:
-    """Hits in their final order: at least as many as wanted, if there are so many."""
-    limit = max(query.top_k, reranker.depth) if reranker else query.top_k
+    """Hits in their final order: as many as wanted, if there are so many.
+
+    A reranker reads what the caps of pages and documents leave, no more than it is worth.
+    """
+    wanted = max(query.top_k, reranker.depth) if reranker else query.top_k
+    limit = wanted if query.mmr is None else min(wanted, MOST_DIVERSE)
     while True:
         hits = _found(store, _request(replace(query, top_k=limit), vectors, where))
-        ranked = reranker.rerank(query.text, hits) if reranker else hits
-        kept = at_most_per_place(ranked, query)
-        if len(kept) >= query.top_k or len(hits) < limit:
-            return kept
-        limit *= _WIDER
+        kept = at_most_per_place(hits, query)
+        most = max(limit, _MOST_ASKED if query.mmr is None else MOST_DIVERSE)
+        if len(kept) >= wanted or len(hits) < limit or limit == most:
+            break
+        limit = min(limit * _WIDER, most)
+    return reranker.rerank(query.text, kept[:wanted]) if reranker else kept
 
 
 def _found(store: QdrantStore, request: dict[str, Any]) -> list[Hit]:

@@ -14,6 +14,7 @@ from opticalrag.ingest.errors import (
 )
 from opticalrag.ingest.schema import DENSE, INDEXED, SPARSE, Field
 from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.store_requests import named
 from qdrant_client import models
 
 from .stores import (
@@ -126,7 +127,8 @@ def test_documents_are_deleted_by_id_and_by_path(filled: QdrantStore) -> None:
     """And only they."""
     assert filled.delete_documents(["d0", "d9"]) == 10
     assert filled.delete_path("/docs/1.pdf") == 10
-    assert filled.document_ids("2.pdf") == filled.document_ids("/docs/2.pdf") == {"d2"}
+    for name in ("2.pdf", "/docs/2.pdf", "d2"):
+        assert [d.document_id for d in filled.documents(named(name))] == ["d2"]
     assert [d.document_id for d in filled.documents()] == ["d2", "d3", "d4", "d5"]
 
 
@@ -253,3 +255,22 @@ def test_options_of_a_server_are_refused_elsewhere(embedded: str, tmp_path: Path
         pytest.raises(NotSupported, match="shard_number=2"),
     ):
         store.ensure(*MODELS)
+
+
+def test_a_tenant_changes_and_deletes_nobody_elses_points(engine: str, tmp_path: Path) -> None:
+    """Also by ids it should not know; and who has no tenant takes no tenant's place."""
+    with open_store(engine, tmp_path) as store:
+        store.ensure(*MODELS)
+        store.upsert(make_points(4, tenant="a"))
+        store.tenant = "b"
+        with pytest.raises(StoreError, match="another tenant"):
+            store.overwrite_payloads({point_id(0): {"text": "stolen"}})
+        assert store.delete_ids([point_id(1), point_id(2)]) == 0
+        store.tenant = None
+        with pytest.raises(StoreError, match="another tenant"):
+            store.upsert(make_points(1))
+        assert {r.payload["tenant"] for r in store.scroll(None)} == {"a"}  # type: ignore[index]
+        assert store.count() == 4
+        assert store.delete_ids([point_id(n) for n in range(9)]) == 4
+        if store.is_server:
+            store.delete_collection()

@@ -447,3 +447,12 @@ def test_llama_indexes_own_store_reads_our_points(store: QdrantStore) -> None:
 
     assert {n.node.metadata[Field.SECTION] for n in found} == set(SECTIONS)
     assert all(n.node.ref_doc_id for n in found)
+
+
+@pytest.mark.parametrize(
+    "options", [{"top_k": 2.5}, {"top_k": 10**20}, {"rrf_k": 10**30}, {"top_k": 101, "mmr": 0.5}]
+)
+def test_numbers_that_no_store_can_use_are_refused(options: dict[str, Any]) -> None:
+    """Before anything is asked."""
+    with pytest.raises(ConfigError):
+        Query("pump", **options)

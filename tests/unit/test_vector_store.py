@@ -11,7 +11,7 @@ import pytest
 from llama_index.core import StorageContext, VectorStoreIndex
 from llama_index.core.base.embeddings.base import BaseEmbedding
 from llama_index.core.schema import NodeRelationship, RelatedNodeInfo, TextNode
-from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
+from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.embedding import SentenceTransformerEmbedder
@@ -62,7 +62,16 @@ def asked(text: str, mode: Mode = Mode.DEFAULT, **options: Any) -> VectorStoreQu
 
 
 def where(**equal: Any) -> MetadataFilters:
-    return MetadataFilters(filters=[MetadataFilter(key=k, value=v) for k, v in equal.items()])
+    return MetadataFilters(
+        filters=[
+            MetadataFilter(
+                key=key,
+                value=value,
+                operator=FilterOperator.IN if isinstance(value, list) else FilterOperator.EQ,
+            )
+            for key, value in equal.items()
+        ]
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,9 @@ def test_a_whole_document_has_no_problem() -> None:
     [
         (points()[:2], "missing"),
         ([*points(), points()[1]], "duplicate"),
+        ([*points(), {**points()[1], Field.ORDINAL: 5}], "duplicate"),
+        ([*points(), {**points()[1], Field.FINGERPRINT: None}], "mixed"),
+        (points(chunk_count="x"), "unfinished"),
         ([*points(2), *points(3, fingerprint="g")], "mixed"),
         (points(chunk_count=None), "unfinished"),
         (points(schema_version=0), "schema"),
@@ -61,3 +64,11 @@ def test_what_cannot_be_looked_at_is_no_problem() -> None:
     foreign = {Field.FILE_ID: "e", Field.FILE_PATH: "/b.pdf"}
 
     assert kinds([*points(), foreign], None) == []
+
+
+def test_a_hostile_count_costs_nothing() -> None:
+    """A store may be of others."""
+    assert kinds([{**p, Field.CHUNK_COUNT: 10**12, Field.ORDINAL: [1]} for p in points()]) == [
+        "duplicate",
+        "missing",
+    ]
