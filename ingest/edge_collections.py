@@ -117,13 +117,13 @@ class EdgeCollections:
             StoreError: there is one of this name.
             NotSupported: this engine has no such vectors.
         """
-        if self.collection_exists(collection_name):
-            raise StoreError(f"there is a collection {collection_name!r} already")
         folder = self._root / collection_name
-        unfinished = folder.with_name(f"~{collection_name}")
+        unfinished = folder.with_name(f"~made~{collection_name}")
         about = About(dict(vectors_config), dict(sparse_vectors_config), dict(metadata))
         config = shard_config(about, hnsw_config, quantization_config)
         with self._opening, engine_errors(folder):
+            if self.collection_exists(collection_name):  # asked here, so that one thread wins
+                raise StoreError(f"there is a collection {collection_name!r} already")
             remove_folder(unfinished)
             unfinished.mkdir(mode=0o700)
             edge.EdgeShard.create(str(unfinished / _SHARD), config).close()
@@ -141,7 +141,7 @@ class EdgeCollections:
             self._shut(collection_name, optimize=False)
             kept = {a: c for a, c in self._aliases().items() if c != collection_name}
             write_aliases(self._root, kept)
-            doomed = folder.with_name(f"~{collection_name}")
+            doomed = folder.with_name(f"~doomed~{collection_name}")
             remove_folder(doomed)
             folder.rename(doomed)  # so that what is left after a crash is no collection
             remove_folder(doomed)

@@ -17,7 +17,7 @@ from .collection_schema import (
     search_params,
     vectors_of,
 )
-from .errors import NotSupported, SchemaMismatch
+from .errors import NotSupported, SchemaMismatch, StoreError
 from .local_snapshots import copy_collection, restore_collection, snapshot_names
 from .protocols import SparseEncoder, VectorSpace
 from .store_connection import StoreConnection, check_collection
@@ -111,7 +111,8 @@ class CollectionStore(StoreConnection):
             StoreError: it cannot be copied.
         """
         if self.engine == "local":
-            return copy_collection(self._folder(), self.collection)
+            with self._turn:
+                return copy_collection(self._folder(), self.collection)
         return str(self.call(lambda: self.client.create_snapshot(self.collection)).name)
 
     def list_snapshots(self) -> list[str]:
@@ -128,16 +129,21 @@ class CollectionStore(StoreConnection):
             StoreError: there is no such copy, or it cannot be read.
         """
         if self.engine == "edge":
-            self.client.restore_snapshot(self.collection, name)
+            self.call(lambda: self.client.restore_snapshot(self.collection, name))
         elif self.engine == "local":
-            folder = self._folder()
+            self._replace(name)
+        else:
+            self._recover(name)
+        self.__dict__.pop("_search_params", None)  # the copy may be quantised otherwise
+
+    def _replace(self, name: str) -> None:
+        folder = self._folder()
+        with self._turn:
             self.client.close()
             try:
                 restore_collection(folder, self.collection, name)
             finally:
                 self.client = self._embedded(create=False)
-        else:
-            self._recover(name)
 
     def _recover(self, name: str) -> None:
         # The server fetches it from itself: where it keeps its files only it knows.
@@ -171,8 +177,12 @@ class CollectionStore(StoreConnection):
         metadata: Mapping[str, Any] = made_for(embedder, sparse)
         if self.options.quantization:
             metadata = {**metadata, "quantization": self.options.quantization}
-        with self.guarded():  # not twice: the second time it would be there already
-            self.client.create_collection(self.collection, metadata=metadata, **settings)
+        try:
+            with self.guarded():  # not twice: the second time it would be there already
+                self.client.create_collection(self.collection, metadata=metadata, **settings)
+        except StoreError:
+            if not self.exists():  # or else somebody made it meanwhile, which is verified next
+                raise
 
     def _index(self, name: str, schema: Any) -> None:
         self.call(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -83,6 +84,11 @@ class StoreConnection(Closeable):
         self._answered = False
         self._api_key = api_key
         self.engine = "server" if self.is_server else _engine_of(self.location, engine)
+        # Qdrant's local mode is not safe in threads: two at a time lose points and break its
+        # database. Reentrant, so that what holds it may call.
+        self._turn: AbstractContextManager[Any] = (
+            threading.RLock() if self.engine == "local" else nullcontext()
+        )
         # A QdrantClient, or what answers as one does.
         self.client: Any = (
             _server(self.location, api_key, prefer_grpc)
@@ -95,17 +101,18 @@ class StoreConnection(Closeable):
 
     def close(self) -> None:
         """Let go of the folder or connection."""
-        self.client.close()
+        with self._turn:
+            self.client.close()
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turn the client's errors into ours.
+        """Turn the client's errors into ours, and let one thread at a time into the local mode.
 
         Raises:
             StoreUnavailable: no answer.
             StoreError: the server refused.
         """
-        with client_errors(self.location):
+        with self._turn, client_errors(self.location):
             yield
 
     def call(self, request: Callable[[], T]) -> T:
