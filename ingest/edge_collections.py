@@ -21,6 +21,7 @@ from qdrant_client import models
 from .edge_config import index_params, index_type, info, shard_config
 from .edge_folder import (
     About,
+    check_folder,
     copy_folder,
     engine_errors,
     make_private,
@@ -60,19 +61,23 @@ class EdgeCollections:
 
     Raises:
         StoreLocked: another process has the folder open.
+        StoreDamaged: its lock is no file.
         OSError: nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / _ROOT
         self._snapshots = self._root / _SNAPSHOTS
-        self._file = (folder / _LOCK).open("a")
+        lock = folder / _LOCK
+        if lock.is_symlink() or (lock.exists() and not lock.is_file()):
+            raise StoreDamaged(f"{lock} is no regular file: remove it")
+        self._file = lock.open("a")
         try:
             portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.LockException as error:
             self._file.close()
             raise StoreLocked.of(folder) from error
-        (folder / _LOCK).chmod(0o600)
+        lock.chmod(0o600)
         self._root.mkdir(mode=0o700, exist_ok=True)
         self._open: dict[str, OpenCollection] = {}
         self._opening = threading.RLock()
@@ -290,6 +295,7 @@ class EdgeCollections:
         folder = self._root / name
         if not folder.is_dir():
             raise StoreError(f"there is no collection {name!r} at {self._root.parent}")
+        check_folder(folder)
         about = read_about(folder)
         if not (folder / _SHARD).is_dir():
             raise StoreDamaged(f"{folder} has lost its {_SHARD}: restore a snapshot of the store")

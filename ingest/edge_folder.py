@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ from .errors import StoreDamaged, StoreError
 __all__ = [
     "About",
     "copy_folder",
+    "check_folder",
     "engine_errors",
+    "is_collection_name",
     "make_private",
     "read_about",
     "read_aliases",
@@ -37,6 +41,9 @@ _ABOUT: Final = "about.json"
 _ALIASES: Final = "aliases.json"
 _MOST_BYTES: Final = 1024**2  # of either; ours take hundreds
 _FORMAT: Final = 1
+_NAME: Final = re.compile(r"(?!\.+$)[\w.-]+")
+# Bytes of a name: a file system takes 255, and copies are named with a mark and a time as well.
+_MOST_OF_NAME: Final = 200
 _BLOCK: Final = 64 * 1024  # bytes
 
 
@@ -47,6 +54,15 @@ class About:
     vectors: Mapping[str, models.VectorParams]
     sparse_vectors: Mapping[str, models.SparseVectorParams]
     metadata: Mapping[str, Any]
+
+
+def is_collection_name(name: str) -> bool:
+    """Whether a collection can have this name: it is a folder's, beside files of ours."""
+    return (
+        _NAME.fullmatch(name) is not None
+        and len(name.encode()) <= _MOST_OF_NAME
+        and name.casefold() != _ALIASES  # as file systems that know no case see it
+    )
 
 
 def write_about(folder: Path, about: About) -> None:
@@ -99,9 +115,23 @@ def read_aliases(root: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     values = _read_json(path)
-    if not all(isinstance(name, str) for name in values.values()):
-        raise _damaged(path, "it does not name collections")
+    names = [*values, *values.values()]
+    wrong = [n for n in names if not (isinstance(n, str) and is_collection_name(n))]
+    if wrong:  # a path would lead out of the store
+        raise _damaged(path, f"no collection can be called {wrong[0]!r:.80}")
     return values
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a collection's folder that holds more than folders and regular files.
+
+    Raises:
+        StoreDamaged: it is a link, or there is one in it, or what would be waited for forever.
+    """
+    inside = (Path(at) / name for at, *named in os.walk(folder) for part in named for name in part)
+    for path in (folder, *inside):
+        if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
+            raise _damaged(path, "it is neither a folder nor a regular file")
 
 
 def copy_folder(source: Path, target: Path) -> None:
@@ -174,6 +204,8 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would be waited for forever
+            raise _damaged(path, "it is no regular file")
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
     except OSError as error:

@@ -17,6 +17,7 @@ from qdrant_client import QdrantClient
 
 from .closing import Closeable
 from .config import CollectionOptions, ConfigError, StoreEngine
+from .edge_folder import is_collection_name
 from .errors import StoreLocked, StoreUnavailable
 from .store_faults import Retry, client_errors, retried
 
@@ -32,7 +33,6 @@ _LOCAL: Final = ("meta.json", "collection")
 _TIMEOUT: Final = 60  # seconds of one request; the client's own 5 are too few for a large write
 _LOOK_AGAIN: Final = 0.2  # seconds
 _HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+")
-_COLLECTION: Final = re.compile(r"(?!\.+$)[\w.-]{1,255}")
 _ENGINES: Final = ("auto", "edge", "local")
 
 
@@ -211,10 +211,11 @@ def check_collection(name: str) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    # Qdrant's own rule; its local mode would make folders of slashes.
-    if not _COLLECTION.fullmatch(name):
+    # Stricter than Qdrant's own rule; its local mode would make folders of slashes.
+    if not is_collection_name(name):
         raise ConfigError(
-            f"the collection's name is {name!r:.80}; use letters, digits, - _ . (up to 255)"
+            f"the collection's name is {name!r:.80}; use letters, digits, - _ . (up to 200 bytes of"
+            " UTF-8, and not aliases.json)"
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
-from opticalrag.ingest.edge_folder import copy_folder
+from opticalrag.ingest.edge_folder import copy_folder, read_aliases
 from opticalrag.ingest.errors import StoreDamaged, StoreError
 from opticalrag.ingest.store import QdrantStore
 
@@ -78,6 +79,52 @@ def test_garbage_is_refused(folder: Path, name: str, content: bytes) -> None:
     asked = QdrantStore.aliases if "aliases" in name else QdrantStore.count
     with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match="cannot be used"):
         asked(store)
+
+
+def test_an_alias_leads_nowhere_else(folder: Path, made: Path) -> None:
+    """A path to another store is refused before anything there is opened."""
+    victim = folder.parent / "victim"
+    copy_folder(made, victim)
+    (victim / "edge" / "opticalrag").chmod(0o755)
+    (folder / "edge" / "aliases.json").write_text('{"live": "../../victim/edge/opticalrag"}')
+    with QdrantStore(folder, collection="live") as store, pytest.raises(StoreDamaged, match="call"):
+        store.delete_ids([make_points(1)[0].id])
+    assert stat.S_IMODE((victim / "edge" / "opticalrag").stat().st_mode) == 0o755
+    with QdrantStore(victim) as store:
+        assert store.count() == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["/edge/x", "../x", "..", "", "x" * 300, "~x", "a\0", "aliases.json"]
+)
+def test_aliases_are_names_of_collections_for_such(tmp_path: Path, name: str) -> None:
+    """On both sides; what no collection can be called is refused."""
+    for aliases in ({"live": name}, {name: "live"}):
+        (tmp_path / "aliases.json").write_text(json.dumps(aliases))
+        with pytest.raises(StoreDamaged, match="no collection can be called"):
+            read_aliases(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["opticalrag", "opticalrag/shard", "opticalrag/about.json"])
+def test_a_link_in_the_place_of_a_folder_is_refused(folder: Path, name: str) -> None:
+    """It may lead anywhere."""
+    linked = folder / "edge" / name
+    linked.rename(folder.parent / "elsewhere")
+    linked.symlink_to(folder.parent / "elsewhere")
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match=name):
+        store.count()
+
+
+@pytest.mark.parametrize("name", ["edge/opticalrag/about.json", "edge/aliases.json", ".lock"])
+def test_a_pipe_is_not_waited_for(folder: Path, name: str) -> None:
+    """It is a typed error at once."""
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with (
+        pytest.raises(StoreDamaged, match=Path(name).name),
+        QdrantStore(folder, collection="live" if "alias" in name else "opticalrag") as store,
+    ):
+        store.verify(*MODELS)
 
 
 @pytest.mark.parametrize("name", ["edge_config.json", "segment.json", "status.dat"])
