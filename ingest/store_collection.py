@@ -78,16 +78,19 @@ class CollectionStore(StoreConnection):
         """Let an alias mean this store's collection from now on, in one step.
 
         So documents are indexed anew with another model without a gap: ingest into a new
-        collection, then switch the alias that is searched.
+        collection, then switch the alias that is searched. Of a store that was opened by an alias
+        it is the collection which that names now.
 
         Raises:
             ConfigError: no collection can have this name.
             StoreError: it is a collection's name, or this store's collection is not there.
         """
         check_collection(alias)
-        made = models.CreateAlias(collection_name=self.collection, alias_name=alias)
+        stored = self.aliases()
+        named = stored.get(self.collection, self.collection)
+        made = models.CreateAlias(collection_name=named, alias_name=alias)
         changes: list[Any] = [models.CreateAliasOperation(create_alias=made)]
-        if alias in self.aliases():
+        if alias in stored:
             old = models.DeleteAlias(alias_name=alias)
             changes.insert(0, models.DeleteAliasOperation(delete_alias=old))
         self.call(lambda: self.client.update_collection_aliases(changes))
@@ -98,8 +101,12 @@ class CollectionStore(StoreConnection):
         return {one.alias_name: one.collection_name for one in found}
 
     def delete_collection(self) -> None:
-        """Delete the collection with all its points and aliases."""
-        self.call(lambda: self.client.delete_collection(self.collection))
+        """Delete the collection with all its points and aliases.
+
+        Of a store that was opened by an alias it is the collection which that names.
+        """
+        named = self.aliases().get(self.collection, self.collection)
+        self.call(lambda: self.client.delete_collection(named))
 
     # -- snapshots -----------------------------------------------------------------------------
 

@@ -196,7 +196,8 @@ def _engine_of(location: str, asked: str) -> str:
 def _check_names(location: str, collection: str, tenant: str | None) -> None:
     """Refuse what would quietly become a folder of an odd name."""
     looks_remote = "://" in location or _HOST_AND_PORT.fullmatch(location)
-    if not location.strip() or (looks_remote and not location.startswith(("http://", "https://"))):
+    is_url = location.startswith(("http://", "https://"))
+    if "\0" in location or not location.strip() or (looks_remote and not is_url):
         raise ConfigError(
             f"the store's place is {location!r}; name a folder, or a server as http://host:port"
         )
@@ -239,6 +240,6 @@ def _prepare_folder(folder: Path, create: bool, engine: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.chmod(folder, 0o700)  # noqa: PTH101  it holds the text of the documents
-        marker.touch()
+        marker.touch(mode=0o600)
     except OSError as error:
         raise StoreUnavailable(f"the folder {folder} cannot be made or written: {error}") from error

@@ -253,3 +253,21 @@ def test_options_of_a_server_are_refused_elsewhere(embedded: str, tmp_path: Path
         pytest.raises(NotSupported, match="shard_number=2"),
     ):
         store.ensure(*MODELS)
+
+
+def test_a_store_opened_by_an_alias_means_its_collection(engine: str, tmp_path: Path) -> None:
+    """Also when another alias is made, and when the collection is deleted."""
+    with open_store(engine, tmp_path) as store:
+        store.ensure(*MODELS)
+        collection = store.collection
+        store.switch_alias(f"{collection}-live")
+        store.collection = f"{collection}-live"
+        store.switch_alias(f"{collection}-also")
+        store.switch_alias(f"{collection}-live")
+        named = {a: c for a, c in store.aliases().items() if a.startswith(collection)}
+        assert named == {f"{collection}-also": collection, f"{collection}-live": collection}
+        store.delete_collection()
+        assert not store.exists()
+        store.collection = collection
+        assert not store.exists()
+        assert not any(a.startswith(collection) for a in store.aliases())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
-from opticalrag.ingest.edge_folder import copy_folder, read_aliases
-from opticalrag.ingest.errors import StoreDamaged, StoreError
+from opticalrag.ingest.edge_folder import check_room, copy_folder, read_aliases, settle
+from opticalrag.ingest.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 from opticalrag.ingest.store import QdrantStore
 
 from ..contract.stores import MODELS, make_points
@@ -42,11 +43,10 @@ def about(folder: Path) -> Path:
 def test_only_the_owner_may_read_it(made: Path) -> None:
     """Folders are 0700, files 0600, also those the engine made."""
     modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [made, *made.rglob("*")]}
-    marker = made / ".opticalrag"  # empty
 
     assert len(modes) > 30
     assert {m for p, m in modes.items() if p.is_dir()} == {0o700}
-    assert {m for p, m in modes.items() if p.is_file() and p != marker} == {0o600}
+    assert {m for p, m in modes.items() if p.is_file()} == {0o600}
 
 
 @pytest.mark.parametrize(
@@ -171,3 +171,78 @@ def test_a_snapshot_is_no_path(folder: Path, name: str) -> None:
         store.restore_snapshot(name)
     with QdrantStore(folder) as store:
         assert store.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (["~old~a", "~new~a"], "~new~a"),  # between the two renames
+        (["~old~a"], "~old~a"),
+        (["~new~a"], "~new~a"),  # of a collection that was deleted
+        (["a", "~new~a", "~~new~a"], "a"),  # before them
+        (["a", "~old~a"], "a"),  # after them
+    ],
+)
+def test_an_interrupted_restore_is_finished(tmp_path: Path, left: list[str], kept: str) -> None:
+    """Wherever it stopped, there is a whole collection, and nothing else but snapshots."""
+    for name in [*left, "~snapshots", "~doomed~b", "~made~c"]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(name)
+    settle(tmp_path)
+
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "~snapshots"}
+    assert (tmp_path / "a" / "name").read_text() == kept
+
+
+def test_a_restore_that_was_killed_is_finished_on_opening(folder: Path) -> None:
+    """No collection is lost, nor taken for a new one."""
+    (folder / "edge" / "opticalrag").rename(folder / "edge" / "~old~opticalrag")
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+
+
+def test_a_disk_without_room_is_a_typed_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is made, opened or written: mapped files would end the process."""
+    full = shutil.disk_usage(folder)._replace(free=1024**2)
+    needs = pytest.raises(StoreUnavailable, match=r"1,048,576 bytes free.* may need \d+,\d+")
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "disk_usage", lambda _: full)
+            for call in (lambda: store.upsert(make_points(1)), store.create_snapshot):
+                with needs:
+                    call()
+            assert store.count() == 3
+        store.upsert(make_points(5))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with QdrantStore(folder) as store, needs:
+        store.count()
+    with QdrantStore(folder, collection="another") as store, needs:
+        store.ensure(*MODELS)
+
+
+def test_room_is_asked_of_the_disk_itself(tmp_path: Path) -> None:
+    """No disk has so much."""
+    check_room(tmp_path, 0)
+    with pytest.raises(StoreUnavailable, match="make room"):
+        check_room(tmp_path, 2**62)
+
+
+def test_a_store_may_be_closed_twice(folder: Path) -> None:
+    """The second time does nothing; then it says that it is closed."""
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+        store.close()
+    with pytest.raises(StoreUnavailable, match="was closed"):
+        store.count()
+
+
+def test_a_log_in_use_is_a_folder_in_use(folder: Path) -> None:
+    """Should the lock of the folder be lost, the engine's own is still there."""
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+        (folder / ".lock").unlink()
+        with QdrantStore(folder) as second, pytest.raises(StoreLocked, match="in use"):
+            second.count()

@@ -229,3 +229,19 @@ def test_the_longest_name_has_room_for_copies(engine: Any, tmp_path: Path) -> No
             store.restore_snapshot(store.create_snapshot())
         store.delete_collection()
         assert not store.exists()
+
+
+def test_a_place_with_a_nul_is_refused() -> None:
+    """No file system has such names."""
+    with pytest.raises(ConfigError, match="store's place"):
+        QdrantStore("store\0")
+
+
+def test_a_broken_database_is_a_typed_error(tmp_path: Path) -> None:
+    """SQLite's own errors do not pass."""
+    with QdrantStore(tmp_path / "s", engine="local") as store:
+        store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        storage = store.client._client.collections["opticalrag"].storage.storage
+        storage.execute("DROP TABLE points")
+        with pytest.raises(StoreUnavailable, match="no such table"):
+            store.upsert([point("one")])
