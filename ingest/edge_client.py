@@ -58,7 +58,8 @@ class EdgeClient(EdgeCollections):
         exact: bool = True,
     ) -> models.CountResult:
         """Count points."""
-        request = edge.CountRequest(exact=exact, filter=to_filter(count_filter))
+        with engine_errors(self._root / collection_name):
+            request = edge.CountRequest(exact=exact, filter=to_filter(count_filter))
         return models.CountResult(count=self._ask(collection_name, "count", request))
 
     def scroll(
@@ -71,13 +72,14 @@ class EdgeClient(EdgeCollections):
         with_vectors: bool | list[str] = False,
     ) -> tuple[list[models.Record], Any]:
         """List points in the order of their ids, and where the next ones begin."""
-        request = edge.ScrollRequest(
-            offset=offset,
-            limit=limit,
-            filter=to_filter(scroll_filter),
-            with_payload=to_selection(with_payload),
-            with_vector=with_vectors,
-        )
+        with engine_errors(self._root / collection_name):
+            request = edge.ScrollRequest(
+                offset=offset,
+                limit=limit,
+                filter=to_filter(scroll_filter),
+                with_payload=to_selection(with_payload),
+                with_vector=with_vectors,
+            )
         records, following = self._ask(collection_name, "scroll", request)
         return [_record(one) for one in records], None if following is None else _id(following)
 
@@ -109,17 +111,18 @@ class EdgeClient(EdgeCollections):
         score_threshold: float | None = None,
     ) -> QueryResponse:
         """Find points, best first."""
-        request = edge.QueryRequest(
-            limit=limit,
-            offset=offset,
-            query=to_query(query, using, limit),
-            prefetches=to_prefetches(prefetch, limit),
-            filter=to_filter(query_filter),
-            params=to_params(search_params),
-            with_payload=to_selection(with_payload),
-            with_vector=with_vectors,
-            score_threshold=score_threshold,
-        )
+        with engine_errors(self._root / collection_name):
+            request = edge.QueryRequest(
+                limit=limit,
+                offset=offset,
+                query=to_query(query, using, limit),
+                prefetches=to_prefetches(prefetch, limit),
+                filter=to_filter(query_filter),
+                params=to_params(search_params),
+                with_payload=to_selection(with_payload),
+                with_vector=with_vectors,
+                score_threshold=score_threshold,
+            )
         found = self._ask(collection_name, "query", request)
         return QueryResponse(points=[_scored(one, bool(with_vectors)) for one in found])
 
@@ -153,7 +156,11 @@ class EdgeClient(EdgeCollections):
     def upsert(
         self, collection_name: str, points: Sequence[models.PointStruct], wait: bool = True
     ) -> None:
-        """Write points, whole."""
+        """Write points, whole.
+
+        Raises:
+            StoreError: a vector has a number that is none, or the engine refuses a point.
+        """
         with engine_errors(self._root / collection_name):
             made = [edge.Point(p.id, to_vectors(p.vector), p.payload) for p in points]
         self._update(collection_name, edge.UpdateOperation.upsert_points(made))
@@ -194,11 +201,11 @@ class EdgeClient(EdgeCollections):
             selector = selector.filter
         if isinstance(selector, models.PointIdsList):
             selector = selector.points
-        if isinstance(selector, models.Filter):
-            where = to_filter(selector) or edge.Filter()
-            operation = edge.UpdateOperation.delete_points_by_filter(where)
-        else:
-            with engine_errors(self._root / collection_name):
+        with engine_errors(self._root / collection_name):
+            if isinstance(selector, models.Filter):
+                where = to_filter(selector) or edge.Filter()
+                operation = edge.UpdateOperation.delete_points_by_filter(where)
+            else:
                 operation = edge.UpdateOperation.delete_points(list(selector))
         self._update(collection_name, operation)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,13 +21,21 @@ from qdrant_client import models
 
 from .edge_config import index_params, index_type, info, shard_config
 from .edge_folder import (
+    NEW,
+    OLD,
+    SNAPSHOTS,
     About,
+    allocated,
+    check_folder,
+    check_room,
     copy_folder,
     engine_errors,
+    holes,
     make_private,
     read_about,
     read_aliases,
     remove_folder,
+    settle,
     write_about,
     write_aliases,
 )
@@ -37,9 +46,12 @@ __all__ = ["EdgeCollections", "OpenCollection"]
 _log = logging.getLogger(__name__)
 
 _ROOT: Final = "edge"  # beside it, the client's local mode would keep "collection"
-_SNAPSHOTS: Final = "~snapshots"  # no collection has such a name
 _LOCK: Final = ".lock"
 _SHARD: Final = "shard"
+_MIB: Final = 1024**2
+# Free bytes that are asked for. An empty collection with the indexes of ours is 244 MiB of holes.
+_TO_CREATE: Final = 256 * _MIB
+_TO_WRITE: Final = 64 * _MIB  # a request has 8 MiB, and is written to a log and to storage
 
 
 @dataclass(slots=True)
@@ -60,28 +72,35 @@ class EdgeCollections:
 
     Raises:
         StoreLocked: another process has the folder open.
+        StoreDamaged: its lock is no file.
         OSError: nothing can be written there.
     """
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / _ROOT
-        self._snapshots = self._root / _SNAPSHOTS
-        self._file = (folder / _LOCK).open("a")
+        self._snapshots = self._root / SNAPSHOTS
+        lock = folder / _LOCK
+        if lock.is_symlink() or (lock.exists() and not lock.is_file()):
+            raise StoreDamaged(f"{lock} is no regular file: remove it")
+        self._file = lock.open("a")
         try:
             portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
         except portalocker.LockException as error:
             self._file.close()
             raise StoreLocked.of(folder) from error
-        (folder / _LOCK).chmod(0o600)
+        lock.chmod(0o600)
         self._root.mkdir(mode=0o700, exist_ok=True)
+        settle(self._root)
         self._open: dict[str, OpenCollection] = {}
         self._opening = threading.RLock()
 
     def close(self) -> None:
         """Build the indexes that are due, write everything down, and let go of the folder."""
-        with self._opening, self._file:
-            for name in list(self._open):
-                self._shut(name, optimize=True)
+        if self._file.closed:
+            return
+        with self._opening, self._file, ExitStack() as shutting:
+            for name in self._open:  # also the others, if one fails
+                shutting.callback(self._shut, name, optimize=True)
 
     def _shut(self, name: str, *, optimize: bool) -> None:
         opened = self._open.pop(name, None)
@@ -90,11 +109,23 @@ class EdgeCollections:
         with opened.writing, engine_errors(self._root / name):
             try:
                 if optimize and opened.changed:
-                    _log.info("building the index of %s, if enough is new", name)
-                    opened.shard.optimize()
+                    self._index_if_room(name, opened)
             finally:
                 opened.shard.close()
         make_private(self._root / name)
+
+    def _index_if_room(self, name: str, opened: OpenCollection) -> None:
+        try:
+            self._check_room_to_index(name)
+        except StoreUnavailable as error:
+            _log.warning("the index of %s is not built: %s", name, error)
+            return
+        _log.info("building the index of %s, if enough is new", name)
+        opened.shard.optimize()
+
+    def _check_room_to_index(self, name: str) -> None:
+        # What is there is written anew beside itself, with a graph.
+        check_room(self._root, 2 * allocated(self._root / name) + _TO_WRITE)
 
     # -- collections ---------------------------------------------------------------------------
 
@@ -117,13 +148,15 @@ class EdgeCollections:
             StoreError: there is one of this name.
             NotSupported: this engine has no such vectors.
         """
-        if self.collection_exists(collection_name):
-            raise StoreError(f"there is a collection {collection_name!r} already")
         folder = self._root / collection_name
-        unfinished = folder.with_name(f"~{collection_name}")
+        unfinished = folder.with_name(f"~made~{collection_name}")
         about = About(dict(vectors_config), dict(sparse_vectors_config), dict(metadata))
         config = shard_config(about, hnsw_config, quantization_config)
         with self._opening, engine_errors(folder):
+            if self.collection_exists(collection_name):  # asked here, so that one thread wins
+                raise StoreError(f"there is a collection {collection_name!r} already")
+            check_room(self._root, _TO_CREATE)
+            self._forget_alias(collection_name)
             remove_folder(unfinished)
             unfinished.mkdir(mode=0o700)
             edge.EdgeShard.create(str(unfinished / _SHARD), config).close()
@@ -135,15 +168,15 @@ class EdgeCollections:
     def delete_collection(self, collection_name: str) -> bool:
         """Delete a collection and its aliases; False if there is none."""
         folder = self._root / collection_name
-        with self._opening:
+        with self._opening, engine_errors(folder):
             if not folder.is_dir():
                 return False
             self._shut(collection_name, optimize=False)
+            doomed = folder.with_name(f"~doomed~{collection_name}")
+            remove_folder(doomed)
+            folder.rename(doomed)  # first: what is left after a crash is no collection
             kept = {a: c for a, c in self._aliases().items() if c != collection_name}
             write_aliases(self._root, kept)
-            doomed = folder.with_name(f"~{collection_name}")
-            remove_folder(doomed)
-            folder.rename(doomed)  # so that what is left after a crash is no collection
             remove_folder(doomed)
         return True
 
@@ -174,6 +207,7 @@ class EdgeCollections:
         """
         opened = self._opened(collection_name)
         with opened.writing, engine_errors(self._root / collection_name):
+            self._check_room_to_index(self._resolved(collection_name))
             done = bool(opened.shard.optimize())
             opened.changed = False
         return done
@@ -224,6 +258,7 @@ class EdgeCollections:
         made = datetime.now(timezone.utc)
         snapshot = f"{name}-{made:%Y-%m-%d-%H-%M-%S-%f}"
         with opened.writing, engine_errors(self._root / name):
+            check_room(self._root, allocated(self._root / name) + _TO_WRITE)
             opened.shard.flush()
             copy_folder(self._root / name, self._snapshots / name / snapshot)
         return self._described(self._snapshots / name / snapshot)
@@ -245,16 +280,17 @@ class EdgeCollections:
         if snapshot_name not in {one.name for one in self.list_snapshots(name)}:
             raise StoreError(f"{name!r} has no snapshot {snapshot_name!r}; see list_snapshots()")
         read_about(source)
-        copied, replaced = (folder.with_name(f"{mark}{name}") for mark in ("~new~", "~old~"))
-        with self._opening:
-            for left in (copied, replaced):
-                remove_folder(left)
-            copy_folder(source, copied)
-            self._shut(name, optimize=False)
-            if folder.exists():
-                folder.rename(replaced)
-            copied.rename(folder)
-            remove_folder(replaced)
+        copied, replaced = (folder.with_name(f"{mark}{name}") for mark in (NEW, OLD))
+        with self._opening, engine_errors(folder):
+            check_room(self._root, allocated(source) + _TO_WRITE)
+            try:
+                copy_folder(source, copied)
+                self._shut(name, optimize=False)
+                if folder.exists():
+                    folder.rename(replaced)
+                copied.rename(folder)
+            finally:
+                settle(self._root)
 
     def _described(self, folder: Path) -> models.SnapshotDescription:
         size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
@@ -268,12 +304,19 @@ class EdgeCollections:
     def _aliases(self) -> dict[str, str]:
         return read_aliases(self._root)
 
+    def _forget_alias(self, name: str) -> None:
+        """Drop an alias of a collection that is gone, as a crash leaves it."""
+        aliases = self._aliases()
+        if aliases.pop(name, None) is not None:
+            write_aliases(self._root, aliases)
+
     def _resolved(self, name: str) -> str:
         return name if (self._root / name).is_dir() else self._aliases().get(name, name)
 
     def _update(self, name: str, operation: Any) -> None:
         opened = self._opened(name)
         with opened.writing, engine_errors(self._root / name):
+            check_room(self._root, _TO_WRITE)
             opened.shard.update(operation)
             opened.changed = True
 
@@ -290,8 +333,10 @@ class EdgeCollections:
         folder = self._root / name
         if not folder.is_dir():
             raise StoreError(f"there is no collection {name!r} at {self._root.parent}")
+        check_folder(folder)
         about = read_about(folder)
         if not (folder / _SHARD).is_dir():
             raise StoreDamaged(f"{folder} has lost its {_SHARD}: restore a snapshot of the store")
+        check_room(folder, holes(folder))
         with engine_errors(folder, StoreDamaged):
             return OpenCollection(edge.EdgeShard.load(str(folder / _SHARD)), about)

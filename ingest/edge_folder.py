@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,24 +21,41 @@ from typing import Any, Final
 from pydantic import ValidationError
 from qdrant_client import models
 
-from .errors import StoreDamaged, StoreError
+from .errors import OpticalRagError, StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 
 __all__ = [
+    "NEW",
+    "OLD",
+    "SNAPSHOTS",
     "About",
+    "allocated",
+    "check_folder",
+    "check_room",
     "copy_folder",
     "engine_errors",
+    "holes",
+    "is_collection_name",
     "make_private",
     "read_about",
     "read_aliases",
     "remove_folder",
+    "settle",
     "write_about",
     "write_aliases",
 ]
 
+SNAPSHOTS: Final = "~snapshots"  # no collection has such a name
+NEW: Final = "~new~"  # marks of what takes a collection's place, and what was there
+OLD: Final = "~old~"
 _ABOUT: Final = "about.json"
 _ALIASES: Final = "aliases.json"
 _MOST_BYTES: Final = 1024**2  # of either; ours take hundreds
 _FORMAT: Final = 1
+_IN_USE: Final = "Kind(WouldBlock)"  # what the engine says of a log that another process has
+_NAME: Final = re.compile(r"(?!\.+$)[\w.-]+")
+# Bytes of a name: a file system takes 255, and copies are named with a mark and a time as well.
+_MOST_OF_NAME: Final = 200
+_BLOCK_UNIT: Final = 512  # bytes that st_blocks counts in
 _BLOCK: Final = 64 * 1024  # bytes
 
 
@@ -47,6 +66,15 @@ class About:
     vectors: Mapping[str, models.VectorParams]
     sparse_vectors: Mapping[str, models.SparseVectorParams]
     metadata: Mapping[str, Any]
+
+
+def is_collection_name(name: str) -> bool:
+    """Whether a collection can have this name: it is a folder's, beside files of ours."""
+    return (
+        _NAME.fullmatch(name) is not None
+        and len(name.encode()) <= _MOST_OF_NAME
+        and name.casefold() != _ALIASES  # as file systems that know no case see it
+    )
 
 
 def write_about(folder: Path, about: About) -> None:
@@ -99,9 +127,23 @@ def read_aliases(root: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     values = _read_json(path)
-    if not all(isinstance(name, str) for name in values.values()):
-        raise _damaged(path, "it does not name collections")
+    names = [*values, *values.values()]
+    wrong = [n for n in names if not (isinstance(n, str) and is_collection_name(n))]
+    if wrong:  # a path would lead out of the store
+        raise _damaged(path, f"no collection can be called {wrong[0]!r:.80}")
     return values
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a collection's folder that holds more than folders and regular files.
+
+    Raises:
+        StoreDamaged: it is a link, or there is one in it, or what would be waited for forever.
+    """
+    inside = (Path(at) / name for at, *named in os.walk(folder) for part in named for name in part)
+    for path in (folder, *inside):
+        if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
+            raise _damaged(path, "it is neither a folder nor a regular file")
 
 
 def copy_folder(source: Path, target: Path) -> None:
@@ -110,14 +152,19 @@ def copy_folder(source: Path, target: Path) -> None:
     remove_folder(unfinished)
     for folder in (unfinished.parent.parent, unfinished.parent):
         folder.mkdir(mode=0o700, exist_ok=True)
-    shutil.copytree(source, unfinished, symlinks=True, copy_function=_copy_sparse)
-    make_private(unfinished)
-    unfinished.rename(target)
+    try:
+        shutil.copytree(source, unfinished, symlinks=True, copy_function=_copy_sparse)
+        make_private(unfinished)
+        unfinished.rename(target)
+    finally:
+        remove_folder(unfinished)
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder, if it is there."""
-    if folder.exists():
+    """Remove a folder, if it is there; of a link, only the link."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
         shutil.rmtree(folder)
 
 
@@ -130,19 +177,67 @@ def make_private(folder: Path) -> None:
                 path.chmod(0o600)
 
 
+def allocated(folder: Path) -> int:
+    """Bytes of the disk that the files in a folder take."""
+    return sum(_BLOCK_UNIT * one.st_blocks for one in _states(folder))
+
+
+def holes(folder: Path) -> int:
+    """Bytes that the files in a folder may still take without growing."""
+    return sum(max(0, one.st_size - _BLOCK_UNIT * one.st_blocks) for one in _states(folder))
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Refuse what may fill the disk.
+
+    The engine writes to mapped memory: where the disk has no room, the system ends the process.
+
+    Raises:
+        StoreUnavailable: fewer bytes are free than needed.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StoreUnavailable(
+            f"the disk of {folder} has {free:,} bytes free, and the embedded engine may need"
+            f" {needed:,}: make room, or use another folder (--qdrant)"
+        )
+
+
+def settle(root: Path) -> None:
+    """Finish restores that were interrupted, and remove what else was left aside.
+
+    A copy that was made whole takes its place if that is empty; else what was there before.
+    """
+    for mark in (NEW, OLD):
+        for left in root.glob(f"{mark}*"):
+            place = root / left.name.removeprefix(mark)
+            if is_collection_name(place.name) and not place.exists():
+                left.rename(place)
+    for left in root.glob("~*"):
+        if left.is_dir() and left.name != SNAPSHOTS:
+            remove_folder(left)
+
+
 @contextmanager
 def engine_errors(place: object, raised: type[StoreError] = StoreError) -> Iterator[None]:
     """Turn errors of qdrant-edge, which are plain exceptions and Rust panics, into ours."""
     try:
         yield
-    except StoreError:
+    except OpticalRagError:
         raise
     except Exception as error:
+        if _IN_USE in str(error):
+            raise StoreLocked.of(place) from error
         raise raised(f"the embedded engine at {place}: {error}") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # it cannot be imported
             raise
         raise raised(f"the embedded engine at {place} failed: {error}") from error
+
+
+def _states(folder: Path) -> Iterator[os.stat_result]:
+    for place, _, files in os.walk(folder):
+        yield from ((Path(place) / name).lstat() for name in files)
 
 
 def _copy_sparse(source: str, target: str) -> None:
@@ -174,6 +269,8 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would be waited for forever
+            raise _damaged(path, "it is no regular file")
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
     except OSError as error:

@@ -10,12 +10,16 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client import models
 
-from .errors import NotSupported
+from .errors import FilterError, NotSupported, OpticalRagError, StoreError
 
 __all__ = ["to_filter", "to_params", "to_prefetches", "to_query", "to_selection", "to_vectors"]
 
 _RRF_K: Final = 2  # Qdrant's own default
 _DIVERSITY: Final = 0.5  # so is this
+# Points that MMR chooses among: each is compared with all that are chosen, while no other thread
+# of this process runs.
+_MOST_DIVERSE: Final = 1000
+_MOST_FLOAT32: Final = 3.4028234663852886e38  # the engine's numbers; beyond are infinite
 
 
 def to_filter(where: models.Filter | None) -> edge.Filter | None:
@@ -23,6 +27,7 @@ def to_filter(where: models.Filter | None) -> edge.Filter | None:
 
     Raises:
         NotSupported: it holds a condition that is not translated.
+        FilterError: it holds a value that the engine cannot take, as integers over 64 bits.
     """
     if where is None:
         return None
@@ -57,8 +62,11 @@ def to_prefetches(
 def to_query(query: Any, using: str | None, limit: int) -> Any:
     """A vector, a fusion, or a choice of diverse points among the ``limit`` nearest.
 
+    Of more candidates for diverse points than 1,000, the nearest 1,000 are looked at.
+
     Raises:
-        NotSupported: it is another kind of query.
+        NotSupported: it is another kind of query, or more than 1,000 diverse points are asked for.
+        StoreError: a vector has a number that is none.
     """
     if query is None:
         return None
@@ -107,21 +115,36 @@ def _nearest(query: models.NearestQuery, using: str | None, limit: int) -> Any:
     if query.mmr is None:
         return edge.Query.Nearest(_vector(query.nearest), using=using)
     diversity = _DIVERSITY if query.mmr.diversity is None else query.mmr.diversity
-    candidates = query.mmr.candidates_limit or limit
+    if limit > _MOST_DIVERSE:
+        raise NotSupported(
+            f"{limit:,} diverse points are asked for; the embedded engine chooses up to"
+            f" {_MOST_DIVERSE:,}: ask for fewer, or without MMR"
+        )
+    candidates = min(query.mmr.candidates_limit or limit, _MOST_DIVERSE)
     return edge.Mmr(_vector(query.nearest), 1.0 - diversity, candidates, using=using)
 
 
 def _vector(vector: Any) -> Any:
     if isinstance(vector, models.SparseVector):
-        return edge.SparseVector(vector.indices, vector.values)
+        return edge.SparseVector(vector.indices, _finite(vector.values))
     if isinstance(vector, np.ndarray):
-        return vector.tolist()
+        return _finite(vector.tolist())
     if isinstance(vector, list):
-        return vector
+        return _finite(vector)
     raise NotSupported(
         f"the embedded engine searches by vectors, not by {vector!r:.100};"
         " give a vector, or use a Qdrant server (--qdrant URL)"
     )
+
+
+def _finite(numbers: list[float]) -> list[float]:
+    for number in numbers:
+        if not -_MOST_FLOAT32 <= number <= _MOST_FLOAT32:  # so no NaN, either
+            raise StoreError(
+                f"a vector holds {number}, which compares with nothing: its numbers must be finite"
+                " 32-bit floats; look at what the embedding model gave"
+            )
+    return numbers
 
 
 def _listed(value: Any) -> list[Any]:
@@ -138,7 +161,22 @@ def _condition(condition: Any) -> Any:
     make = _CONDITIONS.get(type(condition))
     if make is None:
         raise _unknown(condition)
-    return make(condition)
+    try:
+        return make(condition)
+    except OpticalRagError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FilterError(
+            f"the embedded engine cannot filter by {_shown(condition)}: integers have 64 bits, ids"
+            " are UUIDs or integers from 0, texts are valid Unicode"
+        ) from error
+
+
+def _shown(condition: Any) -> str:
+    try:
+        return f"{condition!r:.200}"
+    except ValueError:  # Python writes no integers of thousands of digits
+        return f"a {type(condition).__name__} with a number of thousands of digits"
 
 
 def _field(condition: models.FieldCondition) -> edge.FieldCondition:

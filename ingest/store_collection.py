@@ -17,7 +17,7 @@ from .collection_schema import (
     search_params,
     vectors_of,
 )
-from .errors import NotSupported, SchemaMismatch
+from .errors import NotSupported, SchemaMismatch, StoreError
 from .local_snapshots import copy_collection, restore_collection, snapshot_names
 from .protocols import SparseEncoder, VectorSpace
 from .store_connection import StoreConnection, check_collection
@@ -78,16 +78,21 @@ class CollectionStore(StoreConnection):
         """Let an alias mean this store's collection from now on, in one step.
 
         So documents are indexed anew with another model without a gap: ingest into a new
-        collection, then switch the alias that is searched.
+        collection, then switch the alias that is searched. Of a store that was opened by an alias
+        it is the collection which that names now.
 
         Raises:
             ConfigError: no collection can have this name.
             StoreError: it is a collection's name, or this store's collection is not there.
+            NotSupported: the store is opened for a tenant.
         """
         check_collection(alias)
-        made = models.CreateAlias(collection_name=self.collection, alias_name=alias)
+        self._refuse_tenant("switch an alias")
+        stored = self.aliases()
+        named = stored.get(self.collection, self.collection)
+        made = models.CreateAlias(collection_name=named, alias_name=alias)
         changes: list[Any] = [models.CreateAliasOperation(create_alias=made)]
-        if alias in self.aliases():
+        if alias in stored:
             old = models.DeleteAlias(alias_name=alias)
             changes.insert(0, models.DeleteAliasOperation(delete_alias=old))
         self.call(lambda: self.client.update_collection_aliases(changes))
@@ -98,8 +103,16 @@ class CollectionStore(StoreConnection):
         return {one.alias_name: one.collection_name for one in found}
 
     def delete_collection(self) -> None:
-        """Delete the collection with all its points and aliases."""
-        self.call(lambda: self.client.delete_collection(self.collection))
+        """Delete the collection with all its points and aliases.
+
+        Of a store that was opened by an alias it is the collection which that names.
+
+        Raises:
+            NotSupported: the store is opened for a tenant.
+        """
+        self._refuse_tenant("delete the collection")
+        named = self.aliases().get(self.collection, self.collection)
+        self.call(lambda: self.client.delete_collection(named))
 
     # -- snapshots -----------------------------------------------------------------------------
 
@@ -111,7 +124,8 @@ class CollectionStore(StoreConnection):
             StoreError: it cannot be copied.
         """
         if self.engine == "local":
-            return copy_collection(self._folder(), self.collection)
+            with self._turn:
+                return copy_collection(self._folder(), self.collection)
         return str(self.call(lambda: self.client.create_snapshot(self.collection)).name)
 
     def list_snapshots(self) -> list[str]:
@@ -126,18 +140,32 @@ class CollectionStore(StoreConnection):
 
         Raises:
             StoreError: there is no such copy, or it cannot be read.
+            NotSupported: the store is opened for a tenant.
         """
+        self._refuse_tenant("restore a copy")
         if self.engine == "edge":
-            self.client.restore_snapshot(self.collection, name)
+            self.call(lambda: self.client.restore_snapshot(self.collection, name))
         elif self.engine == "local":
-            folder = self._folder()
+            self._replace(name)
+        else:
+            self._recover(name)
+        self.__dict__.pop("_search_params", None)  # the copy may be quantised otherwise
+
+    def _refuse_tenant(self, what: str) -> None:
+        if self.tenant is not None:
+            raise NotSupported(
+                f"the tenant {self.tenant!r} cannot {what}: others have points in it; open the"
+                " store without a tenant"
+            )
+
+    def _replace(self, name: str) -> None:
+        folder = self._folder()
+        with self._turn:
             self.client.close()
             try:
                 restore_collection(folder, self.collection, name)
             finally:
                 self.client = self._embedded(create=False)
-        else:
-            self._recover(name)
 
     def _recover(self, name: str) -> None:
         # The server fetches it from itself: where it keeps its files only it knows.
@@ -171,8 +199,12 @@ class CollectionStore(StoreConnection):
         metadata: Mapping[str, Any] = made_for(embedder, sparse)
         if self.options.quantization:
             metadata = {**metadata, "quantization": self.options.quantization}
-        with self.guarded():  # not twice: the second time it would be there already
-            self.client.create_collection(self.collection, metadata=metadata, **settings)
+        try:
+            with self.guarded():  # not twice: the second time it would be there already
+                self.client.create_collection(self.collection, metadata=metadata, **settings)
+        except StoreError:
+            if not self.exists():  # or else somebody made it meanwhile, which is verified next
+                raise
 
     def _index(self, name: str, schema: Any) -> None:
         self.call(

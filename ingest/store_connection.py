@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +17,7 @@ from qdrant_client import QdrantClient
 
 from .closing import Closeable
 from .config import CollectionOptions, ConfigError, StoreEngine
+from .edge_folder import is_collection_name
 from .errors import StoreLocked, StoreUnavailable
 from .store_faults import Retry, client_errors, retried
 
@@ -31,7 +33,6 @@ _LOCAL: Final = ("meta.json", "collection")
 _TIMEOUT: Final = 60  # seconds of one request; the client's own 5 are too few for a large write
 _LOOK_AGAIN: Final = 0.2  # seconds
 _HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+")
-_COLLECTION: Final = re.compile(r"(?!\.+$)[\w.-]{1,255}")
 _ENGINES: Final = ("auto", "edge", "local")
 
 
@@ -83,6 +84,11 @@ class StoreConnection(Closeable):
         self._answered = False
         self._api_key = api_key
         self.engine = "server" if self.is_server else _engine_of(self.location, engine)
+        # Qdrant's local mode is not safe in threads: two at a time lose points and break its
+        # database. Reentrant, so that what holds it may call.
+        self._turn: AbstractContextManager[Any] = (
+            threading.RLock() if self.engine == "local" else nullcontext()
+        )
         # A QdrantClient, or what answers as one does.
         self.client: Any = (
             _server(self.location, api_key, prefer_grpc)
@@ -95,17 +101,18 @@ class StoreConnection(Closeable):
 
     def close(self) -> None:
         """Let go of the folder or connection."""
-        self.client.close()
+        with self._turn:
+            self.client.close()
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turn the client's errors into ours.
+        """Turn the client's errors into ours, and let one thread at a time into the local mode.
 
         Raises:
             StoreUnavailable: no answer.
             StoreError: the server refused.
         """
-        with client_errors(self.location):
+        with self._turn, client_errors(self.location):
             yield
 
     def call(self, request: Callable[[], T]) -> T:
@@ -189,7 +196,8 @@ def _engine_of(location: str, asked: str) -> str:
 def _check_names(location: str, collection: str, tenant: str | None) -> None:
     """Refuse what would quietly become a folder of an odd name."""
     looks_remote = "://" in location or _HOST_AND_PORT.fullmatch(location)
-    if not location.strip() or (looks_remote and not location.startswith(("http://", "https://"))):
+    is_url = location.startswith(("http://", "https://"))
+    if "\0" in location or not location.strip() or (looks_remote and not is_url):
         raise ConfigError(
             f"the store's place is {location!r}; name a folder, or a server as http://host:port"
         )
@@ -204,10 +212,11 @@ def check_collection(name: str) -> None:
     Raises:
         ConfigError: it cannot.
     """
-    # Qdrant's own rule; its local mode would make folders of slashes.
-    if not _COLLECTION.fullmatch(name):
+    # Stricter than Qdrant's own rule; its local mode would make folders of slashes.
+    if not is_collection_name(name):
         raise ConfigError(
-            f"the collection's name is {name!r:.80}; use letters, digits, - _ . (up to 255)"
+            f"the collection's name is {name!r:.80}; use letters, digits, - _ . (up to 200 bytes of"
+            " UTF-8, and not aliases.json)"
         )
 
 
@@ -231,6 +240,6 @@ def _prepare_folder(folder: Path, create: bool, engine: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.chmod(folder, 0o700)  # noqa: PTH101  it holds the text of the documents
-        marker.touch()
+        marker.touch(mode=0o600)
     except OSError as error:
         raise StoreUnavailable(f"the folder {folder} cannot be made or written: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +267,9 @@ def test_a_tenant_changes_and_deletes_nobody_elses_points(engine: str, tmp_path:
         with pytest.raises(StoreError, match="another tenant"):
             store.overwrite_payloads({point_id(0): {"text": "stolen"}})
         assert store.delete_ids([point_id(1), point_id(2)]) == 0
+        for harmful in (store.delete_collection, partial(store.switch_alias, "x")):
+            with pytest.raises(NotSupported, match="tenant"):
+                harmful()
         store.tenant = None
         with pytest.raises(StoreError, match="another tenant"):
             store.upsert(make_points(1))
@@ -274,3 +278,21 @@ def test_a_tenant_changes_and_deletes_nobody_elses_points(engine: str, tmp_path:
         assert store.delete_ids([point_id(n) for n in range(9)]) == 4
         if store.is_server:
             store.delete_collection()
+
+
+def test_a_store_opened_by_an_alias_means_its_collection(engine: str, tmp_path: Path) -> None:
+    """Also when another alias is made, and when the collection is deleted."""
+    with open_store(engine, tmp_path) as store:
+        store.ensure(*MODELS)
+        collection = store.collection
+        store.switch_alias(f"{collection}-live")
+        store.collection = f"{collection}-live"
+        store.switch_alias(f"{collection}-also")
+        store.switch_alias(f"{collection}-live")
+        named = {a: c for a, c in store.aliases().items() if a.startswith(collection)}
+        assert named == {f"{collection}-also": collection, f"{collection}-live": collection}
+        store.delete_collection()
+        assert not store.exists()
+        store.collection = collection
+        assert not store.exists()
+        assert not any(a.startswith(collection) for a in store.aliases())

@@ -211,3 +211,37 @@ def test_layouts_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
     """Before anything is made."""
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         CollectionOptions(**wrong)
+
+
+@pytest.mark.parametrize("name", ["aliases.json", "Aliases.JSON", "\u00e4" * 101, "x" * 201])
+def test_names_that_folders_cannot_have_are_refused(name: str) -> None:
+    """Bytes count, and files of the store have names, too."""
+    with pytest.raises(ConfigError, match="collection's name"):
+        QdrantStore(":memory:", collection=name)
+
+
+@pytest.mark.parametrize("engine", ["edge", "local"])
+def test_the_longest_name_has_room_for_copies(engine: Any, tmp_path: Path) -> None:
+    """Marks and times are put to it."""
+    with QdrantStore(tmp_path / "s", collection="\u00e4" * 100, engine=engine) as store:
+        store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        if engine == "edge":  # SQLite opens no path of more than 512 bytes
+            store.restore_snapshot(store.create_snapshot())
+        store.delete_collection()
+        assert not store.exists()
+
+
+def test_a_place_with_a_nul_is_refused() -> None:
+    """No file system has such names."""
+    with pytest.raises(ConfigError, match="store's place"):
+        QdrantStore("store\0")
+
+
+def test_a_broken_database_is_a_typed_error(tmp_path: Path) -> None:
+    """SQLite's own errors do not pass."""
+    with QdrantStore(tmp_path / "s", engine="local") as store:
+        store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        storage = store.client._client.collections["opticalrag"].storage.storage
+        storage.execute("DROP TABLE points")
+        with pytest.raises(StoreUnavailable, match="no such table"):
+            store.upsert([point("one")])

@@ -1,0 +1,71 @@
+"""A store of any engine may be used by several threads at once."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from llama_index.core.schema import TextNode
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.vector_store import OpticalVectorStore
+
+from .stores import COUNT, MODELS, make_points, open_store, point_id
+
+EMBEDDED = pytest.mark.parametrize("kept", ["memory", "local", "edge"])
+
+
+@EMBEDDED
+def test_a_new_collection_is_made_once(kept: str, tmp_path: Path) -> None:
+    """Whoever comes second finds it made, and all that is added is there."""
+    with open_store(kept, tmp_path) as store:
+        vectors = OpticalVectorStore(store, "numbers")
+
+        async def add() -> None:
+            await asyncio.gather(
+                *(vectors.async_add([node(task, n) for n in range(5)]) for task in range(20))
+            )
+
+        asyncio.run(add())
+        assert store.count() == 100
+
+
+def node(task: int, number: int) -> TextNode:
+    made = TextNode(id_=point_id(100 * task + number), text=f"words of {task}")
+    made.embedding = [0.25] * 16
+    return made
+
+
+@EMBEDDED
+def test_threads_write_and_delete_at_once(kept: str, tmp_path: Path) -> None:
+    """No call fails, and just what was not deleted is there, also when it is opened again."""
+    with open_store(kept, tmp_path) as store:
+        store.ensure(*MODELS)
+        points = make_points(8 * COUNT)
+
+        def work(start: int) -> None:
+            for n in range(start, len(points), 80):
+                store.upsert(points[n : n + 10])
+                store.delete_ids([points[n].id])
+                store.count()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(work, range(0, 80, 10)))
+        left = {p.id for n, p in enumerate(points) if n % 10}
+        assert {str(record.id) for record in store.scroll(None)} == left
+    if kept != "memory":
+        with QdrantStore(tmp_path / "store") as again:
+            assert again.count() == len(left)
+
+
+def test_what_was_set_aside_takes_no_snapshots_with_it(tmp_path: Path) -> None:
+    """A collection may be called like the folder of snapshots."""
+    with open_store("edge", tmp_path) as store:
+        store.ensure(*MODELS)
+        name = store.create_snapshot()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "collection", "snapshots")
+            store.ensure(*MODELS)
+            store.delete_collection()
+        assert store.list_snapshots() == [name]
