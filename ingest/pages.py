@@ -366,11 +366,11 @@ def render_pages(
     for result in pool.map(_render_task, jobs):
         if isinstance(result, WorkerCrash):
             ref = result.item[0].ref
-            message = f"the process drawing page {ref.number} died"
+            message = f"page {ref.number} of {ref.document.name} cannot be drawn: {result.reason}"
             yield PageFailure(
                 ref.document.uri or ref.document.name,
                 ref.index,
-                PageRenderFailed.code,
+                result.code,
                 message,
                 ref.document.id,
             )
