@@ -187,16 +187,18 @@ class _Worker:
         connection = self._connection or self._start()
         if connection is None:
             return WorkerCrash(item)
-        # Until the process has imported what it needs, the time is not the item's.
-        self._count_from(time.monotonic() + _START_SECONDS)
+        # Until a new process has imported what it needs, the time is not the item's.
+        self._count_from(time.monotonic() + (0 if self._answers else _START_SECONDS))
+        begun = False
         try:
             connection.send((function, item))
             message = connection.recv()
-            if message is None:  # it begins
+            if message is None:
+                begun = True
                 self._count_from(time.monotonic())
                 message = connection.recv()
         except (EOFError, OSError):
-            return self._bury(item)
+            return self._bury(item, begun)
         if not self._count_from(None):
             self.discard()  # the answer was there when its time was up
         self._answers += 1
@@ -249,13 +251,13 @@ class _Worker:
             self._since = since
             return self._cause is None
 
-    def _bury(self, item: T) -> WorkerCrash[T]:
+    def _bury(self, item: T, begun: bool) -> WorkerCrash[T]:
         with self._lock:
             cause: Cause = self._cause or "crashed"
             first = not self._answers
         reason = explain(cause, self._limits, self.discard())
         # What it took up before counts as memory of this item; time never does.
-        own_fault = cause == "timeout" or (cause == "out_of_memory" and first)
+        own_fault = begun and (cause == "timeout" or (cause == "out_of_memory" and first))
         return WorkerCrash(item, cause, reason, own_fault)
 
     def _start(self) -> Connection | None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -44,6 +45,7 @@ def hang_on_three(value: int) -> int:
 def stop_on_three(value: int) -> int:
     if value == 3:
         os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(600)  # it stops at a moment of its own
     return value
 
 
@@ -231,3 +233,16 @@ def test_limits_that_allow_nothing_are_refused(seconds: float, memory: int) -> N
     """A limit under which no page can be read is wrong usage."""
     with pytest.raises(ConfigError, match="cannot be read"):
         WorkLimits(seconds, memory)
+
+
+def stop_soon(value: int) -> int:
+    Thread(target=lambda: (time.sleep(0.1), os.kill(os.getpid(), signal.SIGSTOP))).start()
+    return value
+
+
+def test_a_worker_that_stops_between_items_costs_no_item() -> None:
+    """What was never begun is done again in a new process."""
+    with WorkerPool(1, WorkLimits(0.5)) as pool:
+        assert list(pool.map(stop_soon, [0])) == [0]
+        time.sleep(0.3)
+        assert list(pool.map(double, [1, 2])) == [2, 4]
