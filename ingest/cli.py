@@ -23,6 +23,8 @@ from .cli_cache import app as cache_app
 from .cli_models import app as models_app
 from .cli_options import (
     DEFAULT_COLLECTION,
+    DEFAULT_PAGE_MEMORY,
+    DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
     ApiKeyOption,
     BudgetOption,
@@ -38,7 +40,9 @@ from .cli_options import (
     ModeOption,
     OcrModelOption,
     OcrOption,
+    PageMemoryOption,
     PagesOption,
+    PageTimeoutOption,
     PasswordOption,
     PromptOption,
     QdrantOption,
@@ -46,6 +50,7 @@ from .cli_options import (
     TenantOption,
     WaitOption,
     WorkersOption,
+    work_limits,
 )
 from .cli_store import delete, status, verify
 from .config import (
@@ -175,6 +180,8 @@ def ingest(
     tokens: KeepTokensOption = DEFAULT_TOKENS,
     codec: CodecOption = "lossless",
     workers: WorkersOption = 1,
+    page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
+    page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
@@ -191,7 +198,8 @@ def ingest(
             max_output_tokens=max_output_tokens,
             tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
         )
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
+        limits = work_limits(page_timeout, page_memory)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
         with (
             _ingest_progress() as on_event,

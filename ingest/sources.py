@@ -12,6 +12,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,15 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from .config import PageLimits
 from .errors import DamagedDocument, LimitExceeded, UnsupportedSource
 
-__all__ = ["SUFFIXES", "expand_sources", "is_pdf", "local_copy", "pdf_of_image", "sha256_of"]
+__all__ = [
+    "SUFFIXES",
+    "expand_sources",
+    "is_pdf",
+    "local_copy",
+    "nameable",
+    "pdf_of_image",
+    "sha256_of",
+]
 
 SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 """File names that folders are searched for; a file named outright may be called anything."""
@@ -109,6 +118,21 @@ def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
     return path
 
 
+def nameable(path: Path, stack: ExitStack) -> Path:
+    """The file under a name that every library can pass on: UTF-8.
+
+    Where its own name is none, it is a link in a private folder that the stack removes.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="opticalrag-"))
+        link = Path(folder, "document")
+        link.symlink_to(path)
+        return link
+    return path
+
+
 def check_bytes(size: int, name: str, limits: PageLimits) -> None:
     """Raise LimitExceeded if a file is larger than allowed."""
     if size > limits.file_bytes:
@@ -140,10 +164,10 @@ def is_pdf(path: Path) -> bool:
         return b"%PDF-" in file.read(_PDF_HEADER_WITHIN)
 
 
-def pdf_of_image(path: Path, name: str, limits: PageLimits) -> Path:
-    """Make a temporary PDF of an image file: a page per frame, upright, alpha on white.
+def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> None:
+    """Make a PDF of an image file: a page per frame, upright, alpha on white.
 
-    Page size is the image's at its own resolution. The caller removes the file.
+    Page size is the image's at its own resolution.
 
     Raises:
         UnsupportedSource: no image of a kind we read.
@@ -159,10 +183,7 @@ def pdf_of_image(path: Path, name: str, limits: PageLimits) -> Path:
                 for frame in ImageSequence.Iterator(image):
                     _check_image(frame, name, limits)
                     _add_page(document, frame)
-        descriptor, target = tempfile.mkstemp(prefix="opticalrag-", suffix=".pdf")
-        os.close(descriptor)
         document.save(target)
-        return Path(target)
     except UnidentifiedImageError as error:
         raise UnsupportedSource(
             f"{name} is neither a PDF nor an image we read ({', '.join(_IMAGE_FORMATS)})"

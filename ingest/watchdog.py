@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from .config import WorkLimits
 
-__all__ = ["INTERVAL", "Cause", "explain", "exceeded", "resident_bytes"]
+__all__ = ["INTERVAL", "Cause", "exceeded", "explain", "resident_bytes"]
 
 Cause = Literal["timeout", "out_of_memory", "crashed"]
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
 
 from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
+from .guarded import GuardedExaminer
+from .opening import examine
+from .pages import Examiner
 from .pipeline import IngestPipeline
 from .sources import sha256_of
 from .sparse import Bm25Encoder
@@ -51,9 +54,14 @@ def open_pipeline(
     """
     embedder = SentenceTransformerEmbedder(model)
     sparse = Bm25Encoder()
-    with closing(make_engine(engine)) as reader, open_store(store, create=True) as target:
+    with ExitStack() as stack:
+        reader = stack.enter_context(closing(make_engine(engine)))
+        target = stack.enter_context(open_store(store, create=True))
+        look: Examiner = examine
+        if engine is not None and engine.limits is not None:
+            look = stack.enter_context(GuardedExaminer(engine.limits))
         target.ensure(embedder, sparse)
-        yield IngestPipeline(reader, embedder, sparse, target, chunking)
+        yield IngestPipeline(reader, embedder, sparse, target, chunking, look)
 
 
 def delete_document(document: str, config: StoreConfig) -> tuple[set[str], int]:

@@ -140,9 +140,7 @@ class _Crew:
         if limits is not None:
             Thread(target=self._watch, name="opticalrag-watchdog", daemon=True).start()
 
-    def submit(
-        self, function: Callable[[T], R], item: T, anew: bool
-    ) -> Future[R | WorkerCrash[T]]:
+    def submit(self, function: Callable[[T], R], item: T, anew: bool) -> Future[R | WorkerCrash[T]]:
         return self._threads.submit(self._run, function, item, anew)
 
     def _run(self, function: Callable[[T], R], item: T, anew: bool) -> R | WorkerCrash[T]:
