@@ -11,7 +11,7 @@ import io
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -68,13 +68,13 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
 
 
 def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
+    if _is(Path.is_dir, path):
         files = sorted(_walk(path))
         kind = "folder"
-    elif glob.has_magic(str(path)) and not path.exists():
+    elif glob.has_magic(str(path)) and not _is(Path.exists, path):
         matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
         files = sorted(
-            f for match in matches for f in (_walk(match) if match.is_dir() else [match])
+            f for match in matches for f in (_walk(match) if _is(Path.is_dir, match) else [match])
         )
         kind = "pattern"
     else:
@@ -90,8 +90,17 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             file = Path(root, name)
-            if not name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file():
-                yield file
+            if not name.startswith(".") and file.suffix.lower() in SUFFIXES:
+                if _is(Path.is_file, file):
+                    yield file
+
+
+def _is(what: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a path is something; no, where it cannot be (too long, a NUL) or may not be seen."""
+    try:
+        return what(path)
+    except (OSError, ValueError):
+        return False
 
 
 def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
