@@ -90,9 +90,9 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             file = Path(root, name)
-            if not name.startswith(".") and file.suffix.lower() in SUFFIXES:
-                if _is(Path.is_file, file):
-                    yield file
+            wanted = not name.startswith(".") and file.suffix.lower() in SUFFIXES
+            if wanted and _is(Path.is_file, file):
+                yield file
 
 
 def _is(what: Callable[[Path], bool], path: Path) -> bool:
