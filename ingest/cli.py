@@ -36,6 +36,7 @@ from .cli_options import (
     GrpcOption,
     JsonOption,
     KeepTokensOption,
+    MetricsOption,
     ModelOption,
     ModeOption,
     OcrModelOption,
@@ -46,6 +47,7 @@ from .cli_options import (
     PasswordOption,
     PromptOption,
     QdrantOption,
+    ReportOption,
     StoreEngineOption,
     TenantOption,
     WaitOption,
@@ -182,10 +184,13 @@ def ingest(
     workers: WorkersOption = 1,
     page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
     page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
+    report_file: ReportOption = None,
+    metrics: MetricsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
     with commands(as_json):
+        from .run_record import RunRecord
         from .sources import expand_sources
         from .wiring import open_pipeline
 
@@ -201,11 +206,16 @@ def ingest(
         limits = work_limits(page_timeout, page_memory)
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
+        source, record = SourceConfig(password, pages), RunRecord()
         with (
             _ingest_progress() as on_event,
-            open_pipeline(store, reader, chunking, model) as pipeline,
+            open_pipeline(store, reader, chunking, model, (record.observe,)) as pipeline,
         ):
-            report = pipeline.run(files, SourceConfig(password, pages), on_event)
+            report = pipeline.run(files, source, on_event)
+        if report_file:
+            record.write_report(report_file, report, source, limits)
+        if metrics:
+            record.write_metrics(metrics, report)
         values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
         if as_json:
             emit_json(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
@@ -23,6 +24,7 @@ __all__ = [
     "GrpcOption",
     "JsonOption",
     "KeepTokensOption",
+    "MetricsOption",
     "ModeOption",
     "ModelOption",
     "OcrModelOption",
@@ -33,6 +35,7 @@ __all__ = [
     "PasswordOption",
     "PromptOption",
     "QdrantOption",
+    "ReportOption",
     "StoreEngineOption",
     "TenantOption",
     "WaitOption",
@@ -75,6 +78,13 @@ PageTimeoutOption = Annotated[
 ]
 PageMemoryOption = Annotated[
     float, typer.Option(min=0.25, help="GiB of memory that reading a page may take (Linux).")
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", help="HTML file: figures, failures, doubtful pages as pictures."),
+]
+MetricsOption = Annotated[
+    Path | None, typer.Option(help="Text file for Prometheus' textfile collector.")
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that parse pages.")]
 QdrantOption = Annotated[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,12 +11,14 @@ from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
 from .guarded import GuardedExaminer
+from .observed import ObservedEngine
 from .opening import examine
 from .pages import Examiner
 from .pipeline import IngestPipeline
 from .sources import sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
+from .types import PageOutcome
 from .verification import FIELDS, Verification, verify
 
 __all__ = ["delete_document", "open_pipeline", "open_store", "verify_store"]
@@ -43,6 +45,7 @@ def open_pipeline(
     engine: EngineConfig | None = None,
     chunking: ChunkingConfig | None = None,
     model: str | None = None,
+    observers: Sequence[Callable[[PageOutcome], None]] = (),
 ) -> Iterator[IngestPipeline]:
     """Open a pipeline into a store, whose collection is made if there is none.
 
@@ -51,6 +54,7 @@ def open_pipeline(
         engine: which engine reads pages.
         chunking: sizes of chunks.
         model: embedding model; None for the default.
+        observers: see every page's outcome as it comes.
     """
     embedder = SentenceTransformerEmbedder(model)
     sparse = Bm25Encoder()
@@ -61,7 +65,8 @@ def open_pipeline(
         if engine is not None and engine.limits is not None:
             look = stack.enter_context(GuardedExaminer(engine.limits))
         target.ensure(embedder, sparse)
-        yield IngestPipeline(reader, embedder, sparse, target, chunking, look)
+        seen = ObservedEngine(reader, *observers) if observers else reader
+        yield IngestPipeline(seen, embedder, sparse, target, chunking, look)
 
 
 def delete_document(document: str, config: StoreConfig) -> tuple[set[str], int]:
