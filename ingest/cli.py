@@ -55,6 +55,7 @@ from .cli_options import (
     work_limits,
 )
 from .cli_store import delete, status, verify
+from .cli_watch import watch
 from .config import (
     ChunkingConfig,
     EngineConfig,
@@ -65,7 +66,16 @@ from .config import (
     StoreConfig,
     TokenCacheConfig,
 )
-from .console import Exit, commands, emit, emit_json, exit_for, exit_for_failures, notes
+from .console import (
+    Exit,
+    commands,
+    emit,
+    emit_json,
+    exit_for,
+    exit_for_failures,
+    note_failures,
+    notes,
+)
 from .modes import AUTO
 from .types import PageFailure, ParsedPage
 
@@ -80,7 +90,7 @@ app = typer.Typer(
 
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
-for command in (status, verify, delete):
+for command in (status, verify, delete, watch):
     app.command()(command)
 
 
@@ -147,7 +157,7 @@ def _emit_parsed(
         )
     elif output is None:
         emit("\n\n".join(page.text for page in rendered))
-    _note_failures(failures)
+    note_failures(failures)
 
 
 @app.command()
@@ -221,7 +231,7 @@ def ingest(
             emit_json(values)
         else:
             _note_report(values)
-        _note_failures(report.failures)
+        note_failures(report.failures)
     codes = [failure.code for failure in report.failures]
     raise SystemExit(exit_for_failures(report.pages + report.unchanged, codes))
 
@@ -255,17 +265,6 @@ def _failure(failure: PageFailure) -> dict[str, Any]:
         "code": failure.code,
         "message": failure.message,
     }
-
-
-def _note_failures(failures: list[PageFailure]) -> None:
-    for failure in failures:
-        place = f"{failure.file}" + (f", page {failure.number}" if failure.number else "")
-        notes.print(
-            f"failed: {place}: {failure.code}: {failure.message}",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
 
 
 def _note_report(values: dict[str, Any]) -> None:

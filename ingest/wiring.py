@@ -11,6 +11,7 @@ from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
 from .guarded import GuardedExaminer
+from .instrumentation import page_event
 from .observed import ObservedEngine
 from .opening import examine
 from .pages import Examiner
@@ -65,7 +66,7 @@ def open_pipeline(
         if engine is not None and engine.limits is not None:
             look = stack.enter_context(GuardedExaminer(engine.limits))
         target.ensure(embedder, sparse)
-        seen = ObservedEngine(reader, *observers) if observers else reader
+        seen = ObservedEngine(reader, page_event, *observers)
         yield IngestPipeline(seen, embedder, sparse, target, chunking, look)
 
 
