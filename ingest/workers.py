@@ -48,6 +48,7 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 # Starting a process imports much; on a busy machine that is slow without being a fault.
 _START_SECONDS = 120.0
+_ALARM_GRACE = 3.0  # seconds within which the watchdog has killed who is over the limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +266,8 @@ class _Worker:
             if self._retired:
                 return None
             ours, theirs = context.Pipe()
-            arguments = (theirs, self._single_threaded)
+            most = self._limits.seconds if self._limits else None
+            arguments = (theirs, self._single_threaded, most)
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with theirs, _script_hidden():  # kept open here, it would never end the file
                 process.start()
@@ -298,8 +300,8 @@ def _script_hidden() -> Iterator[None]:
             sys.modules["__main__"] = script
 
 
-def _serve(connection: Connection, single_threaded: bool) -> None:
-    """Answer calls until the other side is gone."""
+def _serve(connection: Connection, single_threaded: bool, seconds: float | None) -> None:
+    """Answer calls until the other side is gone; a call takes so many seconds at most."""
     # Ctrl+C reaches every process of a terminal; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Here, not in the parent's environment: nothing heavy is imported before the first call.
@@ -308,7 +310,7 @@ def _serve(connection: Connection, single_threaded: bool) -> None:
     _volunteer()
     with ThreadPoolExecutor(1) as thread:  # its futures carry whatever a call raises
         while True:
-            error = thread.submit(_answer, connection).exception()
+            error = thread.submit(_answer, connection, seconds).exception()
             if isinstance(error, SystemExit):
                 return
             if error is not None:
@@ -321,13 +323,30 @@ def _volunteer() -> None:
         Path("/proc/self/oom_score_adj").write_text("800")
 
 
-def _answer(connection: Connection) -> None:
+@contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Have the kernel end this process, should nobody be left to do it.
+
+    Native code that hangs does not see that the parent is gone.
+    """
+    if seconds is None or not hasattr(signal, "setitimer"):  # Windows
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds + _ALARM_GRACE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _answer(connection: Connection, seconds: float | None) -> None:
     try:
         function, item = connection.recv()
         connection.send(None)  # all is imported
     except (EOFError, OSError):
         raise SystemExit from None
-    answer = (None, function(item))
+    with _alarm(seconds):
+        answer = (None, function(item))
     try:
         connection.send(answer)
     except OSError:

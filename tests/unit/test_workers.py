@@ -246,3 +246,30 @@ def test_a_worker_that_stops_between_items_costs_no_item() -> None:
         assert list(pool.map(stop_soon, [0])) == [0]
         time.sleep(0.3)
         assert list(pool.map(double, [1, 2])) == [2, 4]
+
+
+def test_a_worker_that_hangs_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    """Native code that never ends is ended by the kernel when nobody is left to watch it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from opticalrag.ingest.config import WorkLimits\n"
+        "from opticalrag.ingest.workers import WorkerPool\n"
+        "import re\n"
+        "with WorkerPool(1, WorkLimits(2)) as pool:\n"
+        "    list(pool.map(abs, [1]))\n"
+        "    print('started', flush=True)\n"
+        # Backtracks without end, in C, and lets no other thread run.
+        "    list(pool.map(re.compile('(a|aa)+b').match, ['a' * 80]))\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"started\n"
+        children = psutil.Process(parent.pid).children()
+        workers = [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+        time.sleep(0.5)
+        parent.kill()
+    _, hanging = psutil.wait_procs(workers, timeout=0.5)
+    assert len(hanging) == 1
+    gone, alive = psutil.wait_procs(workers, timeout=30)
+
+    assert (len(gone), alive) == (1, [])
