@@ -23,6 +23,8 @@ from .cli_cache import app as cache_app
 from .cli_models import app as models_app
 from .cli_options import (
     DEFAULT_COLLECTION,
+    DEFAULT_PAGE_MEMORY,
+    DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
     ApiKeyOption,
     BudgetOption,
@@ -34,20 +36,26 @@ from .cli_options import (
     GrpcOption,
     JsonOption,
     KeepTokensOption,
+    MetricsOption,
     ModelOption,
     ModeOption,
     OcrModelOption,
     OcrOption,
+    PageMemoryOption,
     PagesOption,
+    PageTimeoutOption,
     PasswordOption,
     PromptOption,
     QdrantOption,
+    ReportOption,
     StoreEngineOption,
     TenantOption,
     WaitOption,
     WorkersOption,
+    work_limits,
 )
 from .cli_store import delete, status, verify
+from .cli_watch import watch
 from .config import (
     ChunkingConfig,
     EngineConfig,
@@ -58,7 +66,16 @@ from .config import (
     StoreConfig,
     TokenCacheConfig,
 )
-from .console import Exit, commands, emit, emit_json, exit_for, exit_for_failures, notes
+from .console import (
+    Exit,
+    commands,
+    emit,
+    emit_json,
+    exit_for,
+    exit_for_failures,
+    note_failures,
+    notes,
+)
 from .modes import AUTO
 from .types import PageFailure, ParsedPage
 
@@ -73,7 +90,7 @@ app = typer.Typer(
 
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
-for command in (status, verify, delete):
+for command in (status, verify, delete, watch):
     app.command()(command)
 
 
@@ -140,7 +157,7 @@ def _emit_parsed(
         )
     elif output is None:
         emit("\n\n".join(page.text for page in rendered))
-    _note_failures(failures)
+    note_failures(failures)
 
 
 @app.command()
@@ -175,10 +192,15 @@ def ingest(
     tokens: KeepTokensOption = DEFAULT_TOKENS,
     codec: CodecOption = "lossless",
     workers: WorkersOption = 1,
+    page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
+    page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
+    report_file: ReportOption = None,
+    metrics: MetricsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
     with commands(as_json):
+        from .run_record import RunRecord
         from .sources import expand_sources
         from .wiring import open_pipeline
 
@@ -191,19 +213,25 @@ def ingest(
             max_output_tokens=max_output_tokens,
             tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
         )
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
+        limits = work_limits(page_timeout, page_memory)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
+        source, record = SourceConfig(password, pages), RunRecord()
         with (
             _ingest_progress() as on_event,
-            open_pipeline(store, reader, chunking, model) as pipeline,
+            open_pipeline(store, reader, chunking, model, (record.observe,)) as pipeline,
         ):
-            report = pipeline.run(files, SourceConfig(password, pages), on_event)
+            report = pipeline.run(files, source, on_event)
+        if report_file:
+            record.write_report(report_file, report, source, limits)
+        if metrics:
+            record.write_metrics(metrics, report)
         values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
         if as_json:
             emit_json(values)
         else:
             _note_report(values)
-        _note_failures(report.failures)
+        note_failures(report.failures)
     codes = [failure.code for failure in report.failures]
     raise SystemExit(exit_for_failures(report.pages + report.unchanged, codes))
 
@@ -237,17 +265,6 @@ def _failure(failure: PageFailure) -> dict[str, Any]:
         "code": failure.code,
         "message": failure.message,
     }
-
-
-def _note_failures(failures: list[PageFailure]) -> None:
-    for failure in failures:
-        place = f"{failure.file}" + (f", page {failure.number}" if failure.number else "")
-        notes.print(
-            f"failed: {place}: {failure.code}: {failure.message}",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
 
 
 def _note_report(values: dict[str, Any]) -> None:

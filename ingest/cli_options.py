@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
 
-from .config import PageFurniture, StoreEngine
+from .config import PageFurniture, StoreEngine, WorkLimits
 
 __all__ = [
     "DEFAULT_COLLECTION",
+    "DEFAULT_PAGE_MEMORY",
+    "DEFAULT_PAGE_TIMEOUT",
     "DEFAULT_STORE",
     "ApiKeyOption",
     "BudgetOption",
@@ -21,18 +24,23 @@ __all__ = [
     "GrpcOption",
     "JsonOption",
     "KeepTokensOption",
+    "MetricsOption",
     "ModeOption",
     "ModelOption",
     "OcrModelOption",
     "OcrOption",
+    "PageMemoryOption",
+    "PageTimeoutOption",
     "PagesOption",
     "PasswordOption",
     "PromptOption",
     "QdrantOption",
+    "ReportOption",
     "StoreEngineOption",
     "TenantOption",
     "WaitOption",
     "WorkersOption",
+    "work_limits",
 ]
 
 PagesOption = Annotated[str | None, typer.Option(help="Pages, 1-based, e.g. 1-3,7.")]
@@ -64,6 +72,19 @@ FurnitureOption = Annotated[
 ]
 OcrOption = Annotated[
     Literal["auto", "off", "force"], typer.Option(help="OCR of pages without usable text.")
+]
+PageTimeoutOption = Annotated[
+    float, typer.Option(min=0.1, help="Seconds a page, or opening a file, may take.")
+]
+PageMemoryOption = Annotated[
+    float, typer.Option(min=0.25, help="GiB of memory that reading a page may take (Linux).")
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", help="HTML file: figures, failures, doubtful pages as pictures."),
+]
+MetricsOption = Annotated[
+    Path | None, typer.Option(help="Text file for Prometheus' textfile collector.")
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that parse pages.")]
 QdrantOption = Annotated[
@@ -101,5 +122,13 @@ CodecOption = Annotated[
     Literal["lossless", "int8", "int4"], typer.Option(help="How vision tokens are kept.")
 ]
 
+
+def work_limits(seconds: float, gigabytes: float) -> WorkLimits:
+    """Limits of a page from their options."""
+    return WorkLimits(seconds, int(gigabytes * 1024**3))
+
+
+DEFAULT_PAGE_TIMEOUT: Final = WorkLimits().seconds
+DEFAULT_PAGE_MEMORY: Final = WorkLimits().memory / 1024**3
 DEFAULT_STORE: Final = ".opticalrag/qdrant"
 DEFAULT_COLLECTION: Final = "opticalrag"

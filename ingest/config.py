@@ -20,6 +20,7 @@ __all__ = [
     "StoreConfig",
     "StoreEngine",
     "TokenCacheConfig",
+    "WorkLimits",
 ]
 
 PageFurniture = Literal["keep", "drop", "metadata"]
@@ -46,6 +47,28 @@ class PageLimits:
     file_bytes: int = 2 * 1024**3
     pages: int = 50_000
     pixels: int = 100_000_000  # 10,000 x 10,000; an A4 page at 600 dpi has 35 million
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLimits:
+    """What one page, or the opening of one document, may cost a worker process.
+
+    Units: ``seconds``; ``memory`` in bytes in use by the process (watched on Linux only).
+    """
+
+    seconds: float = 120.0  # the slowest page of our documents takes 6 s, with OCR on one core
+    memory: int = 4 * 1024**3  # models of layout and OCR take under 1 GiB
+
+    def __post_init__(self) -> None:
+        """Refuse limits under which nothing can be read."""
+        if not self.seconds > 0 or self.memory < MIN_MEMORY:
+            raise ConfigError(
+                f"a page cannot be read in {self.seconds:g} s and {self.memory:,} bytes; allow"
+                f" more than 0 s and at least {MIN_MEMORY:,} bytes, which models take up"
+            )
+
+
+MIN_MEMORY = 256 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +142,17 @@ class OpticalConfig:
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Which engine reads pages: ``name`` is one of :data:`.engines.ENGINES`."""
+    """Which engine reads pages: ``name`` is one of :data:`.engines.ENGINES`.
+
+    With ``limits`` also one worker is a process, which is killed when a page breaks them; without,
+    one worker is this process, which starts at once.
+    """
 
     name: str = "auto"
     workers: int = 1
     layout: LayoutConfig = LayoutConfig()
     optical: OpticalConfig = OpticalConfig()
+    limits: WorkLimits | None = None
 
 
 @dataclass(frozen=True, slots=True)

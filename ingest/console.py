@@ -22,6 +22,7 @@ from rich.table import Table
 
 from .config import ConfigError
 from .errors import OpticalRagError, PageRangeError
+from .types import PageFailure
 
 __all__ = [
     "Exit",
@@ -31,6 +32,7 @@ __all__ = [
     "emit_table",
     "exit_for",
     "exit_for_failures",
+    "note_failures",
     "notes",
 ]
 
@@ -95,6 +97,18 @@ def exit_for_failures(done: int, codes: Collection[str]) -> Exit:
     if not done and codes and set(codes) == {PageRangeError.code}:
         return Exit.USAGE
     return exit_for(done, len(codes))
+
+
+def note_failures(failures: Iterable[PageFailure]) -> None:
+    """Say on stderr what gave no result, and why."""
+    for failure in failures:
+        place = f"{failure.file}" + (f", page {failure.number}" if failure.number else "")
+        notes.print(
+            f"failed: {place}: {failure.code}: {failure.message}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from .config import ConfigError, EngineConfig, OpticalConfig, TokenCacheConfig
 from .errors import CacheError, EngineError
 from .protocols import PageEngine
+from .workers import WorkerPool
 
 if TYPE_CHECKING:
     from .deepseek_ocr.model import DeepSeekOcr
@@ -61,7 +62,7 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
     from .layout import LayoutEngine
 
     if name == "layout":
-        return LayoutEngine(config.layout, workers=config.workers)
+        return LayoutEngine(config.layout, workers=config.workers, limits=config.limits)
     from .deepseek_ocr.engine import DeepSeekOcrEngine
 
     optical = config.optical
@@ -69,9 +70,9 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
     return DeepSeekOcrEngine(
         model,
         optical,
-        fallback=LayoutEngine(config.layout),
+        fallback=LayoutEngine(config.layout, limits=config.limits),
         cache=_open_cache(optical.tokens),
-        workers=config.workers,
+        pool=WorkerPool(config.workers, config.limits),
         batch=_CPU_BATCH if model.runtime.device == "cpu" else _GPU_BATCH,
     )
 

@@ -11,6 +11,8 @@ OpticalRagError
     LimitExceeded                more bytes, pages or pixels than allowed
     SourceMissing                a file that was read once is gone
     SourceChanged                a file is not the one that was read
+    WorkTimeout                  a page or document took too long
+    ProcessCrashed               a page or document ended the process that read it
   EngineError(RuntimeError)    a model that cannot run
     ModelNotFound                no weights at the place named
     CheckpointMismatch           weights that are not the model they claim to be
@@ -55,6 +57,7 @@ __all__ = [
     "OutOfMemory",
     "PageRangeError",
     "PageRenderFailed",
+    "ProcessCrashed",
     "SchemaMismatch",
     "SourceChanged",
     "SourceError",
@@ -64,6 +67,7 @@ __all__ = [
     "StoreLocked",
     "StoreUnavailable",
     "UnsupportedSource",
+    "WorkTimeout",
 ]
 
 
@@ -129,6 +133,18 @@ class SourceChanged(SourceError):
     """A file's bytes are not those that were read."""
 
     code = "source_changed"
+
+
+class WorkTimeout(SourceError):
+    """A page, or the opening of a document, took longer than it may."""
+
+    code = "timeout"
+
+
+class ProcessCrashed(SourceError):
+    """The process that read a page or opened a document died."""
+
+    code = "crashed"
 
 
 class EngineError(OpticalRagError, RuntimeError):

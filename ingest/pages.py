@@ -5,10 +5,12 @@ Coordinates that leave here are fractions of the page as displayed.
 
 from __future__ import annotations
 
-import logging
+import os
 import re
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,14 +21,14 @@ from .closing import Closeable
 from .config import PageLimits
 from .errors import (
     DamagedDocument,
-    EncryptedDocument,
     LimitExceeded,
     OpticalRagError,
     PageRangeError,
     PageRenderFailed,
 )
 from .identity import document_id
-from .sources import check_bytes, is_pdf, local_copy, pdf_of_image, sha256_of
+from .opening import Candidate, Facts, close_document, examine, load, page_label
+from .sources import check_bytes, is_pdf, local_copy, nameable
 from .types import (
     Box,
     DocumentRef,
@@ -40,6 +42,7 @@ from .types import (
 from .workers import WorkerCrash, WorkerPool
 
 __all__ = [
+    "Examiner",
     "SourceDocument",
     "load",
     "open_document",
@@ -49,11 +52,8 @@ __all__ = [
     "render_pages",
 ]
 
-_log = logging.getLogger(__name__)
-
-# MuPDF writes to stderr what we report ourselves.
-pymupdf.TOOLS.mupdf_display_errors(False)
-pymupdf.TOOLS.mupdf_display_warnings(False)
+Examiner = Callable[[Candidate], Facts]
+"""Looks at a document before it is read: :func:`.opening.examine`, or the same elsewhere."""
 
 
 class SourceDocument(Closeable):
@@ -63,16 +63,22 @@ class SourceDocument(Closeable):
     """
 
     def __init__(
-        self, ref: DocumentRef, spec: SourceSpec, limits: PageLimits, resources: ExitStack
+        self,
+        ref: DocumentRef,
+        spec: SourceSpec,
+        labels: tuple[str, ...] | None,
+        limits: PageLimits,
+        resources: ExitStack,
     ) -> None:
         self.ref = ref
         self.spec = spec
         self.limits = limits
+        self._labels = labels
         self._resources = resources
 
     def close(self) -> None:
         """Remove temporary files; the document cannot be used any more."""
-        _forget(self.spec)
+        close_document(self.spec)
         self._resources.close()
 
     def page_refs(self, pages: str | None = None) -> tuple[PageRef, ...]:
@@ -86,10 +92,8 @@ class SourceDocument(Closeable):
             if pages is None
             else parse_page_range(pages, self.ref.page_count)
         )
-        document = load(self.spec)
-        labelled = bool(document.get_page_labels())  # else no page need be loaded
         return tuple(
-            PageRef(self.ref, i, _label(document, i) if labelled else str(i + 1)) for i in indices
+            PageRef(self.ref, i, self._labels[i] if self._labels else str(i + 1)) for i in indices
         )
 
     def tasks(self, pages: str | None = None) -> Iterator[PageTask]:
@@ -112,11 +116,11 @@ class SourceDocument(Closeable):
             PageRenderFailed: the page cannot be drawn.
         """
         document = load(self.spec)
-        ref = PageRef(self.ref, index, _label(document, index))
+        ref = PageRef(self.ref, index, page_label(document, index))
         return render_page(document, ref, long_side=long_side, dpi=dpi, limits=self.limits)
 
 
-def open_document(
+def open_document(  # noqa: PLR0913  all but the source have a default
     source: str | Path | bytes | BinaryIO,
     *,
     password: str | None = None,
@@ -124,6 +128,7 @@ def open_document(
     name: str | None = None,
     fs: Any = None,
     tenant: str | None = None,
+    examiner: Examiner = examine,
 ) -> SourceDocument:
     """Open a PDF or an image.
 
@@ -134,12 +139,14 @@ def open_document(
         name: file name to show; by default the path's.
         fs: an fsspec file system that ``source`` is a path of.
         tenant: whose document it is, where several keep the same file.
+        examiner: looks at it first, here or in another process.
 
     Raises:
         UnsupportedSource: neither a PDF nor an image we read.
         EncryptedDocument: the password is missing or wrong.
         DamagedDocument: it cannot be opened or has no page.
         LimitExceeded: too many bytes, pages or pixels.
+        SourceChanged: it is being written to.
     """
     limits = limits or PageLimits()
     with ExitStack() as stack:
@@ -149,29 +156,30 @@ def open_document(
         if not size:
             raise DamagedDocument(f"{shown} is empty")
         check_bytes(size, shown, limits)
-        sha256 = sha256_of(path)
+        path = nameable(path, stack)
         pdf = is_pdf(path)
-        if not pdf:
-            path = pdf_of_image(path, shown, limits)
-            stack.callback(path.unlink, missing_ok=True)
-        spec = SourceSpec(path, password)
-        document = _open(spec, shown)
-        if document.page_count > limits.pages:
-            raise LimitExceeded(
-                f"{shown} has {document.page_count:,} pages, the limit is {limits.pages:,};"
-                " raise PageLimits.pages to read it"
-            )
+        spec = SourceSpec(path if pdf else _temporary(stack), password)
+        facts = examiner(Candidate(path, spec, shown, limits))
         ref = DocumentRef(
-            id=document_id(uri, sha256, tenant),
-            sha256=sha256,
+            id=document_id(uri, facts.sha256, tenant),
+            sha256=facts.sha256,
             name=shown,
             uri=uri,
-            page_count=document.page_count,
+            page_count=facts.page_count,
             media_type="application/pdf" if pdf else "image",
-            title=_plain((document.metadata or {}).get("title") or ""),
+            title=facts.title,
         )
-        _remember(spec, document)
-        return SourceDocument(ref, spec, limits, stack.pop_all())
+        spec = replace(spec, stamp=facts.stamp)
+        return SourceDocument(ref, spec, facts.labels, limits, stack.pop_all())
+
+
+def _temporary(stack: ExitStack) -> Path:
+    """A private file that is removed with the document."""
+    descriptor, name = tempfile.mkstemp(prefix="opticalrag-", suffix=".pdf")  # mode 0600
+    os.close(descriptor)
+    path = Path(name)
+    stack.callback(path.unlink, missing_ok=True)
+    return path
 
 
 def _local(
@@ -193,65 +201,6 @@ def _local(
         uri = ""
     stack.callback(path.unlink, missing_ok=True)
     return path, uri
-
-
-def _open(spec: SourceSpec, name: str) -> Any:
-    try:
-        document = pymupdf.open(spec.path, filetype="pdf")
-        if document.needs_pass and not document.authenticate(spec.password or ""):
-            what = "its password is wrong" if spec.password else "it needs a password"
-            raise EncryptedDocument(f"{name} is encrypted and {what}: give password= (--password)")
-        pages = document.page_count
-    except (RuntimeError, ValueError) as error:
-        if isinstance(error, OpticalRagError):
-            raise
-        raise DamagedDocument(f"{name} cannot be opened: {error}") from error
-    if not pages:
-        raise DamagedDocument(f"{name} has no pages")
-    return document
-
-
-# -- the last document opened in this process ----------------------------------------------
-
-_Stamp = tuple[SourceSpec, int, int]
-_last: tuple[_Stamp, Any] | None = None
-
-
-def load(spec: SourceSpec) -> Any:
-    """The PyMuPDF document of a spec; consecutive pages of one file share it.
-
-    A file that changed on disk is opened anew.
-
-    Raises:
-        DamagedDocument, EncryptedDocument: it cannot be opened any more.
-    """
-    if _last is not None and _last[0] == _stamp(spec):
-        return _last[1]
-    document = _open(spec, spec.path.name)
-    _remember(spec, document)
-    return document
-
-
-def _stamp(spec: SourceSpec) -> _Stamp:
-    try:
-        stat = spec.path.stat()
-    except OSError as error:
-        raise DamagedDocument(f"{spec.path.name} can no longer be read: {error}") from error
-    return spec, stat.st_mtime_ns, stat.st_size
-
-
-def _remember(spec: SourceSpec, document: Any) -> None:
-    global _last
-    if _last is not None and _last[1] is not document:
-        _last[1].close()
-    _last = (_stamp(spec), document)
-
-
-def _forget(spec: SourceSpec) -> None:
-    global _last
-    if _last is not None and _last[0][0] == spec:
-        _last[1].close()
-        _last = None
 
 
 # -- pages -----------------------------------------------------------------------------------
@@ -315,18 +264,6 @@ def _check_pixels(width: float, height: float, where: str, limits: PageLimits) -
         )
 
 
-def _label(document: Any, index: int) -> str:
-    try:
-        label = document[index].get_label()
-    except (RuntimeError, ValueError, IndexError, KeyError, TypeError):
-        label = ""  # malformed label trees are no reason to lose a page
-    return _plain(label) or str(index + 1)
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
-
-
 def parse_page_range(text: str, page_count: int) -> tuple[int, ...]:
     """Read a 1-based page choice: ``"1-3,7"``, ``"5-"``, ``"-2"``.
 
@@ -366,11 +303,11 @@ def render_pages(
     for result in pool.map(_render_task, jobs):
         if isinstance(result, WorkerCrash):
             ref = result.item[0].ref
-            message = f"the process drawing page {ref.number} died"
+            message = f"page {ref.number} of {ref.document.name} cannot be drawn: {result.reason}"
             yield PageFailure(
                 ref.document.uri or ref.document.name,
                 ref.index,
-                PageRenderFailed.code,
+                result.code,
                 message,
                 ref.document.id,
             )

@@ -24,7 +24,8 @@ from .errors import OpticalRagError, StoreError
 from .indexing import now, write_points
 from .markdown import PageMarkdown, render_page
 from .node_parser import chunk_nodes, node_payload
-from .pages import SourceDocument, open_document
+from .opening import examine
+from .pages import Examiner, SourceDocument, open_document
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
 from .schema import SCHEMA_VERSION, Field
 from .types import DocumentRef, PageFailure, PageOutcome, PageTask
@@ -86,12 +87,14 @@ class IngestPipeline:
         sparse: SparseEncoder,
         store: PointStore,
         chunking: ChunkingConfig | None = None,
+        examiner: Examiner = examine,
     ) -> None:
         self.engine = engine
         self.embedder = embedder
         self.sparse = sparse
         self.store = store
         self.chunking = chunking or ChunkingConfig()
+        self.examiner = examiner
 
     def run(
         self,
@@ -166,6 +169,7 @@ class IngestPipeline:
                     password=options.password,
                     limits=options.limits,
                     tenant=self.store.tenant,
+                    examiner=self.examiner,
                 )
             )
             expected = len(source.page_refs(options.pages))

@@ -21,6 +21,7 @@ from .config import (
 )
 from .engines import make_engine
 from .identity import page_id
+from .instrumentation import page_event
 from .markdown import PageMarkdown, render_page
 from .modes import AUTO
 from .node_parser import LLM_KEYS
@@ -110,6 +111,7 @@ class DeepSeekOCRReader(BasePydanticReader):
         try:
             with open_document(file, password=password, fs=fs) as source:
                 for outcome in engine.parse(source.tasks(self.pages)):
+                    page_event(outcome)
                     if isinstance(outcome, PageFailure):
                         _log.warning(
                             "%s, page %s: %s", outcome.file, outcome.number, outcome.message

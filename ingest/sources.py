@@ -11,7 +11,8 @@ import io
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,15 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from .config import PageLimits
 from .errors import DamagedDocument, LimitExceeded, UnsupportedSource
 
-__all__ = ["SUFFIXES", "expand_sources", "is_pdf", "local_copy", "pdf_of_image", "sha256_of"]
+__all__ = [
+    "SUFFIXES",
+    "expand_sources",
+    "is_pdf",
+    "local_copy",
+    "nameable",
+    "pdf_of_image",
+    "sha256_of",
+]
 
 SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 """File names that folders are searched for; a file named outright may be called anything."""
@@ -59,13 +68,13 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
 
 
 def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
+    if _is(Path.is_dir, path):
         files = sorted(_walk(path))
         kind = "folder"
-    elif glob.has_magic(str(path)) and not path.exists():
+    elif glob.has_magic(str(path)) and not _is(Path.exists, path):
         matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
         files = sorted(
-            f for match in matches for f in (_walk(match) if match.is_dir() else [match])
+            f for match in matches for f in (_walk(match) if _is(Path.is_dir, match) else [match])
         )
         kind = "pattern"
     else:
@@ -81,8 +90,17 @@ def _walk(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             file = Path(root, name)
-            if not name.startswith(".") and file.suffix.lower() in SUFFIXES and file.is_file():
+            wanted = not name.startswith(".") and file.suffix.lower() in SUFFIXES
+            if wanted and _is(Path.is_file, file):
                 yield file
+
+
+def _is(what: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a path is something; no, where it cannot be (too long, a NUL) or may not be seen."""
+    try:
+        return what(path)
+    except (OSError, ValueError):
+        return False
 
 
 def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
@@ -106,6 +124,21 @@ def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    return path
+
+
+def nameable(path: Path, stack: ExitStack) -> Path:
+    """The file under a name that every library can pass on: UTF-8.
+
+    Where its own name is none, it is a link in a private folder that the stack removes.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="opticalrag-"))
+        link = Path(folder, "document")
+        link.symlink_to(path)
+        return link
     return path
 
 
@@ -140,10 +173,10 @@ def is_pdf(path: Path) -> bool:
         return b"%PDF-" in file.read(_PDF_HEADER_WITHIN)
 
 
-def pdf_of_image(path: Path, name: str, limits: PageLimits) -> Path:
-    """Make a temporary PDF of an image file: a page per frame, upright, alpha on white.
+def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> None:
+    """Make a PDF of an image file: a page per frame, upright, alpha on white.
 
-    Page size is the image's at its own resolution. The caller removes the file.
+    Page size is the image's at its own resolution.
 
     Raises:
         UnsupportedSource: no image of a kind we read.
@@ -159,10 +192,7 @@ def pdf_of_image(path: Path, name: str, limits: PageLimits) -> Path:
                 for frame in ImageSequence.Iterator(image):
                     _check_image(frame, name, limits)
                     _add_page(document, frame)
-        descriptor, target = tempfile.mkstemp(prefix="opticalrag-", suffix=".pdf")
-        os.close(descriptor)
         document.save(target)
-        return Path(target)
     except UnidentifiedImageError as error:
         raise UnsupportedSource(
             f"{name} is neither a PDF nor an image we read ({', '.join(_IMAGE_FORMATS)})"

@@ -196,12 +196,25 @@ class PageRef:
         return self.index + 1
 
 
+Stamp = tuple[int, int]
+"""Time of the last change of a file, in nanoseconds, and its size in bytes."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """How any process can open a document again. The password never appears in a repr."""
+    """How any process can open a document again. The password never appears in a repr.
+
+    With a ``stamp`` only the very file that was looked at first is opened.
+    """
 
     path: Path
     password: str | None = field(default=None, repr=False)
+    stamp: Stamp | None = None
+
+    @property
+    def unstamped(self) -> SourceSpec:
+        """The same, whatever became of the file."""
+        return SourceSpec(self.path, self.password)
 
 
 @dataclass(frozen=True, slots=True)

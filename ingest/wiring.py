@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
 from .errors import StoreError
+from .guarded import GuardedExaminer
+from .instrumentation import page_event
+from .observed import ObservedEngine
+from .opening import examine
+from .pages import Examiner
 from .pipeline import IngestPipeline
 from .sources import sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
 from .store_requests import named
+from .types import PageOutcome
 from .verification import FIELDS, Verification, verify
 
 __all__ = ["delete_document", "open_pipeline", "open_store", "verify_store"]
@@ -42,6 +48,7 @@ def open_pipeline(
     engine: EngineConfig | None = None,
     chunking: ChunkingConfig | None = None,
     model: str | None = None,
+    observers: Sequence[Callable[[PageOutcome], None]] = (),
 ) -> Iterator[IngestPipeline]:
     """Open a pipeline into a store, whose collection is made if there is none.
 
@@ -50,12 +57,19 @@ def open_pipeline(
         engine: which engine reads pages.
         chunking: sizes of chunks.
         model: embedding model; None for the default.
+        observers: see every page's outcome as it comes.
     """
     embedder = SentenceTransformerEmbedder(model)
     sparse = Bm25Encoder()
-    with closing(make_engine(engine)) as reader, open_store(store, create=True) as target:
+    with ExitStack() as stack:
+        reader = stack.enter_context(closing(make_engine(engine)))
+        target = stack.enter_context(open_store(store, create=True))
+        look: Examiner = examine
+        if engine is not None and engine.limits is not None:
+            look = stack.enter_context(GuardedExaminer(engine.limits))
         target.ensure(embedder, sparse)
-        yield IngestPipeline(reader, embedder, sparse, target, chunking)
+        seen = ObservedEngine(reader, page_event, *observers)
+        yield IngestPipeline(seen, embedder, sparse, target, chunking, look)
 
 
 def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:

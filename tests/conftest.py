@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
 
 from benchmarks.random_checkpoint import write_checkpoint
+
+from .guard.sitecustomize import block_network
 
 if TYPE_CHECKING:
     from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
@@ -28,30 +29,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 hypothesis.settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("untimed")
 
-_connect = socket.socket.connect
-
-
-def _is_local(address: Any) -> bool:
-    if not isinstance(address, tuple):
-        return True  # a Unix socket's path
-    host = address[0]
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _guarded_connect(self: socket.socket, address: Any) -> None:
-    if not _is_local(address):
-        raise RuntimeError(f"a test tried to reach {address!r}; only loopback is allowed")
-    _connect(self, address)
+# Processes that tests start import the same guard before anything else.
+_GUARD = REPOSITORY / "tests" / "guard"
+_paths = [str(_GUARD), *filter(None, [os.environ.get("PYTHONPATH")])]
+os.environ["PYTHONPATH"] = os.pathsep.join(_paths)
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _loopback_only() -> Any:
-    socket.socket.connect = _guarded_connect  # type: ignore[method-assign]
+def _loopback_only() -> Iterator[None]:
+    undo = block_network()
     yield
-    socket.socket.connect = _connect  # type: ignore[method-assign]
+    undo()
 
 
 @pytest.fixture(scope="session")

@@ -93,7 +93,7 @@ class DeepSeekOcrEngine:
         config: options; ``model``, ``revision`` and ``device`` are not looked at here.
         fallback: reads pages with a text layer on which the model failed.
         cache: keeps vision tokens; if it fails, pages are read without it.
-        workers: processes that draw pages.
+        pool: processes that draw pages, closed with the engine; None draws in this one.
         batch: pages decoded together if ``config`` does not say.
     """
 
@@ -104,7 +104,7 @@ class DeepSeekOcrEngine:
         *,
         fallback: PageEngine,
         cache: TokenCache | None = None,
-        workers: int = 1,
+        pool: WorkerPool | None = None,
         batch: int = 1,
     ) -> None:
         self._config = config or OpticalConfig()
@@ -114,7 +114,7 @@ class DeepSeekOcrEngine:
         self._model = model
         self._fallback = fallback
         self._cache = LenientCache(cache)
-        self._pool = WorkerPool(workers)
+        self._pool = pool or WorkerPool()
         self._batch = self._config.batch or batch
 
     @property

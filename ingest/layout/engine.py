@@ -11,7 +11,7 @@ from typing import Final
 import pymupdf
 from onnxruntime.capi import onnxruntime_pybind11_state as onnx
 
-from ..config import LayoutConfig
+from ..config import LayoutConfig, WorkLimits
 from ..errors import OpticalRagError, PageRenderFailed
 from ..pages import load
 from ..types import PageFailure, PageOutcome, PageTask
@@ -47,13 +47,20 @@ class LayoutEngine:
 
     Args:
         config: options.
-        workers: processes to parse in; 1 parses in this process. They live until :meth:`close`,
-            so pages of many documents should come in one stream.
+        workers: processes to parse in; 1 parses in this process, if there are no ``limits``. They
+            live until :meth:`close`, so pages of many documents should come in one stream.
+        limits: what a page may cost a process.
     """
 
-    def __init__(self, config: LayoutConfig | None = None, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        config: LayoutConfig | None = None,
+        *,
+        workers: int = 1,
+        limits: WorkLimits | None = None,
+    ) -> None:
         self._config = config or LayoutConfig()
-        self._pool = WorkerPool(workers)
+        self._pool = WorkerPool(workers, limits)
         # Models of several processes would fight for the same cores.
         self._threads = 1 if workers > 1 else 0
 
@@ -74,9 +81,7 @@ class LayoutEngine:
         function = partial(_parse_task, config=self._config, threads=self._threads)
         for outcome in self._pool.map(function, tasks):
             if isinstance(outcome, WorkerCrash):
-                yield _failure(
-                    outcome.item, PageRenderFailed.code, "the process that parsed it died"
-                )
+                yield _failure(outcome.item, outcome.code, outcome.reason)
             else:
                 yield outcome
 

@@ -267,14 +267,16 @@ def test_page_choices_that_make_no_sense_are_refused(text: str) -> None:
         parse_page_range(text, 8)
 
 
-def test_a_file_that_changed_is_opened_anew(tmp_path: Path) -> None:
-    """The document kept open between pages is not used for other bytes."""
+def test_a_file_that_changed_is_not_read_on(tmp_path: Path) -> None:
+    """Pages of other bytes are not passed off as those of the document that was opened."""
     file = tmp_path / "a.pdf"
     file.write_bytes(pdf("old"))
     with open_document(file) as source:
         assert load(source.spec).page_count == 1
         file.write_bytes(pdf("new", "newer"))
-        assert load(source.spec).page_count == 2
+        with pytest.raises(errors.SourceChanged, match="ingest it again"):
+            load(source.spec)
+        assert load(source.spec.unstamped).page_count == 2
 
 
 def test_pages_are_drawn_in_order_by_processes() -> None:

@@ -5,11 +5,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
+from opticalrag.ingest.config import ConfigError, WorkLimits
 from opticalrag.ingest.workers import WorkerCrash, WorkerPool
+
+ROOMY = WorkLimits(60)
 
 
 def double(value: int) -> int:
@@ -29,6 +34,52 @@ def fail(value: int) -> int:
 
 def threads_of_worker(_: int) -> str | None:
     return os.environ.get("OMP_NUM_THREADS")
+
+
+def hang_on_three(value: int) -> int:
+    if value == 3:
+        time.sleep(600)
+    return value
+
+
+def stop_on_three(value: int) -> int:
+    if value == 3:
+        os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(600)  # it stops at a moment of its own
+    return value
+
+
+def eat_on_three(value: int) -> int:
+    eaten = []
+    while value == 3:
+        eaten.append(bytearray(os.urandom(1024)) * 16 * 1024)
+        time.sleep(0.005)
+    return value
+
+
+hoard: list[bytearray] = []
+
+
+def keep(megabytes: int) -> int:
+    """Leave memory behind, as a library's caches do."""
+    hoard.append(bytearray(os.urandom(1024)) * 1024 * megabytes)
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def crash_unless_new(value: int) -> int:
+    hoard.append(bytearray(1))
+    if len(hoard) == 3:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return value
+
+
+def pid_and_threads(_: int) -> tuple[int, str | None]:
+    return os.getpid(), os.environ.get("OMP_NUM_THREADS")
+
+
+def large(value: int) -> bytes:
+    return bytes(value)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -104,3 +155,121 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     )
 
     assert done.stdout.splitlines() == ["started", "[-1, -2, -3]"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("function", [hang_on_three, stop_on_three])
+def test_an_item_that_takes_too_long_is_stopped(
+    function: Callable[[int], int], workers: int
+) -> None:
+    """A worker that hangs, even one that is stopped, is killed and replaced; the rest goes on."""
+    started = time.monotonic()
+    with WorkerPool(workers, WorkLimits(0.5)) as pool:
+        results = list(pool.map(function, range(6)))
+
+    assert results == [0, 1, 2, WorkerCrash(3, "timeout"), 4, 5]
+    assert "more than 0.5 s" in results[3].reason
+    assert "--page-timeout" in results[3].reason
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is watched on Linux")
+def test_an_item_that_takes_too_much_memory_is_stopped() -> None:
+    """Memory is watched while a worker works; who takes more than allowed is named."""
+    with WorkerPool(1, WorkLimits(60, 256 * 1024**2)) as pool:
+        results = list(pool.map(eat_on_three, range(5)))
+
+    assert results == [0, 1, 2, WorkerCrash(3, "out_of_memory"), 4]
+    assert "0.25 GiB" in results[3].reason
+    assert "--page-memory" in results[3].reason
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is watched on Linux")
+def test_memory_left_behind_by_others_is_not_an_items_fault() -> None:
+    """An item that meets a full worker is done again in a new one."""
+    with WorkerPool(1, WorkLimits(60, 256 * 1024**2)) as pool:
+        pids = list(pool.map(keep, [150, 150, 150]))
+
+    assert len({pid for pid in pids if isinstance(pid, int)}) == 3
+
+
+def test_a_crash_through_anothers_fault_is_tried_again() -> None:
+    """Memory broken by one item kills at a later one, which then has its result."""
+    with WorkerPool(1, ROOMY) as pool:
+        assert list(pool.map(crash_unless_new, range(5))) == [0, 1, 2, 3, 4]
+
+
+def test_a_crash_says_how_the_process_ended() -> None:
+    """The signal is named, and what to do."""
+    with WorkerPool(1, ROOMY) as pool:
+        (crash,) = pool.map(die_on_three, [3])
+
+    assert isinstance(crash, WorkerCrash)
+    assert (crash.code, "SIGKILL" in crash.reason) == ("crashed", True)
+
+
+def test_a_lone_worker_is_a_process_where_there_are_limits() -> None:
+    """It may use all cores, as this process would."""
+    with WorkerPool(1, ROOMY) as pool:
+        ((pid, threads),) = pool.map(pid_and_threads, [0])
+
+    assert (pid != os.getpid(), threads) == (True, os.environ.get("OMP_NUM_THREADS"))
+
+
+def test_the_time_a_process_takes_to_start_is_not_an_items() -> None:
+    """A limit shorter than the start of a process stops nobody."""
+    with WorkerPool(1, WorkLimits(0.2)) as pool:
+        assert list(pool.map(double, range(3))) == [0, 2, 4]
+
+
+def test_large_results_arrive_while_being_watched() -> None:
+    """A result larger than a pipe holds is no reason to stop anyone."""
+    with WorkerPool(2, ROOMY) as pool:
+        assert [len(r) for r in pool.map(large, [50_000_000] * 4)] == [50_000_000] * 4
+
+
+@pytest.mark.parametrize(("seconds", "memory"), [(0, 10**10), (-1, 10**10), (1, 1)])
+def test_limits_that_allow_nothing_are_refused(seconds: float, memory: int) -> None:
+    """A limit under which no page can be read is wrong usage."""
+    with pytest.raises(ConfigError, match="cannot be read"):
+        WorkLimits(seconds, memory)
+
+
+def stop_soon(value: int) -> int:
+    Thread(target=lambda: (time.sleep(0.1), os.kill(os.getpid(), signal.SIGSTOP))).start()
+    return value
+
+
+def test_a_worker_that_stops_between_items_costs_no_item() -> None:
+    """What was never begun is done again in a new process."""
+    with WorkerPool(1, WorkLimits(0.5)) as pool:
+        assert list(pool.map(stop_soon, [0])) == [0]
+        time.sleep(0.3)
+        assert list(pool.map(double, [1, 2])) == [2, 4]
+
+
+def test_a_worker_that_hangs_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    """Native code that never ends is ended by the kernel when nobody is left to watch it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from opticalrag.ingest.config import WorkLimits\n"
+        "from opticalrag.ingest.workers import WorkerPool\n"
+        "import re\n"
+        "with WorkerPool(1, WorkLimits(2)) as pool:\n"
+        "    list(pool.map(abs, [1]))\n"
+        "    print('started', flush=True)\n"
+        # Backtracks without end, in C, and lets no other thread run.
+        "    list(pool.map(re.compile('(a|aa)+b').match, ['a' * 80]))\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == b"started\n"
+        children = psutil.Process(parent.pid).children()
+        workers = [p for p in children if "spawn_main" in " ".join(p.cmdline())]
+        time.sleep(0.5)
+        parent.kill()
+    _, hanging = psutil.wait_procs(workers, timeout=0.5)
+    assert len(hanging) == 1
+    gone, alive = psutil.wait_procs(workers, timeout=30)
+
+    assert (len(gone), alive) == (1, [])

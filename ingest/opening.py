@@ -1,0 +1,178 @@
+"""Opens files with PyMuPDF, and says what they are before a page is read.
+
+All that a hostile file can do to who opens it happens in :func:`examine`, which therefore may
+run in another process: see :class:`.guarded.GuardedExaminer`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pymupdf
+
+from .config import PageLimits
+from .errors import (
+    DamagedDocument,
+    EncryptedDocument,
+    LimitExceeded,
+    OpticalRagError,
+    SourceChanged,
+)
+from .sources import pdf_of_image, sha256_of
+from .types import SourceSpec, Stamp
+
+__all__ = ["Candidate", "Facts", "close_document", "examine", "load", "page_label", "stamp_of"]
+
+# MuPDF writes to stderr what we report ourselves.
+pymupdf.TOOLS.mupdf_display_errors(False)
+pymupdf.TOOLS.mupdf_display_warnings(False)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that may be a document: ``file`` as given, and ``spec`` of the PDF to read.
+
+    For an image the PDF is yet to be made of it; else both are the same file.
+    """
+
+    file: Path
+    spec: SourceSpec
+    name: str
+    limits: PageLimits
+
+    @property
+    def is_image(self) -> bool:
+        """Whether the PDF is yet to be made."""
+        return self.file != self.spec.path
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a document once it is open.
+
+    ``labels`` are those printed in the file, one per page, or None if it has none. ``stamp`` is
+    of the PDF that was looked at.
+    """
+
+    sha256: str
+    page_count: int
+    title: str
+    labels: tuple[str, ...] | None
+    stamp: Stamp
+
+
+def examine(candidate: Candidate) -> Facts:
+    """Open a document and say what it is.
+
+    Raises:
+        UnsupportedSource: neither a PDF nor an image we read.
+        EncryptedDocument: the password is missing or wrong.
+        DamagedDocument: it cannot be opened or has no page.
+        LimitExceeded: too many pages or pixels.
+        SourceChanged: it was written to meanwhile.
+    """
+    name, limits = candidate.name, candidate.limits
+    before = stamp_of(candidate.file)
+    sha256 = sha256_of(candidate.file)
+    if candidate.is_image:
+        pdf_of_image(candidate.file, name, limits, candidate.spec.path)
+    document = _open(candidate.spec, name)
+    if document.page_count > limits.pages:
+        raise LimitExceeded(
+            f"{name} has {document.page_count:,} pages, the limit is {limits.pages:,};"
+            " raise PageLimits.pages to read it"
+        )
+    labelled = bool(document.get_page_labels())  # else no page need be loaded
+    count = document.page_count
+    labels = tuple(page_label(document, i) for i in range(count)) if labelled else None
+    title = _plain((document.metadata or {}).get("title") or "")
+    if stamp_of(candidate.file) != before:
+        raise _changed(name)
+    _remember(candidate.spec, document)
+    return Facts(sha256, count, title, labels, stamp_of(candidate.spec.path))
+
+
+def _open(spec: SourceSpec, name: str) -> Any:
+    try:
+        document = pymupdf.open(spec.path, filetype="pdf")
+        if document.needs_pass and not document.authenticate(spec.password or ""):
+            what = "its password is wrong" if spec.password else "it needs a password"
+            raise EncryptedDocument(f"{name} is encrypted and {what}: give password= (--password)")
+        pages = document.page_count
+    except (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase) as error:
+        if isinstance(error, OpticalRagError):
+            raise
+        raise DamagedDocument(f"{name} cannot be opened: {error}") from error
+    if not pages:
+        raise DamagedDocument(f"{name} has no pages")
+    return document
+
+
+def page_label(document: Any, index: int) -> str:
+    """The number printed in the file for a page (0-based), or else its number."""
+    try:
+        label = document[index].get_label()
+    except (RuntimeError, ValueError, IndexError, KeyError, TypeError, pymupdf.mupdf.FzErrorBase):
+        label = ""  # malformed label trees are no reason to lose a page
+    return _plain(label) or str(index + 1)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
+
+
+# -- the last document opened in this process ----------------------------------------------
+
+_last: tuple[SourceSpec, Stamp, Any] | None = None  # spec without its stamp
+
+
+def load(spec: SourceSpec) -> Any:
+    """The PyMuPDF document of a spec; consecutive pages of one file share it.
+
+    Raises:
+        DamagedDocument, EncryptedDocument: it cannot be opened any more.
+        SourceChanged: its bytes are not those that were looked at first.
+    """
+    stamp = stamp_of(spec.path)
+    if spec.stamp not in (None, stamp):
+        raise _changed(spec.path.name)
+    if _last is not None and _last[:2] == (spec.unstamped, stamp):
+        return _last[2]
+    document = _open(spec, spec.path.name)
+    _remember(spec, document)
+    return document
+
+
+def close_document(spec: SourceSpec) -> None:
+    """Close the document if it is the one kept open."""
+    global _last
+    if _last is not None and _last[0] == spec.unstamped:
+        _last[2].close()
+        _last = None
+
+
+def _remember(spec: SourceSpec, document: Any) -> None:
+    global _last
+    if _last is not None and _last[2] is not document:
+        _last[2].close()
+    _last = (spec.unstamped, stamp_of(spec.path), document)
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Time of the last change and size of a file.
+
+    Raises:
+        DamagedDocument: it is gone, or may not be looked at.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise DamagedDocument(f"{path.name} can no longer be read: {error}") from error
+    return stat.st_mtime_ns, stat.st_size
+
+
+def _changed(name: str) -> SourceChanged:
+    return SourceChanged(f"{name} was written to while it was read; ingest it again")

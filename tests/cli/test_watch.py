@@ -1,0 +1,62 @@
+"""The watch command, and what an ingest leaves to look at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ..unit.test_pipeline import page_text, write_pdf
+from .test_cli import run, run_json
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_watch_ingests_what_comes_and_stops_when_told(tmp_path: Path, ending: int) -> None:
+    """A new file is in the store while the watch goes on; a signal ends it with code 0."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    command = ["watch", "in", "--interval", "0.2", "--settle", "0.2", "--ocr", "off"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "opticalrag.retrievers", *command],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if not k.startswith("QDRANT_")},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "look 1: 0 files, 0 ingested" in process.stderr.readline()
+        write_pdf(folder / "valve.pdf", page_text("valve"))
+        ends = time.monotonic() + 120
+        while "1 ingested" not in process.stderr.readline():
+            assert time.monotonic() < ends
+        process.send_signal(ending)
+        rest = process.stderr.read()
+        assert process.wait(60) == 0
+
+    assert rest.endswith("stopped\n")
+    status = run_json("status", cwd=tmp_path)
+    assert "valve.pdf" in str(status["documents"])
+
+
+def test_watching_what_is_no_folder_is_wrong_usage(tmp_path: Path) -> None:
+    """The message names it."""
+    done = run("watch", "nowhere", cwd=tmp_path)
+
+    assert (done.returncode, "nowhere is no folder" in done.stderr) == (2, True)
+
+
+def test_an_ingest_leaves_its_report_and_figures(tmp_path: Path) -> None:
+    """Also of a run in which a file failed."""
+    write_pdf(tmp_path / "valve.pdf", page_text("valve"))
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7")
+    options = ["--report", "run.html", "--metrics", "run.prom"]
+    report = run_json("ingest", "valve.pdf", "bad.pdf", *options, cwd=tmp_path, code=3)
+
+    assert report["pages"] == 1
+    assert "bad.pdf" in (tmp_path / "run.html").read_text(encoding="utf-8")
+    assert "opticalrag_ingest_pages 1" in (tmp_path / "run.prom").read_text(encoding="utf-8")

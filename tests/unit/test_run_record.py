@@ -1,0 +1,141 @@
+"""What a run leaves for people: the report page and the figures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from opticalrag.ingest.config import SourceConfig, WorkLimits
+from opticalrag.ingest.pages import open_document
+from opticalrag.ingest.pipeline import IngestReport
+from opticalrag.ingest.report_page import PagePicture, metrics_text, report_html
+from opticalrag.ingest.run_record import RunRecord
+from opticalrag.ingest.types import PageFailure, ParsedPage
+
+from ..builders import block
+
+EVIL = "<script>alert('x')</script>\"&.pdf"
+LIMITS = WorkLimits(60)
+
+
+class Tags(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.sources: list[str] = []
+        self.policy = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        values = dict(attrs)
+        self.sources += [str(values[key]) for key in ("src", "href") if key in values]
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = str(values["content"])
+
+
+def failed(code: str = "timeout", file: str = "/a.pdf") -> PageFailure:
+    return PageFailure(file, 2, code, "page 3 took too long")
+
+
+def doubtful(file: Path, index: int = 0) -> ParsedPage:
+    with open_document(file) as source:
+        ref = source.page_refs()[index]
+    return ParsedPage(ref, 595, 842, (block("a"),), "test", ("loop",))
+
+
+def test_names_and_messages_are_shown_and_never_run() -> None:
+    """Whatever stands in a file's name, the page has no element of it."""
+    failure = replace(failed(file=EVIL), message=EVIL)
+    text = report_html({"pages": 1}, [failure], [PagePicture(EVIL, 1, (EVIL,), b"\xff\xd8")])
+    tags = Tags(text)
+
+    assert "script" not in tags.names
+    assert text.count("&lt;script&gt;") >= 3
+    assert tags.policy.startswith("default-src 'none'; img-src data:")
+    assert [source[:5] for source in tags.sources] == ["data:"]
+
+
+def test_a_failure_has_file_page_code_message_and_remedy() -> None:
+    """The row says what to do."""
+    text = report_html({}, [failed()], [])
+
+    for word in ("/a.pdf", "<td>3</td>", "timeout", "page 3 took too long", "--page-timeout"):
+        assert word in text
+
+
+def test_many_failures_are_counted_and_not_all_shown() -> None:
+    """A run that fails everywhere still gives a page that opens."""
+    text = report_html({}, [failed()] * 5000, [])
+
+    assert "Failures: 5000" in text
+    assert "4000 more" in text
+
+
+def test_doubtful_pages_are_drawn_and_bounded(sample: Path, tmp_path: Path) -> None:
+    """Pages are pictures in the file, so many and no more; who else may read it is nobody."""
+    record, page = RunRecord(), doubtful(sample)
+    for _ in range(2):
+        record.observe(page)
+    record.observe(replace(page, flags=()))
+    record.observe(failed())
+    target = tmp_path / "report.html"
+    record.write_report(target, IngestReport(pages=3), SourceConfig(), LIMITS)
+    tags = Tags(target.read_text(encoding="utf-8"))
+
+    assert record.doubtful == 2
+    assert [source.startswith("data:image/jpeg;base64,") for source in tags.sources] == [True] * 2
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert target.stat().st_size < 400_000
+
+    for _ in range(100):
+        record.observe(page)
+    assert record.doubtful == 102
+    assert len(record._doubts) == 30
+
+
+def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Path) -> None:
+    """A picture that cannot be made does not cost the report."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(sample.read_bytes())
+    record = RunRecord()
+    record.observe(doubtful(file))
+    file.unlink()
+    record.write_report(tmp_path / "r.html", IngestReport(), SourceConfig(), LIMITS)
+
+    assert "cannot be drawn" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_figures_are_in_prometheus_format(tmp_path: Path) -> None:
+    """Every line is a comment or a number, failures are by code, and no file is named."""
+    report = IngestReport(pages=7, seconds=1.5, failures=[failed(), failed(), failed("damaged")])
+    RunRecord().write_metrics(tmp_path / "run.prom", report)
+    lines = (tmp_path / "run.prom").read_text(encoding="utf-8").splitlines()
+
+    assert "opticalrag_ingest_pages 7" in lines
+    assert "opticalrag_ingest_seconds 1.5" in lines
+    assert 'opticalrag_ingest_failures{code="timeout"} 2' in lines
+    assert all(re.fullmatch(r"# TYPE \w+ gauge|\w+(\{code=\"\w+\"\})? [\d.e+]+", x) for x in lines)
+    assert "a.pdf" not in "".join(lines)
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that was there stays."""
+    target = tmp_path / "run.prom"
+    target.write_text("old", encoding="utf-8")
+
+    def refuse(*_: object) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="no"):
+        RunRecord().write_metrics(target, IngestReport())
+    assert [file.name for file in tmp_path.iterdir()] == ["run.prom"]
+    assert metrics_text({}, [], 1).startswith("# TYPE")
