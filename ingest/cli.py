@@ -32,6 +32,7 @@ from .cli_options import (
     EngineOption,
     FurnitureOption,
     GrpcOption,
+    JournalOption,
     JsonOption,
     KeepTokensOption,
     ModelOption,
@@ -51,6 +52,7 @@ from .cli_store import delete, status, verify
 from .config import (
     ChunkingConfig,
     EngineConfig,
+    IngestOptions,
     LayoutConfig,
     OpticalConfig,
     PageFurniture,
@@ -175,15 +177,23 @@ def ingest(
     tokens: KeepTokensOption = DEFAULT_TOKENS,
     codec: CodecOption = "lossless",
     workers: WorkersOption = 1,
+    journal: JournalOption = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what is stored of files that are gone.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
     with commands(as_json):
-        from .sources import expand_sources
+        from .sources import expand_sources, roots_of
         from .wiring import open_pipeline
 
         files = expand_sources(paths)
-        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait)
+        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
         optical = OpticalConfig(
             ocr_model,
             mode=mode,
@@ -193,11 +203,12 @@ def ingest(
         )
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
+        options = IngestOptions(force, dry_run, prune, roots_of(paths))
         with (
             _ingest_progress() as on_event,
-            open_pipeline(store, reader, chunking, model) as pipeline,
+            open_pipeline(store, reader, chunking, model, dry_run=dry_run) as pipeline,
         ):
-            report = pipeline.run(files, SourceConfig(password, pages), on_event)
+            report = pipeline.run(files, SourceConfig(password, pages), on_event, options)
         values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
         if as_json:
             emit_json(values)
@@ -251,13 +262,22 @@ def _note_failures(failures: list[PageFailure]) -> None:
 
 
 def _note_report(values: dict[str, Any]) -> None:
+    for path in values["vanished"]:
+        done = "removed" if values["pruned"] else "still stored: --prune removes it"
+        notes.print(f"gone: {path} ({done})", markup=False, soft_wrap=True)
     words = (
-        f"{values['documents']} documents ({values['unchanged']} unchanged), "
-        f"{values['pages']} pages, {values['chunks']} chunks, {values['embedded']} embedded, "
-        f"{values['points_written']} points written, {values['points_deleted']} deleted, "
-        f"{values['seconds']:.1f} s"
+        f"{values['documents']} documents ({values['unchanged']} unchanged,"
+        f" {values['renamed']} renamed), {values['pages_parsed']} pages parsed,"
+        f" {values['pages_reused']} reused, "
     )
-    notes.print(words, markup=False, soft_wrap=True)
+    if values["dry_run"]:
+        words = f"would be done: {words}"
+    else:
+        words += (
+            f"{values['chunks']} chunks, {values['embedded']} embedded, "
+            f"{values['points_written']} points written, {values['points_deleted']} deleted, "
+        )
+    notes.print(f"{words}{values['seconds']:.1f} s", markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import hashlib
 import logging
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ class JournalEntry:
 
 
 def journal_name(location: str, collection: str, tenant: str | None) -> str:
-    """The journal's file name for a collection; ``location`` is empty where it lies in the store."""
+    """A journal's file name; ``location`` is empty where it lies in the store itself."""
     if not location and tenant is None:
         return f"{collection}.db"
     told = "\0".join((location, collection, "" if tenant is None else f"tenant:{tenant}"))
@@ -134,12 +134,6 @@ class Journal(Closeable):
 
         self._write(add)
 
-    def place_pages(self, document: str, sha256: str, keys: Collection[tuple[int, str]]) -> None:
-        """Record that pages known already are pages (0-based) of this document, too."""
-        rows = [(document, sha256, page, key) for page, key in keys]
-        insert = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)"
-        self._write(lambda db: db.executemany(insert, rows))
-
     def add_failure(self, document: str, sha256: str, failure: PageFailure) -> None:
         """Record why a page could not be parsed; the next run tries it again."""
         place = (document, sha256, failure.index, f"{failure.code}: {failure.message}"[:_LONGEST])
@@ -148,11 +142,19 @@ class Journal(Closeable):
 
     # -- documents -----------------------------------------------------------------------------
 
-    def finish(self, entry: JournalEntry) -> None:
-        """Record a document as stored, and drop the pages of its earlier contents."""
+    def finish(self, entry: JournalEntry, keys: Mapping[int, str]) -> None:
+        """Record a document as stored, and drop the pages of its earlier contents.
+
+        Args:
+            entry: the document.
+            keys: of its pages, by 0-based index; of those taken over from elsewhere, too.
+        """
+        places = [(entry.id, entry.sha256, page, key) for page, key in keys.items()]
 
         def record(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)", astuple(entry))
+            insert = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)"
+            db.executemany(insert, places)
             _drop_places(db, "document = ? AND sha256 != ?", (entry.id, entry.sha256))
 
         self._write(record)
@@ -182,7 +184,7 @@ class Journal(Closeable):
 
     def failures(self, document: str) -> list[tuple[int, str]]:
         """Pages (0-based) of a document that could not be parsed, and why."""
-        rows = self._read(
+        rows: list[Any] = self._read(
             lambda db: db.execute(
                 "SELECT page, failure FROM places WHERE document = ? AND failure IS NOT NULL",
                 (document,),
@@ -193,7 +195,7 @@ class Journal(Closeable):
 
     def _entries(self, where: str, *values: str) -> list[JournalEntry]:
         query = f"SELECT id, path, sha256, fingerprint, chunks FROM documents {where}"  # noqa: S608  constants
-        rows = self._read(lambda db: db.execute(query, values).fetchall(), [])
+        rows: list[Any] = self._read(lambda db: db.execute(query, values).fetchall(), [])
         return [JournalEntry(*row) for row in rows if self._is_sound(row)]
 
     def _is_sound(self, row: tuple[Any, ...]) -> bool:

@@ -74,33 +74,17 @@ class PageHasher:
     def _walked(self, index: int) -> str | None:
         """None if it leads to too much."""
         digest = hashlib.sha256(repr(self._outline.get(index)).encode("utf-8", "surrogatepass"))
-        order: dict[int, int] = {}
-        left: deque[int] = deque()
-        size = 0
-
-        def numbered(match: re.Match[str]) -> str:
-            if match[1] is None:
-                return match[0]
-            xref = int(match[1])
-            if xref not in order:
-                order[xref] = len(order)
-                left.append(xref)
-            return f"{order[xref]} R"
-
-        def add(text: str) -> None:
-            plain = _REFERENCE.sub(numbered, _ASIDE.sub("", text))
-            digest.update(plain.encode("utf-8", "surrogatepass") + b"\0")
-
+        found = _Found()
         for text in self._roots(self._document.page_xref(index)):
-            add(text)
-        while left:
-            xref = left.popleft()
-            text, stream = self._object(xref)
+            digest.update(found.numbered(text))
+        size = 0
+        while found.left:
+            text, stream = self._object(found.left.popleft())
             size += len(text) + int.from_bytes(stream[32:], "big")
-            if len(order) > _MOST_OBJECTS or size > _MOST_BYTES:
+            if len(found.order) > _MOST_OBJECTS or size > _MOST_BYTES:
                 return None
             if not _OUTSIDE.search(text):
-                add(text)
+                digest.update(found.numbered(text))
                 digest.update(stream)
         return digest.hexdigest()
 
@@ -137,3 +121,25 @@ class PageHasher:
             return text, b""
         stream = self._document.xref_stream_raw(xref) or b""
         return text, hashlib.sha256(stream).digest() + len(stream).to_bytes(8, "big")
+
+
+class _Found:
+    """Objects in the order they are met, and those not looked at yet."""
+
+    def __init__(self) -> None:
+        self.order: dict[int, int] = {}
+        self.left: deque[int] = deque()
+
+    def numbered(self, text: str) -> bytes:
+        """An object's text with references as places in that order."""
+        plain = _REFERENCE.sub(self._number, _ASIDE.sub("", text))
+        return plain.encode("utf-8", "surrogatepass") + b"\0"
+
+    def _number(self, match: re.Match[str]) -> str:
+        if match[1] is None:  # a string
+            return match[0]
+        xref = int(match[1])
+        if xref not in self.order:
+            self.order[xref] = len(self.order)
+            self.left.append(xref)
+        return f"{self.order[xref]} R"

@@ -21,7 +21,15 @@ from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 from .config import PageLimits
 from .errors import DamagedDocument, LimitExceeded, UnsupportedSource
 
-__all__ = ["SUFFIXES", "expand_sources", "is_pdf", "local_copy", "pdf_of_image", "sha256_of"]
+__all__ = [
+    "SUFFIXES",
+    "expand_sources",
+    "is_pdf",
+    "local_copy",
+    "pdf_of_image",
+    "roots_of",
+    "sha256_of",
+]
 
 SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 """File names that folders are searched for; a file named outright may be called anything."""
@@ -56,6 +64,18 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
     if empty and len(empty) == len(found):
         raise empty[0]
     return tuple(found)
+
+
+def roots_of(paths: Iterable[str | Path]) -> tuple[str, ...]:
+    """The absolute paths that :func:`expand_sources` looks through: of a pattern, its folder."""
+    return tuple(os.path.abspath(_root(Path(path))) for path in paths)  # noqa: PTH100
+
+
+def _root(path: Path) -> Path:
+    if not glob.has_magic(str(path)) or path.exists():
+        return path
+    first = next(n for n, part in enumerate(path.parts) if glob.has_magic(part))
+    return Path(*path.parts[:first])
 
 
 def _expand(path: Path) -> list[Path]:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
+from .errors import StoreUnavailable
+from .journal import Journal, journal_name
 from .pipeline import IngestPipeline
+from .protocols import PageEngine
 from .sources import sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
+from .store_faults import Retry
 from .verification import FIELDS, Verification, verify
 
-__all__ = ["delete_document", "open_pipeline", "open_store", "verify_store"]
+__all__ = ["delete_document", "open_journal", "open_pipeline", "open_store", "verify_store"]
+
+_STATE: Final = ".opticalrag/journal"
+"""Where the journals of servers' collections are."""
 
 
 def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
@@ -31,6 +39,7 @@ def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
         prefer_grpc=config.prefer_grpc,
         options=config.options,
         wait=config.wait,
+        retry=Retry(total=max(Retry().total, config.wait)),
     )
 
 
@@ -40,6 +49,8 @@ def open_pipeline(
     engine: EngineConfig | None = None,
     chunking: ChunkingConfig | None = None,
     model: str | None = None,
+    *,
+    dry_run: bool = False,
 ) -> Iterator[IngestPipeline]:
     """Open a pipeline into a store, whose collection is made if there is none.
 
@@ -48,23 +59,84 @@ def open_pipeline(
         engine: which engine reads pages.
         chunking: sizes of chunks.
         model: embedding model; None for the default.
+        dry_run: make nothing; what is not there is taken for empty.
     """
     embedder = SentenceTransformerEmbedder(model)
     sparse = Bm25Encoder()
-    with closing(make_engine(engine)) as reader, open_store(store, create=True) as target:
+    with (
+        closing(make_engine(engine)) as reader,
+        _open_target(store, dry_run) as target,
+        ExitStack() as stack,
+    ):
         target.ensure(embedder, sparse)
-        yield IngestPipeline(reader, embedder, sparse, target, chunking)
+        journal = open_journal(store, create=not dry_run)
+        if journal is not None:
+            stack.enter_context(journal)
+        yield IngestPipeline(
+            reader,
+            embedder,
+            sparse,
+            target,
+            chunking,
+            journal=journal,
+            reuse_across_files=not _keeps_pages(reader, engine),
+        )
+
+
+def _open_target(config: StoreConfig, dry_run: bool) -> QdrantStore:
+    if not dry_run:
+        return open_store(config, create=True)
+    try:
+        store = open_store(config)
+    except StoreUnavailable:
+        if Path(config.location).exists() or "://" in config.location:
+            raise
+    else:
+        if store.exists():
+            return store
+        store.close()
+    return QdrantStore(":memory:", collection=config.collection, tenant=config.tenant)
+
+
+def _keeps_pages(engine: PageEngine, config: EngineConfig | None) -> bool:
+    """Whether the engine keeps something of each page by its file: vision tokens."""
+    return engine.name != "layout" and config is not None and config.optical.tokens is not None
+
+
+def open_journal(config: StoreConfig, *, create: bool = False) -> Journal | None:
+    """The journal of a store; None if there is, or is to be, none."""
+    path = _journal_path(config)
+    if path is None or not (create or path.exists()):
+        return None
+    return Journal(path, config.tenant)
+
+
+def _journal_path(config: StoreConfig) -> Path | None:
+    if config.journal == "off" or config.location == ":memory:":
+        return None
+    remote = "://" in config.location
+    own = config.journal == "auto" and not remote
+    location = config.location if remote else str(Path(config.location).absolute())
+    name = journal_name("" if own else location, config.collection, config.tenant)
+    if own:
+        return Path(config.location, "journal", name)
+    return Path(_STATE if config.journal == "auto" else config.journal, name)
 
 
 def delete_document(document: str, config: StoreConfig) -> tuple[set[str], int]:
-    """Delete the documents with this path, name or id.
+    """Delete the documents with this path, name or id, and what the journal has of them.
 
     Returns:
         The ids of the documents and how many points were deleted.
     """
     with open_store(config) as store:
         ids = store.document_ids(document)
-        return ids, store.delete_documents(ids) if ids else 0
+        points = store.delete_documents(ids) if ids else 0
+    journal = open_journal(config)
+    if journal is not None and ids:
+        with journal:
+            journal.forget(ids)
+    return ids, points
 
 
 def verify_store(store: QdrantStore) -> Verification:
