@@ -12,6 +12,7 @@ from .cli_options import (
     DEFAULT_STORE,
     ApiKeyOption,
     CollectionOption,
+    JournalOption,
     JsonOption,
     QdrantOption,
     TenantOption,
@@ -46,19 +47,20 @@ def status(
         notes.print(f"{len(documents)} documents, {points} points in {qdrant}", markup=False)
 
 
-def delete(
+def delete(  # noqa: PLR0913  a command's parameters are its options
     document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
     tenant: TenantOption = None,
+    journal: JournalOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Remove a document's chunks from the store."""
     with commands(as_json):
         from .wiring import delete_document
 
-        config = StoreConfig(qdrant, collection, api_key, tenant=tenant)
+        config = StoreConfig(qdrant, collection, api_key, tenant=tenant, journal=journal)
         ids, points = delete_document(document, config)
         if as_json:
             emit_json({"documents": len(ids), "points_deleted": points})
