@@ -2,9 +2,9 @@
 
     python -m benchmarks.memory [--pages 50 500 5000] [--engine text] [--scans] [--output FILE]
 
-Each length is ingested by a process of its own into a new store. The highest resident memory of that
-process and all its children is sampled every 20 ms; time runs from the first page to the last
-chunk stored, without imports. ``text`` reads the text layer a block a line and has vectors of
+Each length is ingested by a process of its own into a new store. The highest resident memory of
+that process and all its children is sampled every 20 ms (torch is loaded in all of them); time runs
+from the opened document to the last chunk stored, without imports. ``text`` reads the text layer a block a line and has vectors of
 letters, so that 5,000 pages take minutes and the pipeline's own memory is not hidden by models';
 ``layout`` is the real engine with the real embedder.
 """

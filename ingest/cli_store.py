@@ -68,23 +68,25 @@ def delete(  # noqa: PLR0913  a command's parameters are its options
     raise SystemExit(Exit.OK if ids else Exit.FAILED)
 
 
-def verify(
+def verify(  # noqa: PLR0913  a command's parameters are its options
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
     tenant: TenantOption = None,
+    journal: JournalOption = "auto",
     clean: Annotated[
         bool, typer.Option("--clean", help="Delete what interrupted replacements left behind.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what is stored with itself and with the files; exit code 3 if something is wrong."""
+    """Compare what is stored with itself, the files and the journal; 3 if something is wrong."""
     with commands(as_json):
         from .wiring import open_store, verify_store
 
-        with open_store(StoreConfig(qdrant, collection, api_key, tenant=tenant)) as store:
+        config = StoreConfig(qdrant, collection, api_key, tenant=tenant, journal=journal)
+        with open_store(config) as store:
             deleted = store.delete_orphans() if clean else 0
-            found = verify_store(store)
+            found = verify_store(store, config)
         if as_json:
             emit_json({**asdict(found), "points_deleted": deleted})
         else:

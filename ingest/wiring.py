@@ -133,16 +133,29 @@ def delete_document(document: str, config: StoreConfig) -> tuple[set[str], int]:
         ids = store.document_ids(document)
         points = store.delete_documents(ids) if ids else 0
     journal = open_journal(config)
-    if journal is not None and ids:
+    if journal is not None:
         with journal:
+            for entry in journal.entries():
+                if document in (entry.id, entry.path, Path(entry.path).name):
+                    ids.add(entry.id)
             journal.forget(ids)
     return ids, points
 
 
-def verify_store(store: QdrantStore) -> Verification:
-    """Compare all points of a store, and the files they were made of."""
+def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verification:
+    """Compare all points of a store, the files they were made of, and its journal.
+
+    Args:
+        store: the store.
+        config: how it was opened, by which its journal is found; None looks at none.
+    """
     records = store.scroll(None, FIELDS) if store.exists() else iter(())
-    return verify((record.payload or {} for record in records), _sha256)
+    journal = open_journal(config) if config else None
+    recorded: dict[str, str] = {}
+    if journal is not None:
+        with journal:
+            recorded = {entry.id: entry.path for entry in journal.entries() if entry.chunks}
+    return verify((record.payload or {} for record in records), _sha256, recorded)
 
 
 @cache

@@ -14,8 +14,9 @@ from opticalrag.ingest.errors import StoreUnavailable
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.schema import Field
+from opticalrag.ingest.sources import roots_of
 from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.wiring import open_journal, open_store, verify_store
+from opticalrag.ingest.wiring import delete_document, open_journal, open_store, verify_store
 
 from ..chaos.ingester import ingest
 from .test_pipeline import page_text, write_pdf
@@ -304,3 +305,48 @@ def test_a_journal_that_cannot_be_written_is_done_without(
         assert journal.entries() == []
         assert journal.page("a") is None
     assert "not used" in caplog.text
+
+
+def test_a_deleted_document_leaves_nothing_in_the_journal(tmp_path: Path) -> None:
+    """Pages hold the text of the document; verify does not miss it either."""
+    place = Place(tmp_path)
+    with place.store:
+        for name in ("a", "b"):
+            write_pdf(place.files / f"{name}.pdf", page_text(name))
+        place.run()
+    delete_document("a.pdf", place.config)
+    with sqlite3.connect(place.journal) as db:
+        pages = db.execute("SELECT COUNT(*) FROM pages").fetchone()[0]
+    db.close()
+
+    assert pages == 1
+    with open_store(place.config) as store:
+        assert verify_store(store, place.config).problems == ()
+        store.delete_path(str(place.files / "b.pdf"))
+        assert [p.kind for p in verify_store(store, place.config).problems] == ["lost"]
+
+
+def test_the_journal_of_a_server_is_on_this_machine(tmp_path: Path) -> None:
+    """One for each server, collection and tenant; off is none, and a dry run makes none."""
+    places = [
+        StoreConfig("http://127.0.0.1:1", journal=str(tmp_path)),
+        StoreConfig("http://127.0.0.1:2", journal=str(tmp_path)),
+        StoreConfig("http://127.0.0.1:2", "other", journal=str(tmp_path)),
+        StoreConfig("http://127.0.0.1:2", tenant="me", journal=str(tmp_path)),
+    ]
+    assert open_journal(places[0]) is None
+    for config in places:
+        journal = open_journal(config, create=True)
+        assert journal is not None
+        journal.close()
+
+    assert len(list(tmp_path.glob("*.db"))) == len(places)
+    assert open_journal(StoreConfig(":memory:"), create=True) is None
+    assert open_journal(StoreConfig(str(tmp_path), journal="off"), create=True) is None
+
+
+def test_what_is_looked_through_is_what_was_named(place: Place) -> None:
+    """Roots of patterns are their folders; of files and folders, themselves."""
+    named = [place.files, place.files / "*.pdf", place.files / "a.pdf"]
+
+    assert roots_of(named) == (str(place.files), str(place.files), str(place.files / "a.pdf"))

@@ -61,3 +61,10 @@ def test_what_cannot_be_looked_at_is_no_problem() -> None:
     foreign = {Field.FILE_ID: "e", Field.FILE_PATH: "/b.pdf"}
 
     assert kinds([*points(), foreign], None) == []
+
+
+def test_a_document_that_was_stored_and_is_not_there_is_found() -> None:
+    """The journal remembers what the store has lost altogether."""
+    found = verify(points(), lambda path: HASH, {"gone": "/gone.pdf", "d": "/a.pdf"})
+
+    assert [(p.document_id, p.kind) for p in found.problems] == [("gone", "lost")]
