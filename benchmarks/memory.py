@@ -4,9 +4,9 @@
 
 Each length is ingested by a process of its own into a new store. The highest resident memory of
 that process and all its children is sampled every 20 ms (torch is loaded in all of them); time runs
-from the opened document to the last chunk stored, without imports. ``text`` reads the text layer a block a line and has vectors of
-letters, so that 5,000 pages take minutes and the pipeline's own memory is not hidden by models';
-``layout`` is the real engine with the real embedder.
+from the opened document to the last chunk stored, without imports. ``text`` reads the text layer, a
+block a line, and has vectors of letters, so that 5,000 pages take minutes and the pipeline's own
+memory is not hidden by models'; ``layout`` is the real engine with the real embedder.
 """
 
 from __future__ import annotations
