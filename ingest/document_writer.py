@@ -8,7 +8,8 @@ so that a search in between finds the document and a failure leaves more than is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from llama_index.core.schema import TextNode
@@ -19,6 +20,7 @@ from .indexing import now, write_points
 from .ingest_report import IngestReport
 from .intake import Draft, Maker
 from .journal import Journal, JournalEntry
+from .markdown import PageMarkdown
 from .node_parser import chunk_nodes, node_payload
 from .protocols import PointStore
 from .schema import Field
@@ -57,20 +59,25 @@ class DocumentWriter:
         ref = draft.ref
         draft.pages.sort(key=lambda page: page.index)
         chunks = chunk_pages(ref, draft.pages, self._maker.embedder, self._maker.chunking)
+        count = len(chunks)
+        # Of the pages only their engines and flags are still needed, of chunks those to come: a
+        # document of 5,000 pages then is not held twice.
+        pages = {page.index: replace(page, text="", blocks=()) for page in draft.pages}
+        draft.pages.clear()
         stored = self._store.existing_ids(ref.id)
         stale = stored - {chunk.id for chunk in chunks}
         known = set() if self._force else stored
         donors = self._donors(chunks, known, stale, draft)
-        for nodes in _windows(chunks, draft):
-            self._write_window(nodes, draft, len(chunks), known, donors, report)
+        for nodes in _windows(chunks, pages):
+            self._write_window(nodes, draft, count, known, donors, report)
         # With pages missing we cannot tell stale points from those of the missing pages.
         if stale and not draft.failed:
-            self._check_stored(draft, len(chunks))
+            self._check_stored(draft, count)
             report.points_deleted += self._store.delete_ids(stale)
-        report.documents += bool(draft.pages) or not draft.failed
-        report.chunks += len(chunks)
+        report.documents += bool(pages) or not draft.failed
+        report.chunks += count
         if not draft.failed:
-            self._record(draft, len(chunks))
+            self._record(draft, count)
             self.drop_moved(draft, report)
 
     def drop_moved(self, draft: Draft, report: IngestReport) -> None:
@@ -101,11 +108,13 @@ class DocumentWriter:
         self, chunks: Sequence[Chunk], known: set[str], stale: set[str], draft: Draft
     ) -> dict[str, str]:
         """Points that have the vectors of new chunks: their ids by the text."""
-        wanted = {chunk.embedded_text for chunk in chunks if chunk.id not in known}
-        if self._force or not wanted:
+        if self._force or all(chunk.id in known for chunk in chunks):
             return {}
-        ids = set(stale).union(*(self._store.existing_ids(one) for one in draft.donors))
-        found = self._store.texts(ids) if ids else {}
+        ids = stale.union(*(self._store.existing_ids(one) for one in draft.donors))
+        if not ids:
+            return {}
+        wanted = {chunk.embedded_text for chunk in chunks if chunk.id not in known}
+        found = self._store.texts(ids)
         return {text: point for point, text in found.items() if text in wanted}
 
     def _write_window(
@@ -156,13 +165,15 @@ class DocumentWriter:
             )
 
 
-def _windows(chunks: Sequence[Chunk], draft: Draft) -> Iterator[list[TextNode]]:
-    """Nodes of a document, some at a time, each linked to its neighbours."""
-    pages = {page.index: page for page in draft.pages}
-    for start in range(0, len(chunks), _WINDOW):
-        before = max(start - 1, 0)
-        nodes = chunk_nodes(chunks[before : start + _WINDOW + 1], pages)
-        yield nodes[start - before :][:_WINDOW]
+def _windows(chunks: list[Chunk], pages: Mapping[int, PageMarkdown]) -> Iterator[list[TextNode]]:
+    """Nodes of a document, some at a time, each linked to its neighbours; empties the list."""
+    before: list[Chunk] = []
+    while chunks:
+        part = chunks[:_WINDOW]
+        del chunks[:_WINDOW]
+        nodes = chunk_nodes([*before, *part, *chunks[:1]], pages)
+        yield nodes[len(before) :][: len(part)]
+        before = part[-1:]
 
 
 def _payloads(nodes: Sequence[TextNode], draft: Draft, count: int) -> dict[str, dict[str, object]]:

@@ -72,7 +72,7 @@ class Draft:
     """A document between its first page and its last.
 
     ``moved`` are documents of the same bytes whose files are gone: this one under older names.
-    ``donors`` are ids of documents that may hold vectors of the same text. ``keys`` are the
+    ``donors`` are ids of other documents that hold vectors of the same text. ``keys`` are the
     journal's keys of pages, by 0-based index; ``reused`` pages were recorded under theirs.
     """
 
@@ -147,7 +147,7 @@ class Intake:
             others = [entry for entry in same if entry.id != ref.id]
             complete = not self._force and self._store.is_complete(ref.id, fingerprint)
             moved = tuple(entry for entry in others if entry.is_gone)
-            donors = (ref.id, *(entry.id for entry in others))
+            donors = tuple(entry.id for entry in others)
             return Draft(source, stack.pop_all(), expected, fingerprint, moved, donors), complete
 
     def known_pages(self, draft: Draft) -> int:

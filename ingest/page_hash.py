@@ -26,7 +26,7 @@ _INHERITED: Final = ("Resources", "MediaBox", "CropBox", "Rotate")
 _DEEPEST: Final = 64  # levels of the page tree
 _MOST_OBJECTS: Final = 10_000  # of one page
 _MOST_BYTES: Final = 512 * 1024**2  # of one page's streams, as they are stored
-_REMEMBERED: Final = 20_000  # objects
+_REMEMBERED: Final = 2_000  # objects: those that pages share are met again soon
 
 # Ways out of the page, and numbers that move when other pages do.
 _ASIDE: Final = re.compile(
