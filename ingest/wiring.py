@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,13 @@ from .sources import sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
 from .store_faults import Retry
-from .verification import FIELDS, Verification, verify
+from .verification import FIELDS, Problem, Verification, verify
 
 __all__ = ["delete_document", "open_journal", "open_pipeline", "open_store", "verify_store"]
 
 _STATE: Final = ".opticalrag/journal"
 """Where the journals of servers' collections are."""
+_MOST_CAUSES: Final = 5
 
 
 def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
@@ -150,12 +152,21 @@ def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verif
         config: how it was opened, by which its journal is found; None looks at none.
     """
     records = store.scroll(None, FIELDS) if store.exists() else iter(())
+    payloads = (record.payload or {} for record in records)
     journal = open_journal(config) if config else None
-    recorded: dict[str, str] = {}
-    if journal is not None:
-        with journal:
-            recorded = {entry.id: entry.path for entry in journal.entries() if entry.chunks}
-    return verify((record.payload or {} for record in records), _sha256, recorded)
+    if journal is None:
+        return verify(payloads, _sha256)
+    with journal:
+        recorded = {entry.id: entry.path for entry in journal.entries() if entry.chunks}
+        found = verify(payloads, _sha256, recorded)
+        return replace(found, problems=tuple(_explained(one, journal) for one in found.problems))
+
+
+def _explained(problem: Problem, journal: Journal) -> Problem:
+    """A problem with the pages that failed, and why, where the journal knows."""
+    failures = journal.failures(problem.document_id) if problem.kind == "unfinished" else []
+    causes = "; ".join(f"page {page + 1}: {why}" for page, why in failures[:_MOST_CAUSES])
+    return replace(problem, detail=f"{problem.detail} ({causes})") if causes else problem
 
 
 @cache

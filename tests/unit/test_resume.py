@@ -16,9 +16,10 @@ from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.sources import roots_of
 from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.types import PageFailure
 from opticalrag.ingest.wiring import delete_document, open_journal, open_store, verify_store
 
-from ..chaos.ingester import ingest
+from ..chaos.ingester import TextEngine, ingest
 from .test_pipeline import page_text, write_pdf
 
 
@@ -350,3 +351,28 @@ def test_what_is_looked_through_is_what_was_named(place: Place) -> None:
     named = [place.files, place.files / "*.pdf", place.files / "a.pdf"]
 
     assert roots_of(named) == (str(place.files), str(place.files), str(place.files / "a.pdf"))
+
+
+def test_verify_says_which_pages_failed_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the journal recorded it; the next run parses these pages alone."""
+    place = Place(tmp_path)
+    write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    parse = TextEngine.parse
+
+    def failing(self: TextEngine, tasks: Any) -> Iterator[Any]:
+        for outcome in parse(self, tasks):
+            ref = outcome.ref
+            failure = PageFailure(ref.document.uri, ref.index, "page_failed", "torn")
+            yield outcome if ref.index == 0 else failure
+
+    with place.store:
+        with monkeypatch.context() as broken:
+            broken.setattr(TextEngine, "parse", failing)
+            place.run()
+        (problem,) = verify_store(place.store, place.config).problems
+        assert problem.kind == "unfinished"
+        assert problem.detail.endswith("(page 2: page_failed: torn)")
+        assert place.run().pages_parsed == 1
+        assert verify_store(place.store, place.config).problems == ()
