@@ -34,6 +34,7 @@ from .cli_options import (
     EngineOption,
     FurnitureOption,
     GrpcOption,
+    JournalOption,
     JsonOption,
     KeepTokensOption,
     MetricsOption,
@@ -59,6 +60,7 @@ from .cli_watch import watch
 from .config import (
     ChunkingConfig,
     EngineConfig,
+    IngestOptions,
     LayoutConfig,
     OpticalConfig,
     PageFurniture,
@@ -196,16 +198,24 @@ def ingest(
     page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
     report_file: ReportOption = None,
     metrics: MetricsOption = None,
+    journal: JournalOption = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+    ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what is stored of files that are gone.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
     with commands(as_json):
         from .run_record import RunRecord
-        from .sources import expand_sources
+        from .sources import expand_sources, roots_of
         from .wiring import open_pipeline
 
         files = expand_sources(paths)
-        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait)
+        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
         optical = OpticalConfig(
             ocr_model,
             mode=mode,
@@ -217,11 +227,13 @@ def ingest(
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
         source, record = SourceConfig(password, pages), RunRecord()
+        options = IngestOptions(force, dry_run, prune, roots_of(paths))
+        seen = (record.observe,)
         with (
             _ingest_progress() as on_event,
-            open_pipeline(store, reader, chunking, model, (record.observe,)) as pipeline,
+            open_pipeline(store, reader, chunking, model, seen, dry_run=dry_run) as pipeline,
         ):
-            report = pipeline.run(files, source, on_event)
+            report = pipeline.run(files, source, on_event, options)
         if report_file:
             record.write_report(report_file, report, source, limits)
         if metrics:
@@ -268,13 +280,22 @@ def _failure(failure: PageFailure) -> dict[str, Any]:
 
 
 def _note_report(values: dict[str, Any]) -> None:
+    for path in values["vanished"]:
+        done = "removed" if values["pruned"] else "still stored: --prune removes it"
+        notes.print(f"gone: {path} ({done})", markup=False, soft_wrap=True)
     words = (
-        f"{values['documents']} documents ({values['unchanged']} unchanged), "
-        f"{values['pages']} pages, {values['chunks']} chunks, {values['embedded']} embedded, "
-        f"{values['points_written']} points written, {values['points_deleted']} deleted, "
-        f"{values['seconds']:.1f} s"
+        f"{values['documents']} documents ({values['unchanged']} unchanged,"
+        f" {values['renamed']} renamed), {values['pages_parsed']} pages parsed,"
+        f" {values['pages_reused']} reused, "
     )
-    notes.print(words, markup=False, soft_wrap=True)
+    if values["dry_run"]:
+        words = f"would be done: {words}"
+    else:
+        words += (
+            f"{values['chunks']} chunks, {values['embedded']} embedded, "
+            f"{values['points_written']} points written, {values['points_deleted']} deleted, "
+        )
+    notes.print(f"{words}{values['seconds']:.1f} s", markup=False, soft_wrap=True)
 
 
 @contextmanager

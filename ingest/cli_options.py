@@ -22,6 +22,7 @@ __all__ = [
     "EngineOption",
     "FurnitureOption",
     "GrpcOption",
+    "JournalOption",
     "JsonOption",
     "KeepTokensOption",
     "MetricsOption",
@@ -104,7 +105,14 @@ TenantOption = Annotated[
     typer.Option(help="Whose documents, where several share a collection."),
 ]
 WaitOption = Annotated[
-    float, typer.Option(min=0, help="Seconds to wait while another process has the folder.")
+    float, typer.Option(min=0, help="Seconds to wait for a folder in use, or a server.")
+]
+JournalOption = Annotated[
+    str,
+    typer.Option(
+        help="Folder that says what was done before; auto: in the store's, or here; off: none.",
+        envvar="OPTICALRAG_JOURNAL",
+    ),
 ]
 GrpcOption = Annotated[bool, typer.Option("--grpc", help="Speak gRPC to the server.")]
 ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]

@@ -13,6 +13,7 @@ from .cli_options import (
     ApiKeyOption,
     CollectionOption,
     GrpcOption,
+    JournalOption,
     JsonOption,
     QdrantOption,
     TenantOption,
@@ -25,9 +26,23 @@ __all__ = ["delete", "status", "verify"]
 
 
 def _config(
-    place: str, collection: str, api_key: str | None, tenant: str | None, grpc: bool, wait: float
+    place: str,
+    collection: str,
+    api_key: str | None,
+    tenant: str | None,
+    grpc: bool,
+    wait: float,
+    journal: str = "auto",
 ) -> StoreConfig:
-    return StoreConfig(place, collection, api_key, tenant=tenant, prefer_grpc=grpc, wait=wait)
+    return StoreConfig(
+        place,
+        collection,
+        api_key,
+        tenant=tenant,
+        prefer_grpc=grpc,
+        wait=wait,
+        journal=journal,
+    )
 
 
 def status(
@@ -64,13 +79,14 @@ def delete(
     tenant: TenantOption = None,
     grpc: GrpcOption = False,
     wait: WaitOption = 0,
+    journal: JournalOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
     """Remove a document's chunks from the store."""
     with commands(as_json):
         from .wiring import delete_document
 
-        config = _config(qdrant, collection, api_key, tenant, grpc, wait)
+        config = _config(qdrant, collection, api_key, tenant, grpc, wait, journal)
         documents, points = delete_document(document, config)
         if as_json:
             emit_json({"documents": documents, "points_deleted": points})
@@ -85,18 +101,20 @@ def verify(
     tenant: TenantOption = None,
     grpc: GrpcOption = False,
     wait: WaitOption = 0,
+    journal: JournalOption = "auto",
     clean: Annotated[
         bool, typer.Option("--clean", help="Delete what interrupted replacements left behind.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what is stored with itself and with the files; exit code 3 if something is wrong."""
+    """Compare what is stored with itself, the files and the journal; 3 if something is wrong."""
     with commands(as_json):
         from .wiring import open_store, verify_store
 
-        with open_store(_config(qdrant, collection, api_key, tenant, grpc, wait)) as store:
+        config = _config(qdrant, collection, api_key, tenant, grpc, wait, journal)
+        with open_store(config) as store:
             deleted = store.delete_orphans() if clean else 0
-            found = verify_store(store)
+            found = verify_store(store, config)
         if as_json:
             emit_json({**asdict(found), "points_deleted": deleted})
         else:

@@ -12,6 +12,7 @@ __all__ = [
     "CollectionOptions",
     "ConfigError",
     "EngineConfig",
+    "IngestOptions",
     "LayoutConfig",
     "OpticalConfig",
     "PageFurniture",
@@ -156,6 +157,21 @@ class EngineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class IngestOptions:
+    """How a run treats what was done before.
+
+    ``force`` does all of it again; ``dry_run`` says what would be done. ``roots`` are the absolute
+    paths of files and folders that are looked through: what is stored of files that are gone from
+    there is listed, and removed with ``prune``.
+    """
+
+    force: bool = False
+    dry_run: bool = False
+    prune: bool = False
+    roots: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CollectionOptions:
     """How a new collection is laid out; None leaves it to Qdrant.
 
@@ -197,7 +213,9 @@ class StoreConfig:
     ``location`` is a server's URL, a folder, or ``":memory:"``; ``engine`` is what keeps a folder
     (auto: what it was made with, edge for a new one). With a ``tenant``, points are written for
     it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can. ``wait`` is
-    how many seconds a folder is waited for while another process has it.
+    how many seconds a folder is waited for while another process has it, and a server that stops
+    answering. ``journal`` is the folder that says what was done before: ``"auto"`` is in the
+    store's own, and for a server on this machine; ``"off"`` is none.
     """
 
     location: str
@@ -207,6 +225,7 @@ class StoreConfig:
     tenant: str | None = None
     prefer_grpc: bool = False
     wait: float = 0.0
+    journal: str = "auto"
     options: CollectionOptions = CollectionOptions()
 
 

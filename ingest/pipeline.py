@@ -1,113 +1,89 @@
 """Files to points, stage after stage. Knows the stages by their protocols only.
 
-A document is written when its last page is read. What is stored already is not embedded
-again: ids come from content, so the difference between the ids made and the ids stored is the
-work. New points are stored, and counted, before stale ones are deleted, so that a search in
-between finds the document and a failure leaves more than is needed, never less.
+A document is written when its last page is read. Every page is recorded in the journal as soon as
+it is parsed, so that a run that was killed goes on with the pages that are left.
 """
 
 from __future__ import annotations
 
-import hashlib
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from llama_index.core.schema import TextNode
-
-from .chunking import chunk_pages
-from .config import ChunkingConfig, SourceConfig
-from .errors import OpticalRagError, StoreError
-from .indexing import now, write_points
-from .markdown import PageMarkdown, render_page
-from .node_parser import chunk_nodes, node_payload
+from .config import ChunkingConfig, IngestOptions, SourceConfig
+from .document_writer import DocumentWriter
+from .errors import OpticalRagError, StoreError, StoreUnavailable
+from .ingest_report import IngestEvent, IngestReport
+from .intake import Draft, Intake, Maker
+from .journal import Journal, JournalEntry
+from .markdown import render_page
 from .opening import examine
-from .pages import Examiner, SourceDocument, open_document
+from .pages import Examiner
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
-from .schema import SCHEMA_VERSION, Field
-from .types import DocumentRef, PageFailure, PageOutcome, PageTask
+from .types import PageFailure, PageOutcome, PageTask
 
 __all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
 
-
-@dataclass(frozen=True, slots=True)
-class IngestEvent:
-    """Progress: a document was opened (``pages`` to come), read a page, or is finished."""
-
-    kind: str  # "opened" | "page" | "finished" | "unchanged" | "failed"
-    file: str
-    pages: int = 0
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What a run did. ``unchanged`` documents were stored completely and not read again."""
-
-    documents: int = 0
-    unchanged: int = 0
-    pages: int = 0
-    chunks: int = 0
-    embedded: int = 0
-    points_written: int = 0
-    points_deleted: int = 0
-    failures: list[PageFailure] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class _Open:
-    """A document between its first task and its last outcome."""
-
-    source: SourceDocument
-    resources: ExitStack
-    expected: int
-    fingerprint: str
-    pages: list[PageMarkdown] = field(default_factory=list)
-    failed: int = 0
-
-    @property
-    def done(self) -> bool:
-        return len(self.pages) + self.failed == self.expected
+OnEvent = Callable[[IngestEvent], None]
 
 
 class IngestPipeline:
     """Reads, chunks, embeds and stores documents.
 
+    Args:
+        engine: reads pages.
+        embedder: makes dense vectors.
+        sparse: makes sparse ones.
+        store: where points go.
+        chunking: sizes of chunks.
+        examiner: looks at a file before it is opened.
+        journal: what earlier runs did, and where this one writes it down; without one an
+            interrupted document begins anew, and an edited one is parsed whole.
+        reuse_across_files: see :class:`.intake.Maker`.
+
     Example:
         >>> report = IngestPipeline(engine, embedder, sparse, store).run(["report.pdf"])
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the stages
         self,
         engine: PageEngine,
         embedder: Embedder,
         sparse: SparseEncoder,
         store: PointStore,
         chunking: ChunkingConfig | None = None,
+        *,
         examiner: Examiner = examine,
+        journal: Journal | None = None,
+        reuse_across_files: bool = True,
     ) -> None:
         self.engine = engine
         self.embedder = embedder
-        self.sparse = sparse
         self.store = store
         self.chunking = chunking or ChunkingConfig()
-        self.examiner = examiner
+        self.journal = journal
+        self._examiner = examiner
+        self._maker = Maker(engine, self.chunking, embedder, sparse, reuse_across_files)
 
     def run(
         self,
         files: Iterable[str | Path],
         source: SourceConfig | None = None,
-        on_event: Callable[[IngestEvent], None] = lambda event: None,
+        on_event: OnEvent = lambda event: None,
+        options: IngestOptions | None = None,
     ) -> IngestReport:
         """Ingest files; a bad page or file is reported and the rest goes on.
+
+        A store that stops answering, and does not come back while it is waited for, ends the run:
+        the report says so, and the next run goes on from there.
 
         Args:
             files: paths of PDFs and images.
             source: password, pages and limits for all of them.
             on_event: called in this thread as the work goes on.
+            options: what to do again, and what to do with files that are gone.
 
         Raises:
             ConfigError: chunks may not be as long as asked for.
@@ -116,125 +92,186 @@ class IngestPipeline:
         started = time.perf_counter()
         if self.chunking.max_tokens is not None:  # else the model need not be loaded to know
             self.chunking.cap(self.embedder.max_tokens)
-        report = IngestReport()
-        opened: deque[_Open] = deque()
-        options = source or SourceConfig()
-        try:
-            tasks = self._tasks(files, options, opened, report, on_event)
-            for outcome in self.engine.parse(tasks):
-                current = opened[0]
-                self._collect(current, outcome, report)
-                on_event(IngestEvent("page", current.source.ref.name, 1))
-                if current.done:
-                    self._finish(current, report)
-                    opened.popleft().resources.close()
-                    on_event(IngestEvent("finished", current.source.ref.name))
-        finally:
-            for document in opened:
-                document.resources.close()
+        run = _Run(self._maker, self.store, self.journal, source or SourceConfig(), on_event)
+        run.examiner = self._examiner
+        run.options = options or IngestOptions()
+        report = run.preview(files) if run.options.dry_run else run.ingest(files)
         report.seconds = time.perf_counter() - started
         return report
 
-    def _tasks(
+
+class _Run:
+    """One run: the documents that are open, and the report."""
+
+    def __init__(
         self,
-        files: Iterable[str | Path],
-        options: SourceConfig,
-        opened: deque[_Open],
-        report: IngestReport,
-        on_event: Callable[[IngestEvent], None],
+        maker: Maker,
+        store: PointStore,
+        journal: Journal | None,
+        source: SourceConfig,
+        on_event: OnEvent,
+    ) -> None:
+        self.options = IngestOptions()
+        self.examiner: Examiner = examine
+        self._maker = maker
+        self._store = store
+        self._journal = journal
+        self._source = source
+        self._on_event = on_event
+        self._report = IngestReport()
+        self._open: deque[Draft] = deque()
+        self._seen: set[str] = set()  # ids of documents
+
+    def _intake(self) -> Intake:
+        force = self.options.force
+        return Intake(self._maker, self._store, self._journal, self._source, force, self.examiner)
+
+    def ingest(self, files: Iterable[str | Path]) -> IngestReport:
+        """Do all of it."""
+        intake = self._intake()
+        writer = DocumentWriter(self._maker, self._store, self._journal, self.options.force)
+        try:
+            for outcome in self._maker.engine.parse(self._tasks(files, intake, writer)):
+                draft = self._open[0]
+                self._collect(draft, outcome)
+                if draft.done:
+                    self._finish(self._open.popleft(), writer)
+            self._note_vanished()
+        except StoreUnavailable as error:
+            self._interrupted(error)
+        finally:
+            for draft in self._open:
+                draft.resources.close()
+        return self._report
+
+    def preview(self, files: Iterable[str | Path]) -> IngestReport:
+        """Say what would be done; nothing is parsed or written."""
+        report = self._report
+        report.dry_run = True
+        intake = self._intake()
+        for file in files:
+            opened = self._opened(file, intake)
+            if opened is None:
+                continue
+            draft, complete = opened
+            with draft.resources:
+                report.documents += 1
+                report.renamed += bool(draft.moved)
+                if complete:
+                    self._unchanged(file)
+                    continue
+                reused = intake.known_pages(draft)
+                report.pages += draft.expected
+                report.pages_reused += reused
+                report.pages_parsed += draft.expected - reused
+        self._note_vanished()
+        return report
+
+    # -- documents -----------------------------------------------------------------------------
+
+    def _tasks(
+        self, files: Iterable[str | Path], intake: Intake, writer: DocumentWriter
     ) -> Iterator[PageTask]:
         """Open files as the engine asks for pages; what cannot be opened is reported."""
         for file in files:
-            try:
-                document = self._open(file, options)
-            except (OpticalRagError, OSError) as error:
-                report.failures.append(_file_failure(file, error))
-                on_event(IngestEvent("failed", str(file)))
+            opened = self._opened(file, intake)
+            if opened is None:
                 continue
-            if document is None:
-                report.documents += 1
-                report.unchanged += 1
-                on_event(IngestEvent("unchanged", str(file)))
+            draft, complete = opened
+            if complete:
+                with draft.resources:
+                    writer.note_unchanged(draft)
+                    writer.drop_moved(draft, self._report)
+                self._report.documents += 1
+                self._unchanged(file)
                 continue
-            opened.append(document)
-            on_event(IngestEvent("opened", str(file), document.expected))
-            yield from document.source.tasks(options.pages)
+            yield from self._begun(draft, str(file), intake, writer)
 
-    def _open(self, file: str | Path, options: SourceConfig) -> _Open | None:
-        """Open a document, or return None if all of it is stored already."""
-        with ExitStack() as stack:
-            source = stack.enter_context(
-                open_document(
-                    file,
-                    password=options.password,
-                    limits=options.limits,
-                    tenant=self.store.tenant,
-                    examiner=self.examiner,
-                )
-            )
-            expected = len(source.page_refs(options.pages))
-            fingerprint = self._fingerprint(source.ref, options.pages)
-            if self.store.is_complete(source.ref.id, fingerprint):
-                return None
-            return _Open(source, stack.pop_all(), expected, fingerprint)
+    def _begun(
+        self, draft: Draft, file: str, intake: Intake, writer: DocumentWriter
+    ) -> Iterator[PageTask]:
+        """The pages of a document that are left to parse; if there is none, it is finished."""
+        self._on_event(IngestEvent("opened", file, draft.expected))
+        self._open.append(draft)
+        yield from intake.tasks(draft)
+        if draft.reused:
+            self._on_event(IngestEvent("page", draft.ref.name, draft.reused))
+        # Its last pages may all have been parsed before: no outcome of the engine ends it then.
+        if draft.done and draft in self._open:
+            self._open.remove(draft)
+            self._finish(draft, writer)
 
-    def _fingerprint(self, document: DocumentRef, pages: str | None) -> str:
-        parts = (
-            document.sha256,
-            document.name,
-            pages or "",
-            self.engine.fingerprint,
-            self.chunking.fingerprint,
-            self.embedder.name,
-            self.sparse.name,
-            str(SCHEMA_VERSION),
-        )
-        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    def _opened(self, file: str | Path, intake: Intake) -> tuple[Draft, bool] | None:
+        try:
+            draft, complete = intake.open(file)
+        except StoreError:
+            raise
+        except (OpticalRagError, OSError) as error:
+            self._report.failures.append(_file_failure(file, error))
+            self._on_event(IngestEvent("failed", str(file)))
+            return None
+        # Under its former name a renamed file is no file that vanished.
+        self._seen.update((draft.ref.id, *(entry.id for entry in draft.moved)))
+        return draft, complete
 
-    def _collect(self, document: _Open, outcome: PageOutcome, report: IngestReport) -> None:
+    def _unchanged(self, file: str | Path) -> None:
+        self._report.unchanged += 1
+        self._on_event(IngestEvent("unchanged", str(file)))
+
+    def _collect(self, draft: Draft, outcome: PageOutcome) -> None:
+        ref, name = draft.ref, draft.source.ref.name
         if isinstance(outcome, PageFailure):
-            document.failed += 1
-            report.failures.append(outcome)
+            draft.failed += 1
+            self._report.failures.append(outcome)
+            if self._journal is not None:
+                self._journal.add_failure(ref.id, ref.sha256, outcome)
         else:
-            report.pages += 1
-            document.pages.append(render_page(outcome, self.chunking.furniture))
+            page = render_page(outcome, self._maker.chunking.furniture)
+            draft.pages.append(page)
+            self._report.pages += 1
+            self._report.pages_parsed += 1
+            if self._journal is not None:
+                self._journal.add_page(ref.id, ref.sha256, draft.keys[page.index], page)
+        self._on_event(IngestEvent("page", name, 1))
 
-    def _finish(self, document: _Open, report: IngestReport) -> None:
-        ref = document.source.ref
-        chunks = chunk_pages(ref, document.pages, self.embedder, self.chunking)
-        nodes = chunk_nodes(chunks, {page.index: page for page in document.pages})
-        payloads = _payloads(nodes, document)
-        stored = self.store.existing_ids(ref.id)
-        new = [node for node in nodes if node.node_id not in stored]
-        written = write_points(new, payloads, self.store, self.embedder, self.sparse)
-        kept = {node_id: payloads[node_id] for node_id in stored & payloads.keys()}
-        if kept:
-            self.store.overwrite_payloads(kept)
-        stale = stored - payloads.keys()
-        # With pages missing we cannot tell stale points from those of the missing pages.
-        if stale and not document.failed:
-            self._check_stored(document, len(payloads))
-            report.points_deleted += self.store.delete_ids(stale)
-        report.documents += bool(document.pages) or not document.failed
-        report.chunks += len(chunks)
-        report.embedded += len(new)
-        report.points_written += written
+    def _finish(self, draft: Draft, writer: DocumentWriter) -> None:
+        draft.resources.close()  # its file is not needed any more
+        self._report.pages += draft.reused
+        self._report.pages_reused += draft.reused
+        writer.write(draft, self._report)
+        self._on_event(IngestEvent("finished", draft.ref.name))
 
-    def _check_stored(self, document: _Open, expected: int) -> None:
-        ref = document.source.ref
-        found = self.store.count_made(ref.id, document.fingerprint)
-        if found != expected:
-            raise StoreError(
-                f"{ref.name}: {found} of {expected} chunks are in the store after writing; what was"
-                " there before is kept: ingest the file again"
-            )
+    # -- the end -------------------------------------------------------------------------------
 
+    def _note_vanished(self) -> None:
+        """List, and remove if asked to, what is stored of files that are gone."""
+        gone = [
+            entry
+            for entry in (self._journal.entries() if self._journal else ())
+            if entry.id not in self._seen and self._was_named(entry) and entry.is_gone
+        ]
+        self._report.vanished = [entry.path for entry in gone]
+        if gone and self.options.prune and not self.options.dry_run and self._journal is not None:
+            ids = [entry.id for entry in gone]
+            self._report.points_deleted += self._store.delete_documents(ids)
+            self._report.pruned = len(ids)
+            self._journal.forget(ids)
 
-def _payloads(nodes: Sequence[TextNode], document: _Open) -> dict[str, dict[str, object]]:
-    # A document with failed pages is never complete: the next run tries it again.
-    whole = {} if document.failed else {Field.CHUNK_COUNT: len(nodes)}
-    extra = {Field.FINGERPRINT: document.fingerprint, Field.INGESTED_AT: now(), **whole}
-    return {node.node_id: {**node_payload(node), **extra} for node in nodes}
+    def _was_named(self, entry: JournalEntry) -> bool:
+        """Whether a file is, or was in a folder, that this run looks through.
+
+        A folder that is gone as a whole may be a disk that is not mounted.
+        """
+        return any(
+            entry.path == root or (entry.path.startswith(root + os.sep) and Path(root).is_dir())
+            for root in self.options.roots
+        )
+
+    def _interrupted(self, error: StoreUnavailable) -> None:
+        message = f"{error}; what is done is kept: run it again to go on"
+        file = str(self._open[0].ref.uri) if self._open else ""
+        self._report.interrupted = True
+        self._report.failures.append(PageFailure(file, None, error.code, message))
 
 
 def _file_failure(file: str | Path, error: OpticalRagError | OSError) -> PageFailure:

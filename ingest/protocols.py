@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from .modes import Mode
 from .token_file import TokenKey
-from .types import PageOutcome, PageRef, PageTask, Point, SparseVector
+from .types import PageOutcome, PageRef, PageTask, Point, SparseVector, Vectors
 from .vision import DecodeRequest, Transcript, VisionTokens
 
 if TYPE_CHECKING:
@@ -165,6 +165,14 @@ class PointStore(Protocol):
 
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
         """Whether every chunk made with this fingerprint is stored, and nothing else is."""
+        ...
+
+    def texts(self, ids: Collection[str]) -> dict[str, str]:
+        """The embedded texts of points, by id; those that are not there are left out."""
+        ...
+
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
+        """The vectors of points, by id; those that are not there are left out."""
         ...
 
     def count_made(self, document_id: str, fingerprint: str) -> int:

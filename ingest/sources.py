@@ -29,6 +29,7 @@ __all__ = [
     "local_copy",
     "nameable",
     "pdf_of_image",
+    "roots_of",
     "sha256_of",
 ]
 
@@ -65,6 +66,18 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
     if empty and len(empty) == len(found):
         raise empty[0]
     return tuple(found)
+
+
+def roots_of(paths: Iterable[str | Path]) -> tuple[str, ...]:
+    """The absolute paths that :func:`expand_sources` looks through: of a pattern, its folder."""
+    return tuple(os.path.abspath(_root(Path(path))) for path in paths)  # noqa: PTH100
+
+
+def _root(path: Path) -> Path:
+    if not glob.has_magic(str(path)) or path.exists():
+        return path
+    first = next(n for n, part in enumerate(path.parts) if glob.has_magic(part))
+    return Path(*path.parts[:first])
 
 
 def _expand(path: Path) -> list[Path]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from qdrant_client import models
 
 from .schema import Field
 from .store_collection import CollectionStore
-from .store_requests import equal
+from .store_requests import equal, vectors_in
+from .types import Vectors
 
 __all__ = ["ReadingStore", "StoredDocument"]
 
@@ -117,11 +119,20 @@ class ReadingStore(CollectionStore):
             fields: payload fields to bring; None for all of them.
         """
         selected: Any = True if fields is None else [*fields, Field.TENANT]
-        return [
-            record
-            for record in self._retrieved(ids, selected)
-            if self.tenant in (None, (record.payload or {}).get(Field.TENANT))
-        ]
+        return [record for record in self._retrieved(ids, selected) if self._is_own(record)]
+
+    def texts(self, ids: Collection[str]) -> dict[str, str]:
+        """The embedded texts of points, by id; those that are not there are left out."""
+        found = self.retrieve(ids, (Field.TEXT,))
+        return {str(one.id): str((one.payload or {}).get(Field.TEXT, "")) for one in found}
+
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
+        """The vectors of points, by id; those that are not there are left out."""
+        records = self._retrieved(ids, [Field.TENANT], with_vectors=True)
+        return {str(one.id): vectors_in(one.vector) for one in records if self._is_own(one)}
+
+    def _is_own(self, record: models.Record) -> bool:
+        return self.tenant in (None, (record.payload or {}).get(Field.TENANT))
 
     def _page(self, where: models.Filter | None, selected: Any, offset: Any) -> Any:
         return lambda: self.client.scroll(
@@ -205,14 +216,19 @@ class ReadingStore(CollectionStore):
         )
         return int(counted.count)
 
-    def _retrieved(self, ids: Collection[str], selected: Any) -> Iterator[models.Record]:
+    def _retrieved(
+        self, ids: Collection[str], selected: Any, with_vectors: bool = False
+    ) -> Iterator[models.Record]:
         """Points by id, whosever they are."""
         listed = list(ids)
         for start in range(0, len(listed), _PAGE):
-            yield from self.call(self._retrieving(listed[start : start + _PAGE], selected))
+            part = listed[start : start + _PAGE]
+            yield from self.call(partial(self._retrieving, part, selected, with_vectors))
 
-    def _retrieving(self, ids: list[str], selected: Any) -> Any:
-        return lambda: self.client.retrieve(self.collection, ids, with_payload=selected)
+    def _retrieving(self, ids: list[str], selected: Any, with_vectors: bool) -> Any:
+        return self.client.retrieve(
+            self.collection, ids, with_payload=selected, with_vectors=with_vectors
+        )
 
 
 def _document(payload: Mapping[str, Any]) -> str:

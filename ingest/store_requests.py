@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
+import numpy as np
 from qdrant_client import models
 
 from .schema import DENSE, SPARSE, Field
-from .types import Point
+from .types import Point, Vectors
 
-__all__ = ["batched", "equal", "named", "overwriting", "point_bytes", "to_struct"]
+__all__ = ["batched", "equal", "named", "overwriting", "point_bytes", "to_struct", "vectors_in"]
 
 T = TypeVar("T")
 
@@ -30,6 +31,13 @@ def to_struct(point: Point, tenant: str | None) -> models.PointStruct:
             SPARSE: models.SparseVector(indices=indices, values=values),
         },
     )
+
+
+def vectors_in(stored: Any) -> Vectors:
+    """A point's vectors as the client gives them."""
+    sparse = stored[SPARSE]
+    dense = np.asarray(stored[DENSE], np.float32)
+    return Vectors(dense, (list(sparse.indices), list(sparse.values)))
 
 
 def overwriting(

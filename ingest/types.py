@@ -37,6 +37,7 @@ __all__ = [
     "TableCell",
     "TableGrid",
     "TextSource",
+    "Vectors",
     "Word",
 ]
 
@@ -383,5 +384,16 @@ class Point:
 
     id: str
     payload: dict[str, object]
+    dense: NDArray[np.float32]
+    sparse: SparseVector
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What is stored to find a text by.
+
+    Shape: ``dense`` is float32 ``[dimension]``, unit length.
+    """
+
     dense: NDArray[np.float32]
     sparse: SparseVector

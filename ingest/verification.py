@@ -21,7 +21,9 @@ FIELDS: Final = (
 )
 """Payload fields that are looked at."""
 
-Kind = Literal["mixed", "missing", "duplicate", "unfinished", "schema", "changed", "vanished"]
+Kind = Literal[
+    "mixed", "missing", "duplicate", "unfinished", "schema", "changed", "vanished", "lost"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Problem:
 
     ``kind``: ``mixed``, points of several contents, as an interrupted replacement leaves them;
     ``missing`` or ``duplicate`` (too many) chunks; ``unfinished``, pages of it failed; ``schema``,
-    made by another version; ``changed`` or ``vanished``, its file.
+    made by another version; ``changed`` or ``vanished``, its file; ``lost``, all of it, though the
+    journal says that it was stored.
     """
 
     document_id: str
@@ -49,7 +52,9 @@ class Verification:
 
 
 def verify(
-    payloads: Iterable[Mapping[str, Any]], sha256_of: Callable[[str], str | None]
+    payloads: Iterable[Mapping[str, Any]],
+    sha256_of: Callable[[str], str | None],
+    recorded: Mapping[str, str] | None = None,
 ) -> Verification:
     """Look at the payloads of all points.
 
@@ -57,6 +62,7 @@ def verify(
         payloads: of every point, with :data:`FIELDS`.
         sha256_of: the hash of the file at a path; empty if it is not there, None if it cannot be
             known, as of a URL.
+        recorded: paths of the documents that should have points, by id.
     """
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for payload in payloads:
@@ -73,6 +79,12 @@ def verify(
         for name, key in named
         for points in (documents[key],)
         for kind, detail in (*_of_points(points), *_of_file(points[0], sha256_of))
+    ]
+    lost = "was stored and is not there any more: ingest it again, or delete it"
+    problems += [
+        Problem(key, path, "lost", lost)
+        for key, path in (recorded or {}).items()
+        if key not in documents
     ]
     return Verification(len(documents), sum(map(len, documents.values())), tuple(problems))
 

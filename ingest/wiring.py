@@ -5,26 +5,35 @@ from __future__ import annotations
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
-from .errors import StoreError
+from .errors import StoreError, StoreUnavailable
 from .guarded import GuardedExaminer
 from .instrumentation import page_event
+from .journal import Journal, journal_name
 from .observed import ObservedEngine
 from .opening import examine
 from .pages import Examiner
 from .pipeline import IngestPipeline
+from .protocols import PageEngine
 from .sources import sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
+from .store_faults import Retry
 from .store_requests import named
 from .types import PageOutcome
-from .verification import FIELDS, Verification, verify
+from .verification import FIELDS, Problem, Verification, verify
 
-__all__ = ["delete_document", "open_pipeline", "open_store", "verify_store"]
+__all__ = ["delete_document", "open_journal", "open_pipeline", "open_store", "verify_store"]
+
+_STATE: Final = ".opticalrag/journal"
+"""Where the journals of servers' collections are."""
+_MOST_CAUSES: Final = 5
 
 
 def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
@@ -39,6 +48,7 @@ def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
         prefer_grpc=config.prefer_grpc,
         options=config.options,
         wait=config.wait,
+        retry=Retry(total=max(Retry().total, config.wait)),
     )
 
 
@@ -49,6 +59,8 @@ def open_pipeline(
     chunking: ChunkingConfig | None = None,
     model: str | None = None,
     observers: Sequence[Callable[[PageOutcome], None]] = (),
+    *,
+    dry_run: bool = False,
 ) -> Iterator[IngestPipeline]:
     """Open a pipeline into a store, whose collection is made if there is none.
 
@@ -58,41 +70,119 @@ def open_pipeline(
         chunking: sizes of chunks.
         model: embedding model; None for the default.
         observers: see every page's outcome as it comes.
+        dry_run: make nothing; what is not there is taken for empty.
     """
     embedder = SentenceTransformerEmbedder(model)
     sparse = Bm25Encoder()
     with ExitStack() as stack:
         reader = stack.enter_context(closing(make_engine(engine)))
-        target = stack.enter_context(open_store(store, create=True))
+        target = stack.enter_context(_open_target(store, dry_run))
         look: Examiner = examine
         if engine is not None and engine.limits is not None:
             look = stack.enter_context(GuardedExaminer(engine.limits))
         target.ensure(embedder, sparse)
-        seen = ObservedEngine(reader, page_event, *observers)
-        yield IngestPipeline(seen, embedder, sparse, target, chunking, look)
+        journal = open_journal(store, create=not dry_run)
+        if journal is not None:
+            stack.enter_context(journal)
+        yield IngestPipeline(
+            ObservedEngine(reader, page_event, *observers),
+            embedder,
+            sparse,
+            target,
+            chunking,
+            examiner=look,
+            journal=journal,
+            reuse_across_files=not _keeps_pages(reader, engine),
+        )
+
+
+def _open_target(config: StoreConfig, dry_run: bool) -> QdrantStore:
+    if not dry_run:
+        return open_store(config, create=True)
+    try:
+        store = open_store(config)
+    except StoreUnavailable:
+        if Path(config.location).exists() or "://" in config.location:
+            raise
+    else:
+        if store.exists():
+            return store
+        store.close()
+    return QdrantStore(":memory:", collection=config.collection, tenant=config.tenant)
+
+
+def _keeps_pages(engine: PageEngine, config: EngineConfig | None) -> bool:
+    """Whether the engine keeps something of each page by its file: vision tokens."""
+    return engine.name != "layout" and config is not None and config.optical.tokens is not None
+
+
+def open_journal(config: StoreConfig, *, create: bool = False) -> Journal | None:
+    """The journal of a store; None if there is, or is to be, none."""
+    path = _journal_path(config)
+    if path is None or not (create or path.exists()):
+        return None
+    return Journal(path, config.tenant)
+
+
+def _journal_path(config: StoreConfig) -> Path | None:
+    if config.journal == "off" or config.location == ":memory:":
+        return None
+    remote = "://" in config.location
+    own = config.journal == "auto" and not remote
+    location = config.location if remote else str(Path(config.location).absolute())
+    name = journal_name("" if own else location, config.collection, config.tenant)
+    if own:
+        return Path(config.location, "journal", name)
+    return Path(_STATE if config.journal == "auto" else config.journal, name)
 
 
 def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
-    """Delete the documents with this path, name or id.
+    """Delete the documents with this path, name or id, and what the journal has of them.
 
     Returns:
         How many documents there were, and how many points were deleted.
     """
     with open_store(config) as store:
         documents = store.documents(named(document))
-        return len(documents), store.delete_where(named(document)) if documents else 0
+        points = store.delete_where(named(document)) if documents else 0
+    ids = {one.document_id for one in documents}
+    journal = open_journal(config)
+    if journal is not None:
+        with journal:
+            for entry in journal.entries():
+                if document in (entry.id, entry.path, Path(entry.path).name):
+                    ids.add(entry.id)
+            journal.forget(ids)
+    return len(documents), points
 
 
-def verify_store(store: QdrantStore) -> Verification:
-    """Compare all points of a store, and the files they were made of.
+def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verification:
+    """Compare all points of a store, the files they were made of, and its journal.
+
+    Args:
+        store: the store.
+        config: how it was opened, by which its journal is found; None looks at none.
 
     Raises:
         StoreError: there is no such collection.
     """
     if not store.exists():
         raise StoreError(f"there is no collection {store.collection!r} at {store.location}")
-    records = store.scroll(None, FIELDS)
-    return verify((record.payload or {} for record in records), _sha256)
+    payloads = (record.payload or {} for record in store.scroll(None, FIELDS))
+    journal = open_journal(config) if config else None
+    if journal is None:
+        return verify(payloads, _sha256)
+    with journal:
+        recorded = {entry.id: entry.path for entry in journal.entries() if entry.chunks}
+        found = verify(payloads, _sha256, recorded)
+        return replace(found, problems=tuple(_explained(one, journal) for one in found.problems))
+
+
+def _explained(problem: Problem, journal: Journal) -> Problem:
+    """A problem with the pages that failed, and why, where the journal knows."""
+    failures = journal.failures(problem.document_id) if problem.kind == "unfinished" else []
+    causes = "; ".join(f"page {page + 1}: {why}" for page, why in failures[:_MOST_CAUSES])
+    return replace(problem, detail=f"{problem.detail} ({causes})") if causes else problem
 
 
 def _sha256(path: str) -> str | None:

@@ -7,26 +7,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from opticalrag.ingest.config import ChunkingConfig, StoreConfig
+from opticalrag.ingest.config import ChunkingConfig, IngestOptions, StoreConfig
+from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.pages import load
 from opticalrag.ingest.pipeline import IngestPipeline, IngestReport
 from opticalrag.ingest.sparse import Bm25Encoder
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.types import Block, BlockKind, Box, PageOutcome, PageTask, ParsedPage
-from opticalrag.ingest.wiring import open_store
+from opticalrag.ingest.wiring import open_journal, open_store
 
 from ..builders import WordCounter
 
 
 class TextEngine:
-    """Reads the text layer, a block a line."""
+    """Reads the text layer, a block a line.
+
+    Args:
+        log: a file that gets a line for every page that is read.
+    """
 
     name = "text"
     fingerprint = "text/1"
+
+    def __init__(self, log: Path | None = None) -> None:
+        self._log = log
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -36,6 +45,9 @@ class TextEngine:
             page = load(task.source)[task.ref.index]
             lines = [block[4].strip() for block in page.get_text("blocks")]
             blocks = [Block(BlockKind.TEXT, Box(0.1, 0.1, 0.9, 0.2), line) for line in lines]
+            if self._log is not None:
+                with self._log.open("a") as log:
+                    log.write(f"{task.ref.document.sha256}:{task.ref.index}\n")
             yield ParsedPage(task.ref, 595.0, 842.0, tuple(blocks), engine="text")
 
 
@@ -54,16 +66,34 @@ class SmallEmbedder(WordCounter):
         return self.embed_documents([text])[0]
 
 
-def ingest(folder: Path, store: QdrantStore) -> IngestReport:
+def ingest(
+    folder: Path,
+    store: QdrantStore,
+    journal: Journal | None = None,
+    log: Path | None = None,
+    options: IngestOptions | None = None,
+) -> IngestReport:
     embedder, sparse = SmallEmbedder(64), Bm25Encoder()
     store.ensure(embedder, sparse)
-    pipeline = IngestPipeline(TextEngine(), embedder, sparse, store, ChunkingConfig(64))
-    return pipeline.run(sorted(folder.glob("*.pdf")))
+    engine = TextEngine(log)
+    chunking = ChunkingConfig(64)
+    pipeline = IngestPipeline(engine, embedder, sparse, store, chunking, journal=journal)
+    return pipeline.run(sorted(folder.glob("*.pdf")), options=options)
+
+
+def main() -> int:
+    """Ingest FOLDER into STORE, naming every page that is parsed in LOG."""
+    folder, place, *rest = sys.argv[1:]
+    config = StoreConfig(place, wait=120.0)
+    log = Path(rest[0]) if rest else None
+    with open_store(config, create=True) as store:
+        journal = open_journal(config, create=True)
+        with journal or nullcontext():
+            report = ingest(Path(folder), store, journal, log)
+    return bool(report.failures)
 
 
 if __name__ == "__main__":
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    with open_store(StoreConfig(sys.argv[2], wait=120.0), create=True) as opened:
-        report = ingest(Path(sys.argv[1]), opened)
-    sys.exit(bool(report.failures))
+    sys.exit(main())

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from opticalrag.ingest.config import CollectionOptions
 from opticalrag.ingest.errors import (
@@ -296,3 +297,20 @@ def test_a_store_opened_by_an_alias_means_its_collection(engine: str, tmp_path: 
         store.collection = collection
         assert not store.exists()
         assert not any(a.startswith(collection) for a in store.aliases())
+
+
+def test_texts_and_vectors_come_back_as_they_were_written(store: QdrantStore) -> None:
+    """So that a point can be written again under another id; what is not there is left out."""
+    points = make_points(3)
+    store.upsert(points)
+    ids = [point.id for point in points]
+    texts, vectors = store.texts([*ids, point_id(999)]), store.vectors([*ids, point_id(999)])
+
+    assert texts == {point.id: point.payload[Field.TEXT] for point in points}
+    assert vectors.keys() == set(ids)
+    for point in points:
+        found = vectors[point.id]
+        unit = point.dense / np.linalg.norm(point.dense)
+        assert found.dense / np.linalg.norm(found.dense) == pytest.approx(unit, abs=1e-5)
+        stored = dict(zip(*found.sparse, strict=True))
+        assert stored == pytest.approx(dict(zip(*point.sparse, strict=True)))

@@ -11,8 +11,7 @@ from typing import Any
 
 import pymupdf
 import pytest
-from opticalrag.ingest import indexing
-from opticalrag.ingest import pipeline as pipeline_module
+from opticalrag.ingest import document_writer, indexing
 from opticalrag.ingest.config import ChunkingConfig, SourceConfig, StoreConfig
 from opticalrag.ingest.errors import StoreError
 from opticalrag.ingest.pipeline import IngestEvent, IngestPipeline
@@ -162,7 +161,7 @@ def test_points_say_when_their_document_was_stored(
     later = "2100-01-01T00:00:00Z"
     with pipeline(store) as opened:
         opened.run([file])
-        monkeypatch.setattr(pipeline_module, "now", lambda: later)
+        monkeypatch.setattr(document_writer, "now", lambda: later)
         again = opened.run([file])
     first = {payload[Field.INGESTED_AT] for payload in payloads(store)}
     with pipeline(store) as opened:

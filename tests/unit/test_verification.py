@@ -72,3 +72,10 @@ def test_a_hostile_count_costs_nothing() -> None:
         "duplicate",
         "missing",
     ]
+
+
+def test_a_document_that_was_stored_and_is_not_there_is_found() -> None:
+    """The journal remembers what the store has lost altogether."""
+    found = verify(points(), lambda path: HASH, {"gone": "/gone.pdf", "d": "/a.pdf"})
+
+    assert [(p.document_id, p.kind) for p in found.problems] == [("gone", "lost")]

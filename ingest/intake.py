@@ -1,0 +1,199 @@
+"""Files on their way in: what is stored already, what was parsed before, what is left to parse.
+
+Asks the store whether a document is complete, and the journal for its pages; parses and writes
+nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from .config import ChunkingConfig, SourceConfig
+from .errors import OpticalRagError
+from .journal import Journal, JournalEntry
+from .markdown import PageMarkdown
+from .opening import examine
+from .page_hash import PageHasher
+from .pages import Examiner, SourceDocument, load, open_document
+from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
+from .schema import SCHEMA_VERSION
+from .types import DocumentRef, PageRef, PageTask
+
+__all__ = ["Draft", "Intake", "Maker"]
+
+_FORMAT: Final = "page/1"
+"""Raised when Markdown made of the same parsed page changes its form."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Everything that decides which points a document becomes.
+
+    ``reuse_across_files``: a page may be taken over from another file, or an earlier content of its
+    own, that had the same; else only from the same content of the same document, as engines need
+    that keep something of each page.
+    """
+
+    engine: PageEngine
+    chunking: ChunkingConfig
+    embedder: Embedder
+    sparse: SparseEncoder
+    reuse_across_files: bool = True
+
+    def fingerprint(self, document: DocumentRef, pages: str | None) -> str:
+        """Of the points of a document of which these pages are chosen."""
+        parts = (
+            document.sha256,
+            document.name,
+            pages or "",
+            self.engine.fingerprint,
+            self.chunking.fingerprint,
+            self.embedder.name,
+            self.sparse.name,
+            str(SCHEMA_VERSION),
+        )
+        return _hash(*parts)
+
+    def page_key(self, document: DocumentRef, page_hash: str) -> str:
+        """Of the Markdown of a page: equal keys, equal Markdown."""
+        scope = "" if self.reuse_across_files else f"{document.id}:{document.sha256}"
+        return _hash(_FORMAT, page_hash, self.engine.fingerprint, self.chunking.furniture, scope)
+
+
+def _hash(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(slots=True, eq=False)
+class Draft:
+    """A document between its first page and its last.
+
+    ``moved`` are documents of the same bytes whose files are gone: this one under older names.
+    ``donors`` are ids of other documents that hold vectors of the same text. ``keys`` are the
+    journal's keys of pages, by 0-based index; ``reused`` pages were recorded under theirs.
+    """
+
+    source: SourceDocument
+    resources: ExitStack
+    expected: int
+    fingerprint: str
+    moved: tuple[JournalEntry, ...] = ()
+    donors: tuple[str, ...] = ()
+    keys: dict[int, str] = field(default_factory=dict)
+    pages: list[PageMarkdown] = field(default_factory=list)
+    reused: int = 0
+    failed: int = 0
+
+    @property
+    def ref(self) -> DocumentRef:
+        """The document."""
+        return self.source.ref
+
+    @property
+    def done(self) -> bool:
+        """Whether every page was read or failed."""
+        return len(self.pages) + self.failed == self.expected
+
+
+class Intake:
+    """Opens files for one run.
+
+    Args:
+        maker: what would make their points.
+        store: where these would be.
+        journal: pages parsed before; None if nothing is recorded.
+        source: password, pages and limits.
+        force: everything is to be done again.
+        examiner: looks at a file before it is opened.
+    """
+
+    def __init__(
+        self,
+        maker: Maker,
+        store: PointStore,
+        journal: Journal | None,
+        source: SourceConfig,
+        force: bool = False,
+        examiner: Examiner = examine,
+    ) -> None:
+        self._maker = maker
+        self._store = store
+        self._journal = journal
+        self._options = source
+        self._force = force
+        self._examiner = examiner
+
+    def open(self, file: str | Path) -> tuple[Draft, bool]:
+        """Open a document, and say whether all of it is stored already; the caller closes it.
+
+        Raises:
+            SourceError: it cannot be read.
+            StoreError: the store cannot be asked.
+        """
+        options = self._options
+        with ExitStack() as stack:
+            source = stack.enter_context(
+                open_document(
+                    file,
+                    password=options.password,
+                    limits=options.limits,
+                    tenant=self._store.tenant,
+                    examiner=self._examiner,
+                )
+            )
+            ref = source.ref
+            expected = len(source.page_refs(options.pages))
+            fingerprint = self._maker.fingerprint(ref, options.pages)
+            same = self._journal.with_content(ref.sha256) if self._journal else []
+            others = [entry for entry in same if entry.id != ref.id]
+            complete = not self._force and self._store.is_complete(ref.id, fingerprint)
+            moved = tuple(entry for entry in others if entry.is_gone)
+            donors = tuple(entry.id for entry in others)
+            return Draft(source, stack.pop_all(), expected, fingerprint, moved, donors), complete
+
+    def known_pages(self, draft: Draft) -> int:
+        """How many pages of a draft need not be parsed; reads none of them."""
+        return sum(
+            self._journal.knows(key)
+            for _, key in self._keyed(draft)
+            if self._journal is not None and key and not self._force
+        )
+
+    def tasks(self, draft: Draft) -> Iterator[PageTask]:
+        """The pages left to parse; the others are put into the draft on the way."""
+        for ref, key in self._keyed(draft):
+            found = None
+            if key and self._journal is not None:
+                draft.keys[ref.index] = key
+                found = None if self._force else self._journal.page(key)
+            if found is None:
+                yield PageTask(draft.source.spec, ref)
+            else:
+                # The same page may stand elsewhere in this file than where it was parsed.
+                draft.pages.append(_placed(found, ref))
+                draft.reused += 1
+
+    def _keyed(self, draft: Draft) -> Iterator[tuple[PageRef, str]]:
+        """Pages with the journal's keys, which are empty where there is no journal."""
+        refs = draft.source.page_refs(self._options.pages)
+        hasher = None
+        if self._journal is not None:
+            # A file that went or changed meanwhile fails page by page, where that is reported.
+            with suppress(OpticalRagError):
+                hasher = PageHasher(load(draft.source.spec), draft.ref.sha256)
+        if hasher is None:
+            yield from ((ref, "") for ref in refs)
+            return
+        for ref in refs:
+            yield ref, self._maker.page_key(draft.ref, hasher.hash(ref.index))
+
+
+def _placed(page: PageMarkdown, ref: PageRef) -> PageMarkdown:
+    return PageMarkdown(
+        ref.index, ref.label, page.text, page.blocks, page.furniture, page.engine, page.flags
+    )

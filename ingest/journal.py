@@ -1,0 +1,268 @@
+"""What an ingest has done so far, so that the next one need not do it again.
+
+An SQLite file (WAL) beside the store: every page that was parsed, by what it is made of
+(:mod:`.page_hash`), from which document it is, and which documents are stored. It only saves work:
+the store is the truth, and whatever is lost or cannot be read here is parsed again. Therefore no
+method raises; a journal that cannot be used says so once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from .closing import Closeable
+from .errors import CacheError
+from .identity import document_id
+from .markdown import PageMarkdown
+from .page_records import pack_page, unpack_page
+from .token_db import Database
+from .types import PageFailure
+
+__all__ = ["Journal", "JournalEntry", "journal_name"]
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE documents (
+  id TEXT PRIMARY KEY, path TEXT NOT NULL, sha256 TEXT NOT NULL, fingerprint TEXT NOT NULL,
+  chunks INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX by_content ON documents (sha256);
+CREATE TABLE pages (key TEXT PRIMARY KEY, content BLOB NOT NULL);
+CREATE TABLE places (
+  document TEXT NOT NULL, sha256 TEXT NOT NULL, page INTEGER NOT NULL, key TEXT, failure TEXT,
+  PRIMARY KEY (document, sha256, page)) WITHOUT ROWID;
+CREATE INDEX by_key ON places (key);
+"""
+_UNUSED: Final = "NOT EXISTS (SELECT 1 FROM places WHERE places.key = pages.key)"
+_LONGEST: Final = 10_000  # characters of a path
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """A stored document: its file, and by what and as how many chunks it was stored."""
+
+    id: str
+    path: str
+    sha256: str
+    fingerprint: str
+    chunks: int
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no file at its path any more."""
+        if "://" in self.path or not Path(self.path).is_absolute():
+            return False
+        try:
+            Path(self.path).lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except (OSError, ValueError):
+            return False  # nobody can look
+        return False
+
+
+def journal_name(location: str, collection: str, tenant: str | None) -> str:
+    """A journal's file name; ``location`` is empty where it lies in the store itself."""
+    if not location and tenant is None:
+        return f"{collection}.db"
+    told = "\0".join((location, collection, "" if tenant is None else f"tenant:{tenant}"))
+    return f"{collection[:100]}-{hashlib.sha256(told.encode()).hexdigest()[:16]}.db"
+
+
+class Journal(Closeable):
+    """The journal of one collection and tenant; made if it is not there, anew if it is damaged.
+
+    Args:
+        path: the file.
+        tenant: whose documents it is of.
+    """
+
+    def __init__(self, path: Path, tenant: str | None = None) -> None:
+        self._path = path
+        self._tenant = tenant
+        self._database = self._opened()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    # -- pages ---------------------------------------------------------------------------------
+
+    def page(self, key: str) -> PageMarkdown | None:
+        """The page recorded under a key, if there is one and it can be read."""
+        row = self._read(
+            lambda db: db.execute("SELECT content FROM pages WHERE key = ?", (key,)).fetchone(),
+            None,
+        )
+        if row is None:
+            return None
+        try:
+            return unpack_page(bytes(row[0]))
+        except (ValueError, TypeError) as error:
+            _log.warning("a page in %s is damaged and is parsed again: %s", self._path, error)
+            self._write(lambda db: db.execute("DELETE FROM pages WHERE key = ?", (key,)))
+            return None
+
+    def knows(self, key: str) -> bool:
+        """Whether a page is recorded under a key."""
+        return self._read(
+            lambda db: bool(db.execute("SELECT 1 FROM pages WHERE key = ?", (key,)).fetchone()),
+            False,
+        )
+
+    def add_page(self, document: str, sha256: str, key: str, page: PageMarkdown) -> None:
+        """Record a page that was parsed; when this returns it outlives a killed process."""
+        content = pack_page(page)
+
+        def add(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?)", (key, content))
+            place = (document, sha256, page.index, key)
+            db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)", place)
+
+        self._write(add)
+
+    def add_failure(self, document: str, sha256: str, failure: PageFailure) -> None:
+        """Record why a page could not be parsed; the next run tries it again."""
+        place = (document, sha256, failure.index, f"{failure.code}: {failure.message}"[:_LONGEST])
+        insert = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, NULL, ?)"
+        self._write(lambda db: db.execute(insert, place))
+
+    # -- documents -----------------------------------------------------------------------------
+
+    def finish(self, entry: JournalEntry, keys: Mapping[int, str]) -> None:
+        """Record a document as stored, and drop the pages of its earlier contents.
+
+        Args:
+            entry: the document.
+            keys: of its pages, by 0-based index; of those taken over from elsewhere, too.
+        """
+        places = [(entry.id, entry.sha256, page, key) for page, key in keys.items()]
+
+        def record(db: sqlite3.Connection) -> None:
+            db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)", astuple(entry))
+            insert = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)"
+            db.executemany(insert, places)
+            _drop_places(db, "document = ? AND sha256 != ?", (entry.id, entry.sha256))
+
+        self._write(record)
+
+    def forget(self, documents: Collection[str]) -> None:
+        """Drop documents, and their pages as far as no other document has them."""
+
+        def drop(db: sqlite3.Connection) -> None:
+            for one in documents:
+                db.execute("DELETE FROM documents WHERE id = ?", (one,))
+                _drop_places(db, "document = ?", (one,))
+
+        self._write(drop)
+
+    def entry(self, document: str) -> JournalEntry | None:
+        """What is recorded of a document."""
+        found = self._entries("WHERE id = ?", document)
+        return found[0] if found else None
+
+    def with_content(self, sha256: str) -> list[JournalEntry]:
+        """Documents of exactly these bytes."""
+        return self._entries("WHERE sha256 = ?", sha256)
+
+    def entries(self) -> list[JournalEntry]:
+        """All documents that were stored, by path."""
+        return self._entries("ORDER BY path")
+
+    def failures(self, document: str) -> list[tuple[int, str]]:
+        """Pages (0-based) of a document that could not be parsed, and why."""
+        rows: list[Any] = self._read(
+            lambda db: db.execute(
+                "SELECT page, failure FROM places WHERE document = ? AND failure IS NOT NULL",
+                (document,),
+            ).fetchall(),
+            [],
+        )
+        return [(page, str(why)[:_LONGEST]) for page, why in rows if isinstance(page, int)]
+
+    def _entries(self, where: str, *values: str) -> list[JournalEntry]:
+        query = f"SELECT id, path, sha256, fingerprint, chunks FROM documents {where}"  # noqa: S608  constants
+        rows: list[Any] = self._read(lambda db: db.execute(query, values).fetchall(), [])
+        return [JournalEntry(*row) for row in rows if self._is_sound(row)]
+
+    def _is_sound(self, row: tuple[Any, ...]) -> bool:
+        """Whether a row can be one of ours: points are moved and deleted by what it says."""
+        name, path, sha256, fingerprint, chunks = row
+        texts = all(isinstance(one, str) for one in row[:4]) and isinstance(chunks, int)
+        return (
+            texts
+            and len(path) <= _LONGEST
+            and bool(_HASH.fullmatch(sha256) and _HASH.fullmatch(fingerprint))
+            and name == document_id(path, sha256, self._tenant)
+        )
+
+    # -- the file ------------------------------------------------------------------------------
+
+    def _opened(self) -> Database | None:
+        try:
+            return Database(self._path, _SCHEMA, _VERSION)
+        except CacheError as error:
+            if isinstance(error.__cause__, sqlite3.OperationalError | OSError):
+                self._give_up(error)
+                return None
+            _log.warning("the journal %s is made anew: %s", self._path, error.__cause__ or error)
+        try:
+            self._remove()
+            return Database(self._path, _SCHEMA, _VERSION)
+        except (CacheError, OSError) as error:
+            self._give_up(error)
+            return None
+
+    def _read(self, ask: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+        with self._usable() as database:
+            if database is not None:
+                with database.read() as db:
+                    return ask(db)
+        return otherwise
+
+    def _write(self, change: Callable[[sqlite3.Connection], object]) -> None:
+        with self._usable() as database:
+            if database is not None:
+                with database.write() as db:
+                    change(db)
+
+    @contextmanager
+    def _usable(self) -> Iterator[Database | None]:
+        try:
+            yield self._database
+        except CacheError as error:
+            self._give_up(error)
+            self.close()
+            if type(error.__cause__) is sqlite3.DatabaseError:
+                self._remove()  # damaged: the next run begins a new one
+
+    def _give_up(self, error: Exception) -> None:
+        _log.warning(
+            "the journal %s is not used any more in this run, pages may be parsed again: %s",
+            self._path,
+            error.__cause__ or error,
+        )
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+
+
+def _drop_places(db: sqlite3.Connection, where: str, values: tuple[str, ...]) -> None:
+    """Drop pages of documents, and their contents where no other document has them."""
+    keys = db.execute(f"SELECT key FROM places WHERE {where}", values).fetchall()  # noqa: S608
+    db.execute(f"DELETE FROM places WHERE {where}", values)  # noqa: S608
+    db.executemany(f"DELETE FROM pages WHERE key = ? AND {_UNUSED}", keys)  # noqa: S608

@@ -1,0 +1,120 @@
+"""Equal hashes are pages that are read alike; numbers of objects and other pages do not matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pymupdf
+import pytest
+from opticalrag.ingest.page_hash import PageHasher
+from opticalrag.ingest.page_records import pack_page, unpack_page
+
+from ..builders import block, page
+from .test_pipeline import write_pdf
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write_pdf(tmp_path / "a.pdf", *(f"Text of page {n}." for n in range(4)))
+
+
+def hashes(content: bytes) -> list[str]:
+    with pymupdf.open(stream=content, filetype="pdf") as document:
+        hasher = PageHasher(document, "0" * 64)
+        return [hasher.hash(index) for index in range(document.page_count)]
+
+
+def changed(file: Path, change: Callable[[Any], Any], **save: Any) -> list[str]:
+    with pymupdf.open(file) as document:
+        change(document)
+        return hashes(document.tobytes(**save))
+
+
+def test_pages_that_differ_have_different_hashes(file: Path) -> None:
+    """The same page always has the same."""
+    found = hashes(file.read_bytes())
+
+    assert len(set(found)) == 4
+    assert found == hashes(file.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d[1].insert_text((72, 400), "."),
+        lambda d: d[1].set_rotation(90),
+        lambda d: d[1].set_cropbox(pymupdf.Rect(0, 0, 300, 300)),
+        lambda d: d[1].add_text_annot((72, 72), "note"),
+        lambda d: d[1].draw_rect(pymupdf.Rect(0, 0, 9, 9)),
+        lambda d: d.set_toc([[1, "Chapter", 2]]),
+        lambda d: d.update_stream(d[1].get_contents()[0], b"BT ET"),
+    ],
+)
+def test_what_changes_on_a_page_changes_its_hash_alone(
+    file: Path, change: Callable[[Any], Any]
+) -> None:
+    """Text, rotation, boxes, notes, drawings, and the outline, which names headings."""
+    before, after = hashes(file.read_bytes()), changed(file, change)
+
+    assert [a != b for a, b in zip(before, after, strict=True)] == [False, True, False, False]
+
+
+@pytest.mark.parametrize("save", [{}, {"garbage": 3}, {"linear": False, "garbage": 1}])
+def test_pages_keep_their_hashes_wherever_they_stand(file: Path, save: dict[str, Any]) -> None:
+    """Inserted, moved and deleted pages, and renumbered objects, change no other page."""
+    first, second, third, fourth = hashes(file.read_bytes())
+
+    assert changed(file, lambda d: d.new_page(0), **save)[1:] == [first, second, third, fourth]
+    assert changed(file, lambda d: d.move_page(0, -1), **save) == [second, third, fourth, first]
+    assert changed(file, lambda d: d.delete_page(1), **save) == [first, third, fourth]
+
+
+def test_links_to_other_pages_are_not_followed(file: Path) -> None:
+    """A page that leads to another does not change with it."""
+    target = {"kind": pymupdf.LINK_GOTO, "from": pymupdf.Rect(0, 0, 99, 99), "page": 2}
+    with pymupdf.open(file) as document:
+        document[0].insert_link(target)
+        linked = document.tobytes()
+        document[2].insert_text((72, 400), "More.")
+        after = document.tobytes()
+
+    assert [a != b for a, b in zip(hashes(linked), hashes(after), strict=True)] == [
+        *(False, False, True, False)
+    ]
+
+
+def test_forms_are_known_by_their_file(file: Path) -> None:
+    """Their fields are shared by pages, so that no page stands for itself."""
+
+    def add_field(document: Any) -> None:
+        field = pymupdf.Widget()
+        field.field_name, field.rect = "name", pymupdf.Rect(0, 0, 99, 20)
+        field.field_type = pymupdf.PDF_WIDGET_TYPE_TEXT
+        document[0].add_widget(field)
+
+    assert changed(file, add_field) == [f"file:{'0' * 64}:{n}" for n in range(4)]
+
+
+def test_damage_is_no_reason_to_fail(file: Path) -> None:
+    """Whatever bytes are missing or wrong, every page has some hash."""
+    content = file.read_bytes()
+    for place in range(300, len(content), 700):
+        broken = content[:place] + b"9 0 R 0" + content[place + 40 :]
+        try:
+            pages = hashes(broken)
+        except (RuntimeError, ValueError):  # it does not open
+            continue
+        assert all(pages)
+
+
+def test_a_page_comes_back_as_it_was() -> None:
+    """Packed for the journal; lone surrogates, too."""
+    from opticalrag.ingest.markdown import render_page
+
+    made = render_page(page(block("One \ud800"), block("Two")))
+
+    assert unpack_page(pack_page(made)) == made
+    with pytest.raises(ValueError, match="no page"):
+        unpack_page(pack_page(made)[:-3])

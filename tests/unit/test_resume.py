@@ -1,0 +1,378 @@
+"""What an earlier run did is not done again; with real pages and store, and cheap models."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pymupdf
+import pytest
+from opticalrag.ingest.config import IngestOptions, StoreConfig
+from opticalrag.ingest.errors import StoreUnavailable
+from opticalrag.ingest.ingest_report import IngestReport
+from opticalrag.ingest.journal import Journal
+from opticalrag.ingest.schema import Field
+from opticalrag.ingest.sources import roots_of
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.types import PageFailure
+from opticalrag.ingest.wiring import delete_document, open_journal, open_store, verify_store
+
+from ..chaos.ingester import TextEngine, ingest
+from .test_pipeline import page_text, write_pdf
+
+
+class Place:
+    """A folder of files, a store, and the journal in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.files = root / "files"
+        self.files.mkdir()
+        self.config = StoreConfig(str(root / "store"))
+        self.store = open_store(self.config, create=True)
+        self.log = root / "parsed"
+
+    def run(self, **options: Any) -> IngestReport:
+        options.setdefault("roots", (str(self.files),))
+        journal = open_journal(self.config, create=True)
+        assert journal is not None
+        with journal:
+            return ingest(self.files, self.store, journal, self.log, IngestOptions(**options))
+
+    @property
+    def journal(self) -> Path:
+        return Path(self.config.location, "journal", "opticalrag.db")
+
+    def payloads(self) -> dict[str, dict[str, Any]]:
+        assert verify_store(self.store).problems == ()
+        records = self.store.scroll(None)
+        return {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    with made.store:
+        yield made
+
+
+def as_if_new(place: Place) -> dict[str, dict[str, Any]]:
+    """What a run without a past would have stored."""
+    with QdrantStore(":memory:") as store:
+        ingest(place.files, store)
+        records = store.scroll(None)
+        return {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
+
+
+def edit(file: Path, page: int, text: str) -> None:
+    """Write something more on a page, as an editor would."""
+    document = pymupdf.open(file)
+    document[page].insert_textbox(pymupdf.Rect(72, 600, 523, 770), text)
+    content = document.tobytes()
+    document.close()
+    file.write_bytes(content)
+
+
+def test_one_edited_page_of_300_is_one_page_parsed(place: Place) -> None:
+    """Only its chunks are embedded, only its stale points deleted; renamed, none is parsed."""
+    file = write_pdf(place.files / "a.pdf", *(page_text(f"valve{n}") for n in range(300)))
+    first = place.run()
+    edit(file, 149, "The rotor was replaced.")
+    edited = place.run()
+    stored = place.payloads()
+
+    assert (first.pages_parsed, first.pages_reused, first.embedded) == (300, 0, first.chunks)
+    assert (edited.pages, edited.pages_parsed, edited.pages_reused) == (300, 1, 299)
+    changed = [p for p in stored.values() if p[Field.PAGES] == [150]]
+    assert 0 < edited.embedded <= len(changed) < 8
+    assert 0 < edited.points_deleted <= len(changed)
+    assert stored == as_if_new(place)
+
+    file.rename(place.files / "b.pdf")
+    renamed = place.run()
+
+    assert (renamed.renamed, renamed.pages_parsed, renamed.pages_reused) == (1, 0, 300)
+    assert (renamed.embedded, renamed.vectors_copied) == (0, renamed.chunks)
+    assert (renamed.vanished, renamed.points_deleted) == ([], renamed.chunks)
+    assert place.payloads() == as_if_new(place)
+    assert place.run().unchanged == 1
+
+
+def test_an_inserted_page_is_the_only_one_parsed_and_embedded(place: Place) -> None:
+    """The others moved: their points have new ids and their old vectors."""
+    file = write_pdf(place.files / "a.pdf", *(page_text(f"valve{n}") for n in range(5)))
+    place.run()
+    document = pymupdf.open(file)
+    document.new_page(0).insert_text((72, 72), "A new first page.")
+    content = document.tobytes()
+    document.close()
+    file.write_bytes(content)
+    report = place.run()
+
+    assert (report.pages_parsed, report.pages_reused) == (1, 5)
+    assert (report.embedded, report.vectors_copied) == (1, report.chunks - 1)
+    assert place.payloads() == as_if_new(place)
+
+
+def test_vectors_that_are_copied_are_those_of_the_text(place: Place) -> None:
+    """A renamed file is found by the same vectors as if it had been embedded."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    place.run()
+    file.rename(place.files / "b.pdf")
+    place.run()
+    with QdrantStore(":memory:") as store:
+        ingest(place.files, store)
+        ids = {str(record.id) for record in store.scroll(None)}
+        expected, found = store.vectors(ids), place.store.vectors(ids)
+
+    assert expected.keys() == found.keys() == ids
+    for key in ids:
+        assert found[key].dense == pytest.approx(expected[key].dense, abs=1e-6)
+        assert found[key].sparse[0] == expected[key].sparse[0]
+        assert found[key].sparse[1] == pytest.approx(expected[key].sparse[1])
+
+
+def test_a_copy_of_a_file_is_another_document(place: Place) -> None:
+    """It is neither parsed nor embedded, and the original stays."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"))
+    place.run()
+    (place.files / "b.pdf").write_bytes(file.read_bytes())
+    report = place.run()
+
+    assert (report.renamed, report.unchanged, report.documents) == (0, 1, 2)
+    assert (report.pages_parsed, report.embedded) == (0, 0)
+    assert place.payloads() == as_if_new(place)
+
+
+def test_gone_files_are_listed_and_removed_if_asked(place: Place) -> None:
+    """Only what was under the places that are looked through."""
+    for name in ("a", "b"):
+        write_pdf(place.files / f"{name}.pdf", page_text(name))
+    place.run()
+    (place.files / "b.pdf").unlink()
+
+    assert place.run(roots=(str(place.files / "other"),), prune=True).vanished == []
+    listed = place.run()
+    assert (listed.vanished, listed.pruned) == ([str(place.files / "b.pdf")], 0)
+    assert place.run(dry_run=True, prune=True).pruned == 0
+    removed = place.run(prune=True)
+    assert (removed.pruned, removed.points_deleted > 0) == (1, True)
+    assert place.run().vanished == []
+    assert place.payloads() == as_if_new(place)
+
+
+def test_a_folder_that_is_gone_as_a_whole_is_no_reason_to_remove(place: Place) -> None:
+    """It may be a disk that is not mounted."""
+    write_pdf(place.files / "a.pdf", page_text("a"))
+    place.run()
+    place.files.rename(place.files.with_name("elsewhere"))
+
+    assert place.run(prune=True).vanished == []
+
+
+def test_a_dry_run_says_what_would_be_done_and_writes_nothing(place: Place) -> None:
+    """Pages to parse and to take over, renames and gone files."""
+    for name in ("a", "b", "c"):
+        write_pdf(place.files / f"{name}.pdf", page_text(name), page_text(name * 2))
+    place.run()
+    before = place.payloads(), place.log.read_text()
+    edit(place.files / "a.pdf", 1, "More.")
+    (place.files / "b.pdf").rename(place.files / "d.pdf")
+    write_pdf(place.files / "e.pdf", page_text("new"))
+    (place.files / "c.pdf").unlink()
+    said = place.run(dry_run=True)
+
+    assert (said.dry_run, said.documents, said.renamed) == (True, 3, 1)
+    assert (said.pages_parsed, said.pages_reused) == (2, 3)
+    assert said.vanished == [str(place.files / "c.pdf")]
+    records = {str(r.id): r.payload or {} for r in place.store.scroll(None)}
+    assert records.keys() == before[0].keys()
+    assert place.log.read_text() == before[1]
+    done = place.run()
+    assert (done.pages_parsed, done.pages_reused, done.renamed) == (2, 3, 1)
+
+
+def test_force_does_everything_again(place: Place) -> None:
+    """Every page is parsed, every chunk embedded and written; nothing is there twice."""
+    write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    first = place.run()
+    again = place.run(force=True)
+
+    assert (again.unchanged, again.pages_parsed) == (0, 2)
+    assert again.embedded == again.points_written == first.chunks
+    assert place.payloads() == as_if_new(place)
+
+
+def test_without_its_journal_a_store_is_as_good_but_slower(place: Place) -> None:
+    """Unchanged documents are known by the store; an edited one is parsed whole."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    place.run()
+    place.journal.unlink()
+    assert place.run().unchanged == 1
+    edit(file, 0, "More.")
+    report = place.run()
+
+    assert (report.pages_parsed, report.pages_reused) == (2, 0)
+    assert place.payloads() == as_if_new(place)
+    file.rename(place.files / "b.pdf")
+    assert place.run().pages_parsed == 0
+
+
+@pytest.mark.parametrize("junk", [b"", b"no database at all" * 500, b"SQLite format 3\0" * 200])
+def test_a_damaged_journal_is_made_anew(place: Place, junk: bytes) -> None:
+    """With a note; the run is as without one."""
+    write_pdf(place.files / "a.pdf", page_text("valve"))
+    place.run()
+    place.journal.write_bytes(junk)
+    write_pdf(place.files / "b.pdf", page_text("pump"))
+
+    assert place.run().unchanged == 1
+    assert place.run().unchanged == 2
+    assert place.payloads() == as_if_new(place)
+
+
+@pytest.mark.parametrize("content", [b"", bytes(1000), 5])
+def test_what_a_journal_says_is_checked(place: Place, content: object) -> None:
+    """A page that cannot be read is parsed again, and recorded again."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    place.run()
+    with sqlite3.connect(place.journal) as db:
+        db.execute("UPDATE pages SET content = ?", (content,))
+    db.close()
+    edit(file, 0, "More.")
+    assert place.run().pages_parsed == 2
+    edit(file, 0, "Yet more.")
+
+    assert place.run().pages_parsed == 1
+    assert place.payloads() == as_if_new(place)
+
+
+def test_a_document_that_is_not_at_its_path_is_not_moved(place: Place) -> None:
+    """An entry whose id is not that of its path could name any points to be deleted."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"))
+    place.run()
+    with sqlite3.connect(place.journal) as db:
+        db.execute("UPDATE documents SET path = '/gone/a.pdf'")
+    db.close()
+    (place.files / "b.pdf").write_bytes(file.read_bytes())
+    report = place.run()
+
+    assert (report.renamed, report.points_deleted, report.vanished) == (0, 0, [])
+
+
+def test_pages_of_earlier_contents_are_dropped(place: Place) -> None:
+    """The journal holds the pages of the documents as they are, once."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    for number in range(3):
+        edit(file, 0, f"More {number}.")
+        place.run()
+    with sqlite3.connect(place.journal) as db:
+        pages = db.execute("SELECT COUNT(*) FROM pages").fetchone()[0]
+        places = db.execute("SELECT COUNT(*) FROM places").fetchone()[0]
+    db.close()
+
+    assert (pages, places) == (2, 2)
+
+
+def test_a_store_that_goes_away_ends_the_run_and_keeps_what_was_parsed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report says so; the next run parses nothing twice."""
+    for name in ("a", "b"):
+        write_pdf(place.files / f"{name}.pdf", page_text(name), page_text(name * 2))
+
+    def away(self: object, points: object) -> int:
+        raise StoreUnavailable("Qdrant at nowhere does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(QdrantStore, "upsert", away)
+        report = place.run()
+
+    assert (report.interrupted, report.documents) == (True, 0)
+    assert [failure.code for failure in report.failures] == ["store_unavailable"]
+    place.run()
+    parsed = place.log.read_text().splitlines()
+    assert len(parsed) == len(set(parsed)) == 4
+    assert place.payloads() == as_if_new(place)
+
+
+def test_a_journal_that_cannot_be_written_is_done_without(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its folder may be a file, or somebody else's."""
+    (tmp_path / "journal").touch()
+    with Journal(tmp_path / "journal" / "a.db") as journal:
+        assert journal.entries() == []
+        assert journal.page("a") is None
+    assert "not used" in caplog.text
+
+
+def test_a_deleted_document_leaves_nothing_in_the_journal(tmp_path: Path) -> None:
+    """Pages hold the text of the document; verify does not miss it either."""
+    place = Place(tmp_path)
+    with place.store:
+        for name in ("a", "b"):
+            write_pdf(place.files / f"{name}.pdf", page_text(name))
+        place.run()
+    delete_document("a.pdf", place.config)
+    with sqlite3.connect(place.journal) as db:
+        pages = db.execute("SELECT COUNT(*) FROM pages").fetchone()[0]
+    db.close()
+
+    assert pages == 1
+    with open_store(place.config) as store:
+        assert verify_store(store, place.config).problems == ()
+        store.delete_path(str(place.files / "b.pdf"))
+        assert [p.kind for p in verify_store(store, place.config).problems] == ["lost"]
+
+
+def test_the_journal_of_a_server_is_on_this_machine(tmp_path: Path) -> None:
+    """One for each server, collection and tenant; off is none, and a dry run makes none."""
+    places = [
+        StoreConfig("http://127.0.0.1:1", journal=str(tmp_path)),
+        StoreConfig("http://127.0.0.1:2", journal=str(tmp_path)),
+        StoreConfig("http://127.0.0.1:2", "other", journal=str(tmp_path)),
+        StoreConfig("http://127.0.0.1:2", tenant="me", journal=str(tmp_path)),
+    ]
+    assert open_journal(places[0]) is None
+    for config in places:
+        journal = open_journal(config, create=True)
+        assert journal is not None
+        journal.close()
+
+    assert len(list(tmp_path.glob("*.db"))) == len(places)
+    assert open_journal(StoreConfig(":memory:"), create=True) is None
+    assert open_journal(StoreConfig(str(tmp_path), journal="off"), create=True) is None
+
+
+def test_what_is_looked_through_is_what_was_named(place: Place) -> None:
+    """Roots of patterns are their folders; of files and folders, themselves."""
+    named = [place.files, place.files / "*.pdf", place.files / "a.pdf"]
+
+    assert roots_of(named) == (str(place.files), str(place.files), str(place.files / "a.pdf"))
+
+
+def test_verify_says_which_pages_failed_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the journal recorded it; the next run parses these pages alone."""
+    place = Place(tmp_path)
+    write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    parse = TextEngine.parse
+
+    def failing(self: TextEngine, tasks: Any) -> Iterator[Any]:
+        for outcome in parse(self, tasks):
+            ref = outcome.ref
+            failure = PageFailure(ref.document.uri, ref.index, "page_failed", "torn")
+            yield outcome if ref.index == 0 else failure
+
+    with place.store:
+        with monkeypatch.context() as broken:
+            broken.setattr(TextEngine, "parse", failing)
+            place.run()
+        (problem,) = verify_store(place.store, place.config).problems
+        assert problem.kind == "unfinished"
+        assert problem.detail.endswith("(page 2: page_failed: torn)")
+        assert place.run().pages_parsed == 1
+        assert verify_store(place.store, place.config).problems == ()
