@@ -129,9 +129,9 @@ def test_a_deleted_document_is_gone(tmp_path: Path, store: StoreConfig) -> None:
     two = write_pdf(tmp_path / "two.pdf", page_text("pump"))
     with pipeline(store) as opened:
         report = opened.run([one, two])
-    ids, points = delete_document("one.pdf", store)
+    documents, points = delete_document("one.pdf", store)
 
-    assert len(ids) == 1
+    assert documents == 1
     with open_store(store) as stored:
         assert stored.count() == report.chunks - points
         assert [d.file_name for d in stored.documents()] == ["two.pdf"]
