@@ -92,10 +92,17 @@ class IngestPipeline:
         started = time.perf_counter()
         if self.chunking.max_tokens is not None:  # else the model need not be loaded to know
             self.chunking.cap(self.embedder.max_tokens)
-        run = _Run(self._maker, self.store, self.journal, source or SourceConfig(), on_event)
-        run.examiner = self._examiner
-        run.options = options or IngestOptions()
-        report = run.preview(files) if run.options.dry_run else run.ingest(files)
+        chosen = options or IngestOptions()
+        intake = Intake(
+            self._maker,
+            self.store,
+            self.journal,
+            source or SourceConfig(),
+            chosen.force,
+            self._examiner,
+        )
+        run = _Run(self._maker, self.store, self.journal, intake, chosen, on_event)
+        report = run.preview(files) if chosen.dry_run else run.ingest(files)
         report.seconds = time.perf_counter() - started
         return report
 
@@ -108,30 +115,25 @@ class _Run:
         maker: Maker,
         store: PointStore,
         journal: Journal | None,
-        source: SourceConfig,
+        intake: Intake,
+        options: IngestOptions,
         on_event: OnEvent,
     ) -> None:
-        self.options = IngestOptions()
-        self.examiner: Examiner = examine
         self._maker = maker
         self._store = store
         self._journal = journal
-        self._source = source
+        self._intake = intake
+        self._options = options
         self._on_event = on_event
         self._report = IngestReport()
         self._open: deque[Draft] = deque()
         self._seen: set[str] = set()  # ids of documents
 
-    def _intake(self) -> Intake:
-        force = self.options.force
-        return Intake(self._maker, self._store, self._journal, self._source, force, self.examiner)
-
     def ingest(self, files: Iterable[str | Path]) -> IngestReport:
         """Do all of it."""
-        intake = self._intake()
-        writer = DocumentWriter(self._maker, self._store, self._journal, self.options.force)
+        writer = DocumentWriter(self._maker, self._store, self._journal, self._options.force)
         try:
-            for outcome in self._maker.engine.parse(self._tasks(files, intake, writer)):
+            for outcome in self._maker.engine.parse(self._tasks(files, writer)):
                 draft = self._open[0]
                 self._collect(draft, outcome)
                 if draft.done:
@@ -148,9 +150,8 @@ class _Run:
         """Say what would be done; nothing is parsed or written."""
         report = self._report
         report.dry_run = True
-        intake = self._intake()
         for file in files:
-            opened = self._opened(file, intake)
+            opened = self._opened(file)
             if opened is None:
                 continue
             draft, complete = opened
@@ -160,7 +161,7 @@ class _Run:
                 if complete:
                     self._unchanged(file)
                     continue
-                reused = intake.known_pages(draft)
+                reused = self._intake.known_pages(draft)
                 report.pages += draft.expected
                 report.pages_reused += reused
                 report.pages_parsed += draft.expected - reused
@@ -169,12 +170,10 @@ class _Run:
 
     # -- documents -----------------------------------------------------------------------------
 
-    def _tasks(
-        self, files: Iterable[str | Path], intake: Intake, writer: DocumentWriter
-    ) -> Iterator[PageTask]:
+    def _tasks(self, files: Iterable[str | Path], writer: DocumentWriter) -> Iterator[PageTask]:
         """Open files as the engine asks for pages; what cannot be opened is reported."""
         for file in files:
-            opened = self._opened(file, intake)
+            opened = self._opened(file)
             if opened is None:
                 continue
             draft, complete = opened
@@ -185,15 +184,13 @@ class _Run:
                 self._report.documents += 1
                 self._unchanged(file)
                 continue
-            yield from self._begun(draft, str(file), intake, writer)
+            yield from self._begun(draft, str(file), writer)
 
-    def _begun(
-        self, draft: Draft, file: str, intake: Intake, writer: DocumentWriter
-    ) -> Iterator[PageTask]:
+    def _begun(self, draft: Draft, file: str, writer: DocumentWriter) -> Iterator[PageTask]:
         """The pages of a document that are left to parse; if there is none, it is finished."""
         self._on_event(IngestEvent("opened", file, draft.expected))
         self._open.append(draft)
-        yield from intake.tasks(draft)
+        yield from self._intake.tasks(draft)
         if draft.reused:
             self._on_event(IngestEvent("page", draft.ref.name, draft.reused))
         # Its last pages may all have been parsed before: no outcome of the engine ends it then.
@@ -201,9 +198,9 @@ class _Run:
             self._open.remove(draft)
             self._finish(draft, writer)
 
-    def _opened(self, file: str | Path, intake: Intake) -> tuple[Draft, bool] | None:
+    def _opened(self, file: str | Path) -> tuple[Draft, bool] | None:
         try:
-            draft, complete = intake.open(file)
+            draft, complete = self._intake.open(file)
         except StoreError:
             raise
         except (OpticalRagError, OSError) as error:
@@ -251,7 +248,7 @@ class _Run:
             if entry.id not in self._seen and self._was_named(entry) and entry.is_gone
         ]
         self._report.vanished = [entry.path for entry in gone]
-        if gone and self.options.prune and not self.options.dry_run and self._journal is not None:
+        if gone and self._options.prune and not self._options.dry_run and self._journal is not None:
             ids = [entry.id for entry in gone]
             self._report.points_deleted += self._store.delete_documents(ids)
             self._report.pruned = len(ids)
@@ -264,7 +261,7 @@ class _Run:
         """
         return any(
             entry.path == root or (entry.path.startswith(root + os.sep) and Path(root).is_dir())
-            for root in self.options.roots
+            for root in self._options.roots
         )
 
     def _interrupted(self, error: StoreUnavailable) -> None:
