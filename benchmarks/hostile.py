@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import numpy as np
 from opticalrag.ingest.config import LayoutConfig, SourceConfig, WorkLimits
-from opticalrag.ingest.guarded import GuardedExaminer
+from opticalrag.ingest.guarded import DocumentExaminer
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.pipeline import IngestEvent, IngestPipeline
 from opticalrag.ingest.sparse import Bm25Encoder
@@ -132,7 +132,7 @@ def measure(data: Path, count: int, budget: float, workers: int) -> dict[str, Ta
     with (
         tempfile.TemporaryDirectory() as temporary,
         closing(LayoutEngine(LayoutConfig(ocr="off"), workers=workers, limits=LIMITS)) as engine,
-        GuardedExaminer(LIMITS) as examiner,
+        DocumentExaminer(LIMITS) as examiner,
         QdrantStore(":memory:", create=True) as store,
     ):
         embedder, sparse = FlatEmbedder(), Bm25Encoder()

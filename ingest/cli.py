@@ -206,6 +206,9 @@ def ingest(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what is stored of files that are gone.")
     ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Pages of a new document are found as they are read.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
@@ -227,7 +230,7 @@ def ingest(
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
         source, record = SourceConfig(password, pages), RunRecord()
-        options = IngestOptions(force, dry_run, prune, roots_of(paths))
+        options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
         seen = (record.observe,)
         with (
             _ingest_progress() as on_event,

@@ -4,12 +4,19 @@ Ids come from content, so the difference between the ids made and the ids stored
 what is new, the vectors of equal texts that are about to go, or are stored for another document of
 the same bytes, are taken over. New points are stored, and counted, before stale ones are deleted,
 so that a search in between finds the document and a failure leaves more than is needed, never less.
+
+Of a new document, what is there so far may be stored before its last page is read. Such points are
+marked as parts: the document is not complete, and what of them is not right in the end is stale.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
+from threading import Event
 from typing import Final
 
 from llama_index.core.schema import TextNode
@@ -17,7 +24,6 @@ from llama_index.core.schema import TextNode
 from .chunking import chunk_pages
 from .errors import StoreError
 from .indexing import now, write_points
-from .ingest_report import IngestReport
 from .intake import Draft, Maker
 from .journal import Journal, JournalEntry
 from .markdown import PageMarkdown
@@ -49,9 +55,17 @@ class DocumentWriter:
         self._store = store
         self._journal = journal
         self._force = force
+        self._stopped = Event()
 
-    def write(self, draft: Draft, report: IngestReport) -> None:
+    def stop(self) -> None:
+        """Have a write that another thread is in the middle of end soon, with CancelledError."""
+        self._stopped.set()
+
+    def write(self, draft: Draft) -> Counter[str]:
         """Store a document whose pages are all there, and remove what it replaces.
+
+        Returns:
+            What was done, by the names of :class:`.ingest_report.IngestReport`.
 
         Raises:
             StoreError: the store failed, or lost what was written.
@@ -68,27 +82,56 @@ class DocumentWriter:
         stale = stored - {chunk.id for chunk in chunks}
         known = set() if self._force else stored
         donors = self._donors(chunks, known, stale, draft)
-        for nodes in _windows(chunks, pages):
-            self._write_window(nodes, draft, count, known, donors, report)
+        # A document with failed pages is never complete: the next run tries it again.
+        whole = {} if draft.failed else {Field.CHUNK_COUNT: count}
+        extra = {Field.FINGERPRINT: draft.fingerprint, Field.INGESTED_AT: now(), **whole}
+        done: Counter[str] = Counter(chunks=count, documents=bool(pages) or not draft.failed)
+        for nodes in self._windows(chunks, pages):
+            done += self._write_window(nodes, extra, known, donors)
         # With pages missing we cannot tell stale points from those of the missing pages.
         if stale and not draft.failed:
             self._check_stored(draft, count)
-            report.points_deleted += self._store.delete_ids(stale)
-        report.documents += bool(pages) or not draft.failed
-        report.chunks += count
+            done["points_deleted"] += self._store.delete_ids(stale)
         if not draft.failed:
             self._record(draft, count)
-            self.drop_moved(draft, report)
+            done += self.drop_moved(draft)
+        return done
 
-    def drop_moved(self, draft: Draft, report: IngestReport) -> None:
+    def write_part(self, draft: Draft, pages: Sequence[PageMarkdown]) -> Counter[str]:
+        """Store the chunks of pages read so far, unless an earlier content can still be found.
+
+        Args:
+            draft: a document whose other pages are to come.
+            pages: those of it that are there.
+
+        Returns:
+            What was done, as :meth:`write` does.
+
+        Raises:
+            StoreError: the store failed.
+        """
+        mark = _hash_of_parts(draft.fingerprint)
+        stored = self._store.existing_ids(draft.ref.id)
+        if len(stored) != self._store.count_made(draft.ref.id, mark):
+            return Counter()
+        ordered = sorted(pages, key=lambda page: page.index)
+        chunks = chunk_pages(draft.ref, ordered, self._maker.embedder, self._maker.chunking)
+        extra = {Field.FINGERPRINT: mark, Field.INGESTED_AT: now()}
+        new = [chunk for chunk in chunks if chunk.id not in stored]
+        done: Counter[str] = Counter()
+        for nodes in self._windows(new, {page.index: page for page in pages}):
+            done += self._write_window(nodes, extra, stored, {})
+        return done
+
+    def drop_moved(self, draft: Draft) -> Counter[str]:
         """Remove a stored document's points under the names its file had before."""
         if not draft.moved:
-            return
+            return Counter()
         ids = [entry.id for entry in draft.moved]
-        report.renamed += 1
-        report.points_deleted += self._store.delete_documents(ids)
+        deleted = self._store.delete_documents(ids)
         if self._journal is not None:
             self._journal.forget(ids)
+        return Counter(renamed=1, points_deleted=deleted)
 
     def note_unchanged(self, draft: Draft) -> None:
         """Record a document that the store has and the journal, if it was lost, does not."""
@@ -110,24 +153,28 @@ class DocumentWriter:
         """Points that have the vectors of new chunks: their ids by the text."""
         if self._force or all(chunk.id in known for chunk in chunks):
             return {}
-        ids = stale.union(*(self._store.existing_ids(one) for one in draft.donors))
+        ids = stale.union(*map(self._store.existing_ids, self._of_same_bytes(draft)))
         if not ids:
             return {}
         wanted = {chunk.embedded_text for chunk in chunks if chunk.id not in known}
         found = self._store.texts(ids)
         return {text: point for point, text in found.items() if text in wanted}
 
+    def _of_same_bytes(self, draft: Draft) -> Iterator[str]:
+        """Ids of other documents that are stored."""
+        for entry in self._journal.with_content(draft.ref.sha256) if self._journal else ():
+            if entry.id != draft.ref.id:
+                yield entry.id
+
     def _write_window(
         self,
         nodes: Sequence[TextNode],
-        draft: Draft,
-        count: int,
+        extra: Mapping[str, object],
         known: set[str],
         donors: dict[str, str],
-        report: IngestReport,
-    ) -> None:
+    ) -> Counter[str]:
         maker, store = self._maker, self._store
-        payloads = _payloads(nodes, draft, count)
+        payloads = {node.node_id: {**node_payload(node), **extra} for node in nodes}
         new = [node for node in nodes if node.node_id not in known]
         copied = self._copied(new, payloads, donors)
         made = {point.id for point in copied}
@@ -137,9 +184,7 @@ class DocumentWriter:
         kept = {key: payload for key, payload in payloads.items() if key in known}
         if kept:
             store.overwrite_payloads(kept)
-        report.vectors_copied += len(copied)
-        report.embedded += len(embedded)
-        report.points_written += written
+        return Counter(vectors_copied=len(copied), embedded=len(embedded), points_written=written)
 
     def _copied(
         self,
@@ -156,6 +201,20 @@ class DocumentWriter:
             if source in found
         ]
 
+    def _windows(
+        self, chunks: list[Chunk], pages: Mapping[int, PageMarkdown]
+    ) -> Iterator[list[TextNode]]:
+        """Nodes of a document, some at a time, each linked to its neighbours; empties the list."""
+        before: list[Chunk] = []
+        while chunks:
+            if self._stopped.is_set():
+                raise CancelledError
+            part = chunks[:_WINDOW]
+            del chunks[:_WINDOW]
+            nodes = chunk_nodes([*before, *part, *chunks[:1]], pages)
+            yield nodes[len(before) :][: len(part)]
+            before = part[-1:]
+
     def _check_stored(self, draft: Draft, expected: int) -> None:
         found = self._store.count_made(draft.ref.id, draft.fingerprint)
         if found != expected:
@@ -165,19 +224,6 @@ class DocumentWriter:
             )
 
 
-def _windows(chunks: list[Chunk], pages: Mapping[int, PageMarkdown]) -> Iterator[list[TextNode]]:
-    """Nodes of a document, some at a time, each linked to its neighbours; empties the list."""
-    before: list[Chunk] = []
-    while chunks:
-        part = chunks[:_WINDOW]
-        del chunks[:_WINDOW]
-        nodes = chunk_nodes([*before, *part, *chunks[:1]], pages)
-        yield nodes[len(before) :][: len(part)]
-        before = part[-1:]
-
-
-def _payloads(nodes: Sequence[TextNode], draft: Draft, count: int) -> dict[str, dict[str, object]]:
-    # A document with failed pages is never complete: the next run tries it again.
-    whole = {} if draft.failed else {Field.CHUNK_COUNT: count}
-    extra = {Field.FINGERPRINT: draft.fingerprint, Field.INGESTED_AT: now(), **whole}
-    return {node.node_id: {**node_payload(node), **extra} for node in nodes}
+def _hash_of_parts(fingerprint: str) -> str:
+    """The fingerprint of points that are stored before their document is whole."""
+    return hashlib.sha256(f"part\0{fingerprint}".encode()).hexdigest()

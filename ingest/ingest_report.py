@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from .types import PageFailure
@@ -47,3 +48,8 @@ class IngestReport:
     interrupted: bool = False
     failures: list[PageFailure] = field(default_factory=list)
     seconds: float = 0.0
+
+    def add(self, counts: Counter[str]) -> None:
+        """Add to numbers, by their names."""
+        for name, number in counts.items():
+            setattr(self, name, getattr(self, name) + number)

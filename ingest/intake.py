@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from .config import ChunkingConfig, SourceConfig
-from .errors import OpticalRagError
+from .guarded import DocumentExaminer
 from .journal import Journal, JournalEntry
 from .markdown import PageMarkdown
-from .opening import examine
-from .page_hash import PageHasher
-from .pages import Examiner, SourceDocument, load, open_document
+from .pages import SourceDocument, open_document
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
 from .schema import SCHEMA_VERSION
 from .types import DocumentRef, PageRef, PageTask
 
 __all__ = ["Draft", "Intake", "Maker"]
 
+_GROWTH: Final = 0.1  # of a document, between two of its parts that are stored while it is read
 _FORMAT: Final = "page/1"
 """Raised when Markdown made of the same parsed page changes its form."""
 
@@ -74,8 +73,8 @@ class Draft:
     """A document between its first page and its last.
 
     ``moved`` are documents of the same bytes whose files are gone: this one under older names.
-    ``donors`` are ids of other documents that hold vectors of the same text. ``keys`` are the
-    journal's keys of pages, by 0-based index; ``reused`` pages were recorded under theirs.
+    ``keys`` are the journal's keys of pages, by 0-based index; ``reused`` pages were recorded under
+    theirs; ``streamed`` is how many pages were there when a part was last stored.
     """
 
     source: SourceDocument
@@ -83,11 +82,11 @@ class Draft:
     expected: int
     fingerprint: str
     moved: tuple[JournalEntry, ...] = ()
-    donors: tuple[str, ...] = ()
     keys: dict[int, str] = field(default_factory=dict)
     pages: list[PageMarkdown] = field(default_factory=list)
     reused: int = 0
     failed: int = 0
+    streamed: int = 0
 
     @property
     def ref(self) -> DocumentRef:
@@ -99,6 +98,14 @@ class Draft:
         """Whether every page was read or failed."""
         return len(self.pages) + self.failed == self.expected
 
+    @property
+    def part_is_due(self) -> bool:
+        """Whether the pages so far should be stored before the others are read.
+
+        Each part is chunked with all before it, so parts grow with the document.
+        """
+        return len(self.pages) > self.streamed * (1 + _GROWTH)
+
 
 class Intake:
     """Opens files for one run.
@@ -109,7 +116,7 @@ class Intake:
         journal: pages parsed before; None if nothing is recorded.
         source: password, pages and limits.
         force: everything is to be done again.
-        examiner: looks at a file before it is opened.
+        examiner: looks at files and their pages; None looks in this process, without limits.
     """
 
     def __init__(
@@ -119,14 +126,14 @@ class Intake:
         journal: Journal | None,
         source: SourceConfig,
         force: bool = False,
-        examiner: Examiner = examine,
+        examiner: DocumentExaminer | None = None,
     ) -> None:
         self._maker = maker
         self._store = store
         self._journal = journal
         self._options = source
         self._force = force
-        self._examiner = examiner
+        self._examiner = examiner or DocumentExaminer()
 
     def open(self, file: str | Path) -> tuple[Draft, bool]:
         """Open a document, and say whether all of it is stored already; the caller closes it.
@@ -150,11 +157,9 @@ class Intake:
             expected = len(source.page_refs(options.pages))
             fingerprint = self._maker.fingerprint(ref, options.pages)
             same = self._journal.with_content(ref.sha256) if self._journal else []
-            others = [entry for entry in same if entry.id != ref.id]
             complete = not self._force and self._store.is_complete(ref.id, fingerprint)
-            moved = tuple(entry for entry in others if entry.is_gone)
-            donors = tuple(entry.id for entry in others)
-            return Draft(source, stack.pop_all(), expected, fingerprint, moved, donors), complete
+            moved = tuple(entry for entry in same if entry.id != ref.id and entry.is_gone)
+            return Draft(source, stack.pop_all(), expected, fingerprint, moved), complete
 
     def known_pages(self, draft: Draft) -> int:
         """How many pages of a draft need not be parsed; reads none of them."""
@@ -181,16 +186,13 @@ class Intake:
     def _keyed(self, draft: Draft) -> Iterator[tuple[PageRef, str]]:
         """Pages with the journal's keys, which are empty where there is no journal."""
         refs = draft.source.page_refs(self._options.pages)
-        hasher = None
-        if self._journal is not None:
-            # A file that went or changed meanwhile fails page by page, where that is reported.
-            with suppress(OpticalRagError):
-                hasher = PageHasher(load(draft.source.spec), draft.ref.sha256)
-        if hasher is None:
+        if self._journal is None:
             yield from ((ref, "") for ref in refs)
             return
-        for ref in refs:
-            yield ref, self._maker.page_key(draft.ref, hasher.hash(ref.index))
+        indices = [ref.index for ref in refs]
+        hashes = self._examiner.page_hashes(draft.source.spec, draft.ref.sha256, indices)
+        for ref, found in zip(refs, hashes, strict=True):
+            yield ref, self._maker.page_key(draft.ref, found)
 
 
 def _placed(page: PageMarkdown, ref: PageRef) -> PageMarkdown:

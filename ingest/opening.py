@@ -1,7 +1,7 @@
 """Opens files with PyMuPDF, and says what they are before a page is read.
 
 All that a hostile file can do to who opens it happens in :func:`examine`, which therefore may
-run in another process: see :class:`.guarded.GuardedExaminer`.
+run in another process: see :class:`.guarded.DocumentExaminer`.
 """
 
 from __future__ import annotations

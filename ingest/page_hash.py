@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import pymupdf
 
-__all__ = ["PageHasher"]
+__all__ = ["PageHasher", "hash_of_place"]
 
 _INHERITED: Final = ("Resources", "MediaBox", "CropBox", "Rotate")
 _DEEPEST: Final = 64  # levels of the page tree
@@ -38,6 +38,11 @@ _REFERENCE: Final = re.compile(r"\((?:\\.|[^\\()])*\)|(?<![\w.])(\d{1,10}) \d{1,
 _OUTSIDE: Final = re.compile(r"/Type\s*/(?:Pages?|Catalog|StructTreeRoot|StructElem)\b")
 
 _ERRORS: Final = (RuntimeError, ValueError, TypeError, IndexError, pymupdf.mupdf.FzErrorBase)
+
+
+def hash_of_place(sha256: str, index: int) -> str:
+    """The hash of a page (0-based) that is known by its file's bytes and its number only."""
+    return f"file:{sha256}:{index}"
 
 
 class PageHasher:
@@ -69,7 +74,7 @@ class PageHasher:
             found = self._walked(index) if self._trusted else None
         except _ERRORS:
             found = None
-        return found or f"file:{self._sha256}:{index}"
+        return found or hash_of_place(self._sha256, index)
 
     def _walked(self, index: int) -> str | None:
         """None if it leads to too much."""

@@ -1,7 +1,8 @@
 """Files to points, stage after stage. Knows the stages by their protocols only.
 
-A document is written when its last page is read. Every page is recorded in the journal as soon as
-it is parsed, so that a run that was killed goes on with the pages that are left.
+A document is written when its last page is read, while pages of the next ones are parsed. Every
+page is recorded in the journal as soon as it is parsed, so that a run that was killed goes on with
+the pages that are left.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from .background import BackgroundWriter
 from .config import ChunkingConfig, IngestOptions, SourceConfig
 from .document_writer import DocumentWriter
 from .errors import OpticalRagError, StoreError, StoreUnavailable
+from .guarded import DocumentExaminer
 from .ingest_report import IngestEvent, IngestReport
 from .intake import Draft, Intake, Maker
 from .journal import Journal, JournalEntry
 from .markdown import render_page
-from .opening import examine
-from .pages import Examiner
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
 from .types import PageFailure, PageOutcome, PageTask
 
@@ -38,7 +39,7 @@ class IngestPipeline:
         sparse: makes sparse ones.
         store: where points go.
         chunking: sizes of chunks.
-        examiner: looks at a file before it is opened.
+        examiner: looks at files before they are opened; None looks in this process.
         journal: what earlier runs did, and where this one writes it down; without one an
             interrupted document begins anew, and an edited one is parsed whole.
         reuse_across_files: see :class:`.intake.Maker`.
@@ -55,7 +56,7 @@ class IngestPipeline:
         store: PointStore,
         chunking: ChunkingConfig | None = None,
         *,
-        examiner: Examiner = examine,
+        examiner: DocumentExaminer | None = None,
         journal: Journal | None = None,
         reuse_across_files: bool = True,
     ) -> None:
@@ -126,22 +127,29 @@ class _Run:
         self._options = options
         self._on_event = on_event
         self._report = IngestReport()
+        self._writer = DocumentWriter(maker, store, journal, options.force)
+        self._background = BackgroundWriter(self._writer)
         self._open: deque[Draft] = deque()
         self._seen: set[str] = set()  # ids of documents
+        self._at = ""  # the file that is asked for in the store, or written to it
 
     def ingest(self, files: Iterable[str | Path]) -> IngestReport:
         """Do all of it."""
-        writer = DocumentWriter(self._maker, self._store, self._journal, self._options.force)
         try:
-            for outcome in self._maker.engine.parse(self._tasks(files, writer)):
+            for outcome in self._maker.engine.parse(self._tasks(files)):
                 draft = self._open[0]
                 self._collect(draft, outcome)
                 if draft.done:
-                    self._finish(self._open.popleft(), writer)
+                    self._finish(self._open.popleft())
+                elif self._options.stream and draft.part_is_due:
+                    self._background.submit_part(draft)
+                self._settle()
+            self._settle(everything=True)
             self._note_vanished()
         except StoreUnavailable as error:
             self._interrupted(error)
         finally:
+            self._background.close()
             for draft in self._open:
                 draft.resources.close()
         return self._report
@@ -170,7 +178,7 @@ class _Run:
 
     # -- documents -----------------------------------------------------------------------------
 
-    def _tasks(self, files: Iterable[str | Path], writer: DocumentWriter) -> Iterator[PageTask]:
+    def _tasks(self, files: Iterable[str | Path]) -> Iterator[PageTask]:
         """Open files as the engine asks for pages; what cannot be opened is reported."""
         for file in files:
             opened = self._opened(file)
@@ -179,14 +187,14 @@ class _Run:
             draft, complete = opened
             if complete:
                 with draft.resources:
-                    writer.note_unchanged(draft)
-                    writer.drop_moved(draft, self._report)
+                    self._writer.note_unchanged(draft)
+                    self._report.add(self._writer.drop_moved(draft))
                 self._report.documents += 1
                 self._unchanged(file)
                 continue
-            yield from self._begun(draft, str(file), writer)
+            yield from self._begun(draft, str(file))
 
-    def _begun(self, draft: Draft, file: str, writer: DocumentWriter) -> Iterator[PageTask]:
+    def _begun(self, draft: Draft, file: str) -> Iterator[PageTask]:
         """The pages of a document that are left to parse; if there is none, it is finished."""
         self._on_event(IngestEvent("opened", file, draft.expected))
         self._open.append(draft)
@@ -196,9 +204,11 @@ class _Run:
         # Its last pages may all have been parsed before: no outcome of the engine ends it then.
         if draft.done and draft in self._open:
             self._open.remove(draft)
-            self._finish(draft, writer)
+            self._finish(draft)
+            self._settle()
 
     def _opened(self, file: str | Path) -> tuple[Draft, bool] | None:
+        self._at = str(file)
         try:
             draft, complete = self._intake.open(file)
         except StoreError:
@@ -231,12 +241,19 @@ class _Run:
                 self._journal.add_page(ref.id, ref.sha256, draft.keys[page.index], page)
         self._on_event(IngestEvent("page", name, 1))
 
-    def _finish(self, draft: Draft, writer: DocumentWriter) -> None:
+    def _finish(self, draft: Draft) -> None:
         draft.resources.close()  # its file is not needed any more
         self._report.pages += draft.reused
         self._report.pages_reused += draft.reused
-        writer.write(draft, self._report)
-        self._on_event(IngestEvent("finished", draft.ref.name))
+        self._background.submit(draft)
+
+    def _settle(self, *, everything: bool = False) -> None:
+        """Take in what was written."""
+        for writing in self._background.settled(everything=everything):
+            self._at = writing.draft.ref.uri
+            self._report.add(writing.result())
+            if writing.whole:
+                self._on_event(IngestEvent("finished", writing.draft.ref.name))
 
     # -- the end -------------------------------------------------------------------------------
 
@@ -266,9 +283,8 @@ class _Run:
 
     def _interrupted(self, error: StoreUnavailable) -> None:
         message = f"{error}; what is done is kept: run it again to go on"
-        file = str(self._open[0].ref.uri) if self._open else ""
         self._report.interrupted = True
-        self._report.failures.append(PageFailure(file, None, error.code, message))
+        self._report.failures.append(PageFailure(self._at, None, error.code, message))
 
 
 def _file_failure(file: str | Path, error: OpticalRagError | OSError) -> PageFailure:

@@ -14,7 +14,7 @@ from typing import Final
 
 from .config import SourceConfig, WorkLimits
 from .errors import OpticalRagError
-from .guarded import GuardedExaminer
+from .guarded import DocumentExaminer
 from .pages import open_document, render_pages
 from .pictures import draw_boxes
 from .pipeline import IngestReport
@@ -83,14 +83,14 @@ class RunRecord:
         return len(self._doubts) + self._left_out
 
     def _pictures(self, source: SourceConfig, limits: WorkLimits) -> Iterator[PagePicture]:
-        with GuardedExaminer(limits) as examiner, WorkerPool(1, limits) as pool:
+        with DocumentExaminer(limits) as examiner, WorkerPool(1, limits) as pool:
             for doubt in self._doubts:
                 jpeg = _draw(doubt, source, examiner, pool)
                 yield PagePicture(doubt.file, doubt.index + 1, doubt.flags, jpeg)
 
 
 def _draw(
-    doubt: _Doubt, source: SourceConfig, examiner: GuardedExaminer, pool: WorkerPool
+    doubt: _Doubt, source: SourceConfig, examiner: DocumentExaminer, pool: WorkerPool
 ) -> bytes | None:
     try:
         with ExitStack() as stack:

@@ -13,12 +13,10 @@ from .config import ChunkingConfig, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
 from .errors import StoreError, StoreUnavailable
-from .guarded import GuardedExaminer
+from .guarded import DocumentExaminer
 from .instrumentation import page_event
 from .journal import Journal, journal_name
 from .observed import ObservedEngine
-from .opening import examine
-from .pages import Examiner
 from .pipeline import IngestPipeline
 from .protocols import PageEngine
 from .sources import sha256_of
@@ -77,9 +75,7 @@ def open_pipeline(
     with ExitStack() as stack:
         reader = stack.enter_context(closing(make_engine(engine)))
         target = stack.enter_context(_open_target(store, dry_run))
-        look: Examiner = examine
-        if engine is not None and engine.limits is not None:
-            look = stack.enter_context(GuardedExaminer(engine.limits))
+        examiner = stack.enter_context(DocumentExaminer(engine.limits if engine else None))
         target.ensure(embedder, sparse)
         journal = open_journal(store, create=not dry_run)
         if journal is not None:
@@ -90,7 +86,7 @@ def open_pipeline(
             sparse,
             target,
             chunking,
-            examiner=look,
+            examiner=examiner,
             journal=journal,
             reuse_across_files=not _keeps_pages(reader, engine),
         )

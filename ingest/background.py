@@ -1,0 +1,78 @@
+"""Documents written in a thread of their own while pages of the next ones are parsed.
+
+One thread: documents are written in their order, and the store has one writer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from .closing import Closeable
+from .document_writer import DocumentWriter
+from .intake import Draft
+
+__all__ = ["BackgroundWriter", "Writing"]
+
+_MOST_WAITING: Final = 16 * 1024**2
+"""Characters of pages that may wait to be written; with their blocks they take about ten times as
+many bytes. A book of 1,000 pages has three million."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Writing:
+    """A document, or a part of it, that is being written; ``size`` in characters."""
+
+    draft: Draft
+    whole: bool
+    size: int
+    future: Future[Counter[str]]
+
+    def result(self) -> Counter[str]:
+        """Wait for it, and say what was done; raises what the writer raised."""
+        return self.future.result()
+
+
+class BackgroundWriter(Closeable):
+    """Writes what it is given, in order. Its methods are for one thread, which is not the writer's.
+
+    Args:
+        writer: does the work.
+    """
+
+    def __init__(self, writer: DocumentWriter) -> None:
+        self._writer = writer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="opticalrag-writer")
+        self._queue: deque[Writing] = deque()
+
+    def submit(self, draft: Draft) -> None:
+        """Take a document whose pages are all there."""
+        size = sum(len(page.text) for page in draft.pages)
+        future = self._thread.submit(self._writer.write, draft)
+        self._queue.append(Writing(draft, True, size, future))
+
+    def submit_part(self, draft: Draft) -> None:
+        """Take what is there of a document, unless another part is still to be written."""
+        if any(not writing.whole for writing in self._queue):
+            return
+        draft.streamed = len(draft.pages)
+        future = self._thread.submit(self._writer.write_part, draft, list(draft.pages))
+        self._queue.append(Writing(draft, False, 0, future))
+
+    def settled(self, *, everything: bool = False) -> Iterator[Writing]:
+        """Yield what is written; wait while too much text is not, or until everything is."""
+        waiting = sum(writing.size for writing in self._queue)
+        while self._queue:
+            first = self._queue[0]
+            if not (everything or waiting > _MOST_WAITING or first.future.done()):
+                return
+            waiting -= first.size
+            yield self._queue.popleft()
+
+    def close(self) -> None:
+        """Give up what is not written, after the points that are just on their way."""
+        self._writer.stop()
+        self._thread.shutdown(cancel_futures=True)
