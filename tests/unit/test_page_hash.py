@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pymupdf
 import pytest
-from opticalrag.ingest.page_hash import PageHasher
+from opticalrag.ingest.config import WorkLimits
+from opticalrag.ingest.guarded import DocumentExaminer
+from opticalrag.ingest.page_hash import PageHasher, hash_of_place
 from opticalrag.ingest.page_records import pack_page, unpack_page
+from opticalrag.ingest.pages import open_document
+from opticalrag.ingest.types import SourceSpec
 
 from ..builders import block, page
 from .test_pipeline import write_pdf
@@ -118,3 +123,34 @@ def test_a_page_comes_back_as_it_was() -> None:
     assert unpack_page(pack_page(made)) == made
     with pytest.raises(ValueError, match="no page"):
         unpack_page(pack_page(made)[:-3])
+
+
+def test_a_process_of_its_own_finds_the_same_hashes(tmp_path: Path) -> None:
+    """In parts, and of the pages that are asked for."""
+    many = write_pdf(tmp_path / "many.pdf", *(f"Text of page {n}." for n in range(150)))
+    chosen = [0, *range(50, 150)]
+    with DocumentExaminer(WorkLimits()) as examiner, open_document(many) as source:
+        found = list(examiner.page_hashes(source.spec, source.ref.sha256, chosen))
+        here = list(DocumentExaminer().page_hashes(source.spec, source.ref.sha256, chosen))
+
+    assert found == here
+    assert len(set(found)) == len(chosen)
+
+
+def test_pages_on_which_hashing_hangs_are_known_by_their_place(tmp_path: Path) -> None:
+    """The process is ended, not waited for."""
+    pipe = tmp_path / "pipe.pdf"
+    os.mkfifo(pipe)
+    with DocumentExaminer(WorkLimits(0.5)) as examiner:
+        found = list(examiner.page_hashes(SourceSpec(pipe, None), "0" * 64, range(200)))
+
+    assert found == [hash_of_place("0" * 64, n) for n in range(200)]
+
+
+def test_pages_of_a_file_that_changed_are_known_by_their_place(file: Path) -> None:
+    """Their bytes are not those that were looked at."""
+    with open_document(file) as source:
+        file.write_bytes(file.read_bytes() + b"\n")
+        found = list(DocumentExaminer().page_hashes(source.spec, "0" * 64, range(2)))
+
+    assert found == [hash_of_place("0" * 64, n) for n in range(2)]

@@ -1,0 +1,218 @@
+"""Writing while other pages are read; with real pages, chunks and store, and cheap models."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opticalrag.ingest import background
+from opticalrag.ingest.config import ChunkingConfig, IngestOptions, StoreConfig
+from opticalrag.ingest.document_writer import DocumentWriter
+from opticalrag.ingest.ingest_report import IngestReport
+from opticalrag.ingest.intake import Draft
+from opticalrag.ingest.pipeline import IngestEvent, IngestPipeline
+from opticalrag.ingest.schema import Field
+from opticalrag.ingest.sparse import Bm25Encoder
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.types import PageOutcome, PageTask
+from opticalrag.ingest.wiring import open_journal, open_store, verify_store
+
+from ..chaos.ingester import SmallEmbedder, TextEngine
+from .test_pipeline import page_text, write_pdf
+
+PATIENCE = 30.0  # seconds until a test gives up
+
+
+class WatchedEngine(TextEngine):
+    """Calls a function before each page (0-based) of a document is read."""
+
+    def __init__(self, before: Callable[[str, int], None]) -> None:
+        super().__init__()
+        self._before = before
+
+    def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+        for task in tasks:
+            self._before(task.ref.document.name, task.ref.index)
+            yield from super().parse([task])
+
+
+class GatedEmbedder(SmallEmbedder):
+    """Embeds nothing until it may."""
+
+    def __init__(self) -> None:
+        super().__init__(64)
+        self.open = threading.Event()
+        self.asked = threading.Event()
+
+    def embed_documents(self, texts: Sequence[str]) -> Any:
+        self.asked.set()
+        assert self.open.wait(PATIENCE)
+        return super().embed_documents(texts)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[QdrantStore]:
+    with open_store(StoreConfig(str(tmp_path / "store")), create=True) as opened:
+        yield opened
+
+
+def run(
+    store: QdrantStore,
+    files: Sequence[Path],
+    engine: TextEngine,
+    embedder: SmallEmbedder | None = None,
+    on_event: Callable[[IngestEvent], None] = lambda event: None,
+    **options: Any,
+) -> IngestReport:
+    embedder, sparse = embedder or SmallEmbedder(64), Bm25Encoder()
+    store.ensure(embedder, sparse)
+    pipeline = IngestPipeline(engine, embedder, sparse, store, ChunkingConfig(64))
+    return pipeline.run(files, on_event=on_event, options=IngestOptions(**options))
+
+
+def payloads(store: QdrantStore) -> dict[str, dict[str, Any]]:
+    assert verify_store(store).problems == ()
+    records = store.scroll(None)
+    return {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    """Give another thread the time to do something."""
+    ends = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def documents(folder: Path, count: int, pages: int) -> list[Path]:
+    return [
+        write_pdf(folder / f"{n}.pdf", *(page_text(f"valve {n}.{p}") for p in range(pages)))
+        for n in range(count)
+    ]
+
+
+def test_a_document_is_written_while_the_next_is_read(tmp_path: Path, store: QdrantStore) -> None:
+    """The first waits in the embedder until a page of the second is asked for."""
+    first, second = documents(tmp_path, 2, 1)
+    embedder = GatedEmbedder()
+
+    def before(name: str, _: int) -> None:
+        if name == second.name:
+            assert embedder.asked.wait(PATIENCE)
+            embedder.open.set()
+
+    report = run(store, [first, second], WatchedEngine(before), embedder)
+
+    assert (report.documents, report.failures) == (2, [])
+    assert len({payload[Field.FILE_NAME] for payload in payloads(store).values()}) == 2
+
+
+def test_only_so_much_text_waits_to_be_written(
+    tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With no room a document is written before a page of the one after next is read."""
+    monkeypatch.setattr(background, "_MOST_WAITING", 0)
+    waiting: Counter[str] = Counter()
+
+    def before(_: str, __: int) -> None:
+        assert waiting["read"] - waiting["finished"] <= 1
+        waiting["read"] += 1
+
+    def on_event(event: IngestEvent) -> None:
+        waiting[event.kind] += 1
+
+    run(store, documents(tmp_path, 6, 1), WatchedEngine(before), on_event=on_event)
+
+    assert waiting["finished"] == 6
+
+
+def test_pressing_ctrl_c_ends_the_writer_and_leaves_nothing_half_replaced(
+    tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited is not written; the next run does it."""
+    files = documents(tmp_path, 3, 2)
+    written = []
+    write = DocumentWriter.write
+
+    def slow(writer: DocumentWriter, draft: Draft) -> Counter[str]:
+        written.append(draft.ref.name)
+        return write(writer, draft)
+
+    def on_event(event: IngestEvent) -> None:
+        if event.kind == "opened" and event.file.endswith("2.pdf"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(DocumentWriter, "write", slow)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, files, TextEngine(), on_event=on_event)
+    assert not [t for t in threading.enumerate() if t.name.startswith("opticalrag-writer")]
+    assert "2.pdf" not in written
+
+    again = run(store, files, TextEngine())
+    assert again.documents == 3
+    assert len(payloads(store)) >= again.chunks > 0
+
+
+def test_pages_of_a_new_document_are_found_before_its_last_is_read(
+    tmp_path: Path, store: QdrantStore
+) -> None:
+    """In the end the points are those of a run that did not stream."""
+    (file,) = documents(tmp_path, 1, 12)
+    seen = []
+
+    def before(_: str, page: int) -> None:
+        if page in (3, 8):
+            wait_for(lambda: store.count() > max(seen))
+        seen.append(store.count())
+
+    streamed = run(store, [file], WatchedEngine(before), stream=True)
+    with QdrantStore(":memory:") as other:
+        plain = run(other, [file], TextEngine())
+        assert payloads(store) == payloads(other)
+    assert 0 < seen[3] < seen[8] < streamed.chunks
+    assert streamed.embedded >= plain.embedded == streamed.chunks
+    assert streamed.points_written - streamed.points_deleted == streamed.chunks
+
+
+def test_an_edited_document_is_replaced_at_once_also_when_streamed(
+    tmp_path: Path, store: QdrantStore
+) -> None:
+    """Who searches meanwhile finds the old one, not both."""
+    (file,) = documents(tmp_path, 1, 6)
+    before = run(store, [file], TextEngine())
+    write_pdf(file, *(page_text(f"pump {page}") for page in range(6)))
+
+    def unchanged(_: str, __: int) -> None:
+        assert store.count() == before.chunks
+
+    run(store, [file], WatchedEngine(unchanged), stream=True)
+
+    assert all("pump" in payload[Field.TEXT] for payload in payloads(store).values())
+
+
+def test_a_streamed_document_that_was_cut_off_is_finished(tmp_path: Path) -> None:
+    """Its parts are told from a whole document, and those that are right are not made again."""
+    (file,) = documents(tmp_path, 1, 9)
+    config = StoreConfig(str(tmp_path / "store"))
+
+    def before(_: str, page: int) -> None:
+        if page == 6:
+            wait_for(store.count)
+            raise KeyboardInterrupt
+
+    with open_store(config, create=True) as store:
+        journal = open_journal(config, create=True)
+        assert journal is not None
+        with pytest.raises(KeyboardInterrupt):
+            run(store, [file], WatchedEngine(before), stream=True)
+        problems = verify_store(store).problems
+        again = run(store, [file], TextEngine(), stream=True)
+        journal.close()
+
+        assert [problem.kind for problem in problems] == ["unfinished"]
+        assert again.embedded < again.chunks == len(payloads(store))
