@@ -2,12 +2,14 @@
 
     python -m benchmarks.memory [--pages 50 500 5000] [--engine text] [--output FILE]
 
-Each length is ingested by a process of its own into a new store. The highest resident memory of
-that process and all its children is sampled every 20 ms (torch is loaded in all of them); what
-loads at first use is loaded before time runs. ``text`` reads the text layer, a
-block a line, and has vectors of letters, so that 5,000 pages take minutes and the pipeline's own
-memory is not hidden by models'; ``embedder`` is that with the real embedder, ``layout`` the real
-engine with it. Short documents are ingested one after another, up to 500 pages, for their speed.
+Each length is ingested by a process of its own into a new store, which has two worker processes
+and one that opens files, all with limits, as those of the command. The highest resident memory of
+that process and all its children is sampled every 20 ms (torch is loaded in the first); what
+loads at first use is loaded before time runs. ``text`` reads the text layer, a block a line;
+``scans`` draws pages, which are pictures, as OCR would see them, and makes the same text up. Both
+have vectors of letters, so that 5,000 pages take minutes and the pipeline's own memory is not
+hidden by models'; ``embedder`` is text with the real embedder, ``layout`` the real engine with it.
+Short documents are ingested one after another, up to 500 pages, for their speed.
 """
 
 from __future__ import annotations
@@ -23,16 +25,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pymupdf
-from opticalrag.ingest.config import ChunkingConfig, EngineConfig, LayoutConfig, StoreConfig
+from opticalrag.ingest.config import EngineConfig, LayoutConfig, StoreConfig, WorkLimits
 from opticalrag.ingest.embedding import SentenceTransformerEmbedder
+from opticalrag.ingest.guarded import DocumentExaminer
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.pipeline import IngestPipeline
 from opticalrag.ingest.sparse import Bm25Encoder
 from opticalrag.ingest.wiring import open_journal, open_pipeline, open_store
 
-from tests.chaos.ingester import SmallEmbedder, TextEngine
+from tests.chaos.ingester import SmallEmbedder
 
+from .generated_pages import WORKERS, CheapEngine, write_document, write_scans
 from .machine import describe
 
 EVERY = 0.02  # seconds between samples
@@ -43,7 +46,7 @@ def main() -> None:
     """Measure and print, as a table or JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, nargs="+", default=[50, 500, 5000])
-    parser.add_argument("--engine", choices=("text", "embedder", "layout"), default="text")
+    parser.add_argument("--engine", choices=("text", "scans", "embedder", "layout"), default="text")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -71,7 +74,8 @@ def measured(pages: int, engine: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         count = max(1, AT_LEAST // pages)
         for number in range(count):
-            write_document(Path(folder, f"{number}.pdf"), pages, number * pages)
+            write = write_scans if engine == "scans" else write_document
+            write(Path(folder, f"{number}.pdf"), pages, number * pages)
         program = [sys.executable, "-m", "benchmarks.memory", "--child", folder, engine]
         child = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
         peak = watch(child)
@@ -98,10 +102,11 @@ def ingest(folder: str, engine: str) -> dict[str, Any]:
     files = sorted(Path(folder).glob("*.pdf"))
     store = StoreConfig(str(Path(folder, "store")))
     if engine == "layout":
-        with open_pipeline(store, EngineConfig("layout", layout=LayoutConfig(ocr="off"))) as made:
+        config = EngineConfig("layout", WORKERS, LayoutConfig(ocr="off"), limits=WorkLimits())
+        with open_pipeline(store, config) as made:
             report, seconds = timed(made, files)
     else:
-        report, seconds = _with_text_engine(files, store, engine == "embedder")
+        report, seconds = _with_cheap_engine(files, store, engine)
     return {
         "seconds": round(seconds, 2),
         "pages_per_s": round(report.pages / seconds, 2),
@@ -110,18 +115,23 @@ def ingest(folder: str, engine: str) -> dict[str, Any]:
     }
 
 
-def _with_text_engine(
-    files: list[Path], config: StoreConfig, real: bool
+def _with_cheap_engine(
+    files: list[Path], config: StoreConfig, engine: str
 ) -> tuple[IngestReport, float]:
+    real = engine == "embedder"
     embedder = SentenceTransformerEmbedder() if real else SmallEmbedder(256)
     sparse = Bm25Encoder()
-    with open_store(config, create=True) as store:
+    with (
+        open_store(config, create=True) as store,
+        closing(CheapEngine(engine == "scans")) as reader,
+        DocumentExaminer(WorkLimits()) as examiner,
+    ):
         store.ensure(embedder, sparse)
         journal = open_journal(config, create=True)
         assert journal is not None  # noqa: S101  it is made
-        with closing(journal):
+        with journal:
             pipeline = IngestPipeline(
-                TextEngine(), embedder, sparse, store, ChunkingConfig(), journal=journal
+                reader, embedder, sparse, store, examiner=examiner, journal=journal
             )
             return timed(pipeline, files)
 
@@ -130,29 +140,10 @@ def timed(pipeline: IngestPipeline, files: list[Path]) -> tuple[IngestReport, fl
     """Seconds of an ingest; what loads at first use is loaded before."""
     with tempfile.TemporaryDirectory() as folder:
         warm = Path(folder, "warm.pdf")
-        write_document(warm, 20, first=1_000_000)
+        write_scans(warm, 20, first=1_000_000)  # with a line of text on each
         pipeline.run([warm])
     report = pipeline.run(files)
     return report, report.seconds
-
-
-def write_document(file: Path, pages: int, first: int = 0) -> None:
-    """Pages of 300 words, each of which says something else."""
-    with closing(pymupdf.open()) as document:
-        for index in range(first, first + pages):
-            _write_page(document.new_page(), index)
-        document.save(file, deflate=True)
-
-
-def _write_page(page: Any, index: int) -> None:
-    page.insert_text((72, 72), f"{index + 1} Inspection of block {index}", fontsize=15)
-    for paragraph in range(5):
-        top = 95 + 130 * paragraph
-        lines = " ".join(
-            f"Turbine {index}.{paragraph}.{n} ran for {7 * index + n} hours without a fault."
-            for n in range(7)
-        )
-        page.insert_textbox((72, top, 523, top + 120), lines, fontsize=10)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .errors import CacheError
 from .identity import document_id
 from .markdown import PageMarkdown
 from .page_records import pack_page, unpack_page
+from .sources import path_of
 from .token_db import Database
 from .types import PageFailure
 
@@ -61,10 +62,11 @@ class JournalEntry:
     @property
     def is_gone(self) -> bool:
         """Whether there is no file at its path any more."""
-        if "://" in self.path or not Path(self.path).is_absolute():
+        path = path_of(self.path)
+        if path is None or not path.is_absolute():
             return False
         try:
-            Path(self.path).lstat()
+            path.lstat()
         except (FileNotFoundError, NotADirectoryError):
             return True
         except (OSError, ValueError):

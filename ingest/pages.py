@@ -28,7 +28,7 @@ from .errors import (
 )
 from .identity import document_id
 from .opening import Candidate, Facts, close_document, examine, load, page_label
-from .sources import check_bytes, is_pdf, local_copy, nameable
+from .sources import check_bytes, is_pdf, local_copy, nameable, place_of
 from .types import (
     Box,
     DocumentRef,
@@ -195,7 +195,7 @@ def _local(
         if not path.is_file():
             what = "is no file" if path.exists() else "does not exist"
             raise DamagedDocument(f"{source} {what}")
-        return path, str(path)
+        return path, place_of(path)
     else:
         path = local_copy(source, limits)
         uri = ""

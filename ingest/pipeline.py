@@ -23,6 +23,7 @@ from .intake import Draft, Intake, Maker
 from .journal import Journal, JournalEntry
 from .markdown import render_page
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
+from .sources import path_of
 from .types import PageFailure, PageOutcome, PageTask
 
 __all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
@@ -276,8 +277,9 @@ class _Run:
 
         A folder that is gone as a whole may be a disk that is not mounted.
         """
+        path = str(path_of(entry.path) or entry.path)
         return any(
-            entry.path == root or (entry.path.startswith(root + os.sep) and Path(root).is_dir())
+            path == root or (path.startswith(root + os.sep) and Path(root).is_dir())
             for root in self._options.roots
         )
 

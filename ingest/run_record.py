@@ -20,6 +20,7 @@ from .pictures import draw_boxes
 from .pipeline import IngestReport
 from .quality import doubts
 from .report_page import PagePicture, metrics_text, report_html
+from .sources import path_of
 from .types import Box, PageImage, PageOutcome, ParsedPage
 from .workers import WorkerPool
 
@@ -96,7 +97,10 @@ def _draw(
         with ExitStack() as stack:
             document = stack.enter_context(
                 open_document(
-                    doubt.file, password=source.password, limits=source.limits, examiner=examiner
+                    path_of(doubt.file) or doubt.file,
+                    password=source.password,
+                    limits=source.limits,
+                    examiner=examiner,
                 )
             )
             tasks = document.tasks(str(doubt.index + 1))

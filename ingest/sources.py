@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
 
 import pymupdf
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
@@ -28,7 +29,9 @@ __all__ = [
     "is_pdf",
     "local_copy",
     "nameable",
+    "path_of",
     "pdf_of_image",
+    "place_of",
     "roots_of",
     "sha256_of",
 ]
@@ -41,6 +44,26 @@ _BLOCK = 1 << 20
 _PDF_HEADER_WITHIN = 1024
 _DEFAULT_DPI = 96.0  # of images that do not say; CSS's reference pixel
 _IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+
+
+def place_of(path: Path) -> str:
+    """Where a file is, as a store can keep it: its absolute path.
+
+    If its name is no UTF-8, as of files from older systems, a ``file:`` URI, which has the bytes.
+    """
+    path = path.absolute()
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.as_uri()
+    return str(path)
+
+
+def path_of(place: str) -> Path | None:
+    """The path that :func:`place_of` made a place of; None if it is on no disk, as a URL."""
+    if place.startswith("file://"):
+        return Path(os.fsdecode(unquote_to_bytes(place.removeprefix("file://"))))
+    return None if "://" in place else Path(place)
 
 
 def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:

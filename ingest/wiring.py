@@ -19,7 +19,7 @@ from .journal import Journal, journal_name
 from .observed import ObservedEngine
 from .pipeline import IngestPipeline
 from .protocols import PageEngine
-from .sources import sha256_of
+from .sources import path_of, sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore
 from .store_faults import Retry
@@ -185,9 +185,10 @@ def _sha256(path: str) -> str | None:
     """Hash of a file; empty if it is gone, None where nobody can look, as at a URL."""
     try:
         # A store may be of others: what it names as a file may be a device that never ends.
-        if "://" in path or not stat.S_ISREG(Path(path).stat().st_mode):
+        file = path_of(path)
+        if file is None or not stat.S_ISREG(file.stat().st_mode):
             return None
-        return sha256_of(Path(path))
+        return sha256_of(file)
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except (OSError, ValueError):

@@ -13,6 +13,7 @@ from ..ingest.errors import SourceChanged, SourceMissing
 from ..ingest.pages import SourceDocument, open_document
 from ..ingest.pictures import draw_boxes
 from ..ingest.schema import Field
+from ..ingest.sources import path_of
 from ..ingest.types import Box
 from .citations import PagePlace, cite
 from .query import Hit
@@ -67,8 +68,8 @@ def page_pictures(
     places = cite(hit).places
     if not places:
         return []
-    path = Path(file or hit.file_path)
-    if not (file or hit.file_path) or not _is_file(path):
+    path = Path(file) if file else path_of(hit.file_path)
+    if path is None or not _is_file(path):
         raise SourceMissing(
             f"{hit.file_path or hit.file_name or 'the file of the hit'} is not on this disk:"
             " say where it is now (file=), or ingest it again"

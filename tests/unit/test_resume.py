@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -376,3 +377,25 @@ def test_verify_says_which_pages_failed_and_why(
         assert problem.detail.endswith("(page 2: page_failed: torn)")
         assert place.run().pages_parsed == 1
         assert verify_store(place.store, place.config).problems == ()
+
+
+def test_a_name_that_is_no_utf_8_is_as_good_as_any(place: Place) -> None:
+    """Of files from older systems, too, it is known whether they are there."""
+    name = os.fsdecode(os.fsencode(place.files) + b"/caf\xe9.pdf")
+    write_pdf(place.files / "a.pdf", page_text("valve")).rename(name)
+    write_pdf(place.files / "b.pdf", page_text("pump"))
+    place.run()
+    again = place.run(prune=True)
+
+    assert (again.unchanged, again.vanished) == (2, [])
+    assert len({payload[Field.FILE_PATH] for payload in place.payloads().values()}) == 2
+
+    Path(name).rename(place.files / "c.pdf")
+    renamed = place.run()
+    assert (renamed.renamed, renamed.pages_parsed, renamed.embedded) == (1, 0, 0)
+
+    (place.files / "c.pdf").rename(name)
+    place.run()
+    Path(name).unlink()
+    gone = place.run(prune=True)
+    assert (gone.vanished, gone.pruned) == ([Path(name).as_uri()], 1)
