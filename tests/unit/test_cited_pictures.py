@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -173,3 +174,13 @@ def test_an_encrypted_file_needs_its_password(tmp_path: Path) -> None:
         page_pictures(hit)
     (picture,) = page_pictures(hit, password="x")  # noqa: S106  of a file made here
     assert picture.crop.area == 1
+
+
+def test_a_file_whose_name_is_no_utf_8_is_found_again(sample: Path, tmp_path: Path) -> None:
+    """Its place is kept as a URI, which has the bytes of the name."""
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pdf"))
+    file.write_bytes(sample.read_bytes())
+    hit = hits_of(DeepSeekOCRReader(pages="1").load_data(file))[0]
+
+    assert hit.file_path == file.as_uri()
+    assert page_pictures(hit)
