@@ -2,7 +2,8 @@
 
     python -m benchmarks.hostile DATA --output benchmarks/results/hostile.json
 
-Everything goes through the whole pipeline (worker processes, chunks, a store in memory) with a
+Everything goes through the whole pipeline (worker processes, page hashes and the journal, chunks,
+a store in memory) with a
 stand-in for the embedding model, which sees no bytes of a file. First pages only, without OCR.
 """
 
@@ -23,6 +24,7 @@ from typing import Any, Final
 import numpy as np
 from opticalrag.ingest.config import LayoutConfig, SourceConfig, WorkLimits
 from opticalrag.ingest.guarded import DocumentExaminer
+from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.pipeline import IngestEvent, IngestPipeline
 from opticalrag.ingest.sparse import Bm25Encoder
@@ -134,10 +136,13 @@ def measure(data: Path, count: int, budget: float, workers: int) -> dict[str, Ta
         closing(LayoutEngine(LayoutConfig(ocr="off"), workers=workers, limits=LIMITS)) as engine,
         DocumentExaminer(LIMITS) as examiner,
         QdrantStore(":memory:", create=True) as store,
+        Journal(Path(temporary, "journal.db")) as journal,
     ):
         embedder, sparse = FlatEmbedder(), Bm25Encoder()
         store.ensure(embedder, sparse)
-        pipeline = IngestPipeline(engine, embedder, sparse, store, examiner=examiner)
+        pipeline = IngestPipeline(
+            engine, embedder, sparse, store, examiner=examiner, journal=journal
+        )
         folder = Path(temporary)
         groups: dict[str, Callable[[], Iterable[Path]]] = {
             "damaged": lambda: sorted((data / "damaged").iterdir()),
