@@ -12,20 +12,8 @@ from typing import Any
 import pymupdf
 import pytest
 
+from ..processes import run_command as run
 from ..unit.test_pipeline import page_text, write_pdf
-
-
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("QDRANT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "opticalrag.retrievers", *arguments],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=180,
-    )
 
 
 def run_json(*arguments: str, cwd: Path, code: int = 0) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..processes import run_command
 from . import test_cli
 
 
@@ -20,7 +21,7 @@ def test_whole_files_are_verified_without_loading_them(
 def test_broken_files_fail_with_what_is_wrong(tmp_path: Path) -> None:
     """One JSON object, exit code 1."""
     (tmp_path / "config.json").write_text("{}")
-    done = test_cli.run("models", "verify", str(tmp_path), "--json", cwd=tmp_path)
+    done = run_command("models", "verify", str(tmp_path), "--json", cwd=tmp_path)
     assert done.returncode == 1
     assert '"checkpoint_mismatch"' in done.stdout
 
@@ -34,7 +35,7 @@ def test_known_models_are_listed_with_their_commit(tmp_path: Path) -> None:
 
 def test_offline_the_way_to_the_weights_is_shown(tmp_path: Path) -> None:
     """Instead of a stack trace."""
-    done = test_cli.run("models", "verify", cwd=tmp_path)
+    done = run_command("models", "verify", cwd=tmp_path)
     assert done.returncode == 1
     assert "opticalrag models download" in done.stderr
 
@@ -57,6 +58,6 @@ def test_a_mode_that_does_not_exist_is_wrong_usage(
 ) -> None:
     """Exit code 2, with the names that do."""
     options = ["--engine", "deepseek-ocr", "--ocr-model", str(tiny_checkpoint)]
-    done = test_cli.run("parse", str(sample), "--mode", "huge", *options, cwd=tmp_path)
+    done = run_command("parse", str(sample), "--mode", "huge", *options, cwd=tmp_path)
     assert done.returncode == 2
     assert "gundam" in done.stderr

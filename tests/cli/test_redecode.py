@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ..processes import run_command
 from ..unit.test_pipeline import page_text, write_pdf
 from . import test_cli
 
@@ -56,7 +57,7 @@ def test_what_cannot_be_read_again_is_said(
     place: Path, tiny_checkpoint: Path, arguments: list[str], code: int
 ) -> None:
     """A miss is a failure, a wrong prompt or page number wrong usage."""
-    done = test_cli.run("redecode", "a.pdf", *arguments, *model(tiny_checkpoint), cwd=place)
+    done = run_command("redecode", "a.pdf", *arguments, *model(tiny_checkpoint), cwd=place)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
 
@@ -123,6 +124,6 @@ def test_an_ingest_goes_on_without_a_cache(
     write_pdf(tmp_path / "a.pdf", page_text("valve"))
     (tmp_path / "s3-is-a-file").write_text("in the way")
     ingest = ["ingest", "a.pdf", "--engine", "deepseek-ocr", "--mode", "tiny", "--tokens", kept]
-    done = test_cli.run(*ingest, *model(tiny_checkpoint), cwd=tmp_path)
+    done = run_command(*ingest, *model(tiny_checkpoint), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert ("vision tokens are not kept" in " ".join(done.stderr.split())) == (kept != "off")

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ..processes import run_command as run
 from ..unit.test_pipeline import page_text, write_pdf
-from .test_cli import run, run_json
+from .test_cli import run_json
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
