@@ -31,7 +31,7 @@ def write_files(folder: Path, version: int) -> None:
         pages = [
             "\n\n".join(
                 f"File {number}, page {page}, line {line}, version {version * (page % 3 > 0)}."
-                for line in range(30)
+                for line in range(20)
             )
             for page in range(PAGES)
         ]
