@@ -249,9 +249,7 @@ class Service:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         program = [sys.executable, "-m", "tests.qdrant_server", str(self._folder), str(self._port)]
-        self._process = subprocess.Popen(
-            program, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-        )
+        self._process = subprocess.Popen(program, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
 

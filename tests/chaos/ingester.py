@@ -61,14 +61,13 @@ def ingest(
 
 
 def main() -> int:
-    """Ingest FOLDER into STORE, naming every page that is parsed in LOG."""
-    folder, place, *rest = sys.argv[1:]
+    """Ingest FOLDER into STORE."""
+    folder, place = sys.argv[1:]
     config = StoreConfig(place, wait=120.0)
-    log = Path(rest[0]) if rest else None
     with open_store(config, create=True) as store:
         journal = open_journal(config, create=True)
         with journal or nullcontext():
-            report = ingest(Path(folder), store, journal, log)
+            report = ingest(Path(folder), store, journal)
     return bool(report.failures)
 
 

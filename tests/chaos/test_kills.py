@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,7 +31,10 @@ from .ingester import ingest
 KILLS: Final = int(os.environ.get("OPTICALRAG_KILLS", "6"))
 """How often, over both stores; each takes one to four seconds."""
 _MOST_PER_VERSION: Final = 8
-_MOST_SECONDS: Final = 1.5  # between two kills
+_MOST_SECONDS: Final = 1.5  # between two kills,
+_MOST_PAGES: Final = 12  # or begun and recorded between them
+_LINE: Final = 110  # bytes of the log that tell of it
+_OF_SERVER: Final = ("server", "connections")
 _IN_HAND: Final = 2 * WORKERS + 2  # pages that are not recorded yet; see WorkerPool.map
 _HANGS: Final = 240.0  # seconds; an ingest takes five
 
@@ -40,55 +44,72 @@ class Chaos:
 
     Args:
         seed: of the moments and of what happens.
+        log: which tells how far the ingest is.
         service: the server that the points are on, if they are on one.
     """
 
-    def __init__(self, seed: int, service: Service | None) -> None:
+    def __init__(self, seed: int, log: Path, service: Service | None) -> None:
         self.done: Counter[str] = Counter()
         self.orphans: list[psutil.Process] = []
         self._random = np.random.default_rng(seed)
+        self.log = log
         self._service = service
 
     @property
     def total(self) -> int:
-        return self.done.total()
+        return sum(self.done.values())
 
-    def survived(self, process: subprocess.Popen[str], most: int) -> int | None:
+    def survived(self, process: subprocess.Popen[bytes], most: int) -> int | None:
         """The exit code of an ingest that was struck; None if it was killed itself."""
         while self.total < most:
-            try:
-                return process.wait(self._random.uniform(0.0, _MOST_SECONDS))
-            except subprocess.TimeoutExpired:
-                if not self._strike(process):
-                    return None
-        return process.wait(_HANGS)
+            self._wait(process)
+            if process.poll() is not None or not self._strike(process):
+                break
+        return None if process.wait(_HANGS) == -signal.SIGKILL else process.returncode
 
-    def _strike(self, process: subprocess.Popen[str]) -> bool:
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Let some time pass, or some pages."""
+        pages = self._random.choice([0.0, self._random.uniform(0, _MOST_PAGES)])
+        goal = self._size() + pages * 2 * _LINE
+        while self._size() < goal and process.poll() is None:
+            time.sleep(0.01)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(self._random.uniform(0, _MOST_SECONDS / (1 + pages)))
+
+    def _size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def _strike(self, process: subprocess.Popen[bytes]) -> bool:
         """Kill something; False if it was the ingest."""
         workers = workers_of(process)
-        strikes: dict[str, Callable[[], object]] = {"process": process.kill}
-        if workers:
-            strikes["worker"] = workers[self._random.integers(len(workers))].kill
-        if self._service is not None:
-            strikes |= {"server": self._restart, "connections": self._service.cut}
-        what = str(self._random.choice(list(strikes)))
-        strikes[what]()
-        self.done[what] += 1
+        what = self._random.choice(["process", "worker", *_OF_SERVER[: 2 * bool(self._service)]])
         if what == "process":
-            process.wait()
+            process.kill()
             self.orphans += workers
-        return what != "process"
+        elif what == "worker" and workers:
+            with suppress(psutil.NoSuchProcess):
+                workers[self._random.integers(len(workers))].kill()
+        elif what == "worker":
+            return True
+        elif self._service is not None:
+            self._restart(self._service) if what == "server" else self._service.cut()
+        self.done[str(what)] += 1
+        return bool(what != "process")
 
-    def _restart(self) -> None:
-        assert self._service is not None
-        self._service.kill()
+    def _restart(self, service: Service) -> None:
+        service.kill()
         time.sleep(self._random.uniform(0.1, 2.0))
-        self._service.start()
+        service.start()
 
 
-def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes of its pools."""
+    workers = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
 
 
 class Undisturbed:
@@ -123,17 +144,18 @@ def stored(store: QdrantStore) -> dict[str, Any]:
     }
 
 
-def start(corpus: Corpus, config: StoreConfig, log: Path) -> subprocess.Popen[str]:
-    """An ingest that has imported what it needs."""
+@contextmanager
+def running(corpus: Corpus, config: StoreConfig, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """An ingest that has imported what it needs; it ends with the ``with`` statement."""
     program = [sys.executable, "-m", "tests.chaos.crew"]
     places = [str(corpus.folder), config.location, config.journal, str(log)]
-    process = subprocess.Popen(
-        [*program, *places], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    with process.stdout:
+    with subprocess.Popen([*program, *places], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
         process.stdout.readline()
-    return process
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def begun_pages(log: Path) -> tuple[Counter[str], list[str]]:
@@ -164,26 +186,32 @@ def test_no_kill_is_seen_in_what_is_stored(
     with serves as service:
         place = service.url if service else str(tmp_path / "store")
         config = StoreConfig(place, wait=60.0, journal=str(tmp_path / "journal"))
-        chaos = Chaos(len(kept), service)
+        chaos = Chaos(len(kept), log, service)
         version = 0
         while chaos.total < most:
             corpus.write(version)
             version += 1
             until = min(chaos.total + _MOST_PER_VERSION, version * -(-most // 2), most)
-            while (code := chaos.survived(start(corpus, config, log), until)) != 0:
-                assert code in (None, UNFINISHED, AWAY)
+            ingest_disturbed(corpus, config, chaos, until)
             with open_store(config) as store:
                 assert verify_store(store, config).problems == ()
                 assert stored(store) == calm.ingest(corpus)
     begun, again = begun_pages(log)
-    repeated = begun.total() - len(begun)
-    _, alive = psutil.wait_procs(chaos.orphans, timeout=10)
-    for name, number in {**chaos.done, "versions": version, "pages": len(begun)}.items():
-        record_property(name, number)
-    record_property("repeated", repeated)
-    record_property("seconds", round(time.monotonic() - began))
+    repeated = sum(begun.values()) - len(begun)
+    seconds = round(time.monotonic() - began)
+    figures = {**chaos.done, "pages": len(begun), "repeated": repeated, "seconds": seconds}
+    record_property("figures", {**figures, "versions": version})
 
     assert set(begun) == calm.parsed()
     assert again == []
     assert repeated <= _IN_HAND * chaos.done["process"] + chaos.done["worker"]
-    assert alive == []
+    assert psutil.wait_procs(chaos.orphans, timeout=10)[1] == []
+
+
+def ingest_disturbed(corpus: Corpus, config: StoreConfig, chaos: Chaos, until: int) -> None:
+    """Run it again and again until it ends well, with so many kills in all by then."""
+    code: int | None = None
+    while code != 0:
+        with running(corpus, config, chaos.log) as process:
+            code = chaos.survived(process, until)
+        assert code in (0, None, UNFINISHED, AWAY)
