@@ -199,9 +199,14 @@ class CollectionStore(StoreConnection):
         metadata: Mapping[str, Any] = made_for(embedder, sparse)
         if self.options.quantization:
             metadata = {**metadata, "quantization": self.options.quantization}
-        try:
-            with self.guarded():  # not twice: the second time it would be there already
+
+        def make() -> None:
+            # What is asked again may have been done the first time.
+            if not self.client.collection_exists(self.collection):
                 self.client.create_collection(self.collection, metadata=metadata, **settings)
+
+        try:
+            self.call(make)
         except StoreError:
             if not self.exists():  # or else somebody made it meanwhile, which is verified next
                 raise

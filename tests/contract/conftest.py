@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +10,22 @@ from pathlib import Path
 import pytest
 from opticalrag.ingest.store import QdrantStore
 
-from .stores import COUNT, ENGINES, MODELS, make_points, open_store
+from ..qdrant_server import serving
+from .stores import COUNT, ENGINES, LOOPBACK, MODELS, make_points, open_store
+
+
+@pytest.fixture(scope="session")
+def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A server of our own."""
+    with serving(tmp_path_factory.mktemp("server")) as service:
+        os.environ[LOOPBACK] = service.url
+        yield
 
 
 @pytest.fixture(params=ENGINES, scope="module")
 def engine(request: pytest.FixtureRequest) -> str:
+    if request.param == "http":
+        request.getfixturevalue("loopback")
     return str(request.param)
 
 

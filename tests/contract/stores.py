@@ -18,7 +18,8 @@ from qdrant_client import models
 
 DIMENSION = 16
 COUNT = 60  # points of a filled store
-ENGINES = ("memory", "local", "edge", "server")
+ENGINES = ("memory", "local", "edge", "http", "server")
+LOOPBACK = "OPTICALRAG_LOOPBACK"  # names the URL of our own server, for "http"
 
 
 class Numbers:
@@ -36,11 +37,13 @@ def open_store(engine: str, folder: Path, **options: Any) -> QdrantStore:
     """A store of an engine; of a server one whose collection no other test has."""
     if engine == "memory":
         return QdrantStore(":memory:", **options)
+    named = {"collection": f"contract-{uuid.uuid4()}", **options}
+    if engine == "http":
+        return QdrantStore(os.environ[LOOPBACK], **named)
     if engine == "server":
         url = os.environ.get("QDRANT_URL")
         if not url:
             pytest.skip("no server: set QDRANT_URL (and QDRANT_API_KEY) to test against one")
-        named = {"collection": f"contract-{uuid.uuid4()}", **options}
         return QdrantStore(url, api_key=os.environ.get("QDRANT_API_KEY"), **named)
     kept: StoreEngine = "edge" if engine == "edge" else "local"
     return QdrantStore(folder / "store", engine=kept, **options)

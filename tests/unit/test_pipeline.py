@@ -22,7 +22,8 @@ from opticalrag.ingest.wiring import delete_document, open_pipeline, open_store
 def write_pdf(path: Path, *pages: str, password: str = "") -> Path:
     made = pymupdf.open()
     for text in pages:
-        made.new_page().insert_textbox(pymupdf.Rect(72, 72, 523, 770), text, fontsize=11)
+        room = made.new_page().insert_textbox(pymupdf.Rect(72, 72, 523, 770), text, fontsize=11)
+        assert room >= 0, "the text does not fit: the page would be blank"
     options = {"encryption": pymupdf.PDF_ENCRYPT_AES_256, "user_pw": password} if password else {}
     made.save(path, **options)
     made.close()

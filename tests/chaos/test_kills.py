@@ -1,0 +1,217 @@
+"""An ingest, its workers and its server are killed again and again; nothing shows in the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import psutil
+import pytest
+from opticalrag.ingest.config import StoreConfig
+from opticalrag.ingest.schema import Field
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.wiring import open_journal, open_store, verify_store
+
+from ..conftest import REPOSITORY
+from ..qdrant_server import Service, serving
+from .corpus import Corpus
+from .crew import AWAY, UNFINISHED
+from .engines import WORKERS
+from .ingester import ingest
+
+KILLS: Final = int(os.environ.get("OPTICALRAG_KILLS", "6"))
+"""How often, over both stores; each takes one to four seconds."""
+_MOST_PER_VERSION: Final = 8
+_MOST_SECONDS: Final = 1.5  # between two kills,
+_MOST_PAGES: Final = 12  # or begun and recorded between them
+_LINE: Final = 110  # bytes of the log that tell of it
+_OF_SERVER: Final = ("server", "connections")
+_IN_HAND: Final = 2 * WORKERS + 2  # pages that are not recorded yet; see WorkerPool.map
+_HANGS: Final = 240.0  # seconds; an ingest takes five
+
+
+class Chaos:
+    """What happens to an ingest at random moments.
+
+    Args:
+        seed: of the moments and of what happens.
+        log: which tells how far the ingest is.
+        service: the server that the points are on, if they are on one.
+    """
+
+    def __init__(self, seed: int, log: Path, service: Service | None) -> None:
+        self.done: Counter[str] = Counter()
+        self.orphans: list[psutil.Process] = []
+        self._random = np.random.default_rng(seed)
+        self.log = log
+        self._service = service
+
+    @property
+    def total(self) -> int:
+        return sum(self.done.values())
+
+    def survived(self, process: subprocess.Popen[bytes], most: int) -> int | None:
+        """The exit code of an ingest that was struck; None if it was killed itself."""
+        while self.total < most:
+            self._wait(process)
+            if process.poll() is not None or not self._strike(process):
+                break
+        return None if process.wait(_HANGS) == -signal.SIGKILL else process.returncode
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
+        """Let some time pass, or some pages."""
+        pages = self._random.choice([0.0, self._random.uniform(0, _MOST_PAGES)])
+        goal = self._size() + pages * 2 * _LINE
+        while self._size() < goal and process.poll() is None:
+            time.sleep(0.01)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(self._random.uniform(0, _MOST_SECONDS / (1 + pages)))
+
+    def _size(self) -> int:
+        return self.log.stat().st_size if self.log.exists() else 0
+
+    def _strike(self, process: subprocess.Popen[bytes]) -> bool:
+        """Kill something; False if it was the ingest."""
+        workers = workers_of(process)
+        what = self._random.choice(["process", "worker", *_OF_SERVER[: 2 * bool(self._service)]])
+        if what == "process":
+            process.kill()
+            self.orphans += workers
+        elif what == "worker" and workers:
+            with suppress(psutil.NoSuchProcess):
+                workers[self._random.integers(len(workers))].kill()
+        elif what == "worker":
+            return True
+        elif self._service is not None:
+            self._restart(self._service) if what == "server" else self._service.cut()
+        self.done[str(what)] += 1
+        return bool(what != "process")
+
+    def _restart(self, service: Service) -> None:
+        service.kill()
+        time.sleep(self._random.uniform(0.1, 2.0))
+        service.start()
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The processes of its pools."""
+    workers = []
+    for child in psutil.Process(process.pid).children():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            if "spawn_main" in " ".join(child.cmdline()):
+                workers.append(child)
+    return workers
+
+
+class Undisturbed:
+    """The same work with nothing happening to it."""
+
+    def __init__(self, root: Path) -> None:
+        self._config = StoreConfig(str(root / "store"))
+        self._log = root / "log"
+        root.mkdir()
+
+    def ingest(self, corpus: Corpus) -> dict[str, Any]:
+        """Ingest a version, and say what is stored then."""
+        with open_store(self._config, create=True) as store:
+            journal = open_journal(self._config, create=True)
+            assert journal is not None
+            with journal:
+                report = ingest(corpus.folder, store, journal, self._log)
+            assert report.failures == []
+            return stored(store)
+
+    def parsed(self) -> set[str]:
+        return set(self._log.read_text().splitlines())
+
+
+def stored(store: QdrantStore) -> dict[str, Any]:
+    """Everything of every point, but for the time it was made."""
+    payloads = {str(one.id): one.payload or {} for one in store.scroll(None)}
+    vectors = store.vectors(payloads)
+    return {
+        key: ({**payload, Field.INGESTED_AT: ""}, vectors[key].dense.tolist(), vectors[key].sparse)
+        for key, payload in payloads.items()
+    }
+
+
+@contextmanager
+def running(corpus: Corpus, config: StoreConfig, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """An ingest that has imported what it needs; it ends with the ``with`` statement."""
+    program = [sys.executable, "-m", "tests.chaos.crew"]
+    places = [str(corpus.folder), config.location, config.journal, str(log)]
+    with subprocess.Popen([*program, *places], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def begun_pages(log: Path) -> tuple[Counter[str], list[str]]:
+    """How often pages were begun, and those that were begun although they had been recorded."""
+    begun: Counter[str] = Counter()
+    again, recorded = [], set()
+    for line in log.read_text().splitlines():
+        what, _, page = line.split(":", 2)
+        if what == "recorded":
+            recorded.add(page)
+            continue
+        begun[page] += 1
+        if page in recorded:
+            again.append(page)
+    return begun, again
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", ["server", "folder"])
+def test_no_kill_is_seen_in_what_is_stored(
+    kept: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Points, vectors and the pages that were parsed are those of an ingest nobody disturbed."""
+    began = time.monotonic()
+    corpus, calm = Corpus(tmp_path / "files"), Undisturbed(tmp_path / "calm")
+    log, most = tmp_path / "log", KILLS // 2
+    serves: Any = serving(tmp_path / "server") if kept == "server" else nullcontext()
+    with serves as service:
+        place = service.url if service else str(tmp_path / "store")
+        config = StoreConfig(place, wait=60.0, journal=str(tmp_path / "journal"))
+        chaos = Chaos(len(kept), log, service)
+        version = 0
+        while chaos.total < most:
+            corpus.write(version)
+            version += 1
+            until = min(chaos.total + _MOST_PER_VERSION, version * -(-most // 2), most)
+            ingest_disturbed(corpus, config, chaos, until)
+            with open_store(config) as store:
+                assert verify_store(store, config).problems == ()
+                assert stored(store) == calm.ingest(corpus)
+    begun, again = begun_pages(log)
+    repeated = sum(begun.values()) - len(begun)
+    seconds = round(time.monotonic() - began)
+    figures = {**chaos.done, "pages": len(begun), "repeated": repeated, "seconds": seconds}
+    record_property("figures", {**figures, "versions": version})
+
+    assert set(begun) == calm.parsed()
+    assert again == []
+    assert repeated <= _IN_HAND * chaos.done["process"] + chaos.done["worker"]
+    assert psutil.wait_procs(chaos.orphans, timeout=10)[1] == []
+
+
+def ingest_disturbed(corpus: Corpus, config: StoreConfig, chaos: Chaos, until: int) -> None:
+    """Run it again and again until it ends well, with so many kills in all by then."""
+    code: int | None = None
+    while code != 0:
+        with running(corpus, config, chaos.log) as process:
+            code = chaos.survived(process, until)
+        assert code in (0, None, UNFINISHED, AWAY)

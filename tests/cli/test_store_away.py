@@ -1,0 +1,73 @@
+"""The command when the server that it writes to goes away for longer than is waited for."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from opticalrag.ingest import wiring
+from opticalrag.ingest.config import StoreConfig
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.store_faults import Retry
+from opticalrag.retrievers.cli import main
+
+from ..qdrant_server import serving
+from ..unit.test_pipeline import page_text, write_pdf
+
+Ingest = Callable[[str, int], dict[str, Any]]
+
+
+@pytest.fixture
+def ingest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Ingest:
+    """Runs the command over three documents in this process; a server is waited for a second."""
+    for subject in ("valve", "pump", "rotor"):
+        write_pdf(tmp_path / f"{subject}.pdf", page_text(subject), page_text(subject * 2))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(wiring, "Retry", lambda **_: Retry(total=1.0))
+
+    def run(url: str, code: int) -> dict[str, Any]:
+        words = ["ingest", ".", "--engine", "layout", "--qdrant", url, "--json"]
+        monkeypatch.setattr(sys, "argv", ["opticalrag", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == code
+        values: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return values
+
+    return run
+
+
+def test_a_run_ends_when_its_server_is_away_too_long_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ingest: Ingest
+) -> None:
+    """It says so with the code of an unfinished run; no page that was parsed is parsed again."""
+    upsert = QdrantStore.upsert
+    with serving(tmp_path / "server") as service:
+
+        def upsert_and_go(store: QdrantStore, points: Any) -> int:
+            written = upsert(store, points)
+            service.kill()
+            return written
+
+        with monkeypatch.context() as away:
+            away.setattr(QdrantStore, "upsert", upsert_and_go)
+            first = ingest(service.url, 3)
+        service.start()
+        second, third = ingest(service.url, 0), ingest(service.url, 0)
+        config = StoreConfig(service.url)
+        with wiring.open_store(config) as store:
+            assert wiring.verify_store(store, config).problems == ()
+            assert [one.pages for one in store.documents()] == [2, 2, 2]
+
+    assert first["interrupted"]
+    assert [one["code"] for one in first["failures"]] == ["store_unavailable"]
+    assert "run it again to go on" in first["failures"][0]["message"]
+    assert not second["interrupted"]
+    assert first["pages_parsed"] + second["pages_parsed"] == 6
+    assert third["unchanged"] == 3
