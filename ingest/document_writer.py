@@ -82,6 +82,7 @@ class DocumentWriter:
         stale = stored - {chunk.id for chunk in chunks}
         known = set() if self._force else stored
         donors = self._donors(chunks, known, stale, draft)
+        self._begin(draft)
         # A document with failed pages is never complete: the next run tries it again.
         whole = {} if draft.failed else {Field.CHUNK_COUNT: count}
         extra = {Field.FINGERPRINT: draft.fingerprint, Field.INGESTED_AT: now(), **whole}
@@ -118,6 +119,7 @@ class DocumentWriter:
         chunks = chunk_pages(draft.ref, ordered, self._maker.embedder, self._maker.chunking)
         extra = {Field.FINGERPRINT: mark, Field.INGESTED_AT: now()}
         new = [chunk for chunk in chunks if chunk.id not in stored]
+        self._begin(draft)
         done: Counter[str] = Counter()
         for nodes in self._windows(new, {page.index: page for page in pages}):
             done += self._write_window(nodes, extra, stored, {})
@@ -138,14 +140,20 @@ class DocumentWriter:
         if self._journal is None:
             return
         entry = self._journal.entry(draft.ref.id)
-        if entry is None or entry.fingerprint != draft.fingerprint:
+        if entry is None or entry.fingerprint != draft.fingerprint or not entry.chunks:
             self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
+
+    def _begin(self, draft: Draft) -> None:
+        if self._journal is not None:
+            self._journal.begin(self._entry(draft, 0))
 
     def _record(self, draft: Draft, chunks: int) -> None:
         if self._journal is not None:
-            ref = draft.ref
-            entry = JournalEntry(ref.id, ref.uri, ref.sha256, draft.fingerprint, chunks)
-            self._journal.finish(entry, draft.keys)
+            self._journal.finish(self._entry(draft, chunks), draft.keys)
+
+    def _entry(self, draft: Draft, chunks: int) -> JournalEntry:
+        ref = draft.ref
+        return JournalEntry(ref.id, ref.uri, ref.sha256, draft.fingerprint, chunks)
 
     def _donors(
         self, chunks: Sequence[Chunk], known: set[str], stale: set[str], draft: Draft

@@ -14,7 +14,7 @@ import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -143,6 +143,14 @@ class Journal(Closeable):
         self._write(lambda db: db.execute(insert, place))
 
     # -- documents -----------------------------------------------------------------------------
+
+    def begin(self, entry: JournalEntry) -> None:
+        """Record a document whose points are about to be written, with no chunks yet.
+
+        If that does not come to its end, the document still is one that can vanish or be renamed.
+        """
+        insert = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)"
+        self._write(lambda db: db.execute(insert, astuple(replace(entry, chunks=0))))
 
     def finish(self, entry: JournalEntry, keys: Mapping[int, str]) -> None:
         """Record a document as stored, and drop the pages of its earlier contents.

@@ -166,6 +166,7 @@ class _Run:
             draft, complete = opened
             with draft.resources:
                 report.documents += 1
+                self._moved_from(draft)
                 report.renamed += bool(draft.moved)
                 if complete:
                     self._unchanged(file)
@@ -190,6 +191,7 @@ class _Run:
                 with draft.resources:
                     self._writer.note_unchanged(draft)
                     self._report.add(self._writer.drop_moved(draft))
+                    self._moved_from(draft)
                 self._report.documents += 1
                 self._unchanged(file)
                 continue
@@ -218,9 +220,15 @@ class _Run:
             self._report.failures.append(_file_failure(file, error))
             self._on_event(IngestEvent("failed", str(file)))
             return None
-        # Under its former name a renamed file is no file that vanished.
-        self._seen.update((draft.ref.id, *(entry.id for entry in draft.moved)))
+        self._seen.add(draft.ref.id)
         return draft, complete
+
+    def _moved_from(self, draft: Draft) -> None:
+        """Under its former name a renamed file is no file that vanished.
+
+        Unless a page of it failed: then what was stored under that name is still there.
+        """
+        self._seen.update(entry.id for entry in draft.moved)
 
     def _unchanged(self, file: str | Path) -> None:
         self._report.unchanged += 1
@@ -254,6 +262,8 @@ class _Run:
             self._at = writing.draft.ref.uri
             self._report.add(writing.result())
             if writing.whole:
+                if not writing.draft.failed:
+                    self._moved_from(writing.draft)
                 self._on_event(IngestEvent("finished", writing.draft.ref.name))
 
     # -- the end -------------------------------------------------------------------------------

@@ -298,6 +298,31 @@ def test_a_store_that_goes_away_ends_the_run_and_keeps_what_was_parsed(
     assert place.payloads() == as_if_new(place)
 
 
+@pytest.mark.parametrize("gone", ["renamed", "removed"])
+def test_points_of_a_write_that_was_cut_short_do_not_outlive_their_file(
+    place: Place, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """Renamed or removed before the next run, the file is known by the journal all the same."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    upsert = QdrantStore.upsert
+
+    def written_then_away(self: QdrantStore, points: Any) -> int:
+        upsert(self, points)
+        raise StoreUnavailable("Qdrant at nowhere does not answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(QdrantStore, "upsert", written_then_away)
+        assert place.run().interrupted
+    if gone == "renamed":
+        file.rename(place.files / "b.pdf")
+    else:
+        file.unlink()
+    report = place.run(prune=True)
+
+    assert (report.renamed, report.pruned) == ((1, 0) if gone == "renamed" else (0, 1))
+    assert place.payloads() == as_if_new(place)
+
+
 def test_a_journal_that_cannot_be_written_is_done_without(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -399,3 +424,30 @@ def test_a_name_that_is_no_utf_8_is_as_good_as_any(place: Place) -> None:
     Path(name).unlink()
     gone = place.run(prune=True)
     assert (gone.vanished, gone.pruned) == ([Path(name).as_uri()], 1)
+
+
+def test_a_renamed_file_with_a_page_that_fails_keeps_what_was_stored(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under its former name, which is listed as gone until it is pruned or all pages are read."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    place.run()
+    place.journal.unlink()  # so that the page must be parsed again
+    place.run()
+    file.rename(place.files / "b.pdf")
+    read = TextEngine.parse
+
+    def failing(self: TextEngine, tasks: Any) -> Iterator[Any]:
+        for task in tasks:
+            outcome = next(iter(read(self, [task])))
+            failure = PageFailure(str(task.ref.document.uri), task.ref.index, "crashed", "")
+            yield failure if task.ref.index else outcome
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TextEngine, "parse", failing)
+        partly = place.run(force=True)
+    again = place.run()
+
+    assert (partly.renamed, partly.vanished) == (0, [str(file)])
+    assert (again.renamed, again.vanished) == (1, [])
+    assert place.payloads() == as_if_new(place)
