@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from opticalrag.ingest.config import ChunkingConfig, IngestOptions, StoreConfig
+from opticalrag.ingest.guarded import DocumentExaminer
 from opticalrag.ingest.journal import Journal
-from opticalrag.ingest.opening import examine
-from opticalrag.ingest.pages import Examiner
 from opticalrag.ingest.pipeline import IngestPipeline, IngestReport
 from opticalrag.ingest.protocols import PageEngine
 from opticalrag.ingest.sparse import Bm25Encoder
@@ -48,7 +47,7 @@ def ingest(
     log: Path | None = None,
     options: IngestOptions | None = None,
     engine: PageEngine | None = None,
-    examiner: Examiner = examine,
+    examiner: DocumentExaminer | None = None,
 ) -> IngestReport:
     embedder, sparse = SmallEmbedder(64), Bm25Encoder()
     store.ensure(embedder, sparse)
