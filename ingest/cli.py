@@ -59,6 +59,7 @@ from .cli_store import delete, status, verify
 from .cli_watch import watch
 from .config import (
     ChunkingConfig,
+    ConfigError,
     EngineConfig,
     IngestOptions,
     LayoutConfig,
@@ -229,26 +230,26 @@ def ingest(
         limits = work_limits(page_timeout, page_memory)
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
-        source, record = SourceConfig(password, pages), RunRecord()
+        if dry_run and (report_file or metrics):
+            raise ConfigError("--dry-run does nothing to report; leave out --report and --metrics")
+        source, record = SourceConfig(password, pages), RunRecord(report_file, metrics)
         options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
         seen = (record.observe,)
         with (
+            record.failures_noted(),
             _ingest_progress() as on_event,
             open_pipeline(store, reader, chunking, model, seen, dry_run=dry_run) as pipeline,
         ):
             report = pipeline.run(files, source, on_event, options)
-        if report_file:
-            record.write_report(report_file, report, source, limits)
-        if metrics:
-            record.write_metrics(metrics, report)
+        record.write(report, source, limits)
         values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
         if as_json:
             emit_json(values)
         else:
-            _note_report(values)
+            _note_report(values, prune)
         note_failures(report.failures)
     codes = [failure.code for failure in report.failures]
-    raise SystemExit(exit_for_failures(report.pages + report.unchanged, codes))
+    raise SystemExit(exit_for_failures(report.documents, codes))
 
 
 @app.command()
@@ -282,9 +283,11 @@ def _failure(failure: PageFailure) -> dict[str, Any]:
     }
 
 
-def _note_report(values: dict[str, Any]) -> None:
+def _note_report(values: dict[str, Any], prune: bool) -> None:
+    done = "still stored: --prune removes it"
+    if prune:
+        done = "would be removed" if values["dry_run"] else "removed"
     for path in values["vanished"]:
-        done = "removed" if values["pruned"] else "still stored: --prune removes it"
         notes.print(f"gone: {path} ({done})", markup=False, soft_wrap=True)
     words = (
         f"{values['documents']} documents ({values['unchanged']} unchanged,"

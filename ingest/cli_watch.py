@@ -32,6 +32,7 @@ from .cli_options import (
 )
 from .config import ConfigError, EngineConfig, LayoutConfig, SourceConfig, StoreConfig
 from .console import commands, note_failures, notes
+from .errors import StoreUnavailable
 
 __all__ = ["watch"]
 
@@ -78,6 +79,8 @@ def watch(
             with open_pipeline(store, reader, None, model) as pipeline:
                 report = pipeline.run(files, SourceConfig(password))
             note_failures(report.failures)
+            if report.interrupted:  # what was begun is not done, and is to be tried again
+                raise StoreUnavailable(f"{qdrant} does not answer; the next look goes on")
 
         stop = _stop_on_signals()
         for cycle in watch_folder(folder, FolderWatch(settle), ingest, stop, interval):

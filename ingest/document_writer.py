@@ -89,13 +89,17 @@ class DocumentWriter:
         done: Counter[str] = Counter(chunks=count, documents=bool(pages) or not draft.failed)
         for nodes in self._windows(chunks, pages):
             done += self._write_window(nodes, extra, known, donors)
-        # With pages missing we cannot tell stale points from those of the missing pages.
-        if stale and not draft.failed:
+        if draft.failed:
+            # Stale points cannot be told from those of missing pages, but for parts stored before.
+            done["points_deleted"] += self._store.delete_made(
+                ref.id, _hash_of_parts(draft.fingerprint)
+            )
+            return done
+        if stale:
             self._check_stored(draft, count)
             done["points_deleted"] += self._store.delete_ids(stale)
-        if not draft.failed:
-            self._record(draft, count)
-            done += self.drop_moved(draft)
+        done += self.drop_moved(draft)
+        self._record(draft, count)
         return done
 
     def write_part(self, draft: Draft, pages: Sequence[PageMarkdown]) -> Counter[str]:
@@ -140,12 +144,12 @@ class DocumentWriter:
         if self._journal is None:
             return
         entry = self._journal.entry(draft.ref.id)
-        if entry is None or entry.fingerprint != draft.fingerprint or not entry.chunks:
+        if entry is None or entry.fingerprint != draft.fingerprint or entry.chunks < 0:
             self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
 
     def _begin(self, draft: Draft) -> None:
         if self._journal is not None:
-            self._journal.begin(self._entry(draft, 0))
+            self._journal.begin(self._entry(draft, -1))
 
     def _record(self, draft: Draft, chunks: int) -> None:
         if self._journal is not None:

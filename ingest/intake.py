@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from .config import ChunkingConfig, SourceConfig
+from .config import ChunkingConfig, IngestOptions, SourceConfig
 from .guarded import DocumentExaminer
 from .journal import Journal, JournalEntry
 from .markdown import PageMarkdown
@@ -21,6 +21,7 @@ from .pages import SourceDocument, open_document
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
 from .schema import SCHEMA_VERSION
 from .types import DocumentRef, PageRef, PageTask
+from .vanished import was_moved
 
 __all__ = ["Draft", "Intake", "Maker"]
 
@@ -115,7 +116,7 @@ class Intake:
         store: where these would be.
         journal: pages parsed before; None if nothing is recorded.
         source: password, pages and limits.
-        force: everything is to be done again.
+        options: what is to be done again, and where files may have been moved from.
         examiner: looks at files and their pages; None looks in this process, without limits.
     """
 
@@ -125,14 +126,14 @@ class Intake:
         store: PointStore,
         journal: Journal | None,
         source: SourceConfig,
-        force: bool = False,
+        options: IngestOptions,
         examiner: DocumentExaminer | None = None,
     ) -> None:
         self._maker = maker
         self._store = store
         self._journal = journal
-        self._options = source
-        self._force = force
+        self._source = source
+        self._options = options
         self._examiner = examiner or DocumentExaminer()
 
     def open(self, file: str | Path) -> tuple[Draft, bool]:
@@ -142,7 +143,7 @@ class Intake:
             SourceError: it cannot be read.
             StoreError: the store cannot be asked.
         """
-        options = self._options
+        options = self._source
         with ExitStack() as stack:
             source = stack.enter_context(
                 open_document(
@@ -156,17 +157,36 @@ class Intake:
             ref = source.ref
             expected = len(source.page_refs(options.pages))
             fingerprint = self._maker.fingerprint(ref, options.pages)
-            same = self._journal.with_content(ref.sha256) if self._journal else []
-            complete = not self._force and self._store.is_complete(ref.id, fingerprint)
-            moved = tuple(entry for entry in same if entry.id != ref.id and entry.is_gone)
+            moved = self._moved_from(ref)
+            complete = not self._options.force and self._is_stored(ref.id, fingerprint)
             return Draft(source, stack.pop_all(), expected, fingerprint, moved), complete
+
+    def _moved_from(self, ref: DocumentRef) -> tuple[JournalEntry, ...]:
+        """Documents of the same bytes whose files are gone, if this one is new at its place."""
+        if self._journal is None:
+            return ()
+        here = self._journal.entry(ref.id)
+        if here is not None and here.chunks >= 0 and here.sha256 == ref.sha256:
+            return ()
+        return tuple(
+            entry
+            for entry in self._journal.with_content(ref.sha256)
+            if entry.id != ref.id and was_moved(entry.path, self._options.roots)
+        )
+
+    def _is_stored(self, document: str, fingerprint: str) -> bool:
+        if self._store.is_complete(document, fingerprint):
+            return True
+        # A document without text has no points that could say so.
+        entry = self._journal.entry(document) if self._journal else None
+        return entry is not None and (entry.fingerprint, entry.chunks) == (fingerprint, 0)
 
     def known_pages(self, draft: Draft) -> int:
         """How many pages of a draft need not be parsed; reads none of them."""
         return sum(
             self._journal.knows(key)
             for _, key in self._keyed(draft)
-            if self._journal is not None and key and not self._force
+            if self._journal is not None and key and not self._options.force
         )
 
     def tasks(self, draft: Draft) -> Iterator[PageTask]:
@@ -175,7 +195,7 @@ class Intake:
             found = None
             if key and self._journal is not None:
                 draft.keys[ref.index] = key
-                found = None if self._force else self._journal.page(key)
+                found = None if self._options.force else self._journal.page(key)
             if found is None:
                 yield PageTask(draft.source.spec, ref)
             else:
@@ -185,7 +205,7 @@ class Intake:
 
     def _keyed(self, draft: Draft) -> Iterator[tuple[PageRef, str]]:
         """Pages with the journal's keys, which are empty where there is no journal."""
-        refs = draft.source.page_refs(self._options.pages)
+        refs = draft.source.page_refs(self._source.pages)
         if self._journal is None:
             yield from ((ref, "") for ref in refs)
             return

@@ -23,7 +23,6 @@ from .errors import CacheError
 from .identity import document_id
 from .markdown import PageMarkdown
 from .page_records import pack_page, unpack_page
-from .sources import path_of
 from .token_db import Database
 from .types import PageFailure
 
@@ -51,27 +50,16 @@ _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """A stored document: its file, and by what and as how many chunks it was stored."""
+    """A stored document: its file, and by what and as how many chunks it was stored.
+
+    ``chunks`` is -1 while that is not done.
+    """
 
     id: str
     path: str
     sha256: str
     fingerprint: str
     chunks: int
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether there is no file at its path any more."""
-        path = path_of(self.path)
-        if path is None or not path.is_absolute():
-            return False
-        try:
-            path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return True
-        except (OSError, ValueError):
-            return False  # nobody can look
-        return False
 
 
 def journal_name(location: str, collection: str, tenant: str | None) -> str:
@@ -131,8 +119,7 @@ class Journal(Closeable):
 
         def add(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?)", (key, content))
-            place = (document, sha256, page.index, key)
-            db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)", place)
+            _place(db, document, sha256, page.index, key)
 
         self._write(add)
 
@@ -145,12 +132,12 @@ class Journal(Closeable):
     # -- documents -----------------------------------------------------------------------------
 
     def begin(self, entry: JournalEntry) -> None:
-        """Record a document whose points are about to be written, with no chunks yet.
+        """Record a document whose points are about to be written.
 
         If that does not come to its end, the document still is one that can vanish or be renamed.
         """
         insert = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)"
-        self._write(lambda db: db.execute(insert, astuple(replace(entry, chunks=0))))
+        self._write(lambda db: db.execute(insert, astuple(replace(entry, chunks=-1))))
 
     def finish(self, entry: JournalEntry, keys: Mapping[int, str]) -> None:
         """Record a document as stored, and drop the pages of its earlier contents.
@@ -159,12 +146,11 @@ class Journal(Closeable):
             entry: the document.
             keys: of its pages, by 0-based index; of those taken over from elsewhere, too.
         """
-        places = [(entry.id, entry.sha256, page, key) for page, key in keys.items()]
 
         def record(db: sqlite3.Connection) -> None:
             db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)", astuple(entry))
-            insert = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)"
-            db.executemany(insert, places)
+            for page, key in keys.items():
+                _place(db, entry.id, entry.sha256, page, key)
             _drop_places(db, "document = ? AND sha256 != ?", (entry.id, entry.sha256))
 
         self._write(record)
@@ -271,7 +257,16 @@ class Journal(Closeable):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
 
 
-def _drop_places(db: sqlite3.Connection, where: str, values: tuple[str, ...]) -> None:
+def _place(db: sqlite3.Connection, document: str, sha256: str, page: int, key: str) -> None:
+    """Say where a page is from; what was recorded there by other options goes."""
+    place = (document, sha256, page)
+    where = "document = ? AND sha256 = ? AND page = ?"
+    if db.execute(f"SELECT 1 FROM places WHERE {where} AND key != ?", (*place, key)).fetchone():  # noqa: S608
+        _drop_places(db, where, place)
+    db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)", (*place, key))
+
+
+def _drop_places(db: sqlite3.Connection, where: str, values: tuple[str | int, ...]) -> None:
     """Drop pages of documents, and their contents where no other document has them."""
     keys = db.execute(f"SELECT key FROM places WHERE {where}", values).fetchall()  # noqa: S608
     db.execute(f"DELETE FROM places WHERE {where}", values)  # noqa: S608

@@ -7,7 +7,7 @@ the pages that are left.
 
 from __future__ import annotations
 
-import os
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,17 +16,19 @@ from pathlib import Path
 from .background import BackgroundWriter
 from .config import ChunkingConfig, IngestOptions, SourceConfig
 from .document_writer import DocumentWriter
-from .errors import OpticalRagError, StoreError, StoreUnavailable
+from .errors import OpticalRagError, StoreUnavailable
 from .guarded import DocumentExaminer
 from .ingest_report import IngestEvent, IngestReport
 from .intake import Draft, Intake, Maker
-from .journal import Journal, JournalEntry
+from .journal import Journal
 from .markdown import render_page
 from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
-from .sources import path_of
 from .types import PageFailure, PageOutcome, PageTask
+from .vanished import is_gone
 
 __all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
+
+_log = logging.getLogger(__name__)
 
 OnEvent = Callable[[IngestEvent], None]
 
@@ -78,8 +80,9 @@ class IngestPipeline:
     ) -> IngestReport:
         """Ingest files; a bad page or file is reported and the rest goes on.
 
-        A store that stops answering, and does not come back while it is waited for, ends the run:
-        the report says so, and the next run goes on from there.
+        What cannot be stored is reported, too. A store that stops answering, and does not come
+        back while it is waited for, ends the run: the report says so, and the next run goes on
+        from there.
 
         Args:
             files: paths of PDFs and images.
@@ -89,7 +92,6 @@ class IngestPipeline:
 
         Raises:
             ConfigError: chunks may not be as long as asked for.
-            StoreError: the store failed; what was finished before is stored.
         """
         started = time.perf_counter()
         if self.chunking.max_tokens is not None:  # else the model need not be loaded to know
@@ -100,7 +102,7 @@ class IngestPipeline:
             self.store,
             self.journal,
             source or SourceConfig(),
-            chosen.force,
+            chosen,
             self._examiner,
         )
         run = _Run(self._maker, self.store, self.journal, intake, chosen, on_event)
@@ -214,11 +216,10 @@ class _Run:
         self._at = str(file)
         try:
             draft, complete = self._intake.open(file)
-        except StoreError:
+        except StoreUnavailable:
             raise
-        except (OpticalRagError, OSError) as error:
-            self._report.failures.append(_file_failure(file, error))
-            self._on_event(IngestEvent("failed", str(file)))
+        except Exception as error:  # noqa: BLE001  no file ends a run
+            self._failed(str(file), error)
             return None
         self._seen.add(draft.ref.id)
         return draft, complete
@@ -256,11 +257,24 @@ class _Run:
         self._report.pages_reused += draft.reused
         self._background.submit(draft)
 
+    def _failed(self, file: str, error: Exception) -> None:
+        """List a file of which nothing is stored that was not before."""
+        if not isinstance(error, OpticalRagError | OSError):
+            _log.debug("%s", file, exc_info=error)  # not shown: it may quote a document
+        self._report.failures.append(_file_failure(file, error))
+        self._on_event(IngestEvent("failed", file))
+
     def _settle(self, *, everything: bool = False) -> None:
         """Take in what was written."""
         for writing in self._background.settled(everything=everything):
             self._at = writing.draft.ref.uri
-            self._report.add(writing.result())
+            try:
+                self._report.add(writing.result())
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  nor does what cannot be stored
+                self._failed(self._at, error)
+                continue
             if writing.whole:
                 if not writing.draft.failed:
                     self._moved_from(writing.draft)
@@ -270,28 +284,23 @@ class _Run:
 
     def _note_vanished(self) -> None:
         """List, and remove if asked to, what is stored of files that are gone."""
-        gone = [
-            entry
-            for entry in (self._journal.entries() if self._journal else ())
-            if entry.id not in self._seen and self._was_named(entry) and entry.is_gone
-        ]
-        self._report.vanished = [entry.path for entry in gone]
-        if gone and self._options.prune and not self._options.dry_run and self._journal is not None:
-            ids = [entry.id for entry in gone]
-            self._report.points_deleted += self._store.delete_documents(ids)
-            self._report.pruned = len(ids)
-            self._journal.forget(ids)
-
-    def _was_named(self, entry: JournalEntry) -> bool:
-        """Whether a file is, or was in a folder, that this run looks through.
-
-        A folder that is gone as a whole may be a disk that is not mounted.
-        """
-        path = str(path_of(entry.path) or entry.path)
-        return any(
-            path == root or (path.startswith(root + os.sep) and Path(root).is_dir())
-            for root in self._options.roots
-        )
+        options, report = self._options, self._report
+        places = {
+            entry.id: entry.path for entry in (self._journal.entries() if self._journal else ())
+        }
+        stored = self._store.paths() if options.prune else places
+        gone = {
+            document: place
+            for document, place in {**places, **stored}.items()
+            if document not in self._seen and is_gone(place, options.roots)
+        }
+        there = sorted(gone.keys() & stored.keys(), key=gone.__getitem__)
+        report.vanished = [gone[document] for document in there]
+        if gone and options.prune and not options.dry_run:
+            report.points_deleted += self._store.delete_documents(there)
+            report.pruned = len(there)
+            if self._journal is not None:
+                self._journal.forget(gone)
 
     def _interrupted(self, error: StoreUnavailable) -> None:
         message = f"{error}; what is done is kept: run it again to go on"
@@ -299,6 +308,8 @@ class _Run:
         self._report.failures.append(PageFailure(self._at, None, error.code, message))
 
 
-def _file_failure(file: str | Path, error: OpticalRagError | OSError) -> PageFailure:
-    code = error.code if isinstance(error, OpticalRagError) else "io"
-    return PageFailure(file=str(file), index=None, code=code, message=str(error))
+def _file_failure(file: str | Path, error: Exception) -> PageFailure:
+    code, message = "internal", f"a defect of opticalrag ({type(error).__name__}): please report it"
+    if isinstance(error, OpticalRagError | OSError):
+        code, message = getattr(error, "code", "io"), str(error)
+    return PageFailure(file=str(file), index=None, code=code, message=message)

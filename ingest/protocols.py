@@ -179,6 +179,10 @@ class PointStore(Protocol):
         """Points of a document that were made with this fingerprint."""
         ...
 
+    def paths(self) -> dict[str, str]:
+        """Where the files of all stored documents were, by their ids."""
+        ...
+
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:
         """Replace the payloads of stored points, by id, and leave their vectors alone."""
         ...
@@ -189,6 +193,10 @@ class PointStore(Protocol):
 
     def delete_ids(self, ids: Collection[str]) -> int:
         """Delete points by id and return how many there were."""
+        ...
+
+    def delete_made(self, document_id: str, fingerprint: str) -> int:
+        """Delete a document's points that were made with this fingerprint; how many there were."""
         ...
 
     def delete_documents(self, document_ids: Collection[str]) -> int:

@@ -124,10 +124,13 @@ def metrics_text(
     lines = []
     for name, value in {**counts, "finished_timestamp_seconds": finished}.items():
         lines += [
+            f"# HELP opticalrag_ingest_{name} Of the last run: {name.replace('_', ' ')}.",
             f"# TYPE opticalrag_ingest_{name} gauge",
             f"opticalrag_ingest_{name} {value:.15g}",
         ]
-    lines.append("# TYPE opticalrag_ingest_failures gauge")
     codes = Counter(failure.code for failure in failures)
+    if codes:
+        lines.append("# HELP opticalrag_ingest_failures Of the last run: files and pages, by code.")
+        lines.append("# TYPE opticalrag_ingest_failures gauge")
     lines += [f'opticalrag_ingest_failures{{code="{c}"}} {n}' for c, n in sorted(codes.items())]
     return "\n".join(lines) + "\n"

@@ -7,12 +7,12 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .config import SourceConfig, WorkLimits
+from .config import ConfigError, SourceConfig, WorkLimits
 from .errors import OpticalRagError
 from .guarded import DocumentExaminer
 from .pages import open_document, render_pages
@@ -21,7 +21,7 @@ from .pipeline import IngestReport
 from .quality import doubts
 from .report_page import PagePicture, metrics_text, report_html
 from .sources import path_of
-from .types import Box, PageImage, PageOutcome, ParsedPage
+from .types import Box, PageFailure, PageImage, PageOutcome, ParsedPage
 from .workers import WorkerPool
 
 __all__ = ["RunRecord"]
@@ -30,8 +30,8 @@ _MOST_PICTURES: Final = 30
 _LONG_SIDE: Final = 700  # pixels: a heading can be read, and a page takes 50 to 100 kB
 _QUALITY: Final = 60
 _COUNTS: Final = (
-    *("documents", "unchanged", "pages", "chunks", "embedded"),
-    *("points_written", "points_deleted", "seconds"),
+    *("documents", "unchanged", "renamed", "pages", "chunks", "embedded"),
+    *("points_written", "points_deleted", "pruned", "interrupted", "seconds"),
 )
 
 
@@ -46,9 +46,22 @@ class _Doubt:
 
 
 class RunRecord:
-    """Notes doubtful pages while a run goes on; a bounded number of them is kept."""
+    """Notes doubtful pages while a run goes on; a bounded number of them is kept.
 
-    def __init__(self) -> None:
+    Args:
+        report: file for the report; None: none is written.
+        metrics: file for the figures; None: none is written.
+
+    Raises:
+        ConfigError: there is no folder to write a file to.
+    """
+
+    def __init__(self, report: Path | None = None, metrics: Path | None = None) -> None:
+        for file in (report, metrics):
+            if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
+                raise ConfigError(f"{file} cannot be written; name a file in a folder of yours")
+        self._report = report
+        self._metrics = metrics
         self._doubts: list[_Doubt] = []
         self._left_out = 0
 
@@ -64,19 +77,39 @@ class RunRecord:
         boxes = tuple((block.box, block.kind.value) for block in outcome.blocks)
         self._doubts.append(_Doubt(document.uri, outcome.ref.index, flags, boxes))
 
-    def write_report(
-        self, path: Path, report: IngestReport, source: SourceConfig, limits: WorkLimits
-    ) -> None:
-        """Write the page; it shows documents, so nobody else may read it."""
+    @contextmanager
+    def failures_noted(self) -> Iterator[None]:
+        """Write figures also of a run that one of our errors ends, so that no old ones stand."""
+        try:
+            yield
+        except OpticalRagError as error:
+            failure = PageFailure("", None, error.code, str(error))
+            self._write_metrics(IngestReport(interrupted=True, failures=[failure]))
+            raise
+
+    def write(self, report: IngestReport, source: SourceConfig, limits: WorkLimits) -> None:
+        """Write what was asked for of a run; what cannot be written is one of its failures."""
+        with _as_failure(self._metrics, report):
+            self._write_metrics(report)
+        with _as_failure(self._report, report):
+            self._write_report(report, source, limits)
+
+    def _write_report(self, report: IngestReport, source: SourceConfig, limits: WorkLimits) -> None:
+        # It shows documents, so nobody else may read it.
+        if self._report is None:
+            return
         shown = [PagePicture(d.file, d.index + 1, d.flags, None) for d in self._doubts]
         if shown:
             shown = list(self._pictures(source, limits))
         page = report_html(_counts(report, self), report.failures, shown, self._left_out)
-        _replace(path, page, 0o600)
+        _replace(self._report, page, 0o600)
 
-    def write_metrics(self, path: Path, report: IngestReport) -> None:
-        """Write the figures, at once and whole: a collector may read at any time."""
-        _replace(path, metrics_text(_counts(report, self), report.failures, time.time()), 0o644)
+    def _write_metrics(self, report: IngestReport) -> None:
+        # At once and whole: a collector may read at any time.
+        if self._metrics is None:
+            return
+        text = metrics_text(_counts(report, self), report.failures, time.time())
+        _replace(self._metrics, text, 0o644)
 
     @property
     def doubtful(self) -> int:
@@ -88,6 +121,14 @@ class RunRecord:
             for doubt in self._doubts:
                 jpeg = _draw(doubt, source, examiner, pool)
                 yield PagePicture(doubt.file, doubt.index + 1, doubt.flags, jpeg)
+
+
+@contextmanager
+def _as_failure(file: Path | None, report: IngestReport) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        report.failures.append(PageFailure(str(file), None, "io", str(error)))
 
 
 def _draw(

@@ -92,6 +92,10 @@ class ReadingStore(CollectionStore):
         made = [_stored_document(key, payloads) for key, payloads in points.items()]
         return sorted(made, key=lambda document: (document.file_path, document.file_name))
 
+    def paths(self) -> dict[str, str]:
+        """Where the files of all documents were, by their ids."""
+        return {document.document_id: document.file_path for document in self.documents()}
+
     def scroll(
         self, where: models.Filter | None, fields: Sequence[str] | None = None
     ) -> Iterator[models.Record]:

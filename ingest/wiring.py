@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from .config import ChunkingConfig, EngineConfig, StoreConfig
+from .config import ChunkingConfig, ConfigError, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
 from .errors import StoreError, StoreUnavailable
@@ -19,9 +19,9 @@ from .journal import Journal, journal_name
 from .observed import ObservedEngine
 from .pipeline import IngestPipeline
 from .protocols import PageEngine
-from .sources import path_of, sha256_of
+from .sources import path_of, place_of, sha256_of
 from .sparse import Bm25Encoder
-from .store import QdrantStore
+from .store import QdrantStore, StoredDocument
 from .store_faults import Retry
 from .store_requests import named
 from .types import PageOutcome
@@ -32,6 +32,7 @@ __all__ = ["delete_document", "open_journal", "open_pipeline", "open_store", "ve
 _STATE: Final = ".opticalrag/journal"
 """Where the journals of servers' collections are."""
 _MOST_CAUSES: Final = 5
+_MOST_NAMED: Final = 5
 
 
 def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
@@ -133,23 +134,31 @@ def _journal_path(config: StoreConfig) -> Path | None:
 
 
 def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
-    """Delete the documents with this path, name or id, and what the journal has of them.
+    """Delete the document with this path, name or id, and what the journal has of it.
 
     Returns:
         How many documents there were, and how many points were deleted.
+
+    Raises:
+        ConfigError: several documents have this name.
     """
+    names = (document, place_of(Path(document)))
+    found: list[StoredDocument] = []
+    points = 0
     with open_store(config) as store:
-        documents = store.documents(named(document))
-        points = store.delete_where(named(document)) if documents else 0
-    ids = {one.document_id for one in documents}
+        for name in names:
+            found = found or store.documents(named(name))
+            if len(found) > 1:
+                paths = ", ".join(one.file_path for one in found[:_MOST_NAMED])
+                raise ConfigError(f"{len(found)} documents are named {name}: name one of {paths}")
+            points = points or store.delete_where(named(name))
     journal = open_journal(config)
     if journal is not None:
         with journal:
-            for entry in journal.entries():
-                if document in (entry.id, entry.path, Path(entry.path).name):
-                    ids.add(entry.id)
+            ids = {one.document_id for one in found}
+            ids.update(entry.id for entry in journal.entries() if entry.path in names)
             journal.forget(ids)
-    return len(documents), points
+    return len(found), points
 
 
 def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verification:
@@ -169,7 +178,7 @@ def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verif
     if journal is None:
         return verify(payloads, _sha256)
     with journal:
-        recorded = {entry.id: entry.path for entry in journal.entries() if entry.chunks}
+        recorded = {entry.id: entry.path for entry in journal.entries() if entry.chunks > 0}
         found = verify(payloads, _sha256, recorded)
         return replace(found, problems=tuple(_explained(one, journal) for one in found.problems))
 

@@ -56,7 +56,7 @@ def ingest(
     pipeline = IngestPipeline(
         reader, embedder, sparse, store, chunking, examiner=examiner, journal=journal
     )
-    return pipeline.run(sorted(folder.glob("*.pdf")), options=options)
+    return pipeline.run(sorted(folder.rglob("*.pdf")), options=options)
 
 
 def main() -> int:

@@ -7,9 +7,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from opticalrag.ingest.cli_watch import watch
+from opticalrag.ingest.config import StoreConfig
+from opticalrag.ingest.errors import StoreUnavailable
+from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.types import Point
+from opticalrag.ingest.wiring import open_store
 
 from ..processes import run_command as run
 from ..unit.test_pipeline import page_text, write_pdf
@@ -42,6 +49,29 @@ def test_watch_ingests_what_comes_and_stops_when_told(tmp_path: Path, ending: in
     assert rest.endswith("stopped\n")
     status = run_json("status", cwd=tmp_path)
     assert "valve.pdf" in str(status["documents"])
+
+
+def test_a_file_is_tried_again_when_its_store_was_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that was cut off did not do what it began."""
+    write_pdf(tmp_path / "valve.pdf", page_text("valve"))
+    upsert, told = QdrantStore.upsert, []
+
+    def away_at_first(self: QdrantStore, points: Sequence[Point]) -> int:
+        told.append(len(points))
+        if len(told) == 1:
+            raise StoreUnavailable("nobody answers")
+        os.kill(os.getpid(), signal.SIGINT)
+        return upsert(self, points)
+
+    monkeypatch.setattr(QdrantStore, "upsert", away_at_first)
+    monkeypatch.chdir(tmp_path)
+    watch(tmp_path, interval=0.1, settle=0, ocr="off", qdrant=str(tmp_path / "store"))
+
+    assert len(told) == 2
+    with open_store(StoreConfig(str(tmp_path / "store"))) as store:
+        assert store.count() == told[1]
 
 
 def test_watching_what_is_no_folder_is_wrong_usage(tmp_path: Path) -> None:

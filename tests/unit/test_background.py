@@ -13,13 +13,14 @@ import pytest
 from opticalrag.ingest import background
 from opticalrag.ingest.config import ChunkingConfig, IngestOptions, StoreConfig
 from opticalrag.ingest.document_writer import DocumentWriter
+from opticalrag.ingest.errors import StoreError
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.intake import Draft
 from opticalrag.ingest.pipeline import IngestEvent, IngestPipeline
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.sparse import Bm25Encoder
 from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.types import PageOutcome, PageTask
+from opticalrag.ingest.types import PageFailure, PageOutcome, PageTask
 from opticalrag.ingest.wiring import open_journal, open_store, verify_store
 
 from ..chaos.ingester import SmallEmbedder, TextEngine
@@ -216,3 +217,52 @@ def test_a_streamed_document_that_was_cut_off_is_finished(tmp_path: Path) -> Non
 
         assert [problem.kind for problem in problems] == ["unfinished"]
         assert again.embedded < again.chunks == len(payloads(store))
+
+
+def test_what_cannot_be_stored_is_a_failure_of_its_document(
+    tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused by the store, or by a defect of ours: the rest of the night goes on."""
+    files = documents(tmp_path, 3, 1)
+    write = DocumentWriter.write
+
+    def broken(writer: DocumentWriter, draft: Draft) -> Counter[str]:
+        if draft.ref.name == "0.pdf":
+            raise StoreError("the vector has 3 numbers, not 26")
+        if draft.ref.name == "1.pdf":
+            raise ValueError("the secret text of a document")
+        return write(writer, draft)
+
+    monkeypatch.setattr(DocumentWriter, "write", broken)
+    report = run(store, files, TextEngine())
+
+    assert [failure.code for failure in report.failures] == ["store", "internal"]
+    assert "secret" not in report.failures[1].message
+    assert report.documents == 1
+
+
+def test_parts_of_a_document_whose_last_page_fails_are_not_left(
+    tmp_path: Path, store: QdrantStore
+) -> None:
+    """In the end there is what a run that did not stream would have stored."""
+    text = "It was inspected, and the inspection of it was written down, and so on, "
+    file = write_pdf(tmp_path / "a.pdf", *(f"and then {text} {n}," * 4 for n in range(9)))
+
+    class Failing(WatchedEngine):
+        def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+            for task in tasks:
+                if task.ref.index < 8:
+                    yield from super().parse([task])
+                else:
+                    yield PageFailure(task.ref.document.uri, 8, "crashed", "")
+
+    def before(_: str, page: int) -> None:
+        if page in (2, 5, 7):
+            there = store.count()
+            wait_for(lambda: store.count() > there or page == 7)
+
+    run(store, [file], Failing(before), stream=True)
+    with QdrantStore(":memory:") as other:
+        run(other, [file], Failing(lambda *_: None))
+        ids = {str(record.id) for record in other.scroll(None)}
+    assert {str(record.id) for record in store.scroll(None)} == ids

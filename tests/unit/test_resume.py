@@ -10,16 +10,18 @@ from typing import Any
 
 import pymupdf
 import pytest
-from opticalrag.ingest.config import IngestOptions, StoreConfig
+from opticalrag.ingest.config import ConfigError, IngestOptions, StoreConfig
 from opticalrag.ingest.errors import StoreUnavailable
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.journal import Journal
+from opticalrag.ingest.markdown import render_page
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.sources import roots_of
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.types import PageFailure
 from opticalrag.ingest.wiring import delete_document, open_journal, open_store, verify_store
 
+from ..builders import block, page
 from ..chaos.ingester import TextEngine, ingest
 from .test_pipeline import page_text, write_pdf
 
@@ -304,6 +306,7 @@ def test_points_of_a_write_that_was_cut_short_do_not_outlive_their_file(
 ) -> None:
     """Renamed or removed before the next run, the file is known by the journal all the same."""
     file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    (place.files / "not-read.txt").touch()  # an empty folder may be a disk that is not mounted
     upsert = QdrantStore.upsert
 
     def written_then_away(self: QdrantStore, points: Any) -> int:
@@ -451,3 +454,102 @@ def test_a_renamed_file_with_a_page_that_fails_keeps_what_was_stored(
     assert (partly.renamed, partly.vanished) == (0, [str(file)])
     assert (again.renamed, again.vanished) == (1, [])
     assert place.payloads() == as_if_new(place)
+
+
+def test_a_copy_on_a_disk_that_is_not_mounted_stays(place: Place) -> None:
+    """It is neither renamed nor gone, whether its folder is missing or empty."""
+    write_pdf(place.files / "a.pdf", page_text("valve"))
+    disk = place.files / "usb"
+    disk.mkdir()
+    copy = disk / "b.pdf"
+    copy.write_bytes((place.files / "a.pdf").read_bytes())
+    roots = (str(place.files), str(disk))
+    first = place.run(roots=roots)
+    disk.rename(place.files.with_name("unplugged"))
+    away = place.run(roots=(str(place.files / "a.pdf"), str(disk)), prune=True)
+    disk.mkdir()
+    empty = place.run(roots=roots, prune=True)
+
+    assert first.documents == 2
+    for report in (away, empty):
+        assert (report.renamed, report.points_deleted, report.vanished) == (0, 0, [])
+
+
+def test_gone_files_are_pruned_also_without_a_journal(place: Place) -> None:
+    """What is stored, the store says."""
+    for name in ("a", "b"):
+        write_pdf(place.files / f"{name}.pdf", page_text(name))
+    place.run()
+    place.journal.unlink()
+    (place.files / "b.pdf").unlink()
+    report = place.run(prune=True)
+
+    assert (report.vanished, report.pruned) == ([str(place.files / "b.pdf")], 1)
+    assert place.payloads() == as_if_new(place)
+
+
+@pytest.mark.parametrize("gone", ["renamed", "removed"])
+def test_a_document_with_a_page_that_failed_can_be_renamed_or_removed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """It is known, although it is not whole."""
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+    write_pdf(place.files / "b.pdf", page_text("rotor"))
+    read = TextEngine.parse
+
+    def failing(self: TextEngine, tasks: Any) -> Iterator[Any]:
+        for task in tasks:
+            (outcome,) = read(self, [task])
+            failure = PageFailure(task.ref.document.uri, task.ref.index, "crashed", "")
+            yield failure if task.ref.index else outcome
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TextEngine, "parse", failing)
+        place.run()
+    if gone == "renamed":
+        file.rename(place.files / "c.pdf")
+    else:
+        file.unlink()
+    report = place.run(prune=True)
+
+    assert (report.renamed, report.pruned) == ((1, 0) if gone == "renamed" else (0, 1))
+    assert place.payloads() == as_if_new(place)
+
+
+def test_a_page_recorded_anew_by_other_options_replaces_the_old_one(tmp_path: Path) -> None:
+    """The journal keeps no text that belongs to no document."""
+    path = tmp_path / "a.db"
+    with Journal(path) as journal:
+        for key in ("a", "b", "b"):
+            journal.add_page("document", "0" * 64, key, render_page(page(block("Text."))))
+        assert [journal.knows(key) for key in "ab"] == [False, True]
+        journal.forget(["document"])
+        assert not journal.knows("b")
+
+
+def test_a_document_without_text_is_done_once(place: Place) -> None:
+    """It has no point that could say so."""
+    write_pdf(place.files / "a.pdf", "")
+    first = place.run()
+    again = place.run()
+
+    assert (first.documents, first.chunks) == (1, 0)
+    assert (again.unchanged, again.pages_reused) == (1, 0)
+    assert place.run(force=True).pages_parsed == 1
+
+
+def test_a_document_is_deleted_by_the_path_that_was_given(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a relative one; of a name that several have, none is."""
+    for folder in ("x", "y"):
+        (place.files / folder).mkdir()
+        write_pdf(place.files / folder / "a.pdf", page_text(folder))
+    monkeypatch.chdir(place.files)
+    place.run()
+    place.store.close()
+    with pytest.raises(ConfigError, match=r"2 documents are named a\.pdf: name one of .*x.a\.pdf"):
+        delete_document("a.pdf", place.config)
+
+    assert delete_document("x/a.pdf", place.config)[0] == 1
+    assert delete_document("a.pdf", place.config)[0] == 1

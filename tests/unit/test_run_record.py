@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from opticalrag.ingest.config import SourceConfig, WorkLimits
+from opticalrag.ingest.config import ConfigError, SourceConfig, WorkLimits
+from opticalrag.ingest.errors import StoreUnavailable
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.pipeline import IngestReport
-from opticalrag.ingest.report_page import PagePicture, metrics_text, report_html
+from opticalrag.ingest.report_page import PagePicture, report_html
 from opticalrag.ingest.run_record import RunRecord
 from opticalrag.ingest.types import PageFailure, ParsedPage
 
@@ -79,13 +80,13 @@ def test_many_failures_are_counted_and_not_all_shown() -> None:
 
 def test_doubtful_pages_are_drawn_and_bounded(sample: Path, tmp_path: Path) -> None:
     """Pages are pictures in the file, so many and no more; who else may read it is nobody."""
-    record, page = RunRecord(), doubtful(sample)
+    target = tmp_path / "report.html"
+    record, page = RunRecord(target), doubtful(sample)
     for _ in range(2):
         record.observe(page)
     record.observe(replace(page, flags=()))
     record.observe(failed())
-    target = tmp_path / "report.html"
-    record.write_report(target, IngestReport(pages=3), SourceConfig(), LIMITS)
+    record.write(IngestReport(pages=3), SourceConfig(), LIMITS)
     tags = Tags(target.read_text(encoding="utf-8"))
 
     assert record.doubtful == 2
@@ -103,10 +104,10 @@ def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Pat
     """A picture that cannot be made does not cost the report."""
     file = tmp_path / "a.pdf"
     file.write_bytes(sample.read_bytes())
-    record = RunRecord()
+    record = RunRecord(tmp_path / "r.html")
     record.observe(doubtful(file))
     file.unlink()
-    record.write_report(tmp_path / "r.html", IngestReport(), SourceConfig(), LIMITS)
+    record.write(IngestReport(), SourceConfig(), LIMITS)
 
     assert "cannot be drawn" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
@@ -114,13 +115,14 @@ def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Pat
 def test_figures_are_in_prometheus_format(tmp_path: Path) -> None:
     """Every line is a comment or a number, failures are by code, and no file is named."""
     report = IngestReport(pages=7, seconds=1.5, failures=[failed(), failed(), failed("damaged")])
-    RunRecord().write_metrics(tmp_path / "run.prom", report)
+    RunRecord(metrics=tmp_path / "run.prom").write(report, SourceConfig(), LIMITS)
     lines = (tmp_path / "run.prom").read_text(encoding="utf-8").splitlines()
 
     assert "opticalrag_ingest_pages 7" in lines
     assert "opticalrag_ingest_seconds 1.5" in lines
     assert 'opticalrag_ingest_failures{code="timeout"} 2' in lines
-    assert all(re.fullmatch(r"# TYPE \w+ gauge|\w+(\{code=\"\w+\"\})? [\d.e+]+", x) for x in lines)
+    rule = r"# TYPE \w+ gauge|# HELP \w+ .+|\w+(\{code=\"\w+\"\})? [\d.e+]+"
+    assert all(re.fullmatch(rule, line) for line in lines)
     assert "a.pdf" not in "".join(lines)
 
 
@@ -135,7 +137,25 @@ def test_a_report_that_cannot_be_written_leaves_nothing(
         raise OSError("no")
 
     monkeypatch.setattr(Path, "replace", refuse)
-    with pytest.raises(OSError, match="no"):
-        RunRecord().write_metrics(target, IngestReport())
+    report = IngestReport()
+    RunRecord(metrics=target).write(report, SourceConfig(), LIMITS)
+    assert [(failure.file, failure.code) for failure in report.failures] == [(str(target), "io")]
     assert [file.name for file in tmp_path.iterdir()] == ["run.prom"]
-    assert metrics_text({}, [], 1).startswith("# TYPE")
+
+
+def test_a_run_that_an_error_ends_leaves_no_old_figures(tmp_path: Path) -> None:
+    """They would say that all went well."""
+    target = tmp_path / "run.prom"
+    with pytest.raises(StoreUnavailable), RunRecord(metrics=target).failures_noted():
+        raise StoreUnavailable("nobody answers")
+
+    lines = target.read_text(encoding="utf-8").splitlines()
+    assert 'opticalrag_ingest_failures{code="store_unavailable"} 1' in lines
+    assert "opticalrag_ingest_interrupted 1" in lines
+
+
+def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
+    """Not after a night's work."""
+    for file in (tmp_path / "none" / "r.html", tmp_path):
+        with pytest.raises(ConfigError, match="cannot be written"):
+            RunRecord(file)
