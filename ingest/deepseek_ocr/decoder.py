@@ -222,7 +222,6 @@ class Decoder:
         return torch.cat([before, page, after])
 
     def _transcript(self, request: DecodeRequest, page: Page) -> Transcript:
-        assert page.reason is not None
         kept = page.ids[: cycle_start(page.ids)] if page.reason == "loop" else page.ids
         return Transcript(
             ids=tuple(kept),

@@ -55,7 +55,8 @@ class Page:
     expected: int
     draft: tuple[int, ...] = ()
     ids: list[int] = field(default_factory=list)
-    reason: FinishReason | None = None
+    reason: FinishReason = "length"
+    is_done: bool = False
     started: float = 0.0
     seconds: float = 0.0
     hope: float = 0.0
@@ -192,8 +193,10 @@ class Scheduler:
         return [page for pages in self._pages for page in pages]
 
     def _reach(self) -> int:
-        # Ids that steps on the way and the next one may add to what the host knows of a page.
-        return (len(self._flights) + 1) * (1 + self._plan.guesses)
+        # Keys that steps on the way and the next one may add to what the host knows of a page, and
+        # those that rows which have ended still write behind their end.
+        guesses = self._plan.guesses
+        return (len(self._flights) + 1) * (1 + guesses) + guesses
 
     def _make_room(self) -> None:
         """Move pages that would outgrow their slots; where no longer one is free, they wait."""
@@ -324,7 +327,7 @@ class Scheduler:
         while len(self._flights) > behind:
             flight = self._flights.popleft()
             for page, ids in zip(flight.pages, flight.read(), strict=True):
-                if page and page.reason is None and self._note(page, ids):
+                if page and not page.is_done and self._note(page, ids):
                     finished.append(page)
         for page in finished:
             self._release(page)
@@ -338,21 +341,21 @@ class Scheduler:
             page.hope += _MEMORY * (count - 1 - page.hope)
             self.tally.guessed += len(ids) - 1
             self.tally.right += count - 1
-        for token in ids[:count]:
-            page.reason = self._end(page, token)
-            if page.reason is not None:
-                page.seconds = time.perf_counter() - page.started
-                return True
-        return False
+        page.is_done = any(self._ends(page, token) for token in ids[:count])
+        if page.is_done:
+            page.seconds = time.perf_counter() - page.started
+        return page.is_done
 
-    def _end(self, page: Page, token: int) -> FinishReason | None:
+    def _ends(self, page: Page, token: int) -> bool:
         if token == self._stepper.eos:
-            return "eos"
+            page.reason = "eos"
+            return True
         page.ids.append(token)
         length = len(page.ids)
         if length % _LOOK_EVERY == 0 and self._is_loop(page.ids):
-            return "loop"
-        return "length" if length == page.budget else None
+            page.reason = "loop"
+            return True
+        return length == page.budget
 
     def _release(self, page: Page) -> None:
         for slots, pages in zip(self._classes, self._pages, strict=True):
