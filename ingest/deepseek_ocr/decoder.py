@@ -25,7 +25,7 @@ from .tokenizer import Tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .scheduler import Page
+    from .scheduler import Page, Scheduler
 
 __all__ = ["Decoder"]
 
@@ -69,6 +69,7 @@ class Decoder:
         self._weights = weights
         special = tokenizer.special
         self._is_loop = is_loop or RepetitionDetector(tokenizer.numbers, special.det[1])
+        self._spare: Scheduler | None = None
         self._width = int(model.config.text_config.hidden_size)
         self._context = int(model.config.text_config.max_position_embeddings)
         rule = rule or NoRepeat()
@@ -174,12 +175,20 @@ class Decoder:
     def _run(
         self, requests: Iterable[DecodeRequest], plan: DecodePlan, ahead: int | None
     ) -> Iterator[tuple[int, Transcript]]:
-        from .scheduler import Scheduler
-
         running: dict[int, DecodeRequest] = {}
-        scheduler = Scheduler(self._stepper, plan, self._is_loop, self._context // 2)
+        scheduler = self._scheduler(plan)
         for page in scheduler.run(self._pages(requests, running), ahead):
             yield page.number, self._transcript(running.pop(page.number), page)
+        self._spare = scheduler if plan.graphs else None  # recorded for these slots
+
+    def _scheduler(self, plan: DecodePlan) -> Scheduler:
+        from .scheduler import Scheduler
+
+        # Taken, not shared: another thread, or a caller between two pages, gets one of its own.
+        spare, self._spare = self._spare, None
+        if spare and spare.plan == plan:
+            return spare
+        return Scheduler(self._stepper, plan, self._is_loop, self._context // 2)
 
     def _pages(
         self, requests: Iterable[DecodeRequest], running: dict[int, DecodeRequest]

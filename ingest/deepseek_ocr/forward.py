@@ -57,9 +57,13 @@ class Operations:
         Shape: all ``[tokens, heads, head_dim]``, page after page.
         """
         sizes = [place.length for place in places]
-        pages = zip(*(t.transpose(0, 1).split(sizes, dim=1) for t in (q, k, v)), strict=True)
-        rows = [scaled_dot_product_attention(*(t[None] for t in p), is_causal=True) for p in pages]
-        return torch.cat(rows, dim=2)[0].transpose(0, 1)
+        # [heads, tokens, head_dim] per page
+        split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in (q, k, v)]
+        mixed = [
+            scaled_dot_product_attention(a[None], b[None], c[None], is_causal=True)[0]
+            for a, b, c in zip(*split, strict=True)
+        ]
+        return torch.cat(mixed, dim=1).transpose(0, 1)
 
     def rotate(self, q: Tensor, k: Tensor, turns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Rotary positions. Shape: ``[rows, tokens, heads, head_dim]``."""
@@ -87,9 +91,7 @@ class Operations:
         cache[1, rows, positions] = v
         seen = torch.arange(span, device=q.device) <= positions[:, :, None]
         keys, values = (cache[i, :, :span].transpose(1, 2) for i in (0, 1))
-        out = scaled_dot_product_attention(
-            q.transpose(1, 2), keys, values, attn_mask=seen[:, None]
-        )
+        out = scaled_dot_product_attention(q.transpose(1, 2), keys, values, attn_mask=seen[:, None])
         return out.transpose(1, 2)
 
     def feed_forward(self, layer: Any, hidden: Tensor) -> Tensor:
@@ -162,11 +164,11 @@ class Forward:
         hidden = self._text.embed_tokens(ids)
         turns = self._text.rotary_emb(hidden, position_ids=positions)
         sizes = [view.slots for view in views]
-        places = positions.split(sizes)
+        places = torch.split(positions, sizes)
         for number, layer in enumerate(self._text.layers):
             q, k, v = self._project(layer, hidden)
             q, k = self.operations.rotate(q, k, turns)
-            parts = zip(*(t.split(sizes) for t in (q, k, v)), places, views, strict=True)
+            parts = zip(*(torch.split(t, sizes) for t in (q, k, v)), places, views, strict=True)
             mixed = [
                 self.operations.attend_slots(
                     a, b, c, view.cache[number, :, : view.slots], where, view.span
@@ -195,6 +197,8 @@ class Forward:
 
 def _keep(layer: int, keys: Tensor, values: Tensor, places: Sequence[Place]) -> None:
     sizes = [place.length for place in places]
-    for k, v, place in zip(keys.split(sizes), values.split(sizes), places, strict=True):
+    for k, v, place in zip(
+        torch.split(keys, sizes), torch.split(values, sizes), places, strict=True
+    ):
         place.cache[layer, 0, place.slot, : place.length] = k
         place.cache[layer, 1, place.slot, : place.length] = v

@@ -35,6 +35,7 @@ class DecodePlan:
             longer step costs.
         lag: steps the host may be behind the device.
         pack: tokens of pages that start together.
+        graphs: whether steps are recorded as CUDA graphs.
     """
 
     classes: tuple[SlotClass, ...]
@@ -42,6 +43,7 @@ class DecodePlan:
     gain: float = 0.0
     lag: int = 0
     pack: int = 8192
+    graphs: bool = False
 
     @property
     def slots(self) -> int:
@@ -86,6 +88,7 @@ def does_not_fit(what: str, error: Exception) -> OutOfMemory:
         f"{what} does not fit the device's memory: {error}; choose a smaller mode or device"
         " cpu, or end other programs on the device"
     )
+
 
 T = TypeVar("T")
 R = TypeVar("R")

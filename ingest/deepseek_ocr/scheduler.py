@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..vision import FinishReason
+from .graphs import RecordedSteps, Steps
 from .loops import LoopDetector
 from .memory import DecodePlan, does_not_fit
 from .slots import Rows, Slots
@@ -98,7 +99,7 @@ class _Flight:
             return cls(pages, written, None)
         copy = torch.empty(written.shape, dtype=written.dtype, pin_memory=True)
         copy.copy_(written, non_blocking=True)
-        event = torch.cuda.Event()
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
         event.record()
         return cls(pages, copy, event)
 
@@ -124,13 +125,14 @@ class Scheduler:
         self, stepper: Stepper, plan: DecodePlan, is_loop: LoopDetector, draft: int
     ) -> None:
         self._stepper = stepper
-        self._plan = plan
+        self.plan = plan
         self._is_loop = is_loop
         self._draft = draft
         self._classes: list[Slots] = []
         self._pages: list[list[Page | None]] = []  # per class, by slot; None where one ended
         self._waiting: deque[Page] = deque()
         self._flights: deque[_Flight] = deque()
+        self._steps = Steps(stepper, [])
         self.tally = Tally()
 
     def run(self, source: Iterable[Page], ahead: int | None = None) -> Iterator[Page]:
@@ -157,24 +159,30 @@ class Scheduler:
 
     def _advance(self) -> None:
         try:
-            if not self._classes:
-                self._allocate()
-            self._make_room()
-            if self._fill():
-                self._close_gaps()
-            if any(page and not page.waits for page in self._running()):
-                self._launch()
-            return
+            self._step()
         except torch.OutOfMemoryError as error:
-            if self._plan.halved() is None:
+            if self.plan.halved() is None:
                 raise does_not_fit("decoding a page", error) from error
+        else:
+            return
         self._halve()
+
+    def _step(self) -> None:
+        if not self._classes:
+            self._allocate()
+        self._make_room()
+        if self._fill():
+            self._close_gaps()
+        if any(page and not page.waits for page in self._running()):
+            self._launch()
 
     def _allocate(self) -> None:
         like = self._stepper.forward.empty_cache
         window = self._stepper.greedy.rule.window
-        self._classes = [Slots(c, like, window, self._draft) for c in self._plan.classes]
+        self._classes = [Slots(c, like, window, self._draft) for c in self.plan.classes]
         self._pages = [[] for _ in self._classes]
+        kind = RecordedSteps if self.plan.graphs else Steps
+        self._steps = kind(self._stepper, self._classes)
 
     def _halve(self) -> None:
         # Pages on the way start again: whatever a step that failed left behind is gone.
@@ -183,11 +191,12 @@ class Scheduler:
             page.restart()
         self._waiting.extendleft(reversed(lost))
         self._flights.clear()
+        self._steps = Steps(self._stepper, [])  # graphs hold on to memory
         self._classes, self._pages = [], []
         torch.cuda.empty_cache()
-        before = self._plan.slots
-        self._plan = self._plan.halved() or self._plan
-        _log.warning("%d pages at once do not fit, going on with %d", before, self._plan.slots)
+        before = self.plan.slots
+        self.plan = self.plan.halved() or self.plan
+        _log.warning("%d pages at once do not fit, going on with %d", before, self.plan.slots)
 
     def _running(self) -> list[Page | None]:
         return [page for pages in self._pages for page in pages]
@@ -195,7 +204,7 @@ class Scheduler:
     def _reach(self) -> int:
         # Keys that steps on the way and the next one may add to what the host knows of a page, and
         # those that rows which have ended still write behind their end.
-        guesses = self._plan.guesses
+        guesses = self.plan.guesses
         return (len(self._flights) + 1) * (1 + guesses) + guesses
 
     def _make_room(self) -> None:
@@ -246,8 +255,8 @@ class Scheduler:
     def _fill(self) -> bool:
         """Start pages; False if free slots are left free until there are more of them."""
         running = sum(page is not None for page in self._running())
-        free = self._plan.slots - running
-        if self._waiting and running and free < max(1, self._plan.slots // _REFILL):
+        free = self.plan.slots - running
+        if self._waiting and running and free < max(1, self.plan.slots // _REFILL):
             return False
         while batch := self._next_batch():
             self._start(batch)
@@ -260,7 +269,7 @@ class Scheduler:
             place = self._free(page)
             if place is None:
                 continue
-            if batch and tokens + page.length > self._plan.pack:
+            if batch and tokens + page.length > self.plan.pack:
                 break
             self._waiting.remove(page)
             self._settle(page, place)
@@ -272,7 +281,7 @@ class Scheduler:
         now = time.perf_counter()
         for page, _ in batch:
             page.started = now
-            page.hope = self._plan.guesses / 2 if page.draft else 0.0
+            page.hope = self.plan.guesses / 2 if page.draft else 0.0
         packed = torch.cat([page.embed() for page, _ in batch])
         places = [self._classes[n].place(slot, page.length) for page, (n, slot) in batch]
         rows = self._rows([page for page, _ in batch], packed.device)
@@ -303,11 +312,14 @@ class Scheduler:
                     self._move(last, (number, len(pages)), (number, pages.index(None)))
 
     def _launch(self) -> None:
-        pages = self._running()
-        hope = sum(page.hope for page in pages if page and not page.waits)
-        going = sum(page is not None for page in pages)
-        guesses = self._plan.guesses if hope > self._plan.gain * going else 0
-        written = self._stepper.step(self._classes, self._shape(), guesses)
+        shape = self._steps.rounded(self._shape())
+        pages: list[Page | None] = []
+        for of_class, (count, _) in zip(self._pages, shape, strict=True):
+            pages += [*of_class, *[None] * (count - len(of_class))]
+        going = [page for page in pages if page and not page.waits]
+        hope = sum(page.hope for page in going)
+        guesses = self.plan.guesses if hope > self.plan.gain * len(going) else 0
+        written = self._steps.step(shape, guesses)
         self.tally.steps += 1
         self.tally.rows += len(pages)
         self._flights.append(_Flight.of(pages, written))
@@ -323,7 +335,7 @@ class Scheduler:
     def _collect(self) -> list[Page]:
         """Read steps, but for the newest ones while there is something to do."""
         finished: list[Page] = []
-        behind = self._plan.lag if any(self._running()) else 0
+        behind = self.plan.lag if any(self._running()) else 0
         while len(self._flights) > behind:
             flight = self._flights.popleft()
             for page, ids in zip(flight.pages, flight.read(), strict=True):

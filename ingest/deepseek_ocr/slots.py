@@ -70,6 +70,10 @@ class Rows:
         """Copies of these rows. Shape: ``rows [n]``."""
         return Rows(*(tensor.index_select(0, rows) for tensor in self._tensors()))
 
+    def copy(self) -> Rows:
+        """The same in memory of its own."""
+        return Rows(*(tensor.clone() for tensor in self._tensors()))
+
     def advance(self, new: Rows) -> None:
         """Take over what a step changes: all but budgets and drafts."""
         for field in fields(self):
@@ -85,7 +89,7 @@ class Rows:
 
     def split(self, sizes: Sequence[int]) -> list[Rows]:
         """The reverse of :meth:`joined`."""
-        parts = zip(*(tensor.split(list(sizes)) for tensor in self._tensors()), strict=True)
+        parts = zip(*(torch.split(t, list(sizes)) for t in self._tensors()), strict=True)
         return [Rows(*part) for part in parts]
 
     def _tensors(self) -> list[Tensor]:

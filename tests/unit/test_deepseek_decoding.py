@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from opticalrag.ingest.deepseek_ocr.decoder import Decoder
+from opticalrag.ingest.deepseek_ocr.graphs import RecordedSteps, Steps
 from opticalrag.ingest.deepseek_ocr.loops import cycle_start
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
-from opticalrag.ingest.deepseek_ocr.step import Stepper
+from opticalrag.ingest.deepseek_ocr.step import Shape, Stepper
 from opticalrag.ingest.errors import OutOfMemory
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.vision import DecodeRequest, Transcript
@@ -140,7 +140,7 @@ def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list
 def test_right_guesses_save_steps(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page whose draft is its answer takes a step for five ids; wrong guesses end by themselves."""
+    """A step for five ids where the draft is the answer; no guess where there is none."""
     case = max(cases, key=lambda case: len(case.answer.ids))
     text = decoder._tokenizer.decode(case.answer.ids)
     widths: list[int] = []
@@ -223,3 +223,21 @@ def test_a_real_loop_is_found_and_cut_as_before(talker: DeepSeekOcr) -> None:
     kept = [answer.ids[: cycle_start(answer.ids)] for answer in theirs]
     assert answers(found) == list(zip(kept, ["loop", "eos"], strict=True))
     assert len(kept[0]) < len(theirs[0].ids)
+
+
+class Replayed(RecordedSteps):
+    """Graphs where there are none: the rounding of shapes is as on a GPU."""
+
+    def _record(self, shape: Shape, guesses: int) -> Callable[[], torch.Tensor]:
+        return lambda: Steps.step(self, shape, guesses)
+
+
+def test_rounded_shapes_change_nothing(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that belong to no page stay idle, in a second run over the same slots, too."""
+    monkeypatch.setattr("opticalrag.ingest.deepseek_ocr.scheduler.RecordedSteps", Replayed)
+    plan = replace(plan_of(7, guesses=3, lag=2), graphs=True)
+    for _ in range(2):
+        found = decoder.decode([case.request for case in cases], plan)
+        assert answers(found) == expected(cases)
