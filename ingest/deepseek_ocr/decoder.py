@@ -42,7 +42,7 @@ _LAG: Final = 2  # steps: enough for the host to read one while the device compu
 
 
 class Decoder:
-    """Runs the language model of a loaded model.
+    """Runs the language model of a loaded model. ``tally`` counts what all decoding so far took.
 
     Args:
         model: transformers' ``UnlimitedOcrForConditionalGeneration``.
@@ -62,6 +62,7 @@ class Decoder:
     ) -> None:
         from .forward import Forward
         from .greedy import Greedy
+        from .scheduler import Tally
         from .step import Stepper
 
         self._model = model
@@ -70,6 +71,7 @@ class Decoder:
         special = tokenizer.special
         self._is_loop = is_loop or RepetitionDetector(tokenizer.numbers, special.det[1])
         self._spare: Scheduler | None = None
+        self.tally = Tally()
         self._width = int(model.config.text_config.hidden_size)
         self._context = int(model.config.text_config.max_position_embeddings)
         rule = rule or NoRepeat()
@@ -188,7 +190,7 @@ class Decoder:
         spare, self._spare = self._spare, None
         if spare and spare.plan == plan:
             return spare
-        return Scheduler(self._stepper, plan, self._is_loop, self._context // 2)
+        return Scheduler(self._stepper, plan, self._is_loop, self._context // 2, self.tally)
 
     def _pages(
         self, requests: Iterable[DecodeRequest], running: dict[int, DecodeRequest]
