@@ -94,9 +94,11 @@ class DeepSeekOcr:
         """Write what the prompts ask for; see :meth:`.decoder.Decoder.decode`."""
         return self.decoder.decode(requests)
 
-    def stream(self, requests: Iterable[DecodeRequest]) -> Iterator[tuple[int, Transcript]]:
+    def stream(
+        self, requests: Iterable[DecodeRequest], most: int | None = None
+    ) -> Iterator[tuple[int, Transcript]]:
         """The same for pages that come one by one; see :meth:`.decoder.Decoder.stream`."""
-        return self.decoder.stream(requests)
+        return self.decoder.stream(requests, self.decoder.plan(most))
 
     def first_logits(self, request: DecodeRequest) -> NDArray[np.float32]:
         """Scores of an answer's first token: what reference numbers are compared with."""
