@@ -158,7 +158,7 @@ def decoding(
     ways: dict[str, Callable[[], list[list[tuple[int, ...]]]]] = {
         "generate_one_by_one": single,
         "static_batches": lambda: batches(requests),
-        "static_donelongest_first": lambda: batches(longest_first),
+        "static_batches_longest_first": lambda: batches(longest_first),
     }
     rows = {name: timed(way) for name, way in ways.items()}
     figures = {
