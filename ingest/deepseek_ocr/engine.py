@@ -1,13 +1,13 @@
 """The optical page engine: draws pages, reads them with DeepSeek-OCR, doubts the result.
 
-Pages are taken in batches that are drawn, encoded and decoded together. A reading that
-:mod:`..quality` finds fault with is tried again, and every try is on the record of the page.
+Pages are drawn and encoded a few at a time and decoded as slots of the model get free. A reading
+that :mod:`..quality` finds fault with is tried again, and every try is on the record of the page.
 """
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -62,10 +62,11 @@ _BUDGET_LEAST: Final = 1024
 _BUDGET_PER_TOKEN: Final = 6
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Sheet:
     """A page on its way: what is known of it, and what has been tried."""
 
+    task: PageTask
     image: PageImage
     evidence: Evidence
     load: PageLoad
@@ -85,6 +86,43 @@ class _Sheet:
         return len(self.attempts) < len(self.steps) and needs_retry(self.attempts)
 
 
+@dataclass(slots=True)
+class _Run:
+    """Pages between being asked for and being handed out, which is in the order asked.
+
+    Attributes:
+        source: pages not looked at yet.
+        order: pages and, where there is one already, outcomes.
+        due: pages to be decoded, by a first or another try.
+        decoding: those the model has, by number of the request.
+        fault: what ``source`` failed with, to be raised when its pages are done.
+        since: when the last page was done.
+    """
+
+    source: Iterator[PageTask]
+    order: deque[_Sheet | PageOutcome] = field(default_factory=deque)
+    due: deque[_Sheet] = field(default_factory=deque)
+    decoding: dict[int, _Sheet] = field(default_factory=dict)
+    fault: OpticalRagError | None = None
+    is_drained: bool = False
+    since: float = field(default_factory=time.perf_counter)
+
+    def finish(self, sheet: _Sheet, outcome: PageOutcome) -> None:
+        """Put an outcome in the page's place."""
+        self.order[self.order.index(sheet)] = outcome
+
+    def finished(self) -> Iterator[PageOutcome]:
+        """Take the outcomes that no page before them holds up."""
+        while self.order and not isinstance(first := self.order[0], _Sheet):
+            self.order.popleft()
+            yield first
+
+    def lap(self) -> float:
+        """Seconds since this was asked last: pages share the time, and it adds up."""
+        before, self.since = self.since, time.perf_counter()
+        return self.since - before
+
+
 class DeepSeekOcrEngine:
     """Reads pages with a loaded model.
 
@@ -94,7 +132,7 @@ class DeepSeekOcrEngine:
         fallback: reads pages with a text layer on which the model failed.
         cache: keeps vision tokens; if it fails, pages are read without it.
         pool: processes that draw pages, closed with the engine; None draws in this one.
-        batch: pages decoded together if ``config`` does not say.
+        batch: pages drawn and encoded together if ``config`` does not say.
     """
 
     def __init__(
@@ -131,47 +169,104 @@ class DeepSeekOcrEngine:
         return f"{ENGINE}/{VERSION}:{made_by}:{options}:{self._fallback.fingerprint}"
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-        """Yield one outcome per task, in order, reading one batch ahead."""
-        source = iter(tasks)
-        while batch := list(islice(source, self._batch)):
-            yield from self._read(batch)
+        """Yield one outcome per task, in order, reading ahead as far as the model has room."""
+        run = _Run(iter(tasks))
+        while run.due or not run.is_drained:
+            for _ in self._decoded(run):
+                yield from run.finished()
+        if run.fault:
+            raise run.fault
 
     def close(self) -> None:
         """End the processes. The model stays with whoever loaded it."""
         self._pool.close()
         self._fallback.close()
 
-    def _read(self, tasks: Sequence[PageTask]) -> Iterator[PageOutcome]:
-        started = time.perf_counter()
-        drawn = list(render_pages(iter(tasks), self._pool, dpi=DPI, long_side=LONG_SIDE))
-        sheets = [
-            image if isinstance(image, PageFailure) else self._sheet(image) for image in drawn
-        ]
+    def _decoded(self, run: _Run) -> Iterator[None]:
+        """Decode what is due and what still comes; a step at a time, for outcomes to be taken."""
         try:
-            self._climb([sheet for sheet in sheets if isinstance(sheet, _Sheet)])
+            for number, transcript in self._model.stream(self._requests(run), self._config.batch):
+                self._note(run, run.decoding.pop(number), transcript)
+                yield
         except OpticalRagError as error:
-            if len(tasks) == 1:
-                yield _failure(tasks[0], error)
-            else:  # whichever page it was, the others are not to suffer
-                yield from (outcome for task in tasks for outcome in self._read([task]))
-            return
-        seconds = (time.perf_counter() - started) / len(tasks)
-        for task, sheet in zip(tasks, sheets, strict=True):
-            yield sheet if isinstance(sheet, PageFailure) else self._page(task, sheet, seconds)
+            # Whichever page it was, the others are not to suffer.
+            for sheet in self._take_back(run):
+                self._decode_alone(run, sheet, error)
+                yield
+        yield  # pages that needed no decoding
 
-    def _sheet(self, image: PageImage) -> _Sheet:
+    def _take_back(self, run: _Run) -> list[_Sheet]:
+        lost = list(run.decoding.values())
+        run.decoding.clear()
+        return lost
+
+    def _decode_alone(self, run: _Run, sheet: _Sheet, error: OpticalRagError) -> None:
+        try:
+            (transcript,) = self._model.decode([self._request(sheet)])
+        except OpticalRagError as own:
+            run.finish(sheet, _failure(sheet.task, own))
+        else:
+            self._note(run, sheet, transcript)
+
+    def _note(self, run: _Run, sheet: _Sheet, transcript: Transcript) -> None:
+        _record(sheet, transcript)
+        if sheet.is_open:
+            self._encode_each(run, [sheet])
+        else:
+            run.finish(sheet, self._page(sheet, run.lap()))
+
+    def _requests(self, run: _Run) -> Iterator[DecodeRequest]:
+        """Further tries first; new pages when there are none."""
+        number = 0
+        while run.due or self._draw(run):
+            if run.due:
+                sheet = run.due.popleft()
+                run.decoding[number] = sheet
+                number += 1
+                yield self._request(sheet)
+
+    def _draw(self, run: _Run) -> bool:
+        """Draw and encode the next pages; False if there are none."""
+        try:
+            pages = list(self._look_at_next(run.source))
+        except OpticalRagError as error:  # no page's own: whoever asked for pages is told
+            run.fault, pages = error, []
+        run.order.extend(pages)
+        run.is_drained = not pages
+        self._encode_each(run, [page for page in pages if isinstance(page, _Sheet)])
+        return not run.is_drained
+
+    def _look_at_next(self, source: Iterator[PageTask]) -> Iterator[_Sheet | PageOutcome]:
+        tasks = list(islice(source, self._batch))
+        images = render_pages(iter(tasks), self._pool, dpi=DPI, long_side=LONG_SIDE)
+        for task, image in zip(tasks, images, strict=True):
+            if isinstance(image, PageFailure):
+                yield image
+                continue
+            started = time.perf_counter()
+            sheet = self._sheet(task, image)
+            blank = sheet.evidence.is_blank
+            yield self._page(sheet, time.perf_counter() - started) if blank else sheet
+
+    def _encode_each(self, run: _Run, sheets: Sequence[_Sheet]) -> None:
+        """Encode pages together; if that fails, each alone."""
+        try:
+            self._encode(sheets)
+        except OpticalRagError as error:
+            for sheet in sheets:
+                if len(sheets) == 1:
+                    run.finish(sheet, _failure(sheet.task, error))
+                else:
+                    self._encode_each(run, [sheet])
+        else:
+            run.due.extend(sheets)
+
+    def _sheet(self, task: PageTask, image: PageImage) -> _Sheet:
         look = look_at(image, self._model)
         height, width = image.pixels.shape[:2]
         mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode)
         steps = retry_ladder(mode, other_mode(mode, width, height), self._config.prompt)
-        return _Sheet(image, look.evidence, look.load, steps)
-
-    def _climb(self, sheets: Sequence[_Sheet]) -> None:
-        """Try all sheets, then again those whose last try was not good, up the ladder."""
-        left = [sheet for sheet in sheets if not sheet.evidence.is_blank]
-        while left := [sheet for sheet in left if sheet.is_open]:
-            self._encode(left)
-            self._decode(left)
+        return _Sheet(task, image, look.evidence, look.load, steps)
 
     def _encode(self, sheets: Sequence[_Sheet]) -> None:
         by_mode: defaultdict[Mode, list[tuple[TokenKey, _Sheet]]] = defaultdict(list)
@@ -191,19 +286,17 @@ class DeepSeekOcrEngine:
                 sheet.tokens[mode.name] = tokens
                 self._cache.store(key, tokens, sheet.image.ref)
 
-    def _decode(self, sheets: Sequence[_Sheet]) -> None:
-        requests = [
-            DecodeRequest(
-                sheet.tokens[sheet.step.mode.name],
-                prompt_named(sheet.step.prompt),
-                self._config.max_output_tokens or _budget(sheet.load),
-            )
-            for sheet in sheets
-        ]
-        for sheet, transcript in zip(sheets, self._model.decode(requests), strict=True):
-            _record(sheet, transcript)
+    def _request(self, sheet: _Sheet) -> DecodeRequest:
+        evidence = sheet.evidence
+        return DecodeRequest(
+            sheet.tokens[sheet.step.mode.name],
+            prompt_named(sheet.step.prompt),
+            self._config.max_output_tokens or _budget(sheet.load),
+            expected_tokens=sheet.load.text_tokens,
+            draft=" ".join(evidence.words) if evidence.is_reliable else "",
+        )
 
-    def _page(self, task: PageTask, sheet: _Sheet, seconds: float) -> PageOutcome:
+    def _page(self, sheet: _Sheet, seconds: float) -> PageOutcome:
         shares = [agreement(_text(blocks), sheet.evidence.words) for blocks in sheet.readings]
         best = best_attempt(sheet.attempts, shares) if sheet.attempts else None
         flags = sheet.attempts[best].flags if best is not None else (Flag.BLANK,)
@@ -211,7 +304,7 @@ class DeepSeekOcrEngine:
         if Flag.INVENTED in flags:
             blocks = ()
         elif best is not None and flags and sheet.evidence.is_reliable:
-            (other,) = self._fallback.parse([task])
+            (other,) = self._fallback.parse([sheet.task])
             if isinstance(other, ParsedPage):
                 best, blocks = None, other.blocks
                 flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
