@@ -13,6 +13,7 @@ __all__ = [
     "ConfigError",
     "EngineConfig",
     "IngestOptions",
+    "KernelPolicy",
     "LayoutConfig",
     "OpticalConfig",
     "PageFurniture",
@@ -29,6 +30,10 @@ PageFurniture = Literal["keep", "drop", "metadata"]
 
 StoreEngine = Literal["auto", "edge", "local"]
 """What keeps a store's folder: qdrant-edge, or the local mode of Qdrant's client."""
+
+
+KernelPolicy = Literal["auto", "on", "off"]
+"""Which kernels a GPU computes with: those measured on it, untested ones too, or none."""
 
 
 class ConfigError(OpticalRagError, ValueError):
@@ -128,7 +133,7 @@ class OpticalConfig:
     :data:`.modes.MODES` or ``"auto"``; ``prompt`` see :func:`.prompts.prompt_named`. ``batch``
     pages are decoded together (None: by device). ``max_output_tokens`` bounds the answer for a
     page (None: by the text expected on it). ``tokens`` says where vision tokens are kept (None:
-    nowhere).
+    nowhere). ``kernels`` see :data:`KernelPolicy`.
     """
 
     model: str | None = None
@@ -139,6 +144,7 @@ class OpticalConfig:
     batch: int | None = None
     max_output_tokens: int | None = None
     tokens: TokenCacheConfig | None = None
+    kernels: KernelPolicy = "auto"
 
 
 @dataclass(frozen=True, slots=True)

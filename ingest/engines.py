@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from importlib import util
 from typing import TYPE_CHECKING, Literal
 
-from .config import ConfigError, EngineConfig, OpticalConfig, TokenCacheConfig
+from .config import ConfigError, EngineConfig, KernelPolicy, OpticalConfig, TokenCacheConfig
 from .errors import CacheError, EngineError
 from .protocols import PageEngine
 from .workers import WorkerPool
@@ -85,7 +85,7 @@ def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
         MissingExtra: what it needs is not installed.
     """
     config = config or OpticalConfig()
-    return _load(config.model, config.revision, config.device)
+    return _load(config.model, config.revision, config.device, config.kernels)
 
 
 def _open_cache(config: TokenCacheConfig | None) -> TokenCache | None:
@@ -101,11 +101,13 @@ def _open_cache(config: TokenCacheConfig | None) -> TokenCache | None:
 
 
 @lru_cache(maxsize=1)
-def _load(source: str | None, revision: str | None, device: str) -> DeepSeekOcr:
+def _load(
+    source: str | None, revision: str | None, device: str, kernels: KernelPolicy
+) -> DeepSeekOcr:
     from .deepseek_ocr.locate import DEFAULT_MODEL
     from .deepseek_ocr.model import DeepSeekOcr
 
-    return DeepSeekOcr(source or DEFAULT_MODEL, revision=revision, device=device)
+    return DeepSeekOcr(source or DEFAULT_MODEL, revision=revision, device=device, kernels=kernels)
 
 
 def _why_not_optical(config: OpticalConfig) -> str:
