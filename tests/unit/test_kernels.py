@@ -160,13 +160,13 @@ def test_the_best_experts_are_chosen_with_their_weights(
 def some_cache(
     random: torch.Generator, slots: int, length: int, heads: int, dim: int, dtype: torch.dtype
 ) -> torch.Tensor:
-    """Two layers' slots, of which the second is handed out: not contiguous from its start."""
-    return normal(random, 2, 2, slots, length, heads, dim, dtype=dtype)[1]
+    """The first slots of the second layer: views, as a step sees them."""
+    return normal(random, 2, 2, slots + 2, length, heads, dim, dtype=dtype)[1, :, :slots]
 
 
 @few
 @given(
-    rows=st.integers(1, 4),
+    slots=st.integers(1, 4),
     tokens=st.integers(1, 9),
     heads=st.integers(1, 3),
     dim=st.integers(1, 40),
@@ -176,43 +176,30 @@ def some_cache(
     data=st.data(),
 )
 def test_slots_are_attended_to_as_far_as_they_are_filled(
-    rows: int, tokens: int, heads: int, dim: int, extra: int, dtype: torch.dtype, seed: int,
+    slots: int, tokens: int, heads: int, dim: int, extra: int, dtype: torch.dtype, seed: int,
     data: Any,
 ) -> None:  # fmt: skip
-    """Of different lengths, in any order, with one token or several to verify."""
+    """To different lengths, with one token or several to verify."""
     from opticalrag.ingest.deepseek_ocr.kernels.attention_triton import attend
 
     random = torch.Generator().manual_seed(seed)
     length = tokens + extra
-    cache = some_cache(random, rows + 2, length, heads, dim, dtype)
-    slots = torch.randperm(rows + 2, generator=random)[:rows].to(DEVICE)
-    lengths = torch.tensor(
-        data.draw(st.lists(st.integers(tokens, length), min_size=rows, max_size=rows)),
-        device=DEVICE,
-    )
-    query = normal(random, rows, tokens, heads, dim, dtype=dtype)
-    exact = attention.attend(query.double(), cache.double(), slots, lengths)
-    for slot, held in zip(slots.tolist(), lengths.tolist(), strict=True):
-        cache[:, slot, held:] = torch.nan  # what lies behind must not be read
+    cache = some_cache(random, slots, length, heads, dim, dtype)
+    held = data.draw(st.lists(st.integers(tokens, length), min_size=slots, max_size=slots))
+    positions = torch.tensor([[n - tokens + i for i in range(tokens)] for n in held]).to(DEVICE)
+    query = normal(random, slots, tokens, heads, dim, dtype=dtype)
+    exact = attention.attend(query.double(), cache.double(), positions, length)
+    for slot, count in enumerate(held):
+        cache[:, slot, count:] = torch.nan  # what lies behind must not be read
 
-    found = attend(query, cache, slots, lengths, Tile(16, 16, 0, 1, 1))
+    found = attend(query, cache, positions, Tile(16, 16, 0, 1, 1))
 
     assert error(found, exact) < TOLERANCE[dtype]
 
 
-def test_a_row_without_tokens_gives_zeros() -> None:
-    """Slots that wait for a page are part of the batch."""
-    from opticalrag.ingest.deepseek_ocr.kernels.attention_triton import attend
-
-    cache = torch.full((2, 2, 8, 1, 16), torch.nan, device=DEVICE)
-    none = torch.zeros(2, dtype=torch.long, device=DEVICE)
-    query = torch.ones(2, 1, 1, 16, device=DEVICE)
-    assert not attend(query, cache, none, none, SMALL).any()
-
-
 @few
 @given(
-    rows=st.integers(1, 4),
+    slots=st.integers(1, 4),
     tokens=st.integers(1, 5),
     heads=st.integers(1, 3),
     half=st.integers(1, 20),
@@ -220,33 +207,30 @@ def test_a_row_without_tokens_gives_zeros() -> None:
     seed=seeds,
 )
 def test_rotation_equals_float64_and_fills_its_places_only(
-    rows: int, tokens: int, heads: int, half: int, dtype: torch.dtype, seed: int
+    slots: int, tokens: int, heads: int, half: int, dtype: torch.dtype, seed: int
 ) -> None:
     """Queries, keys and values are views of one projection, as a fused layer makes them."""
     from opticalrag.ingest.deepseek_ocr.kernels.rotary_triton import rotate_and_store
 
     random = torch.Generator().manual_seed(seed)
-    joint = normal(random, rows, tokens, 3, heads, 2 * half, dtype=dtype)
+    joint = normal(random, slots, tokens, 3, heads, 2 * half, dtype=dtype)
     parts = Heads(*joint.unbind(2))
-    angle = torch.rand(rows, tokens, half, generator=random).to(DEVICE) * 6
-    turn = tuple(torch.cat([part, part], -1).to(dtype) for part in (angle.cos(), angle.sin()))
-    cache = some_cache(random, rows + 2, tokens + 7, heads, 2 * half, dtype)
-    slots = torch.randperm(rows + 2, generator=random)[:rows].to(DEVICE)
-    starts = torch.randint(8, (rows, 1), generator=random).to(DEVICE)
+    angle = torch.rand(slots, tokens, half, generator=random).to(DEVICE) * 6
+    cos, sin = (torch.cat([part, part], -1).to(dtype) for part in (angle.cos(), angle.sin()))
+    cache = some_cache(random, slots, tokens + 7, heads, 2 * half, dtype)
+    starts = torch.randint(8, (slots, 1), generator=random).to(DEVICE)
     positions = starts + torch.arange(tokens, device=DEVICE)
     exact_cache = cache.double()
-    cos, sin = turn
     exact = rotary.rotate_and_store(
         Heads(*(part.double() for part in parts)),
         (cos.double(), sin.double()),
         positions,
-        slots,
         exact_cache,
     )
     plain_cache = cache.clone()
-    plain = rotary.rotate_and_store(parts, (cos, sin), positions, slots, plain_cache)
+    plain = rotary.rotate_and_store(parts, (cos, sin), positions, plain_cache)
 
-    found = rotate_and_store(parts, (cos, sin), positions, slots, cache, Tile(1, 0, 0, 1, 1))
+    found = rotate_and_store(parts, (cos, sin), positions, cache, Tile(1, 0, 0, 1, 1))
 
     assert error(found, exact) < TOLERANCE[dtype]
     assert error(cache, exact_cache) < TOLERANCE[dtype]
@@ -313,12 +297,11 @@ def test_without_a_measurement_torch_computes(monkeypatch: pytest.MonkeyPatch) -
 def test_both_ways_have_one_face() -> None:
     """The same calls, with tiles and without."""
     random = torch.Generator().manual_seed(0)
-    cache = some_cache(random, 3, 20, 2, 16, torch.float32)
+    cache = some_cache(random, 2, 20, 2, 16, torch.float32)
     again = cache.clone()
     parts = Heads(*(normal(random, 2, 1, 2, 16, dtype=torch.float32) for _ in range(3)))
-    turn = (torch.ones(2, 1, 16, device=DEVICE), torch.zeros(2, 1, 16, device=DEVICE))
+    turns = (torch.ones(2, 1, 16, device=DEVICE), torch.zeros(2, 1, 16, device=DEVICE))
     positions = torch.tensor([[4], [9]], device=DEVICE)
-    slots = torch.tensor([2, 0], device=DEVICE)
     hidden = normal(random, 5, 16, dtype=torch.float32)
     router = normal(random, 4, 16, dtype=torch.float32)
     layer = SimpleNamespace(
@@ -330,8 +313,8 @@ def test_both_ways_have_one_face() -> None:
     )  # fmt: skip
     results = []
     for kernels, kept in ((Kernels(UNMEASURED), cache), (Kernels(), again)):
-        query = kernels.rotate_and_store(parts, turn, positions, slots, kept)
-        mixed = kernels.attend(query, kept, slots, positions[:, 0] + 1)
+        query = kernels.rotate_and_store(parts, turns, positions, kept)
+        mixed = kernels.attend(query, kept, positions, 10)
         weights, index = kernels.route(hidden, router, 2)
         results.append((query, mixed, kernels.experts(layer, hidden, index, weights), kept))
     for fast, plain in zip(*results, strict=True):
@@ -353,10 +336,10 @@ CASES = [
     (experts_triton._lay_out, dict(index=L, pairs=I, owners=I),
      dict(count=64, slots=64, rows=16, chunk=128)),
     (experts_triton._add_up, dict(parts=F, mixed=B), dict(chosen=6, width=1280, cols=128)),
-    (attention_triton._attend, dict(query=B, cache=B, slots=L, lengths=L, mixed=B, scale="fp32"),
+    (attention_triton._attend, dict(query=B, cache=B, positions=L, mixed=B, scale="fp32"),
      dict(tokens=8, dim=128, rows=16, cols=64, width=128, precision="tf32")),
     (rotary_triton._rotate,
-     dict(query=B, key=B, value=B, cos=B, sin=B, positions=L, slots=L, cache=B, turned=B),
+     dict(query=B, key=B, value=B, cos=B, sin=B, positions=L, cache=B, turned=B),
      dict(half=64, cols=64)),
     (routing_triton._route, dict(hidden=B, router=B, weights=F, index=L),
      dict(experts=64, dim=1280, chosen=6, rows=16, cols=64, inner=64)),

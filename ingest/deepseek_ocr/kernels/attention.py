@@ -1,4 +1,4 @@
-"""Attention of a step's few tokens to all that their slots hold."""
+"""Attention of a step's few tokens to what their slots hold."""
 
 from __future__ import annotations
 
@@ -9,27 +9,23 @@ __all__ = ["attend"]
 
 
 def attend(
-    query: torch.Tensor, cache: torch.Tensor, slots: torch.Tensor, lengths: torch.Tensor
+    query: torch.Tensor, cache: torch.Tensor, positions: torch.Tensor, span: int
 ) -> torch.Tensor:
-    """Causal attention over slots of different lengths.
+    """Causal attention over slots that are filled to different lengths.
 
     Args:
-        query: ``[rows, tokens, heads, dim]``, rotated; the tokens are the last of their slots.
-        cache: ``[2, slots, length, heads, dim]``, keys and values of one layer.
-        slots: int, ``[rows]``.
-        lengths: int, ``[rows]``: what each slot holds, the tokens of ``query`` included.
+        query: ``[slots, tokens, heads, dim]``, rotated.
+        cache: ``[2, slots, length, heads, dim]``, keys and values of one layer; those of the
+            tokens are in it.
+        positions: int64, ``[slots, tokens]``; a token sees keys up to its own position.
+        span: above every position.
 
     Returns:
-        ``[rows, tokens, heads, dim]``.
+        ``[slots, tokens, heads, dim]``.
     """
-    tokens = query.shape[1]
-    keys, values = cache[:, slots].unbind(0)
-    last = lengths.unsqueeze(1) - tokens + torch.arange(tokens, device=query.device)
-    seen = torch.arange(keys.shape[1], device=query.device) <= last.unsqueeze(2)
+    keys, values = (part[:, :span].transpose(1, 2) for part in cache)
+    seen = torch.arange(span, device=query.device) <= positions[:, :, None]
     mixed = functional.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        keys.transpose(1, 2),
-        values.transpose(1, 2),
-        attn_mask=seen.unsqueeze(1),
+        query.transpose(1, 2), keys, values, attn_mask=seen[:, None]
     )
     return mixed.transpose(1, 2)

@@ -1,6 +1,6 @@
 """Attention that reads of every slot what it holds, once, and nothing behind it.
 
-One program per row and head: with ten heads, 64 rows are enough to fill a GPU, so that no slot
+One program per slot and head: with ten heads, 64 slots are enough to fill a GPU, so that none
 need be split among programs.
 """
 
@@ -24,18 +24,16 @@ _LEAST = 16  # rows and columns of a tile that tensor cores take
 def attend(
     query: torch.Tensor,
     cache: torch.Tensor,
-    slots: torch.Tensor,
-    lengths: torch.Tensor,
+    positions: torch.Tensor,
     tile: Tile,
 ) -> torch.Tensor:
-    """See :func:`.attention.attend`. Rows of length 0 give zeros."""
-    rows, tokens, count, dim = query.shape
+    """See :func:`.attention.attend`; how far to look is read from the positions."""
+    slots, tokens, count, dim = query.shape
     mixed = torch.empty_like(query, memory_format=torch.contiguous_format)
-    _attend[(rows, count)](
+    _attend[(slots, count)](
         query,
         cache,
-        slots,
-        lengths,
+        positions.contiguous(),
         mixed,
         *query.stride()[:3],
         *cache.stride()[:4],
@@ -57,10 +55,9 @@ def attend(
 def _attend(
     query,
     cache,
-    slots,
-    lengths,
+    positions,
     mixed,
-    query_row,
+    query_slot,
     query_token,
     query_head,
     cache_part,
@@ -76,20 +73,19 @@ def _attend(
     width: tl.constexpr,
     precision: tl.constexpr,
 ):
-    row = tl.program_id(0)
+    slot = tl.program_id(0).to(tl.int64)  # a cache has more numbers than 32 bits count
     head = tl.program_id(1)
-    slot = tl.load(slots + row).to(tl.int64)  # a cache has more numbers than int32 counts
-    length = tl.load(lengths + row)
     token = tl.arange(0, rows)
+    last = tl.load(positions + slot * tokens + token, mask=token < tokens, other=0)
+    length = tl.max(last, 0) + 1
     d = tl.arange(0, width)
     inside = (token[:, None] < tokens) & (d[None, :] < dim)
     q = tl.load(
-        query + row * query_row + head * query_head + token[:, None] * query_token + d[None, :],
+        query + slot * query_slot + head * query_head + token[:, None] * query_token + d[None, :],
         mask=inside,
         other=0.0,
     )
     keys = cache + slot * cache_slot + head * cache_head
-    last = length - tokens + token
     highest = tl.full((rows,), float("-inf"), tl.float32)
     total = tl.zeros((rows,), tl.float32)
     sums = tl.zeros((rows, width), tl.float32)
@@ -102,14 +98,11 @@ def _attend(
         scores = tl.dot(q, tl.trans(k), input_precision=precision) * scale
         scores = tl.where(n[None, :] <= last[:, None], scores, float("-inf"))
         higher = tl.maximum(highest, tl.max(scores, 1))
-        # Where nothing is seen yet all is minus infinity, and its difference would be no number.
-        base = tl.where(higher == float("-inf"), 0.0, higher)
-        weight = tl.exp2(scores - base[:, None])
-        fade = tl.exp2(highest - base)
+        weight = tl.exp2(scores - higher[:, None])  # all see the first key: no infinity is left
+        fade = tl.exp2(highest - higher)
         total = total * fade + tl.sum(weight, 1)
         sums = sums * fade[:, None]
         sums = tl.dot(weight.to(v.dtype), v, sums, input_precision=precision)
         highest = higher
-    sums = sums / tl.where(total == 0.0, 1.0, total)[:, None]
-    to = mixed + ((row * tokens + token[:, None]) * count + head) * dim + d[None, :]
-    tl.store(to, sums, mask=inside)
+    to = mixed + ((slot * tokens + token[:, None]) * count + head) * dim + d[None, :]
+    tl.store(to, sums / total[:, None], mask=inside)

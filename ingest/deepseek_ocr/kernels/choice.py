@@ -33,30 +33,29 @@ class Kernels:
         self,
         query: torch.Tensor,
         cache: torch.Tensor,
-        slots: torch.Tensor,
-        lengths: torch.Tensor,
+        positions: torch.Tensor,
+        span: int,
     ) -> torch.Tensor:
         """See :func:`.attention.attend`."""
         if tiles := self.tiles.find("attend", query.shape[0]):
             from . import attention_triton
 
-            return attention_triton.attend(query, cache, slots, lengths, tiles[0])
-        return attention.attend(query, cache, slots, lengths)
+            return attention_triton.attend(query, cache, positions, tiles[0])
+        return attention.attend(query, cache, positions, span)
 
     def rotate_and_store(
         self,
         heads: Heads,
-        turn: tuple[torch.Tensor, torch.Tensor],
+        turns: tuple[torch.Tensor, torch.Tensor],
         positions: torch.Tensor,
-        slots: torch.Tensor,
         cache: torch.Tensor,
     ) -> torch.Tensor:
         """See :func:`.rotary.rotate_and_store`."""
         if tiles := self.tiles.find("rotate", positions.numel()):
             from . import rotary_triton
 
-            return rotary_triton.rotate_and_store(heads, turn, positions, slots, cache, tiles[0])
-        return rotary.rotate_and_store(heads, turn, positions, slots, cache)
+            return rotary_triton.rotate_and_store(heads, turns, positions, cache, tiles[0])
+        return rotary.rotate_and_store(heads, turns, positions, cache)
 
     def route(
         self, hidden: torch.Tensor, router: torch.Tensor, chosen: int

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from transformers.models.unlimited_ocr.modeling_unlimited_ocr import apply_rotary_pos_emb
 
 __all__ = ["Heads", "rotate_and_store"]
 
 
 class Heads(NamedTuple):
-    """What a layer projects its tokens to. Shape: each ``[rows, tokens, heads, dim]``."""
+    """What a layer projects its tokens to. Shape: each ``[slots, tokens, heads, dim]``."""
 
     query: torch.Tensor
     key: torch.Tensor
@@ -19,30 +20,24 @@ class Heads(NamedTuple):
 
 def rotate_and_store(
     heads: Heads,
-    turn: tuple[torch.Tensor, torch.Tensor],
+    turns: tuple[torch.Tensor, torch.Tensor],
     positions: torch.Tensor,
-    slots: torch.Tensor,
     cache: torch.Tensor,
 ) -> torch.Tensor:
-    """Rotate queries and keys; write keys and values to ``cache[:, slots, positions]``.
+    """Rotate queries and keys; write keys and values to ``cache[:, slot, position]``.
 
     Args:
         heads: a step's queries, keys and values.
-        turn: cosine and sine, each ``[rows, tokens, dim]``, both halves of ``dim`` alike.
-        positions: int, ``[rows, tokens]``: where in its slot a token goes.
-        slots: int, ``[rows]``; no two rows share one.
+        turns: cosine and sine, each ``[slots, tokens, dim]``, both halves of ``dim`` alike.
+        positions: int64, ``[slots, tokens]``: where in its slot a token goes.
         cache: ``[2, slots, length, heads, dim]``, keys and values of one layer.
 
     Returns:
-        Rotated queries, ``[rows, tokens, heads, dim]``.
+        Rotated queries, ``[slots, tokens, heads, dim]``.
     """
-    cos, sin = (part.unsqueeze(2) for part in turn)
-    row = slots.unsqueeze(1).expand_as(positions)
-    cache[0, row, positions] = _rotate(heads.key, cos, sin).to(cache.dtype)
-    cache[1, row, positions] = heads.value.to(cache.dtype)
-    return _rotate(heads.query, cos, sin)
-
-
-def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    low, high = x.chunk(2, dim=-1)
-    return x * cos + torch.cat([-high, low], dim=-1) * sin
+    query: torch.Tensor
+    query, key = apply_rotary_pos_emb(heads.query, heads.key, *turns, unsqueeze_dim=2)
+    slots = torch.arange(len(query), device=query.device)[:, None]
+    cache[0, slots, positions] = key
+    cache[1, slots, positions] = heads.value
+    return query

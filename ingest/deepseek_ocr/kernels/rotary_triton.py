@@ -16,23 +16,21 @@ __all__ = ["rotate_and_store"]
 
 def rotate_and_store(
     heads: Heads,
-    turn: tuple[torch.Tensor, torch.Tensor],
+    turns: tuple[torch.Tensor, torch.Tensor],
     positions: torch.Tensor,
-    slots: torch.Tensor,
     cache: torch.Tensor,
     tile: Tile,
 ) -> torch.Tensor:
     """See :func:`.rotary.rotate_and_store`."""
-    rows, tokens, count, dim = heads.query.shape
-    cos, sin = (part.expand(rows, tokens, dim).contiguous() for part in turn)
+    slots, tokens, count, dim = heads.query.shape
+    cos, sin = (part.expand(slots, tokens, dim).contiguous() for part in turns)
     positions = positions.contiguous()
     turned = torch.empty_like(heads.query, memory_format=torch.contiguous_format)
-    _rotate[(rows * tokens, count)](
+    _rotate[(slots * tokens, count)](
         *heads,
         cos,
         sin,
         positions,
-        slots,
         cache,
         turned,
         *(stride for part in heads for stride in part.stride()[:3]),
@@ -54,16 +52,15 @@ def _rotate(
     cos,
     sin,
     positions,
-    slots,
     cache,
     turned,
-    query_row,
+    query_slot,
     query_token,
     query_head,
-    key_row,
+    key_slot,
     key_token,
     key_head,
-    value_row,
+    value_slot,
     value_token,
     value_head,
     cache_part,
@@ -77,7 +74,7 @@ def _rotate(
 ):
     place = tl.program_id(0)
     head = tl.program_id(1)
-    row = place // tokens
+    slot = place // tokens
     token = place % tokens
     low = tl.arange(0, cols)
     used = low < half
@@ -85,23 +82,23 @@ def _rotate(
     # The halves of cosine and sine are equal: one is read.
     c = tl.load(cos + place * 2 * half + low, mask=used, other=0.0).to(tl.float32)
     s = tl.load(sin + place * 2 * half + low, mask=used, other=0.0).to(tl.float32)
-    slot = tl.load(slots + row).to(tl.int64)  # a cache has more numbers than int32 counts
+    # A cache has more numbers than 32 bits count.
     position = tl.load(positions + place).to(tl.int64)
-    kept = cache + slot * cache_slot + position * cache_token + head * cache_head
+    kept = cache + slot.to(tl.int64) * cache_slot + position * cache_token + head * cache_head
 
-    from_query = query + row * query_row + token * query_token + head * query_head
+    from_query = query + slot * query_slot + token * query_token + head * query_head
     a = tl.load(from_query + low, mask=used, other=0.0).to(tl.float32)
     b = tl.load(from_query + high, mask=used, other=0.0).to(tl.float32)
     to = turned + (place * count + head) * 2 * half
     tl.store(to + low, a * c - b * s, mask=used)
     tl.store(to + high, b * c + a * s, mask=used)
 
-    from_key = key + row * key_row + token * key_token + head * key_head
+    from_key = key + slot * key_slot + token * key_token + head * key_head
     a = tl.load(from_key + low, mask=used, other=0.0).to(tl.float32)
     b = tl.load(from_key + high, mask=used, other=0.0).to(tl.float32)
     tl.store(kept + low, a * c - b * s, mask=used)
     tl.store(kept + high, b * c + a * s, mask=used)
 
-    from_value = value + row * value_row + token * value_token + head * value_head
+    from_value = value + slot * value_slot + token * value_token + head * value_head
     tl.store(kept + cache_part + low, tl.load(from_value + low, mask=used, other=0.0), mask=used)
     tl.store(kept + cache_part + high, tl.load(from_value + high, mask=used, other=0.0), mask=used)
