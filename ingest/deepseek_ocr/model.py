@@ -69,9 +69,11 @@ class DeepSeekOcr:
         self.weights = checkpoint.fingerprint
         self.network = load_model(checkpoint, self.runtime)
         from .kernels.choice import choose_kernels
+        from .sam_attention import replace_attention
 
         self.kernels = choose_kernels(self.runtime.device, kernels)
         self.kernels.install(self.network)
+        replace_attention(self.network.model.vision_tower, self.kernels)
         origin = Origin(self.name, self.weights)
         self._encoder = Encoder(self.network, origin, self.runtime.decoder)
         self._decoder = Decoder(self.network, self.tokenizer, self.weights, rule)

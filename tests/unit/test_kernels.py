@@ -15,8 +15,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opticalrag.ingest.deepseek_ocr.kernels import attention, rotary, routing
+from opticalrag.ingest.deepseek_ocr.kernels import attention, relative, rotary, routing
 from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels, choose_kernels
+from opticalrag.ingest.deepseek_ocr.kernels.relative import View
 from opticalrag.ingest.deepseek_ocr.kernels.rotary import Heads
 from opticalrag.ingest.deepseek_ocr.kernels.tiles import (
     UNMEASURED,
@@ -238,6 +239,38 @@ def test_rotation_equals_float64_and_fills_its_places_only(
     assert error(plain_cache, exact_cache) < TOLERANCE[dtype]
 
 
+@few
+@given(
+    views=st.integers(1, 2),
+    heads=st.integers(1, 3),
+    side=st.integers(1, 18),
+    dim=st.integers(1, 40),
+    most=st.sampled_from([1, 5000, 2**30]),
+    dtype=dtypes,
+    seed=seeds,
+)
+def test_a_bias_in_parts_gives_what_the_whole_bias_gives(
+    views: int, heads: int, side: int, dim: int, most: int, dtype: torch.dtype, seed: int
+) -> None:
+    """By the kernel and by plain torch, whatever is held at once."""
+    from opticalrag.ingest.deepseek_ocr.kernels.relative_triton import attend_relative
+
+    random = torch.Generator().manual_seed(seed)
+    shape = (views, heads, side * side, dim)
+    view = View(*(normal(random, *shape, dtype=dtype) for _ in range(3)))
+    rows, columns = (normal(random, *shape[:3], side, dtype=dtype) for _ in range(2))
+    bias = (rows.double()[..., None] + columns.double()[..., None, :]).flatten(-2)
+    exact = torch.nn.functional.scaled_dot_product_attention(
+        *(part.double() for part in view), attn_mask=bias
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relative, "_CPU_BYTES", most)
+        patch.setattr(relative, "_GPU_BYTES", most)
+        assert error(relative.attend_relative(view, rows, columns), exact) < TOLERANCE[dtype]
+    found = attend_relative(view, rows, columns, SMALL)
+    assert error(found, exact) < TOLERANCE[dtype]
+
+
 def test_a_model_writes_the_same_with_its_experts_in_one_kernel(tiny_checkpoint: Path) -> None:
     """Through transformers' own interface for experts, prompts by grouped products."""
     pixels = np.random.default_rng(0).integers(0, 255, (600, 500, 3), np.uint8)
@@ -326,7 +359,7 @@ import json, sys, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from opticalrag.ingest.deepseek_ocr.kernels import (
-    attention_triton, experts_triton, rotary_triton, routing_triton)
+    attention_triton, experts_triton, relative_triton, rotary_triton, routing_triton)
 B, F, I, L = "*bf16", "*fp32", "*i32", "*i64"
 CASES = [
     (experts_triton._gate_up, dict(hidden=B, gate_up=B, pairs=I, owners=I, middle=B),
@@ -338,6 +371,9 @@ CASES = [
     (experts_triton._add_up, dict(parts=F, mixed=B), dict(chosen=6, width=1280, cols=128)),
     (attention_triton._attend, dict(query=B, cache=B, positions=L, mixed=B, scale="fp32"),
      dict(tokens=8, dim=128, rows=16, cols=64, width=128, precision="tf32")),
+    (relative_triton._attend_view,
+     dict(query=B, key=B, value=B, rows=B, columns=B, mixed=B, log2e="fp32", scale="fp32"),
+     dict(side=64, dim=64, queries=128, keys=64, width=64, precision="tf32")),
     (rotary_triton._rotate,
      dict(query=B, key=B, value=B, cos=B, sin=B, positions=L, cache=B, turned=B),
      dict(half=64, cols=64)),
@@ -369,5 +405,5 @@ def test_kernels_compile_for_gpus_at_the_released_sizes() -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     shared = json.loads(done.stdout)
-    assert len(shared) == 14
+    assert len(shared) == 16
     assert max(shared.values()) < 99 * 1024  # what the smallest GPUs with bfloat16 have

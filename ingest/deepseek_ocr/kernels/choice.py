@@ -10,7 +10,8 @@ import torch
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, grouped_mm_experts_forward
 
 from ...config import KernelPolicy
-from . import attention, rotary, routing
+from . import attention, relative, rotary, routing
+from .relative import View
 from .rotary import Heads
 from .tiles import UNMEASURED, Tiles, measured
 
@@ -20,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class Kernels:
-    """The parts of a decoder's step that have kernels, with one face for both ways.
+    """The parts of the model that have kernels, with one face for both ways.
 
     Args:
         tiles: of the GPU; none means plain torch throughout.
@@ -90,6 +91,16 @@ class Kernels:
             )
         mixed: torch.Tensor = grouped_mm_experts_forward(module, hidden, index, weights)
         return mixed
+
+    def attend_relative(
+        self, view: View, rows: torch.Tensor, columns: torch.Tensor
+    ) -> torch.Tensor:
+        """See :func:`.relative.attend_relative`."""
+        if tiles := self.tiles.find("relative", view.query.shape[2]):
+            from . import relative_triton
+
+            return relative_triton.attend_relative(view, rows, columns, tiles[0])
+        return relative.attend_relative(view, rows, columns)
 
     def install(self, network: Any) -> None:
         """Let a model's own code use the experts' kernel, if it is used at all."""

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 
 __all__ = ["UNMEASURED", "Op", "Tile", "TileRow", "Tiles", "measured", "read_table"]
 
-Op = Literal["attend", "experts", "rotate", "route"]
+Op = Literal["attend", "experts", "relative", "rotate", "route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,10 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class TileRow:
-    """The best tiles of a kernel for up to so many rows, and both times in microseconds."""
+    """The best tiles of a kernel for up to so many rows, and both times in microseconds.
+
+    Rows are slots (attend), tokens (experts, rotate, route) or positions of a view (relative).
+    """
 
     op: Op
     up_to: int
@@ -90,6 +93,7 @@ def _pair(rows: int) -> tuple[Tile, Tile]:
 UNMEASURED: Final = Tiles(
     [
         TileRow("attend", 4096, (Tile(16, 64, 0, 4, 2),)),
+        TileRow("relative", 6400, (Tile(128, 0, 0, 4, 2),)),
         TileRow("rotate", 4096, (Tile(1, 0, 0, 1, 1),)),
         TileRow("route", 4096, (Tile(16, 0, 64, 4, 2),)),
         # Six of 64 experts read a token: 256 tokens are 24 rows of an expert.
