@@ -126,11 +126,22 @@ class VisionTokens:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """A page and what is asked of it. ``max_tokens`` bounds the answer (None: the context)."""
+    """A page and what is asked of it.
+
+    Attributes:
+        tokens: the page.
+        prompt: the question.
+        max_tokens: bound of the answer; None for the context.
+        expected_tokens: how long the answer probably is, if anyone knows: long ones go first.
+        draft: text that the answer may hold (the page's text layer, an earlier answer). It makes
+            decoding faster where it is right and never changes the answer.
+    """
 
     tokens: VisionTokens
     prompt: Prompt
     max_tokens: int | None = None
+    expected_tokens: int | None = None
+    draft: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +149,8 @@ class Transcript:
     """What the decoder wrote for one page.
 
     ``ids`` and ``text`` leave out the end-of-sentence token and keep all other special tokens
-    (``<td>``, ``<|ref|>`` …). ``seconds`` is the time from the start of the page's batch to
-    its last token.
+    (``<td>``, ``<|ref|>`` …). ``seconds`` is the time from the start of the page to its last
+    token; other pages share it.
     """
 
     ids: tuple[int, ...]

@@ -1,12 +1,12 @@
-"""Vision tokens and a prompt to text: greedy, in batches of pages of any length.
+"""Vision tokens and a prompt to text: greedy, many pages of any length at a time.
 
 The decoder never sees a page: whatever it writes can be written again from stored tokens.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -14,19 +14,31 @@ from numpy.typing import NDArray
 
 from ..config import ConfigError
 from ..errors import EngineError
-from ..vision import DecodeRequest, FinishReason, Transcript
-from .loops import RepetitionDetector, cycle_start
-from .memory import halving_on_out_of_memory
+from ..vision import DecodeRequest, Transcript
+from .loops import LoopDetector, RepetitionDetector, cycle_start
+from .memory import DecodePlan, plan_slots
 from .ngram import NoRepeat
 from .packing import pack
+from .runtime import free_bytes
 from .tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .scheduler import Page, Scheduler
+
 __all__ = ["Decoder"]
 
 _REPORTED: Final = 200  # characters of a value in a message
+_TYPICAL: Final = 1000  # ids of a page of which nothing is known
+_GPU_SLOTS: Final = 256  # more gain little: keys, not weights, are then most of what is read
+_CPU_SLOTS: Final = 8
+_GPU_GUESSES: Final = 7
+_CPU_GUESSES: Final = 3
+_GPU_GAIN: Final = 0.2  # the same weights and keys are read for 8 ids as for one
+_CPU_GAIN: Final = 1.0  # more ids reach more experts, and all are computed
+_AHEAD: Final = 2  # requests looked at together, per slot
+_LAG: Final = 2  # steps: enough for the host to read one while the device computes the next
 
 
 class Decoder:
@@ -37,24 +49,47 @@ class Decoder:
         tokenizer: of the same checkpoint.
         weights: fingerprint of the weights; tokens of others are refused.
         rule: no-repeat n-gram rule.
+        is_loop: when a page goes round in circles.
     """
 
     def __init__(
-        self, model: Any, tokenizer: Tokenizer, weights: str, rule: NoRepeat | None = None
+        self,
+        model: Any,
+        tokenizer: Tokenizer,
+        weights: str,
+        rule: NoRepeat | None = None,
+        is_loop: LoopDetector | None = None,
     ) -> None:
+        from .forward import Forward
+        from .greedy import Greedy
+        from .step import Stepper
+
         self._model = model
         self._tokenizer = tokenizer
         self._weights = weights
-        self._rule = rule or NoRepeat()
         special = tokenizer.special
-        self._eos = special.eos[1]
-        self._free = (special.cell[1], special.cell_end[1])
-        self._is_loop = RepetitionDetector(tokenizer.numbers, special.det[1])
+        self._is_loop = is_loop or RepetitionDetector(tokenizer.numbers, special.det[1])
+        self._spare: Scheduler | None = None
         self._width = int(model.config.text_config.hidden_size)
         self._context = int(model.config.text_config.max_position_embeddings)
+        rule = rule or NoRepeat()
+        self._stepper = Stepper(
+            forward=Forward(model),
+            greedy=Greedy(
+                NoRepeat(rule.size, min(rule.window, self._context)),
+                (special.cell[1], special.cell_end[1]),
+            ),
+            eos=special.eos[1],
+        )
 
-    def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
-        """Decode a batch: one transcript per request, in order.
+    def decode(
+        self, requests: Sequence[DecodeRequest], plan: DecodePlan | None = None
+    ) -> list[Transcript]:
+        """Decode pages together: one transcript per request, in order.
+
+        Args:
+            requests: the pages.
+            plan: slots and pace; None for what the device holds.
 
         Raises:
             EngineError: tokens of other weights, or of another width.
@@ -63,7 +98,36 @@ class Decoder:
         """
         for request in requests:
             self._check(request)
-        return halving_on_out_of_memory(self._generate, requests, "decoding a page")
+        plan = plan or self.plan(len(requests))
+        answers = dict(self._run(requests, plan, None))
+        return [answers[number] for number in range(len(requests))]
+
+    def stream(
+        self, requests: Iterable[DecodeRequest], plan: DecodePlan | None = None
+    ) -> Iterator[tuple[int, Transcript]]:
+        """Decode pages as they come and yield each when it has ended, with its number.
+
+        ``requests`` is asked for more when all it gave have started. Arguments and errors as
+        those of :meth:`decode`.
+        """
+        plan = plan or self.plan()
+        yield from self._run(requests, plan, _AHEAD * plan.slots)
+
+    def plan(self, pages: int | None = None) -> DecodePlan:
+        """What the device holds, for so many pages or for as many as it can."""
+        weight = self._model.lm_head.weight
+        gpu = weight.device.type == "cuda"
+        guesses = _GPU_GUESSES if gpu else _CPU_GUESSES
+        forward = self._stepper.forward
+        token = 2 * forward.layers * self._width * weight.element_size()
+        # Scores, and a copy while the best are looked for.
+        row = 2 * 4 * (1 + guesses) * forward.vocabulary
+        most = _GPU_SLOTS if gpu else _CPU_SLOTS
+        wanted = most if pages is None else max(1, min(most, pages))
+        free = free_bytes(str(weight.device))
+        classes = plan_slots(wanted, self._context + guesses, token, row, free)
+        gain = _GPU_GAIN if gpu else _CPU_GAIN
+        return DecodePlan(classes, guesses, gain, lag=_LAG if gpu else 0)
 
     def first_logits(self, request: DecodeRequest) -> NDArray[np.float32]:
         """Scores of the first token of an answer. Shape: ``[vocabulary]``."""
@@ -71,8 +135,7 @@ class Decoder:
 
         self._check(request)
         with torch.inference_mode():
-            embeds, mask = self._inputs([request])
-            output = self._model(inputs_embeds=embeds, attention_mask=mask, logits_to_keep=1)
+            output = self._model(inputs_embeds=self._embed(request)[None], logits_to_keep=1)
         scores: NDArray[np.float32] = output.logits[0, -1].float().cpu().numpy()
         return scores
 
@@ -101,56 +164,55 @@ class Decoder:
                 f" {self._context} tokens; shorten the prompt, or let max_tokens be at least 1"
             )
 
-    def _budget(self, request: DecodeRequest) -> int:
+    def _length(self, request: DecodeRequest) -> int:
         ids = self._tokenizer.prompt(request.prompt.text)
-        used = len(ids.before) + request.tokens.decoder_count + len(ids.after)
-        room = self._context - used
+        return len(ids.before) + request.tokens.decoder_count + len(ids.after)
+
+    def _budget(self, request: DecodeRequest) -> int:
+        room = self._context - self._length(request)
         return room if request.max_tokens is None else min(room, request.max_tokens)
 
-    def _generate(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
-        import torch
-        from transformers import GenerationConfig
+    def _run(
+        self, requests: Iterable[DecodeRequest], plan: DecodePlan, ahead: int | None
+    ) -> Iterator[tuple[int, Transcript]]:
+        running: dict[int, DecodeRequest] = {}
+        scheduler = self._scheduler(plan)
+        for page in scheduler.run(self._pages(requests, running), ahead):
+            yield page.number, self._transcript(running.pop(page.number), page)
+        self._spare = scheduler if plan.graphs else None  # recorded for these slots
 
-        from .rules import NoRepeatInWindow, RowEnds
+    def _scheduler(self, plan: DecodePlan) -> Scheduler:
+        from .scheduler import Scheduler
 
-        started = time.perf_counter()
-        budgets = [self._budget(request) for request in requests]
-        ends = RowEnds(self._eos, budgets, self._is_loop)
-        with torch.inference_mode():
-            embeds, mask = self._inputs(requests)
-            written = self._model.generate(
-                inputs_embeds=embeds,
-                attention_mask=mask,
-                generation_config=GenerationConfig(
-                    do_sample=False,
-                    # A bound for the library; each row ends by its own.
-                    max_new_tokens=max(budgets),
-                    eos_token_id=self._eos,
-                    pad_token_id=self._eos,
-                    use_cache=True,
-                ),
-                logits_processor=[NoRepeatInWindow(self._rule, self._free)],
-                stopping_criteria=[ends],
+        # Taken, not shared: another thread, or a caller between two pages, gets one of its own.
+        spare, self._spare = self._spare, None
+        if spare and spare.plan == plan:
+            return spare
+        return Scheduler(self._stepper, plan, self._is_loop, self._context // 2)
+
+    def _pages(
+        self, requests: Iterable[DecodeRequest], running: dict[int, DecodeRequest]
+    ) -> Iterator[Page]:
+        from .scheduler import Page
+
+        for number, request in enumerate(requests):
+            self._check(request)
+            running[number] = request
+            budget = self._budget(request)
+            expected = request.expected_tokens or _TYPICAL
+            yield Page(
+                number=number,
+                length=self._length(request),
+                embed=partial(self._embed, request),
+                budget=budget,
+                expected=min(expected, budget),
+                draft=tuple(self._draft(request)),
             )
-        seconds = time.perf_counter() - started
-        rows = zip(requests, written.tolist(), ends.ends, strict=True)
-        return [
-            self._transcript(request, ids[:length], reason, seconds)
-            for request, ids, (reason, length) in rows
-        ]
 
-    def _inputs(self, requests: Sequence[DecodeRequest]) -> tuple[Tensor, Tensor]:
-        # Padded on the left, so that all rows end where generation begins.
-        import torch
-
-        rows = [self._embed(request) for request in requests]
-        longest = max(len(row) for row in rows)
-        embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
-        mask = torch.zeros(len(rows), longest, dtype=torch.long, device=embeds.device)
-        for i, row in enumerate(rows):
-            embeds[i, longest - len(row) :] = row
-            mask[i, longest - len(row) :] = 1
-        return embeds, mask
+    def _draft(self, request: DecodeRequest) -> Iterator[int]:
+        # The end of a page is never guessed: it is the model's to say.
+        eos = self._stepper.eos
+        return (i for i in self._tokenizer.encode(request.draft) if i != eos)
 
     def _embed(self, request: DecodeRequest) -> Tensor:
         """``[ids before + page + ids after, dim]``."""
@@ -168,17 +230,15 @@ class Decoder:
         page = pack(request.tokens, newline, inner.view_separator)
         return torch.cat([before, page, after])
 
-    def _transcript(
-        self, request: DecodeRequest, ids: list[int], reason: FinishReason, seconds: float
-    ) -> Transcript:
-        kept = ids[: cycle_start(ids)] if reason == "loop" else ids
+    def _transcript(self, request: DecodeRequest, page: Page) -> Transcript:
+        kept = page.ids[: cycle_start(page.ids)] if page.reason == "loop" else page.ids
         return Transcript(
             ids=tuple(kept),
             text=self._tokenizer.decode(kept),
-            finish_reason=reason,
+            finish_reason=page.reason,
             prompt_name=request.prompt.name,
             prompt_text=request.prompt.text,
             vision_tokens=request.tokens.count,
             decoder_tokens=request.tokens.decoder_count,
-            seconds=seconds,
+            seconds=page.seconds,
         )

@@ -1,0 +1,95 @@
+"""Is what slots write what ``generate`` writes page by page? The pages and the comparison.
+
+A tiny random network in float32 whose answers end by themselves, by their budget and by a loop, at
+lengths from one token to hundreds. Answers are cut before a choice between scores so close
+that rounding could decide it, so that a difference is always a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
+from opticalrag.ingest.prompts import PROMPTS
+from opticalrag.ingest.vision import DecodeRequest, VisionTokens
+from safetensors.torch import save_file
+
+from .one_by_one import Answer, Reference
+from .random_checkpoint import SHARD, TINY, random_tensors, write_checkpoint
+
+__all__ = ["RULE", "Case", "chance_loop", "make_cases", "page_of_noise", "write_talker"]
+
+RULE = NoRepeat(4, 24)  # small enough to forbid something on most pages
+_LETTERS = slice(2, 96)  # the ids of printable ASCII: text that survives being text
+_CLOSE = 3e-5  # of scores around 5; float32 errors are near 1e-6
+_END = 0.9  # how much likelier the end of a page is made
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A request and what ``generate`` answers to it alone."""
+
+    request: DecodeRequest
+    answer: Answer
+
+
+def write_talker(folder: Path, seed: int = 0) -> Path:
+    """A tiny checkpoint that writes letters only, and sometimes the end."""
+    write_checkpoint(folder, TINY, seed)
+    tensors = random_tensors(TINY, seed)
+    head = tensors["lm_head.weight"]
+    end = head[1] * _END
+    letters = head[_LETTERS].clone()
+    head.zero_()
+    head[_LETTERS], head[1] = letters, end
+    save_file(tensors, folder / SHARD)
+    return folder
+
+
+def chance_loop(ids: Sequence[int]) -> bool:
+    """A detector that fires on one look in six: real loops need hundreds of ids."""
+    return sum(ids) % 6 == 0
+
+
+def page_of_noise(model: DeepSeekOcr, seed: int, side: int) -> VisionTokens:
+    """Vision tokens of no page. ``side`` is that of the square they make."""
+    width = int(model.network.config.text_config.hidden_size)
+    view = np.random.default_rng(seed).normal(size=(side * side, width)).astype(np.float32)
+    none = np.zeros((0, 0, width), np.float32)
+    made_by = (model.name, model.weights, model.preprocessing)
+    return VisionTokens(view, none, (1, 1), "tiny", "float32", *made_by)
+
+
+def make_cases(model: DeepSeekOcr, count: int, seed: int = 0) -> list[Case]:
+    """Pages of mixed lengths with their answers one by one, and drafts that are partly right."""
+    random = np.random.default_rng(seed)
+    reference = Reference(model, RULE, chance_loop, measure=True)
+    names = ("free_ocr", "markdown", "ocr")
+    cases = []
+    for number in range(count):
+        tokens = page_of_noise(model, seed + number, int(random.integers(1, 9)))
+        prompt = PROMPTS[names[number % len(names)]] if number % 7 else PROMPTS["free_ocr"]
+        budget = int(min(400, 1 + random.lognormal(3.0, 1.1)))
+        request = DecodeRequest(tokens, prompt, budget)
+        (answer,) = reference.decode([request])
+        close = [i for i, gap in enumerate(answer.gaps) if gap < _CLOSE]
+        if close and close[0] <= len(answer.ids):
+            request = replace(request, max_tokens=max(1, close[0]))
+            (answer,) = reference.decode([request])
+        draft = damaged(model.tokenizer.decode(answer.ids), random)
+        expected = len(answer.ids) if number % 3 else None
+        cases.append(Case(replace(request, draft=draft, expected_tokens=expected), answer))
+    return cases
+
+
+def damaged(text: str, random: np.random.Generator) -> str:
+    """Some of a text: parts left out, parts put in, a part moved, as text layers differ."""
+    parts = [text[i : i + 12] for i in range(0, len(text), 12)]
+    kept = [part for part in parts if random.random() > 0.1]
+    mixed = ["".join((part, "~|~" if random.random() < 0.2 else "")) for part in kept]
+    turn = int(random.integers(0, 1 + len(mixed) // 4))
+    return "".join(mixed[turn:] + mixed[:turn])

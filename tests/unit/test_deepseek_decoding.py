@@ -1,0 +1,243 @@
+"""Slots that are refilled, guesses, lag: whatever the order, every page is what it is alone."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opticalrag.ingest.deepseek_ocr.decoder import Decoder
+from opticalrag.ingest.deepseek_ocr.graphs import RecordedSteps, Steps
+from opticalrag.ingest.deepseek_ocr.loops import cycle_start
+from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
+from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
+from opticalrag.ingest.deepseek_ocr.step import Shape, Stepper
+from opticalrag.ingest.errors import OutOfMemory
+from opticalrag.ingest.prompts import PROMPTS
+from opticalrag.ingest.vision import DecodeRequest, Transcript
+
+from benchmarks.exactness import (
+    RULE,
+    Case,
+    chance_loop,
+    make_cases,
+    page_of_noise,
+    write_talker,
+)
+from benchmarks.one_by_one import Reference
+
+# 200 take a minute, most of it ``generate``; a part is enough to see a fault.
+PAGES = int(os.environ.get("OPTICALRAG_EXACT_PAGES", "24"))
+CONTEXT = 2048
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """A network so small waits longer for a second thread than it works."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def talker(tmp_path_factory: pytest.TempPathFactory) -> DeepSeekOcr:
+    """A model whose answers end at all lengths."""
+    folder = write_talker(tmp_path_factory.mktemp("checkpoint") / "talker")
+    return DeepSeekOcr(folder, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def cases(talker: DeepSeekOcr) -> list[Case]:
+    """Pages and what ``generate`` answers to each alone."""
+    return make_cases(talker, PAGES)
+
+
+@pytest.fixture(scope="module")
+def decoder(talker: DeepSeekOcr) -> Decoder:
+    """Ours, by the same rules."""
+    return Decoder(talker.network, talker.tokenizer, talker.weights, RULE, chance_loop)
+
+
+def plan_of(slots: int, guesses: int = 0, lag: int = 0, short: int = 112) -> DecodePlan:
+    """Slots of which most pages outgrow the shorter ones."""
+    long = SlotClass(-(-slots // 3), CONTEXT + guesses)
+    return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, pack=300)
+
+
+def answers(transcripts: Sequence[Transcript]) -> list[tuple[tuple[int, ...], str]]:
+    """What has to be equal."""
+    return [(t.ids, t.finish_reason) for t in transcripts]
+
+
+def expected(cases: Sequence[Case]) -> list[tuple[tuple[int, ...], str]]:
+    """The same of the reference."""
+    return [(case.answer.ids, case.answer.reason) for case in cases]
+
+
+def test_the_cases_end_in_every_way(cases: list[Case]) -> None:
+    """Otherwise the tests below would show little."""
+    reasons = Counter(case.answer.reason for case in cases)
+    lengths = [len(case.answer.ids) for case in cases]
+    assert len(reasons) == 3, reasons
+    assert max(lengths) > 8 * min(lengths)
+
+
+@pytest.mark.parametrize(("guesses", "lag"), [(0, 0), (0, 3), (5, 0), (3, 2)])
+@pytest.mark.parametrize("slots", [1, 2, 7, 16, 64])
+def test_pages_in_slots_are_what_generate_makes_of_them_alone(
+    decoder: Decoder, cases: list[Case], slots: int, guesses: int, lag: int
+) -> None:
+    """Every token and every reason, with and without guesses, whatever the host's lag."""
+    found = decoder.decode([case.request for case in cases], plan_of(slots, guesses, lag))
+    assert answers(found) == expected(cases)
+
+
+@settings(max_examples=12)
+@given(
+    order=st.permutations(range(12)),
+    slots=st.integers(1, 6),
+    guesses=st.sampled_from([0, 1, 4]),
+    lag=st.integers(0, 3),
+    short=st.integers(100, 300),
+)
+def test_the_order_of_arrival_changes_nothing(
+    decoder: Decoder,
+    cases: list[Case],
+    order: list[int],
+    slots: int,
+    guesses: int,
+    lag: int,
+    short: int,
+) -> None:
+    """Pages that come one after the other, from a source that is asked as slots get free."""
+    arriving = [cases[i] for i in order]
+    plan = plan_of(slots, guesses, lag, short)
+    found = dict(decoder.stream((case.request for case in arriving), plan))
+    assert answers([found[i] for i in range(len(arriving))]) == expected(arriving)
+
+
+def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list[Case]) -> None:
+    """Pages ahead are in memory."""
+    asked = 0
+
+    def source() -> Iterator[DecodeRequest]:
+        nonlocal asked
+        for case in cases:
+            asked += 1
+            yield case.request
+
+    next(decoder.stream(source(), plan_of(2)))
+    assert asked < len(cases)
+
+
+def test_right_guesses_save_steps(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step for five ids where the draft is the answer; no guess where there is none."""
+    case = max(cases, key=lambda case: len(case.answer.ids))
+    text = decoder._tokenizer.decode(case.answer.ids)
+    widths: list[int] = []
+    step = Stepper.step
+
+    def counted(self: Stepper, classes: object, shape: object, guesses: int) -> torch.Tensor:
+        widths.append(guesses)
+        return step(self, classes, shape, guesses)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Stepper, "step", counted)
+
+    def steps(draft: str) -> int:
+        widths.clear()
+        request = replace(case.request, draft=draft)
+        plan = replace(plan_of(1, guesses=4), gain=0.5)
+        assert answers(decoder.decode([request], plan)) == expected([case])
+        return len(widths)
+
+    length = len(case.answer.ids)
+    assert steps(text) < 0.3 * length
+    assert steps("") >= length - 1
+    assert set(widths) == {0}
+
+
+class Shortage:
+    """A device that has too little memory at some calls."""
+
+    def __init__(self, failing: Sequence[int]) -> None:
+        self.calls = 0
+        self.failing = set(failing)
+
+    def __call__(self) -> None:
+        """Fail, or not."""
+        self.calls += 1
+        if self.calls in self.failing:
+            raise torch.OutOfMemoryError("CUDA out of memory (made up)")
+
+
+@pytest.mark.parametrize("failing", [[1], [3, 4], [30], [2, 20, 40]])
+def test_no_page_is_lost_when_memory_runs_out(
+    decoder: Decoder,
+    cases: list[Case],
+    monkeypatch: pytest.MonkeyPatch,
+    failing: list[int],
+) -> None:
+    """Fewer slots go on; what was under way starts again."""
+    shortage, step = Shortage(failing), Stepper.step
+
+    def short(self: Stepper, classes: object, shape: object, guesses: int) -> torch.Tensor:
+        shortage()
+        return step(self, classes, shape, guesses)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Stepper, "step", short)
+    found = decoder.decode([case.request for case in cases], plan_of(16, 2, 1))
+    assert answers(found) == expected(cases)
+    assert shortage.calls > max(failing)
+
+
+def test_a_page_that_fits_nowhere_is_an_error(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After halving to a single slot."""
+    shortage = Shortage(range(100))
+    monkeypatch.setattr(Stepper, "start", lambda *arguments: shortage())
+    with pytest.raises(OutOfMemory, match="does not fit the device's memory"):
+        decoder.decode([cases[0].request], plan_of(8))
+    assert shortage.calls == 5  # 8 + 3 slots, 4 + 2, 2 + 1, 1 + 1, 1
+
+
+def test_a_real_loop_is_found_and_cut_as_before(talker: DeepSeekOcr) -> None:
+    """By the default detector, in a network left to repeat itself, beside a page that ends."""
+    free = NoRepeat(1)
+    requests = [
+        DecodeRequest(page_of_noise(talker, seed, 2), PROMPTS["free_ocr"], 800) for seed in (6, 3)
+    ]
+    theirs = [Reference(talker, free).decode([request])[0] for request in requests]
+    ours = Decoder(talker.network, talker.tokenizer, talker.weights, free)
+    found = ours.decode(requests, plan_of(2, lag=2))
+    assert [a.reason for a in theirs] == ["loop", "eos"]
+    kept = [answer.ids[: cycle_start(answer.ids)] for answer in theirs]
+    assert answers(found) == list(zip(kept, ["loop", "eos"], strict=True))
+    assert len(kept[0]) < len(theirs[0].ids)
+
+
+class Replayed(RecordedSteps):
+    """Graphs where there are none: the rounding of shapes is as on a GPU."""
+
+    def _record(self, shape: Shape, guesses: int) -> Callable[[], torch.Tensor]:
+        return lambda: Steps.step(self, shape, guesses)
+
+
+def test_rounded_shapes_change_nothing(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that belong to no page stay idle, in a second run over the same slots, too."""
+    monkeypatch.setattr("opticalrag.ingest.deepseek_ocr.scheduler.RecordedSteps", Replayed)
+    plan = replace(plan_of(7, guesses=3, lag=2), graphs=True)
+    for _ in range(2):
+        found = decoder.decode([case.request for case in cases], plan)
+        assert answers(found) == expected(cases)
