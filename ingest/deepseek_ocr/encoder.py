@@ -71,7 +71,8 @@ class Encoder:
         if weight.device.type == "cpu":
             return _CPU_PIXELS
         free = free_bytes(str(weight.device)) or 0
-        return min(_GPU_PIXELS, free // (2 * _NUMBERS_PER_PIXEL * weight.element_size()))
+        per_pixel: int = _NUMBERS_PER_PIXEL * weight.element_size()
+        return min(_GPU_PIXELS, free // (2 * per_pixel))
 
     def _forward(self, views: Sequence[NDArray[np.uint8]]) -> list[NDArray[Any]]:
         import torch

@@ -76,7 +76,9 @@ class DeepSeekOcr:
         replace_attention(self.network.model.vision_tower, self.kernels)
         origin = Origin(self.name, self.weights)
         self._encoder = Encoder(self.network, origin, self.runtime.decoder)
-        self._decoder = Decoder(self.network, self.tokenizer, self.weights, rule)
+        self._decoder = Decoder(
+            self.network, self.tokenizer, self.weights, rule, kernels=self.kernels
+        )
         _log.info("%s (%s) on %s", self.name, self.weights, self.runtime)
 
     @property

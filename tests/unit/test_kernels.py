@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opticalrag.ingest.deepseek_ocr.decoder import Decoder
 from opticalrag.ingest.deepseek_ocr.kernels import attention, relative, rotary, routing
 from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels, choose_kernels
 from opticalrag.ingest.deepseek_ocr.kernels.relative import View
@@ -27,6 +28,7 @@ from opticalrag.ingest.deepseek_ocr.kernels.tiles import (
     measured,
     read_table,
 )
+from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.modes import MODES
 from opticalrag.ingest.prompts import PROMPTS
@@ -38,6 +40,15 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
 TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1e-2}
 SMALL = Tile(16, 16, 16, 1, 1)
+
+SMALL_TILES = Tiles(
+    [
+        TileRow("attend", 64, (SMALL,)),
+        TileRow("rotate", 64, (SMALL,)),
+        TileRow("route", 64, (SMALL,)),
+        TileRow("experts", 64, (SMALL, SMALL)),
+    ]
+)
 
 dtypes = st.sampled_from([torch.float32, HALF])
 seeds = st.integers(0, 2**31)
@@ -290,6 +301,21 @@ def test_a_model_writes_the_same_with_its_experts_in_one_kernel(tiny_checkpoint:
     (fused,) = model.decode([request])
     assert fused.ids == plain.ids
     assert set(calls) == {True, False}  # steps, and the prompt
+
+
+def test_pages_in_slots_are_written_the_same_by_kernels(tiny_checkpoint: Path) -> None:
+    """All of a step's kernels at once: pages of different lengths, guesses verified."""
+    model = DeepSeekOcr(tiny_checkpoint, device=DEVICE, precision="float32")
+    random = np.random.default_rng(0)
+    pages = [random.integers(0, 255, (600, 500, 3), np.uint8) for _ in range(3)]
+    requests = [
+        DecodeRequest(tokens, PROMPTS["markdown"], budget, draft="a guess that is not right")
+        for tokens, budget in zip(model.encode(pages, MODES["tiny"]), (6, 3, 9), strict=True)
+    ]
+    plain = model.decode(requests)
+    decoder = Decoder(model.network, model.tokenizer, model.weights, kernels=Kernels(SMALL_TILES))
+    plan = DecodePlan((SlotClass(2, 128),), guesses=2)
+    assert [t.ids for t in decoder.decode(requests, plan)] == [t.ids for t in plain]
 
 
 def test_kernels_are_used_where_they_were_measured_to_be_faster() -> None:

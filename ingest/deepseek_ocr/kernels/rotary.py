@@ -11,7 +11,7 @@ __all__ = ["Heads", "rotate_and_store"]
 
 
 class Heads(NamedTuple):
-    """What a layer projects its tokens to. Shape: each ``[slots, tokens, heads, dim]``."""
+    """What a layer projects tokens to. Shape: in a step ``[slots, tokens, heads, dim]`` each."""
 
     query: torch.Tensor
     key: torch.Tensor
