@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ENGINES", "EngineName", "load_model", "make_engine", "resolve_engine"]
 
-EngineName = Literal["auto", "layout", "deepseek-ocr"]
-ENGINES: tuple[EngineName, ...] = ("auto", "layout", "deepseek-ocr")
+EngineName = Literal["auto", "layout", "deepseek-ocr", "vllm"]
+ENGINES: tuple[EngineName, ...] = ("auto", "layout", "deepseek-ocr", "vllm")
 
 # Decoding is bound by reading the weights, which a batch shares; a GPU holds the cache of many
 # pages, a CPU is kept responsive.
@@ -63,6 +63,8 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
 
     if name == "layout":
         return LayoutEngine(config.layout, workers=config.workers, limits=config.limits)
+    if name == "vllm":
+        return _ask_server(config)
     from .deepseek_ocr.engine import DeepSeekOcrEngine
 
     optical = config.optical
@@ -74,6 +76,22 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
         cache=_open_cache(optical.tokens),
         pool=WorkerPool(config.workers, config.limits),
         batch=_CPU_BATCH if model.runtime.device == "cpu" else _GPU_BATCH,
+    )
+
+
+def _ask_server(config: EngineConfig) -> PageEngine:
+    from .deepseek_ocr.vllm_client import VllmClient
+    from .deepseek_ocr.vllm_engine import VllmEngine
+    from .layout import LayoutEngine
+
+    if config.vllm is None:
+        raise ConfigError("the engine vllm needs a server: --vllm-url, OPTICALRAG_VLLM_URL")
+    return VllmEngine(
+        VllmClient(config.vllm),
+        config.vllm,
+        config.optical,
+        fallback=LayoutEngine(config.layout, limits=config.limits),
+        pool=WorkerPool(config.workers, config.limits),
     )
 
 

@@ -46,7 +46,18 @@ from ..types import (
 from ..vision import DecodeRequest, Transcript, VisionTokens
 from ..workers import WorkerPool
 
-__all__ = ["DPI", "ENGINE", "LONG_SIDE", "PROFILE", "DeepSeekOcrEngine", "Look", "look_at"]
+__all__ = [
+    "DPI",
+    "ENGINE",
+    "LONG_SIDE",
+    "PROFILE",
+    "DeepSeekOcrEngine",
+    "Look",
+    "Sheet",
+    "failure",
+    "look_at",
+    "record",
+]
 
 ENGINE: Final = "deepseek-ocr"
 VERSION: Final = 1
@@ -63,7 +74,7 @@ _BUDGET_PER_TOKEN: Final = 6
 
 
 @dataclass(slots=True)
-class _Sheet:
+class Sheet:
     """A page on its way: what is known of it, and what has been tried."""
 
     image: PageImage
@@ -73,6 +84,7 @@ class _Sheet:
     tokens: dict[str, VisionTokens] = field(default_factory=dict)  # by mode
     attempts: list[Attempt] = field(default_factory=list)
     readings: list[tuple[Block, ...]] = field(default_factory=list)
+    seconds: float = 0.0
 
     @property
     def step(self) -> Step:
@@ -128,7 +140,7 @@ class DeepSeekOcrEngine:
         config = self._config
         options = f"{config.mode}:{config.prompt}:{config.max_output_tokens}"
         made_by = f"{self._model.weights}:{self._model.preprocessing}"
-        return f"{ENGINE}/{VERSION}:{made_by}:{options}:{self._fallback.fingerprint}"
+        return f"{self.name}/{VERSION}:{made_by}:{options}:{self._fallback.fingerprint}"
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
         """Yield one outcome per task, in order, reading one batch ahead."""
@@ -148,10 +160,10 @@ class DeepSeekOcrEngine:
             image if isinstance(image, PageFailure) else self._sheet(image) for image in drawn
         ]
         try:
-            self._climb([sheet for sheet in sheets if isinstance(sheet, _Sheet)])
+            self._climb([sheet for sheet in sheets if isinstance(sheet, Sheet)])
         except OpticalRagError as error:
             if len(tasks) == 1:
-                yield _failure(tasks[0], error)
+                yield failure(tasks[0], error)
             else:  # whichever page it was, the others are not to suffer
                 yield from (outcome for task in tasks for outcome in self._read([task]))
             return
@@ -159,22 +171,22 @@ class DeepSeekOcrEngine:
         for task, sheet in zip(tasks, sheets, strict=True):
             yield sheet if isinstance(sheet, PageFailure) else self._page(task, sheet, seconds)
 
-    def _sheet(self, image: PageImage) -> _Sheet:
+    def _sheet(self, image: PageImage) -> Sheet:
         look = look_at(image, self._model)
         height, width = image.pixels.shape[:2]
         mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode)
         steps = retry_ladder(mode, other_mode(mode, width, height), self._config.prompt)
-        return _Sheet(image, look.evidence, look.load, steps)
+        return Sheet(image, look.evidence, look.load, steps)
 
-    def _climb(self, sheets: Sequence[_Sheet]) -> None:
+    def _climb(self, sheets: Sequence[Sheet]) -> None:
         """Try all sheets, then again those whose last try was not good, up the ladder."""
         left = [sheet for sheet in sheets if not sheet.evidence.is_blank]
         while left := [sheet for sheet in left if sheet.is_open]:
             self._encode(left)
             self._decode(left)
 
-    def _encode(self, sheets: Sequence[_Sheet]) -> None:
-        by_mode: defaultdict[Mode, list[tuple[TokenKey, _Sheet]]] = defaultdict(list)
+    def _encode(self, sheets: Sequence[Sheet]) -> None:
+        by_mode: defaultdict[Mode, list[tuple[TokenKey, Sheet]]] = defaultdict(list)
         for sheet in sheets:
             mode = sheet.step.mode
             if mode.name in sheet.tokens:
@@ -191,19 +203,22 @@ class DeepSeekOcrEngine:
                 sheet.tokens[mode.name] = tokens
                 self._cache.store(key, tokens, sheet.image.ref)
 
-    def _decode(self, sheets: Sequence[_Sheet]) -> None:
+    def _decode(self, sheets: Sequence[Sheet]) -> None:
         requests = [
             DecodeRequest(
                 sheet.tokens[sheet.step.mode.name],
                 prompt_named(sheet.step.prompt),
-                self._config.max_output_tokens or _budget(sheet.load),
+                self._budget(sheet),
             )
             for sheet in sheets
         ]
         for sheet, transcript in zip(sheets, self._model.decode(requests), strict=True):
-            _record(sheet, transcript)
+            record(sheet, transcript, len(transcript.ids))
 
-    def _page(self, task: PageTask, sheet: _Sheet, seconds: float) -> PageOutcome:
+    def _budget(self, sheet: Sheet) -> int:
+        return self._config.max_output_tokens or _budget_for(sheet.load)
+
+    def _page(self, task: PageTask, sheet: Sheet, seconds: float) -> PageOutcome:
         shares = [agreement(_text(blocks), sheet.evidence.words) for blocks in sheet.readings]
         best = best_attempt(sheet.attempts, shares) if sheet.attempts else None
         flags = sheet.attempts[best].flags if best is not None else (Flag.BLANK,)
@@ -224,7 +239,7 @@ class DeepSeekOcrEngine:
         )
         image = sheet.image
         return ParsedPage(
-            image.ref, image.width, image.height, blocks, ENGINE, flags, seconds, record
+            image.ref, image.width, image.height, blocks, self.name, flags, seconds, record
         )
 
 
@@ -248,7 +263,8 @@ def look_at(image: PageImage, model: OpticalModel) -> Look:
     return Look(evidence, load, choose_mode(load, width, height))
 
 
-def _record(sheet: _Sheet, transcript: Transcript) -> None:
+def record(sheet: Sheet, transcript: Transcript, tokens: int) -> None:
+    """Read an answer of so many tokens, doubt it, and put both on the record of the page."""
     grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
     flags = assess(
         _text(grounding.blocks),
@@ -262,7 +278,7 @@ def _record(sheet: _Sheet, transcript: Transcript) -> None:
             mode=sheet.step.mode.name,
             prompt=transcript.prompt_name,
             finish_reason=transcript.finish_reason,
-            output_tokens=len(transcript.ids),
+            output_tokens=tokens,
             vision_tokens=transcript.vision_tokens,
             seconds=transcript.seconds,
             flags=flags,
@@ -270,7 +286,7 @@ def _record(sheet: _Sheet, transcript: Transcript) -> None:
     )
 
 
-def _budget(load: PageLoad) -> int:
+def _budget_for(load: PageLoad) -> int:
     return _BUDGET_LEAST + _BUDGET_PER_TOKEN * load.text_tokens
 
 
@@ -282,7 +298,8 @@ def _text(blocks: Iterable[Block]) -> str:
     return "\n".join(parts)
 
 
-def _failure(task: PageTask, error: OpticalRagError) -> PageFailure:
+def failure(task: PageTask, error: OpticalRagError) -> PageFailure:
+    """The outcome of a page that could not be read."""
     document = task.ref.document
     message = f"page {task.ref.number} of {document.name} cannot be read: {error}"
     return PageFailure(
