@@ -7,9 +7,10 @@ that rounding could decide it, so that a difference is always a fault.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
@@ -37,15 +38,17 @@ class Case:
     answer: Answer
 
 
-def write_talker(folder: Path, seed: int = 0) -> Path:
-    """A tiny checkpoint that writes letters only, and sometimes the end."""
-    write_checkpoint(folder, TINY, seed)
-    tensors = random_tensors(TINY, seed)
+def write_talker(
+    folder: Path, config: Mapping[str, Any] = TINY, end: float = _END, seed: int = 0
+) -> Path:
+    """A random checkpoint that writes letters only, and sometimes the end (never if that is 0)."""
+    write_checkpoint(folder, config, seed)
+    tensors = random_tensors(config, seed)
     head = tensors["lm_head.weight"]
-    end = head[1] * _END
+    ending = head[1] * end
     letters = head[_LETTERS].clone()
     head.zero_()
-    head[_LETTERS], head[1] = letters, end
+    head[_LETTERS], head[1] = letters, ending
     save_file(tensors, folder / SHARD)
     return folder
 

@@ -133,7 +133,7 @@ class OpticalConfig:
     ``model`` is a folder with the released files or a hub id (None: the released model), at
     the commit ``revision`` (None: the one known to this version). ``mode`` is a name of
     :data:`.modes.MODES` or ``"auto"``; ``prompt`` see :func:`.prompts.prompt_named`. ``batch``
-    pages are decoded together (None: by device). ``max_output_tokens`` bounds the answer for a
+    pages are decoded at a time (None: by device). ``max_output_tokens`` bounds the answer for a
     page (None: by the text expected on it). ``tokens`` says where vision tokens are kept (None:
     nowhere). ``kernels`` see :data:`KernelPolicy`.
     """

@@ -80,14 +80,12 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
 
 
 def _ask_server(config: EngineConfig) -> PageEngine:
-    from .deepseek_ocr.vllm_client import VllmClient
     from .deepseek_ocr.vllm_engine import VllmEngine
     from .layout import LayoutEngine
 
     if config.vllm is None:
         raise ConfigError("the engine vllm needs a server: --vllm-url, OPTICALRAG_VLLM_URL")
     return VllmEngine(
-        VllmClient(config.vllm),
         config.vllm,
         config.optical,
         fallback=LayoutEngine(config.layout, limits=config.limits),

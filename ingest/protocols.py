@@ -75,6 +75,12 @@ class OpticalModel(Protocol):
         """Decode pages together; one transcript per request, in order."""
         ...
 
+    def stream(
+        self, requests: Iterable[DecodeRequest], most: int | None = None
+    ) -> Iterator[tuple[int, Transcript]]:
+        """Decode pages as they come, ``most`` at a time; each with its number when it is done."""
+        ...
+
     def count_text_tokens(self, text: str) -> int:
         """Tokens of a text in the model's vocabulary."""
         ...

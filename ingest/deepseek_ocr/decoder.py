@@ -33,17 +33,16 @@ __all__ = ["Decoder"]
 _REPORTED: Final = 200  # characters of a value in a message
 _TYPICAL: Final = 1000  # ids of a page of which nothing is known
 _GPU_SLOTS: Final = 256  # more gain little: keys, not weights, are then most of what is read
-_CPU_SLOTS: Final = 8
+_CPU_SLOTS: Final = 4  # the first answer waits until so many pages are encoded
 _GPU_GUESSES: Final = 7
 _CPU_GUESSES: Final = 3
 _GPU_GAIN: Final = 0.2  # the same weights and keys are read for 8 ids as for one
 _CPU_GAIN: Final = 1.0  # more ids reach more experts, and all are computed
-_AHEAD: Final = 2  # requests looked at together, per slot
 _LAG: Final = 2  # steps: enough for the host to read one while the device computes the next
 
 
 class Decoder:
-    """Runs the language model of a loaded model.
+    """Runs the language model of a loaded model. ``tally`` counts what all decoding so far took.
 
     Args:
         model: transformers' ``UnlimitedOcrForConditionalGeneration``.
@@ -65,6 +64,7 @@ class Decoder:
     ) -> None:
         from .forward import Forward
         from .greedy import Greedy
+        from .scheduler import Tally
         from .step import Stepper
 
         self._model = model
@@ -72,7 +72,10 @@ class Decoder:
         self._weights = weights
         special = tokenizer.special
         self._is_loop = is_loop or RepetitionDetector(tokenizer.numbers, special.det[1])
+        self._gpu = model.lm_head.weight.device.type == "cuda"
+        self._most = _GPU_SLOTS if self._gpu else _CPU_SLOTS
         self._spare: Scheduler | None = None
+        self.tally = Tally()
         self._width = int(model.config.text_config.hidden_size)
         self._context = int(model.config.text_config.max_position_embeddings)
         rule = rule or NoRepeat()
@@ -101,7 +104,7 @@ class Decoder:
         """
         for request in requests:
             self._check(request)
-        plan = plan or self.plan(len(requests))
+        plan = plan or self.plan(min(len(requests), self._most) or 1)
         answers = dict(self._run(requests, plan, None))
         return [answers[number] for number in range(len(requests))]
 
@@ -114,23 +117,19 @@ class Decoder:
         those of :meth:`decode`.
         """
         plan = plan or self.plan()
-        yield from self._run(requests, plan, _AHEAD * plan.slots)
+        yield from self._run(requests, plan, plan.slots)
 
     def plan(self, pages: int | None = None) -> DecodePlan:
-        """What the device holds, for so many pages or for as many as it can."""
+        """For so many pages at a time (None: by device), or as many as fit."""
         weight = self._model.lm_head.weight
-        gpu = weight.device.type == "cuda"
-        guesses = _GPU_GUESSES if gpu else _CPU_GUESSES
+        guesses, gain = (_GPU_GUESSES, _GPU_GAIN) if self._gpu else (_CPU_GUESSES, _CPU_GAIN)
         forward = self._stepper.forward
         token = 2 * forward.layers * self._width * weight.element_size()
         # Scores, and a copy while the best are looked for.
         row = 2 * 4 * (1 + guesses) * forward.vocabulary
-        most = _GPU_SLOTS if gpu else _CPU_SLOTS
-        wanted = most if pages is None else max(1, min(most, pages))
         free = free_bytes(str(weight.device))
-        classes = plan_slots(wanted, self._context + guesses, token, row, free)
-        gain = _GPU_GAIN if gpu else _CPU_GAIN
-        return DecodePlan(classes, guesses, gain, lag=_LAG if gpu else 0)
+        classes = plan_slots(pages or self._most, self._context + guesses, token, row, free)
+        return DecodePlan(classes, guesses, gain, lag=_LAG if self._gpu else 0)
 
     def first_logits(self, request: DecodeRequest) -> NDArray[np.float32]:
         """Scores of the first token of an answer. Shape: ``[vocabulary]``."""
@@ -191,7 +190,7 @@ class Decoder:
         spare, self._spare = self._spare, None
         if spare and spare.plan == plan:
             return spare
-        return Scheduler(self._stepper, plan, self._is_loop, self._context // 2)
+        return Scheduler(self._stepper, plan, self._is_loop, self._context // 2, self.tally)
 
     def _pages(
         self, requests: Iterable[DecodeRequest], running: dict[int, DecodeRequest]

@@ -1,100 +1,84 @@
 """The optical page engine: draws pages, reads them with DeepSeek-OCR, doubts the result.
 
-Pages are taken in batches that are drawn, encoded and decoded together. A reading that
-:mod:`..quality` finds fault with is tried again, and every try is on the record of the page.
+Pages are drawn and encoded a few at a time and decoded as slots of the model get free. A reading
+that :mod:`..quality` finds fault with is tried again, and every try is on the record of the page.
 """
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
 from ..config import OpticalConfig
-from ..density import estimate_load, ink_share
 from ..errors import OpticalRagError
-from ..grounding import read_grounding
 from ..lenient_cache import LenientCache
-from ..modes import AUTO, Mode, PageLoad, choose_mode, mode_named, other_mode
+from ..modes import AUTO, Mode, mode_named, other_mode
 from ..pages import render_pages
 from ..prompts import prompt_named
 from ..protocols import OpticalModel, PageEngine, TokenCache
-from ..quality import (
-    Evidence,
-    Flag,
-    Step,
-    agreement,
-    assess,
-    best_attempt,
-    needs_retry,
-    retry_ladder,
-)
+from ..quality import retry_ladder
 from ..token_file import TokenKey, key_of
-from ..types import (
-    Attempt,
-    Block,
-    OpticalReading,
-    PageFailure,
-    PageImage,
-    PageOutcome,
-    PageTask,
-    ParsedPage,
-)
-from ..vision import DecodeRequest, Transcript, VisionTokens
+from ..types import PageFailure, PageImage, PageOutcome, PageTask, ParsedPage
+from ..vision import DecodeRequest, Transcript
 from ..workers import WorkerPool
+from .sheets import (
+    DPI,
+    LONG_SIDE,
+    PROFILE,
+    VERSION,
+    MadeBy,
+    Sheet,
+    budget,
+    failure,
+    look_at,
+    page_of,
+    record,
+)
 
-__all__ = [
-    "DPI",
-    "ENGINE",
-    "LONG_SIDE",
-    "PROFILE",
-    "DeepSeekOcrEngine",
-    "Look",
-    "Sheet",
-    "failure",
-    "look_at",
-    "record",
-]
+__all__ = ["ENGINE", "DeepSeekOcrEngine"]
 
 ENGINE: Final = "deepseek-ocr"
-VERSION: Final = 1
-"""Raised when the same answer of the model may be read differently by this package."""
-
-DPI: Final = 144  # as the published PDF script
-LONG_SIDE: Final = 4000  # pixels; the widest view has 1,920 x 1,920
-PROFILE: Final = f"{DPI}dpi/{LONG_SIDE}px"
-"""How pages are drawn, as part of the key of their vision tokens."""
-
-# Boxes and table tags take up to five tokens for each of the text; a guess may be half.
-_BUDGET_LEAST: Final = 1024
-_BUDGET_PER_TOKEN: Final = 6
 
 
 @dataclass(slots=True)
-class Sheet:
-    """A page on its way: what is known of it, and what has been tried."""
+class _Run:
+    """Pages between being asked for and being handed out, which is in the order asked.
 
-    image: PageImage
-    evidence: Evidence
-    load: PageLoad
-    steps: tuple[Step, ...]
-    tokens: dict[str, VisionTokens] = field(default_factory=dict)  # by mode
-    attempts: list[Attempt] = field(default_factory=list)
-    readings: list[tuple[Block, ...]] = field(default_factory=list)
-    seconds: float = 0.0
+    Attributes:
+        source: pages not looked at yet.
+        order: pages and, where there is one already, outcomes.
+        due: pages to be decoded, by a first or another try.
+        decoding: those the model has, by number of the request.
+        fault: what ``source`` failed with, to be raised when its pages are done.
+        since: when the last page was done.
+    """
 
-    @property
-    def step(self) -> Step:
-        """The next try."""
-        return self.steps[len(self.attempts)]
+    source: Iterator[PageTask]
+    order: deque[Sheet | PageOutcome] = field(default_factory=deque)
+    due: deque[Sheet] = field(default_factory=deque)
+    decoding: dict[int, Sheet] = field(default_factory=dict)
+    fault: OpticalRagError | None = None
+    is_drained: bool = False
+    since: float = field(default_factory=time.perf_counter)
 
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a next try, and a reason for it."""
-        return len(self.attempts) < len(self.steps) and needs_retry(self.attempts)
+    def finish(self, sheet: Sheet, outcome: PageOutcome) -> None:
+        """Put an outcome in the page's place."""
+        self.order[self.order.index(sheet)] = outcome
+
+    def finished(self) -> Iterator[PageOutcome]:
+        """Take the outcomes that no page before them holds up."""
+        while self.order and not isinstance(first := self.order[0], Sheet):
+            self.order.popleft()
+            yield first
+
+    def lap(self) -> float:
+        """Seconds since this was asked last: pages share the time, and it adds up."""
+        before, self.since = self.since, time.perf_counter()
+        return self.since - before
 
 
 class DeepSeekOcrEngine:
@@ -106,7 +90,7 @@ class DeepSeekOcrEngine:
         fallback: reads pages with a text layer on which the model failed.
         cache: keeps vision tokens; if it fails, pages are read without it.
         pool: processes that draw pages, closed with the engine; None draws in this one.
-        batch: pages decoded together if ``config`` does not say.
+        batch: pages drawn and encoded together if ``config`` does not say.
     """
 
     def __init__(
@@ -140,50 +124,107 @@ class DeepSeekOcrEngine:
         config = self._config
         options = f"{config.mode}:{config.prompt}:{config.max_output_tokens}"
         made_by = f"{self._model.weights}:{self._model.preprocessing}"
-        return f"{self.name}/{VERSION}:{made_by}:{options}:{self._fallback.fingerprint}"
+        return f"{ENGINE}/{VERSION}:{made_by}:{options}:{self._fallback.fingerprint}"
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-        """Yield one outcome per task, in order, reading one batch ahead."""
-        source = iter(tasks)
-        while batch := list(islice(source, self._batch)):
-            yield from self._read(batch)
+        """Yield one outcome per task, in order, reading ahead as far as the model has room."""
+        run = _Run(iter(tasks))
+        while run.due or not run.is_drained:
+            for _ in self._decoded(run):
+                yield from run.finished()
+        if run.fault:
+            raise run.fault
 
     def close(self) -> None:
         """End the processes. The model stays with whoever loaded it."""
         self._pool.close()
         self._fallback.close()
 
-    def _read(self, tasks: Sequence[PageTask]) -> Iterator[PageOutcome]:
-        started = time.perf_counter()
-        drawn = list(render_pages(iter(tasks), self._pool, dpi=DPI, long_side=LONG_SIDE))
-        sheets = [
-            image if isinstance(image, PageFailure) else self._sheet(image) for image in drawn
-        ]
+    def _decoded(self, run: _Run) -> Iterator[None]:
+        """Decode what is due and what still comes; a step at a time, for outcomes to be taken."""
         try:
-            self._climb([sheet for sheet in sheets if isinstance(sheet, Sheet)])
+            for number, transcript in self._model.stream(self._requests(run), self._config.batch):
+                self._note(run, run.decoding.pop(number), transcript)
+                yield
         except OpticalRagError as error:
-            if len(tasks) == 1:
-                yield failure(tasks[0], error)
-            else:  # whichever page it was, the others are not to suffer
-                yield from (outcome for task in tasks for outcome in self._read([task]))
-            return
-        seconds = (time.perf_counter() - started) / len(tasks)
-        for task, sheet in zip(tasks, sheets, strict=True):
-            yield sheet if isinstance(sheet, PageFailure) else self._page(task, sheet, seconds)
+            # Whichever page it was, the others are not to suffer.
+            for sheet in self._take_back(run):
+                self._decode_alone(run, sheet, error)
+                yield
+        yield  # pages that needed no decoding
 
-    def _sheet(self, image: PageImage) -> Sheet:
-        look = look_at(image, self._model)
+    def _take_back(self, run: _Run) -> list[Sheet]:
+        lost = list(run.decoding.values())
+        run.decoding.clear()
+        return lost
+
+    def _decode_alone(self, run: _Run, sheet: Sheet, error: OpticalRagError) -> None:
+        try:
+            (transcript,) = self._model.decode([self._request(sheet)])
+        except OpticalRagError as own:
+            run.finish(sheet, failure(sheet.task, own))
+        else:
+            self._note(run, sheet, transcript)
+
+    def _note(self, run: _Run, sheet: Sheet, transcript: Transcript) -> None:
+        record(sheet, transcript, len(transcript.ids))
+        if sheet.is_open:
+            self._encode_each(run, [sheet])
+        else:
+            run.finish(sheet, self._finish(sheet, run.lap()))
+
+    def _requests(self, run: _Run) -> Iterator[DecodeRequest]:
+        """Further tries first; new pages when there are none."""
+        number = 0
+        while run.due or self._draw(run):
+            if run.due:
+                sheet = run.due.popleft()
+                run.decoding[number] = sheet
+                number += 1
+                yield self._request(sheet)
+
+    def _draw(self, run: _Run) -> bool:
+        """Draw and encode the next pages; False if there are none."""
+        try:
+            pages = list(self._look_at_next(run.source))
+        except OpticalRagError as error:  # no page's own: whoever asked for pages is told
+            run.fault, pages = error, []
+        run.order.extend(pages)
+        run.is_drained = not pages
+        self._encode_each(run, [page for page in pages if isinstance(page, Sheet)])
+        return not run.is_drained
+
+    def _look_at_next(self, source: Iterator[PageTask]) -> Iterator[Sheet | PageOutcome]:
+        tasks = list(islice(source, self._batch))
+        images = render_pages(iter(tasks), self._pool, dpi=DPI, long_side=LONG_SIDE)
+        for task, image in zip(tasks, images, strict=True):
+            if isinstance(image, PageFailure):
+                yield image
+                continue
+            started = time.perf_counter()
+            sheet = self._sheet(task, image)
+            blank = sheet.evidence.is_blank
+            yield self._finish(sheet, time.perf_counter() - started) if blank else sheet
+
+    def _encode_each(self, run: _Run, sheets: Sequence[Sheet]) -> None:
+        """Encode pages together; if that fails, each alone."""
+        try:
+            self._encode(sheets)
+        except OpticalRagError as error:
+            for sheet in sheets:
+                if len(sheets) == 1:
+                    run.finish(sheet, failure(sheet.task, error))
+                else:
+                    self._encode_each(run, [sheet])
+        else:
+            run.due.extend(sheets)
+
+    def _sheet(self, task: PageTask, image: PageImage) -> Sheet:
+        look = look_at(image, self._model.count_text_tokens)
         height, width = image.pixels.shape[:2]
         mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode)
         steps = retry_ladder(mode, other_mode(mode, width, height), self._config.prompt)
-        return Sheet(image, look.evidence, look.load, steps)
-
-    def _climb(self, sheets: Sequence[Sheet]) -> None:
-        """Try all sheets, then again those whose last try was not good, up the ladder."""
-        left = [sheet for sheet in sheets if not sheet.evidence.is_blank]
-        while left := [sheet for sheet in left if sheet.is_open]:
-            self._encode(left)
-            self._decode(left)
+        return Sheet(task, image, look.evidence, look.load, steps)
 
     def _encode(self, sheets: Sequence[Sheet]) -> None:
         by_mode: defaultdict[Mode, list[tuple[TokenKey, Sheet]]] = defaultdict(list)
@@ -203,105 +244,15 @@ class DeepSeekOcrEngine:
                 sheet.tokens[mode.name] = tokens
                 self._cache.store(key, tokens, sheet.image.ref)
 
-    def _decode(self, sheets: Sequence[Sheet]) -> None:
-        requests = [
-            DecodeRequest(
-                sheet.tokens[sheet.step.mode.name],
-                prompt_named(sheet.step.prompt),
-                self._budget(sheet),
-            )
-            for sheet in sheets
-        ]
-        for sheet, transcript in zip(sheets, self._model.decode(requests), strict=True):
-            record(sheet, transcript, len(transcript.ids))
-
-    def _budget(self, sheet: Sheet) -> int:
-        return self._config.max_output_tokens or _budget_for(sheet.load)
-
-    def _page(self, task: PageTask, sheet: Sheet, seconds: float) -> PageOutcome:
-        shares = [agreement(_text(blocks), sheet.evidence.words) for blocks in sheet.readings]
-        best = best_attempt(sheet.attempts, shares) if sheet.attempts else None
-        flags = sheet.attempts[best].flags if best is not None else (Flag.BLANK,)
-        blocks = sheet.readings[best] if best is not None else ()
-        if Flag.INVENTED in flags:
-            blocks = ()
-        elif best is not None and flags and sheet.evidence.is_reliable:
-            (other,) = self._fallback.parse([task])
-            if isinstance(other, ParsedPage):
-                best, blocks = None, other.blocks
-                flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
-        record = OpticalReading(
-            self._model.name,
-            sheet.load.text_tokens,
-            sheet.load.columns,
-            tuple(sheet.attempts),
-            best,
-        )
-        image = sheet.image
-        return ParsedPage(
-            image.ref, image.width, image.height, blocks, self.name, flags, seconds, record
+    def _request(self, sheet: Sheet) -> DecodeRequest:
+        evidence = sheet.evidence
+        return DecodeRequest(
+            sheet.tokens[sheet.step.mode.name],
+            prompt_named(sheet.step.prompt),
+            budget(sheet, self._config),
+            expected_tokens=sheet.load.text_tokens,
+            draft=" ".join(evidence.words) if evidence.is_reliable else "",
         )
 
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is known of a page before it is read, and the mode that follows from it."""
-
-    evidence: Evidence
-    load: PageLoad
-    mode: Mode
-
-
-def look_at(image: PageImage, model: OpticalModel) -> Look:
-    """Guess how much text is on a page: from its text layer if that can be believed."""
-    words = tuple(word.text for word in image.words)
-    evidence = Evidence(words, 1.0 if words else ink_share(image.pixels))
-    load = estimate_load(image.pixels)
-    if evidence.is_reliable:
-        load = PageLoad(model.count_text_tokens(" ".join(words)), load.columns)
-    height, width = image.pixels.shape[:2]
-    return Look(evidence, load, choose_mode(load, width, height))
-
-
-def record(sheet: Sheet, transcript: Transcript, tokens: int) -> None:
-    """Read an answer of so many tokens, doubt it, and put both on the record of the page."""
-    grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
-    flags = assess(
-        _text(grounding.blocks),
-        transcript.finish_reason,
-        grounding.drifted,
-        sheet.evidence,
-    )
-    sheet.readings.append(grounding.blocks)
-    sheet.attempts.append(
-        Attempt(
-            mode=sheet.step.mode.name,
-            prompt=transcript.prompt_name,
-            finish_reason=transcript.finish_reason,
-            output_tokens=tokens,
-            vision_tokens=transcript.vision_tokens,
-            seconds=transcript.seconds,
-            flags=flags,
-        )
-    )
-
-
-def _budget_for(load: PageLoad) -> int:
-    return _BUDGET_LEAST + _BUDGET_PER_TOKEN * load.text_tokens
-
-
-def _text(blocks: Iterable[Block]) -> str:
-    parts = []
-    for block in blocks:
-        parts.append(block.text)
-        parts += [cell.text for cell in block.table.cells] if block.table else []
-    return "\n".join(parts)
-
-
-def failure(task: PageTask, error: OpticalRagError) -> PageFailure:
-    """The outcome of a page that could not be read."""
-    document = task.ref.document
-    message = f"page {task.ref.number} of {document.name} cannot be read: {error}"
-    return PageFailure(
-        document.uri or document.name, task.ref.index, error.code, message, document.id
-    )
+    def _finish(self, sheet: Sheet, seconds: float) -> ParsedPage:
+        return page_of(sheet, seconds, MadeBy(self.name, self._model.name), self._fallback)

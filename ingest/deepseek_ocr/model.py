@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,9 @@ _log = logging.getLogger(__name__)
 
 
 class DeepSeekOcr:
-    """A loaded DeepSeek-OCR. ``network`` is transformers' model, for measurements.
+    """A loaded DeepSeek-OCR.
+
+    ``network`` is transformers' model and ``decoder`` what writes text, for measurements.
 
     Args:
         source: folder with the released files, or a hub id.
@@ -76,7 +78,7 @@ class DeepSeekOcr:
         replace_attention(self.network.model.vision_tower, self.kernels)
         origin = Origin(self.name, self.weights)
         self._encoder = Encoder(self.network, origin, self.runtime.decoder)
-        self._decoder = Decoder(
+        self.decoder = Decoder(
             self.network, self.tokenizer, self.weights, rule, kernels=self.kernels
         )
         _log.info("%s (%s) on %s", self.name, self.weights, self.runtime)
@@ -101,15 +103,21 @@ class DeepSeekOcr:
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
         """Write what the prompts ask for; see :meth:`.decoder.Decoder.decode`."""
-        return self._decoder.decode(requests)
+        return self.decoder.decode(requests)
+
+    def stream(
+        self, requests: Iterable[DecodeRequest], most: int | None = None
+    ) -> Iterator[tuple[int, Transcript]]:
+        """The same for pages that come one by one; see :meth:`.decoder.Decoder.stream`."""
+        return self.decoder.stream(requests, self.decoder.plan(most))
 
     def first_logits(self, request: DecodeRequest) -> NDArray[np.float32]:
         """Scores of an answer's first token: what reference numbers are compared with."""
-        return self._decoder.first_logits(request)
+        return self.decoder.first_logits(request)
 
     def constants(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Newline and separator rows, which the decoder reads between vision tokens."""
-        return self._decoder.constants()
+        return self.decoder.constants()
 
     def count_text_tokens(self, text: str) -> int:
         """Tokens of a text in the model's own vocabulary."""

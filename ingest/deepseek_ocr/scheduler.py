@@ -76,7 +76,15 @@ class Page:
 
 @dataclass(slots=True)
 class Tally:
-    """What decoding took: steps, rows computed in them, and rows that wrote something."""
+    """What decoding took.
+
+    Attributes:
+        steps: steps after the first id of a page.
+        rows: slots computed in them.
+        useful: of these, slots that wrote something.
+        guessed: ids that were guessed and checked.
+        right: of these, ids that were written.
+    """
 
     steps: int = 0
     rows: int = 0
@@ -119,10 +127,16 @@ class Scheduler:
         plan: slots and pace.
         is_loop: says of the ids of a page whether it goes round in circles.
         draft: longest draft kept, in ids.
+        tally: added to.
     """
 
     def __init__(
-        self, stepper: Stepper, plan: DecodePlan, is_loop: LoopDetector, draft: int
+        self,
+        stepper: Stepper,
+        plan: DecodePlan,
+        is_loop: LoopDetector,
+        draft: int,
+        tally: Tally,
     ) -> None:
         self._stepper = stepper
         self.plan = plan
@@ -133,7 +147,7 @@ class Scheduler:
         self._waiting: deque[Page] = deque()
         self._flights: deque[_Flight] = deque()
         self._steps = Steps(stepper, [])
-        self.tally = Tally()
+        self._tally = tally
 
     def run(self, source: Iterable[Page], ahead: int | None = None) -> Iterator[Page]:
         """Decode pages and yield each as soon as it has ended.
@@ -320,8 +334,8 @@ class Scheduler:
         hope = sum(page.hope for page in going)
         guesses = self.plan.guesses if hope > self.plan.gain * len(going) else 0
         written = self._steps.step(shape, guesses)
-        self.tally.steps += 1
-        self.tally.rows += len(pages)
+        self._tally.steps += 1
+        self._tally.rows += len(pages)
         self._flights.append(_Flight.of(pages, written))
 
     def _shape(self) -> Shape:
@@ -348,11 +362,11 @@ class Scheduler:
     def _note(self, page: Page, ids: list[int]) -> bool:
         """Add what a step wrote to a page; whether that ended it."""
         count = len(ids) - ids.count(-1)
-        self.tally.useful += count > 0 and len(page.ids) > 0
+        self._tally.useful += count > 0 and len(page.ids) > 0
         if len(ids) > 1 and count:
             page.hope += _MEMORY * (count - 1 - page.hope)
-            self.tally.guessed += len(ids) - 1
-            self.tally.right += count - 1
+            self._tally.guessed += len(ids) - 1
+            self._tally.right += count - 1
         page.is_done = any(self._ends(page, token) for token in ids[:count])
         if page.is_done:
             page.seconds = time.perf_counter() - page.started

@@ -6,7 +6,8 @@ The model is scripted where a test needs it to say something: nothing small real
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +18,12 @@ from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig
 from opticalrag.ingest.deepseek_ocr.engine import DeepSeekOcrEngine
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.engines import make_engine
-from opticalrag.ingest.errors import OutOfMemory
+from opticalrag.ingest.errors import DamagedDocument, EngineError, OutOfMemory
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.modes import Mode
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.quality import Flag
-from opticalrag.ingest.types import BlockKind, PageFailure, PageOutcome, ParsedPage
+from opticalrag.ingest.types import BlockKind, PageFailure, PageOutcome, PageTask, ParsedPage
 from opticalrag.ingest.vision import DecodeRequest, FinishReason, Transcript, VisionTokens
 
 from .test_pipeline import page_text, write_pdf
@@ -52,6 +53,17 @@ class ScriptedModel:
         """The script's answers."""
         self.decoded.append(len(requests))
         return [self._transcript(request) for request in requests]
+
+    def stream(
+        self, requests: Iterable[DecodeRequest], most: int | None = None
+    ) -> Iterator[tuple[int, Transcript]]:
+        """The script's answers, the last of two pages first."""
+        source = iter(requests)
+        first = 0
+        while pair := list(islice(source, 2)):
+            answers = self.decode(pair)
+            yield from reversed(list(enumerate(answers, first)))
+            first += len(pair)
 
     def count_text_tokens(self, text: str) -> int:
         """One per word."""
@@ -170,7 +182,7 @@ def test_an_empty_page_is_not_shown_to_the_model(tmp_path: Path) -> None:
 
 
 def test_a_page_too_large_for_memory_costs_no_other(file: Path) -> None:
-    """The batch is read again page by page."""
+    """What was encoded together is encoded again page by page."""
 
     class Forgetful(ScriptedModel):
         """Cannot take what looks like the second page."""
@@ -188,6 +200,64 @@ def test_a_page_too_large_for_memory_costs_no_other(file: Path) -> None:
     failed = [o for o in outcomes if isinstance(o, PageFailure)]
     assert [(o.number, o.code) for o in failed] == [(2, "out_of_memory")]
     assert [o.ref.number for o in outcomes if isinstance(o, ParsedPage)] == [1, 3]
+
+
+def test_a_page_that_cannot_be_decoded_costs_no_other(file: Path) -> None:
+    """What the model was at is decoded again page by page."""
+
+    class Broken(ScriptedModel):
+        """Refuses one page, alone or with others."""
+
+        def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
+            """As the script, but for the page about pumps."""
+            if any("pump" in request.draft for request in requests):
+                raise EngineError("no")
+            return super().decode(requests)
+
+    outcomes = read(file, Broken(always(layer_of("valve"))))
+    assert [type(outcome) for outcome in outcomes] == [ParsedPage, PageFailure, ParsedPage]
+
+
+def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
+    """One stream for all pages, with what is known of each."""
+    seen: list[DecodeRequest] = []
+
+    class Watching(ScriptedModel):
+        """Keeps the requests."""
+
+        def stream(
+            self, requests: Iterable[DecodeRequest], most: int | None = None
+        ) -> Iterator[tuple[int, Transcript]]:
+            """As the script."""
+            assert most == 7
+            return super().stream((seen.append(r) or r for r in requests), most)
+
+    read(file, Watching(always(layer_of("valve"))), OpticalConfig(mode="tiny", batch=7))
+    assert [("pump" in r.draft, r.expected_tokens) for r in seen[:3]] == [
+        (False, len(page_text("valve").split())),
+        (True, len(page_text("pump").split())),
+        (False, len(page_text("rotor").split())),
+    ]
+
+
+def test_a_source_that_fails_is_an_error_after_its_pages(file: Path) -> None:
+    """Pages that were asked for before are not lost."""
+    engine = DeepSeekOcrEngine(ScriptedModel(always(layer_of("valve"))), fallback=LayoutEngine())
+
+    def tasks() -> Iterator[PageTask]:
+        yield from document.tasks("1-2")
+        raise DamagedDocument("torn")
+
+    outcomes: list[PageOutcome] = []
+
+    def read_all() -> None:
+        for outcome in engine.parse(tasks()):
+            outcomes.append(outcome)  # noqa: PERF402  an extend might keep none
+
+    with open_document(file) as document, pytest.raises(DamagedDocument, match="torn"):
+        read_all()
+    engine.close()
+    assert [type(outcome) for outcome in outcomes] == [ParsedPage, ParsedPage]
 
 
 def test_options_that_cannot_work_are_refused_before_any_page() -> None:

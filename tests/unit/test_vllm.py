@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
@@ -22,11 +23,11 @@ from hypothesis import strategies as st
 from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig, VllmConfig
 from opticalrag.ingest.deepseek_ocr.vllm_client import VllmClient, read_answer
 from opticalrag.ingest.engines import make_engine
-from opticalrag.ingest.errors import BadAnswer, EngineError, EngineUnavailable
+from opticalrag.ingest.errors import BadAnswer, EngineError, EngineUnavailable, SourceMissing
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.reader import DeepSeekOCRReader
-from opticalrag.ingest.types import PageFailure, PageOutcome, ParsedPage
+from opticalrag.ingest.types import PageFailure, PageOutcome, PageTask, ParsedPage
 from PIL import Image
 
 from .test_deepseek_engine import MARK
@@ -392,6 +393,23 @@ def test_a_doubtful_answer_is_asked_for_again_without_layout(tmp_path: Path, ser
     prompts = [asked["messages"][0]["content"][1]["text"] for asked in server.asked]
     assert prompts == ["<|grounding|>Convert the document to markdown.", "Free OCR."]
     assert "text_layer_used" in page.flags
+
+
+def test_a_source_that_breaks_loses_no_page_before_it(tmp_path: Path, server: Fake) -> None:
+    """Its error comes after them."""
+    write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("valve"))
+    server.will(echo)
+    engine = make_engine(EngineConfig("vllm", vllm=VllmConfig(server.url)))
+
+    def tasks(pages: Iterator[PageTask]) -> Iterator[PageTask]:
+        yield from pages
+        raise SourceMissing("the next file is gone")
+
+    with closing(engine), open_document(tmp_path / "a.pdf") as document:
+        outcomes = engine.parse(tasks(document.tasks()))
+        assert [type(next(outcomes)) for _ in range(2)] == [ParsedPage, ParsedPage]
+        with pytest.raises(SourceMissing):
+            next(outcomes)
 
 
 def test_other_resolutions_are_refused(tmp_path: Path, server: Fake) -> None:

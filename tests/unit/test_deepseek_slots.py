@@ -1,0 +1,135 @@
+"""The parts of decoding in slots: what is chosen, what is guessed, how much fits."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from opticalrag.ingest.deepseek_ocr.drafting import guess
+from opticalrag.ingest.deepseek_ocr.greedy import Greedy
+from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass, plan_slots
+from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat, banned_in_window
+from opticalrag.ingest.deepseek_ocr.slots import Rows
+
+VOCABULARY = 6
+IDS = st.lists(st.integers(0, VOCABULARY - 1), max_size=40)
+CPU = torch.device("cpu")
+
+
+def tail(ids: list[int], window: int) -> torch.Tensor:
+    """History as slots keep it."""
+    return torch.tensor([([-1] * window + ids)[-window:]])
+
+
+@given(
+    ids=IDS,
+    guesses=st.lists(st.integers(0, VOCABULARY - 1), max_size=5),
+    size=st.integers(1, 5),
+    window=st.integers(1, 25),
+    allowed=st.sets(st.integers(0, VOCABULARY - 1), max_size=2),
+)
+def test_every_position_is_chosen_as_if_the_guesses_before_it_were_written(
+    ids: list[int], guesses: list[int], size: int, window: int, allowed: set[int]
+) -> None:
+    """By the rule in plain Python, for one position after the other."""
+    generator = torch.Generator().manual_seed(len(ids))
+    scores = torch.randn(1, 1 + len(guesses), VOCABULARY, generator=generator)
+    expected = []
+    for position in range(1 + len(guesses)):
+        banned = banned_in_window([*ids, *guesses[:position]], size, window, allowed)
+        free = [i for i in range(VOCABULARY) if i not in banned]
+        expected.append(max(free or [0], key=lambda i: scores[0, position, i]))
+
+    chosen = Greedy(NoRepeat(size, window), tuple(allowed)).choose(
+        scores.clone(), tail(ids, window), torch.tensor([guesses]).long(), torch.tensor([len(ids)])
+    )
+
+    assert chosen.tolist() == [expected]
+
+
+def row(draft: list[int], written: list[int], cursor: int = 0) -> Rows:
+    """One page that has written something."""
+    rows = Rows.empty(1, 8, len(draft), CPU)
+    rows.drafts[0] = torch.tensor(draft)
+    rows.history[0] = tail(written, 8)[0]
+    rows.cursors[0] = cursor
+    return rows
+
+
+def guessed(rows: Rows, count: int = 3) -> list[int]:
+    """Guesses of its first page."""
+    return guess(rows, count)[0][0].tolist()
+
+
+def test_guesses_go_on_behind_what_was_written() -> None:
+    """Found by the last ids; nothing behind the end."""
+    draft = [10, 11, 12, 13, 14, 15]
+    assert guessed(row(draft, [10, 11, 12])) == [13, 14, 15]
+    assert guessed(row(draft, [13, 14])) == [15, -1, -1]
+
+
+def test_three_ids_tell_more_than_two() -> None:
+    """Of two places with the same two ids that with the third one is taken."""
+    draft = [1, 8, 9, 20, 2, 8, 9, 30]
+    assert guessed(row(draft, [2, 8, 9]))[0] == 30
+    assert guessed(row(draft, [1, 8, 9], cursor=7))[0] == 20
+
+
+def test_of_equal_places_the_next_one_ahead_is_taken() -> None:
+    """Pages are read on; a header comes again on the way."""
+    draft = [5, 6, 7, 20, 0, 0, 5, 6, 7, 30, 0, 5, 6, 7, 40]
+    assert guessed(row(draft, [5, 6, 7], cursor=5))[0] == 30
+    assert guessed(row(draft, [5, 6, 7], cursor=12))[0] == 40
+
+
+def test_behind_a_box_guesses_go_on_where_the_draft_was_left() -> None:
+    """The box is not in the draft, so that nothing matches."""
+    draft = [1, 2, 3, 4, 5, 6, 7]
+    box = [100, 101, 102, 103]
+    assert guessed(row(draft, [2, 3, *box], cursor=3)) == [4, 5, 6]
+
+
+def test_a_single_id_counts_near_the_place_only() -> None:
+    """A word too many is passed over; far away the same id means nothing."""
+    near, far = [1, 2, 9, 3, 4, 5], [1, 2, 3, *range(20, 70), 9, 4]
+    assert guessed(row(near, [2, 77, 3], cursor=2)) == [4, 5, -1]
+    assert guessed(row(far, [2, 77, 9], cursor=2)) == [3, 20, 21]
+
+
+@given(free=st.integers(0, 10**12), wanted=st.integers(1, 400), context=st.integers(64, 9000))
+def test_as_many_slots_as_fit(free: int, wanted: int, context: int) -> None:
+    """Never more than wanted or than there is memory for, if there is for any."""
+    token, extra = 61_440, 12_000_000
+    short, long = plan_slots(wanted, context, token, extra, free)
+    assert 1 <= short.slots <= wanted
+    assert long.length == context
+    used = sum(c.slots * c.length for c in (short, long)) * token + short.slots * extra
+    assert used <= free or short.slots == 1
+    assert plan_slots(wanted, context, token, extra, None)[0].slots == wanted
+
+
+def test_halving_ends_with_one_slot_of_the_whole_context() -> None:
+    """Which holds any page."""
+    plan: DecodePlan | None = DecodePlan((SlotClass(5, 64), SlotClass(2, 256)))
+    seen = []
+    while plan:
+        seen.append([(c.slots, c.length) for c in plan.classes])
+        plan = plan.halved()
+    assert seen == [
+        [(5, 64), (2, 256)],
+        [(3, 64), (1, 256)],
+        [(2, 64), (1, 256)],
+        [(1, 64), (1, 256)],
+        [(1, 256)],
+    ]
+
+
+@pytest.mark.parametrize("sizes", [[2], [1, 1]])
+def test_rows_of_classes_are_joined_and_split_again(sizes: list[int]) -> None:
+    """Nothing changes on the way."""
+    parts = [Rows.empty(size, 4, 5, CPU) for size in sizes]
+    for number, part in enumerate(parts):
+        part.ids.fill_(number + 1)
+    again = Rows.joined(parts).split(sizes)
+    assert [p.ids.tolist() for p in again] == [p.ids.tolist() for p in parts]
