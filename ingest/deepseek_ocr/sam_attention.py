@@ -38,7 +38,7 @@ class RelativeAttention(nn.Module):
         self.rel_pos_h, self.rel_pos_w = original.rel_pos_h, original.rel_pos_w
         self._heads = int(original.num_attention_heads)
         self._spread = original.get_rel_pos
-        self._kernels = kernels
+        self.kernels = kernels
         self._tables: dict[int, tuple[Tensor, Tensor]] = {}
 
     def forward(self, hidden_states: Tensor) -> tuple[Tensor, None]:
@@ -50,7 +50,7 @@ class RelativeAttention(nn.Module):
         placed = query.unflatten(2, (side, side))
         rows = torch.einsum("vnhwc,hkc->vnhwk", placed, by_row).flatten(2, 3)
         columns = torch.einsum("vnhwc,wkc->vnhwk", placed, by_column).flatten(2, 3)
-        mixed = self._kernels.attend_relative(View(query, key, value), rows, columns)
+        mixed = self.kernels.attend_relative(View(query, key, value), rows, columns)
         return self.proj(mixed.transpose(1, 2).reshape(hidden_states.shape)), None
 
     def _table(self, side: int) -> tuple[Tensor, Tensor]:
