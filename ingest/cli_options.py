@@ -78,7 +78,9 @@ VllmOption = Annotated[
         envvar="OPTICALRAG_VLLM_URL",
     ),
 ]
-DeviceOption = Annotated[str, typer.Option(help="DeepSeek-OCR: auto, cpu or cuda.")]
+DeviceOption = Annotated[
+    str, typer.Option(help="DeepSeek-OCR: auto, cpu, cuda, or GPUs: cuda:0,cuda:1.")
+]
 PasswordOption = Annotated[
     str | None, typer.Option(help="Opens encrypted files.", envvar="OPTICALRAG_PASSWORD")
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import util
 from typing import TYPE_CHECKING, Literal
@@ -10,10 +12,12 @@ from typing import TYPE_CHECKING, Literal
 from .config import ConfigError, EngineConfig, KernelPolicy, OpticalConfig, TokenCacheConfig
 from .errors import CacheError, EngineError
 from .protocols import PageEngine
+from .types import PageOutcome
 from .workers import WorkerPool
 
 if TYPE_CHECKING:
     from .deepseek_ocr.model import DeepSeekOcr
+    from .spread import Job
     from .token_cache import TokenCache
 
 __all__ = ["ENGINES", "EngineName", "load_model", "make_engine", "resolve_engine"]
@@ -65,6 +69,8 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
         return LayoutEngine(config.layout, workers=config.workers, limits=config.limits)
     if name == "vllm":
         return _ask_server(config)
+    if "," in config.optical.device:
+        return _spread(name, config)
     from .deepseek_ocr.engine import DeepSeekOcrEngine
 
     optical = config.optical
@@ -77,6 +83,40 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
         pool=WorkerPool(config.workers, config.limits),
         batch=_CPU_BATCH if model.runtime.device == "cpu" else _GPU_BATCH,
     )
+
+
+def _spread(name: str, config: EngineConfig) -> PageEngine:
+    """The engine in a process per device of a list such as ``"cuda:0,cuda:1"``."""
+    from .spread import SpreadEngine, environments_of
+
+    devices = [device.strip() for device in config.optical.device.split(",")]
+    kinds = {device.partition(":")[0] for device in devices}
+    if len(kinds) != 1 or not kinds <= {"cpu", "cuda"} or (kinds == {"cuda"} and "cuda" in devices):
+        raise ConfigError(f"device is {config.optical.device!r}; list GPUs as cuda:0,cuda:1")
+    # Workers have no processes of their own: they draw pages themselves.
+    optical = replace(config.optical, device=kinds.pop())
+    alone = replace(config, name=name, optical=optical, workers=1, limits=None)
+    return SpreadEngine(
+        name,
+        alone,
+        read=_read_job,
+        fingerprint=_fingerprint_here,
+        environments=environments_of(devices, os.environ.get("CUDA_VISIBLE_DEVICES")),
+        limits=config.limits,
+    )
+
+
+@lru_cache(maxsize=1)
+def _engine_here(config: EngineConfig) -> PageEngine:
+    return make_engine(config)
+
+
+def _read_job(job: Job) -> list[PageOutcome]:
+    return list(_engine_here(job.config).parse(job.tasks))
+
+
+def _fingerprint_here(config: EngineConfig) -> str:
+    return _engine_here(config).fingerprint
 
 
 def _ask_server(config: EngineConfig) -> PageEngine:
