@@ -69,7 +69,8 @@ class WorkerPool(Closeable):
     """Maps functions over items in ``workers`` processes, which live until :meth:`close`.
 
     With one worker and no ``limits`` there is no process: the function runs here. With
-    ``environments``, there is a process for each, with these variables besides. The user's script needs no ``if __name__ == "__main__"``: workers do not import it.
+    ``environments`` there is a process for each, with these variables besides its own. The user's
+    script needs no ``if __name__ == "__main__"``: workers do not import it.
     """
 
     def __init__(
