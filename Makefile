@@ -9,7 +9,7 @@ Q      ?= Why was turbine T2 out of service in May?
 ENGINE ?= auto
 DEMO   := .opticalrag/demo
 
-.PHONY: demo test check parity gpu-check install fix lint types floors clean
+.PHONY: demo test check parity gpu-check gpu-decode install fix lint types floors clean
 
 demo: ## ingest PDF and answer Q with citations
 	@start=$$(date +%s); \
@@ -34,6 +34,11 @@ RANDOM := build/random-deepseek-ocr
 gpu-check: install ## DeepSeek-OCR at full size with random weights on a CUDA GPU (7 GB of disk)
 	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.random_checkpoint $(RANDOM)
 	$(BIN)/python -m benchmarks.gpu_check $(RANDOM) --output benchmarks/results/gpu_check.json
+
+gpu-decode: install ## how fast a CUDA GPU reads pages, and the table of kernels for it (8 minutes)
+	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.random_checkpoint $(RANDOM)
+	$(BIN)/python -m benchmarks.gpu_decode $(RANDOM) --write-tiles \
+	  --output benchmarks/results/gpu_decode.json
 
 install: $(STAMP)
 

@@ -96,7 +96,10 @@ class Reference:
         table = network.get_input_embeddings()
         ids = self._model.tokenizer.prompt(request.prompt.text)
         with torch.inference_mode():
-            before, after = (table(torch.tensor(part)) for part in (ids.before, ids.after))
+            before, after = (
+                table(torch.tensor(part, device=table.weight.device))
+                for part in (ids.before, ids.after)
+            )
             newline = network.model.image_newline.to(table.weight)
             page = pack(request.tokens, newline, network.model.view_separator)
             return torch.cat([before, page, after])
@@ -106,7 +109,7 @@ def _padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     # On the left, so that all rows end where generation begins.
     longest = max(map(len, rows))
     embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
-    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long, device=embeds.device)
     for i, row in enumerate(rows):
         embeds[i, longest - len(row) :] = row
         mask[i, longest - len(row) :] = 1

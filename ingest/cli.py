@@ -51,8 +51,10 @@ from .cli_options import (
     ReportOption,
     StoreEngineOption,
     TenantOption,
+    VllmOption,
     WaitOption,
     WorkersOption,
+    vllm_server,
     work_limits,
 )
 from .cli_store import delete, status, verify
@@ -104,6 +106,7 @@ def parse(
     pages: PagesOption = None,
     engine: EngineOption = "auto",
     ocr_model: OcrModelOption = None,
+    vllm_url: VllmOption = None,
     mode: ModeOption = AUTO,
     prompt: PromptOption = "markdown",
     max_output_tokens: BudgetOption = None,
@@ -125,7 +128,8 @@ def parse(
             device=device,
             max_output_tokens=max_output_tokens,
         )
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical)
+        server = vllm_server(engine, vllm_url, ocr_model)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, vllm=server)
         with _page_progress() as advance:
             parsed, failures = parse_document(file, reader, SourceConfig(password, pages), advance)
         _emit_parsed(parsed, failures, furniture, output, as_json)
@@ -176,6 +180,7 @@ def ingest(
     model: ModelOption = None,
     engine: EngineOption = "auto",
     ocr_model: OcrModelOption = None,
+    vllm_url: VllmOption = None,
     mode: ModeOption = AUTO,
     max_output_tokens: BudgetOption = None,
     device: DeviceOption = "auto",
@@ -228,7 +233,8 @@ def ingest(
             tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
         )
         limits = work_limits(page_timeout, page_memory)
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits)
+        server = vllm_server(engine, vllm_url, ocr_model)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits, server)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
         if dry_run and (report_file or metrics):
             raise ConfigError("--dry-run does nothing to report; leave out --report and --metrics")

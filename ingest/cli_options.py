@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
 
-from .config import PageFurniture, StoreEngine, WorkLimits
+from .config import PageFurniture, StoreEngine, VllmConfig, WorkLimits
 
 __all__ = [
     "DEFAULT_COLLECTION",
@@ -39,17 +41,21 @@ __all__ = [
     "ReportOption",
     "StoreEngineOption",
     "TenantOption",
+    "VllmOption",
     "WaitOption",
     "WorkersOption",
+    "vllm_server",
     "work_limits",
 ]
 
 PagesOption = Annotated[str | None, typer.Option(help="Pages, 1-based, e.g. 1-3,7.")]
-EngineOption = Annotated[str, typer.Option(help="auto, layout (needs no GPU) or deepseek-ocr.")]
+EngineOption = Annotated[
+    str, typer.Option(help="auto, layout (needs no GPU), deepseek-ocr or vllm.")
+]
 OcrModelOption = Annotated[
     str | None,
     typer.Option(
-        help="DeepSeek-OCR: folder with the released files, or hub id.",
+        help="DeepSeek-OCR: folder with the released files, hub id, or name on the vLLM server.",
         envvar="OPTICALRAG_OCR_MODEL",
     ),
 ]
@@ -64,7 +70,17 @@ BudgetOption = Annotated[
     int | None,
     typer.Option(min=1, help="DeepSeek-OCR: most tokens per page; default: by the text expected."),
 ]
-DeviceOption = Annotated[str, typer.Option(help="DeepSeek-OCR: auto, cpu or cuda.")]
+VllmOption = Annotated[
+    str | None,
+    typer.Option(
+        "--vllm-url",
+        help="vllm: the server, http://host:port; its key is in OPTICALRAG_VLLM_API_KEY.",
+        envvar="OPTICALRAG_VLLM_URL",
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="DeepSeek-OCR: auto, cpu, cuda, or GPUs: cuda:0,cuda:1.")
+]
 PasswordOption = Annotated[
     str | None, typer.Option(help="Opens encrypted files.", envvar="OPTICALRAG_PASSWORD")
 ]
@@ -129,6 +145,15 @@ KeepTokensOption = Annotated[
 CodecOption = Annotated[
     Literal["lossless", "int8", "int4"], typer.Option(help="How vision tokens are kept.")
 ]
+
+
+def vllm_server(engine: str, url: str | None, model: str | None) -> VllmConfig | None:
+    """The server an engine needs, if it needs one. Its key is no option: others see those."""
+    if engine != "vllm" or url is None:
+        return None
+    key = os.environ.get("OPTICALRAG_VLLM_API_KEY")
+    server = VllmConfig(url, key)
+    return replace(server, model=model) if model else server
 
 
 def work_limits(seconds: float, gigabytes: float) -> WorkLimits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import urlsplit
 
 from .errors import OpticalRagError
 
@@ -13,6 +14,7 @@ __all__ = [
     "ConfigError",
     "EngineConfig",
     "IngestOptions",
+    "KernelPolicy",
     "LayoutConfig",
     "OpticalConfig",
     "PageFurniture",
@@ -21,6 +23,7 @@ __all__ = [
     "StoreConfig",
     "StoreEngine",
     "TokenCacheConfig",
+    "VllmConfig",
     "WorkLimits",
 ]
 
@@ -29,6 +32,10 @@ PageFurniture = Literal["keep", "drop", "metadata"]
 
 StoreEngine = Literal["auto", "edge", "local"]
 """What keeps a store's folder: qdrant-edge, or the local mode of Qdrant's client."""
+
+
+KernelPolicy = Literal["auto", "on", "off"]
+"""Which kernels a GPU computes with: those measured on it, untested ones too, or none."""
 
 
 class ConfigError(OpticalRagError, ValueError):
@@ -128,7 +135,7 @@ class OpticalConfig:
     :data:`.modes.MODES` or ``"auto"``; ``prompt`` see :func:`.prompts.prompt_named`. ``batch``
     pages are decoded at a time (None: by device). ``max_output_tokens`` bounds the answer for a
     page (None: by the text expected on it). ``tokens`` says where vision tokens are kept (None:
-    nowhere).
+    nowhere). ``kernels`` see :data:`KernelPolicy`.
     """
 
     model: str | None = None
@@ -139,11 +146,57 @@ class OpticalConfig:
     batch: int | None = None
     max_output_tokens: int | None = None
     tokens: TokenCacheConfig | None = None
+    kernels: KernelPolicy = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class VllmConfig:
+    """A vLLM server that holds DeepSeek-OCR, and how patiently it is asked.
+
+    ``url`` is the server's, with or without ``/v1``; ``model`` as the server names it;
+    ``concurrency`` pages are asked for at once.
+
+    Units: ``timeout``, of one answer, and ``wait``, for a server that does not answer, in seconds.
+    """
+
+    url: str
+    api_key: str | None = field(default=None, repr=False)
+    model: str = "deepseek-ai/DeepSeek-OCR"  # as the published recipe starts it
+    concurrency: int = 64
+    timeout: float = 600.0
+    wait: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no server, and patience that is none."""
+        try:
+            parts = urlsplit(self.url)
+            host = parts.hostname
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+            raise ConfigError(f"the vLLM server is {self.url!r:.200}; write http://host:port")
+        if parts.username is not None or parts.password is not None:
+            raise ConfigError(
+                f"the URL of the vLLM server at {host} holds a user or password, which would be in"
+                " every message; give it as the key instead"
+            )
+        if self.concurrency < 1 or not self.timeout > 0 or not self.wait >= 0:
+            raise ConfigError(
+                f"a server cannot be asked {self.concurrency} at a time for {self.timeout:g} s;"
+                " choose at least one page, and more than 0 seconds"
+            )
+
+    @property
+    def endpoint(self) -> str:
+        """Where questions go."""
+        return f"{self.url.rstrip('/').removesuffix('/v1')}/v1/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
     """Which engine reads pages: ``name`` is one of :data:`.engines.ENGINES`.
+
+    ``vllm`` is the server for the engine of that name.
 
     With ``limits`` also one worker is a process, which is killed when a page breaks them; without,
     one worker is this process, which starts at once.
@@ -154,6 +207,7 @@ class EngineConfig:
     layout: LayoutConfig = LayoutConfig()
     optical: OpticalConfig = OpticalConfig()
     limits: WorkLimits | None = None
+    vllm: VllmConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

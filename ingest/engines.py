@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import logging
+import os
+from dataclasses import replace
 from functools import cache, lru_cache
 from importlib import util
 from typing import TYPE_CHECKING, Literal
 
-from .config import ConfigError, EngineConfig, OpticalConfig, TokenCacheConfig
+from .config import ConfigError, EngineConfig, KernelPolicy, OpticalConfig, TokenCacheConfig
 from .errors import CacheError, EngineError
 from .protocols import PageEngine
+from .types import PageOutcome
 from .workers import WorkerPool
 
 if TYPE_CHECKING:
     from .deepseek_ocr.model import DeepSeekOcr
+    from .spread import Job
     from .token_cache import TokenCache
 
 __all__ = ["ENGINES", "EngineName", "load_model", "make_engine", "resolve_engine"]
 
-EngineName = Literal["auto", "layout", "deepseek-ocr"]
-ENGINES: tuple[EngineName, ...] = ("auto", "layout", "deepseek-ocr")
+EngineName = Literal["auto", "layout", "deepseek-ocr", "vllm"]
+ENGINES: tuple[EngineName, ...] = ("auto", "layout", "deepseek-ocr", "vllm")
 
 # Decoding is bound by reading the weights, which a batch shares; a GPU holds the cache of many
 # pages, a CPU is kept responsive.
@@ -63,6 +67,10 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
 
     if name == "layout":
         return LayoutEngine(config.layout, workers=config.workers, limits=config.limits)
+    if name == "vllm":
+        return _ask_server(config)
+    if "," in config.optical.device:
+        return _spread(name, config)
     from .deepseek_ocr.engine import DeepSeekOcrEngine
 
     optical = config.optical
@@ -77,6 +85,54 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
     )
 
 
+def _spread(name: str, config: EngineConfig) -> PageEngine:
+    """The engine in a process per device of a list such as ``"cuda:0,cuda:1"``."""
+    from .spread import SpreadEngine, environments_of
+
+    devices = [device.strip() for device in config.optical.device.split(",")]
+    kinds = {device.partition(":")[0] for device in devices}
+    if len(kinds) != 1 or not kinds <= {"cpu", "cuda"} or (kinds == {"cuda"} and "cuda" in devices):
+        raise ConfigError(f"device is {config.optical.device!r}; list GPUs as cuda:0,cuda:1")
+    # Workers have no processes of their own: they draw pages themselves.
+    optical = replace(config.optical, device=kinds.pop())
+    alone = replace(config, name=name, optical=optical, workers=1, limits=None)
+    return SpreadEngine(
+        name,
+        alone,
+        read=_read_job,
+        fingerprint=_fingerprint_here,
+        environments=environments_of(devices, os.environ.get("CUDA_VISIBLE_DEVICES")),
+        limits=config.limits,
+    )
+
+
+@lru_cache(maxsize=1)
+def _engine_here(config: EngineConfig) -> PageEngine:
+    return make_engine(config)
+
+
+def _read_job(job: Job) -> list[PageOutcome]:
+    return list(_engine_here(job.config).parse(job.tasks))
+
+
+def _fingerprint_here(config: EngineConfig) -> str:
+    return _engine_here(config).fingerprint
+
+
+def _ask_server(config: EngineConfig) -> PageEngine:
+    from .deepseek_ocr.vllm_engine import VllmEngine
+    from .layout import LayoutEngine
+
+    if config.vllm is None:
+        raise ConfigError("the engine vllm needs a server: --vllm-url, OPTICALRAG_VLLM_URL")
+    return VllmEngine(
+        config.vllm,
+        config.optical,
+        fallback=LayoutEngine(config.layout, limits=config.limits),
+        pool=WorkerPool(config.workers, config.limits),
+    )
+
+
 def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
     """The model a configuration names; once loaded it stays in memory.
 
@@ -85,7 +141,7 @@ def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
         MissingExtra: what it needs is not installed.
     """
     config = config or OpticalConfig()
-    return _load(config.model, config.revision, config.device)
+    return _load(config.model, config.revision, config.device, config.kernels)
 
 
 def _open_cache(config: TokenCacheConfig | None) -> TokenCache | None:
@@ -101,11 +157,13 @@ def _open_cache(config: TokenCacheConfig | None) -> TokenCache | None:
 
 
 @lru_cache(maxsize=1)
-def _load(source: str | None, revision: str | None, device: str) -> DeepSeekOcr:
+def _load(
+    source: str | None, revision: str | None, device: str, kernels: KernelPolicy
+) -> DeepSeekOcr:
     from .deepseek_ocr.locate import DEFAULT_MODEL
     from .deepseek_ocr.model import DeepSeekOcr
 
-    return DeepSeekOcr(source or DEFAULT_MODEL, revision=revision, device=device)
+    return DeepSeekOcr(source or DEFAULT_MODEL, revision=revision, device=device, kernels=kernels)
 
 
 def _why_not_optical(config: OpticalConfig) -> str:

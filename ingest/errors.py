@@ -17,6 +17,8 @@ OpticalRagError
     ModelNotFound                no weights at the place named
     CheckpointMismatch           weights that are not the model they claim to be
     OutOfMemory                  not enough memory for what was asked
+    EngineUnavailable            no answer from the server of a model
+    BadAnswer                    an answer of such a server that cannot be one
   CacheError                   the vision-token store
     CacheMiss(KeyError)          nothing stored under this key
     CacheCorrupt                 stored bytes that fail their checksum
@@ -40,6 +42,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "BadAnswer",
     "CacheCorrupt",
     "CacheError",
     "CacheFull",
@@ -48,6 +51,7 @@ __all__ = [
     "DamagedDocument",
     "EncryptedDocument",
     "EngineError",
+    "EngineUnavailable",
     "FilterError",
     "LimitExceeded",
     "MissingExtra",
@@ -169,6 +173,18 @@ class OutOfMemory(EngineError):
     """Not enough memory for what was asked."""
 
     code = "out_of_memory"
+
+
+class EngineUnavailable(EngineError):
+    """The server that holds a model does not answer."""
+
+    code = "engine_unavailable"
+
+
+class BadAnswer(EngineError):
+    """The server that holds a model answers what cannot be an answer."""
+
+    code = "bad_answer"
 
 
 class CacheError(OpticalRagError):

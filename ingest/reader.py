@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -18,6 +19,7 @@ from .config import (
     OpticalConfig,
     PageFurniture,
     TokenCacheConfig,
+    VllmConfig,
 )
 from .engines import make_engine
 from .identity import page_id
@@ -66,6 +68,12 @@ class DeepSeekOCRReader(BasePydanticReader):
     tokens: str | None = PydanticField(
         default=TokenCacheConfig().location,
         description="DeepSeek-OCR: folder or URL that keeps vision tokens, to read pages again.",
+    )
+    vllm_url: str | None = PydanticField(
+        default=None, description="The server of the engine 'vllm': 'http://host:port'."
+    )
+    vllm_api_key: SecretStr | None = PydanticField(
+        default=None, exclude=True, description="Key of that server; never serialised."
     )
     device: str = PydanticField(
         default="auto", description="DeepSeek-OCR: 'auto', 'cpu', 'cuda' or 'cuda:N'."
@@ -129,7 +137,15 @@ class DeepSeekOCRReader(BasePydanticReader):
             device=self.device,
             tokens=TokenCacheConfig(self.tokens) if self.tokens else None,
         )
-        return EngineConfig(self.engine, self.workers, LayoutConfig(ocr=self.ocr), optical)
+        layout = LayoutConfig(ocr=self.ocr)
+        return EngineConfig(self.engine, self.workers, layout, optical, vllm=self._server())
+
+    def _server(self) -> VllmConfig | None:
+        if self.engine != "vllm" or self.vllm_url is None:
+            return None
+        key = self.vllm_api_key.get_secret_value() if self.vllm_api_key else None
+        server = VllmConfig(self.vllm_url, key)
+        return replace(server, model=self.ocr_model) if self.ocr_model else server
 
     def load_data(
         self,

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import httpx
@@ -21,6 +19,7 @@ from qdrant_client.http.exceptions import (
 )
 
 from .errors import OpticalRagError, StoreError, StoreUnavailable
+from .retry import Retry
 
 __all__ = ["Retry", "client_errors", "is_transient", "retried"]
 
@@ -35,24 +34,6 @@ _WAITED_FOR: Final = (
     StatusCode.RESOURCE_EXHAUSTED,
     StatusCode.ABORTED,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How long faults of a server are waited out: ``total`` seconds, first try included.
-
-    The waits double from ``first`` up to ``longest`` seconds, each by a random factor of 0.5 to 1
-    so that several writers do not come back together.
-    """
-
-    total: float = 60.0
-    first: float = 0.25
-    longest: float = 8.0
-
-    def wait(self, tried: int) -> float:
-        """Seconds before the next try, after ``tried`` tries."""
-        step = min(self.longest, self.first * 2.0 ** min(tried - 1, 30))
-        return step * random.uniform(0.5, 1.0)  # noqa: S311  no secret
 
 
 def retried(

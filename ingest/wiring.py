@@ -110,7 +110,9 @@ def _open_target(config: StoreConfig, dry_run: bool) -> QdrantStore:
 
 def _keeps_pages(engine: PageEngine, config: EngineConfig | None) -> bool:
     """Whether the engine keeps something of each page by its file: vision tokens."""
-    return engine.name != "layout" and config is not None and config.optical.tokens is not None
+    return (
+        engine.name == "deepseek-ocr" and config is not None and config.optical.tokens is not None
+    )
 
 
 def open_journal(config: StoreConfig, *, create: bool = False) -> Journal | None:

@@ -19,7 +19,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -68,14 +68,21 @@ class WorkerCrash(Generic[T]):
 class WorkerPool(Closeable):
     """Maps functions over items in ``workers`` processes, which live until :meth:`close`.
 
-    With one worker and no ``limits`` there is no process: the function runs here. The user's
+    With one worker and no ``limits`` there is no process: the function runs here. With
+    ``environments`` there is a process for each, with these variables besides its own. The user's
     script needs no ``if __name__ == "__main__"``: workers do not import it.
     """
 
-    def __init__(self, workers: int = 1, limits: WorkLimits | None = None) -> None:
-        self.workers = max(workers, 1)
+    def __init__(
+        self,
+        workers: int = 1,
+        limits: WorkLimits | None = None,
+        environments: Sequence[Mapping[str, str]] = (),
+    ) -> None:
+        self.workers = len(environments) or max(workers, 1)
         self._limits = limits
-        self._here = self.workers == 1 and limits is None
+        self._environments = environments or [{}] * self.workers
+        self._here = self.workers == 1 and limits is None and not environments
         self._crew: _Crew | None = None
 
     def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R | WorkerCrash[T]]:
@@ -123,16 +130,20 @@ class WorkerPool(Closeable):
         self, function: Callable[[T], R], item: T, *, anew: bool = False
     ) -> Future[R | WorkerCrash[T]]:
         if self._crew is None:
-            self._crew = _Crew(self.workers, self._limits)
+            self._crew = _Crew(self._environments, self._limits)
         return self._crew.submit(function, item, anew)
 
 
 class _Crew:
     """Worker processes, a thread for each that waits for its answers, and one that watches."""
 
-    def __init__(self, size: int, limits: WorkLimits | None) -> None:
+    def __init__(
+        self, environments: Sequence[Mapping[str, str]], limits: WorkLimits | None
+    ) -> None:
+        size = len(environments)
         # A lone worker may use all cores.
-        self._workers = [_Worker(limits, single_threaded=size > 1) for _ in range(size)]
+        threads = dict.fromkeys(_THREAD_VARIABLES, "1") if size > 1 else {}
+        self._workers = [_Worker(limits, {**threads, **variables}) for variables in environments]
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
@@ -171,9 +182,9 @@ class _Crew:
 class _Worker:
     """One process at a time, started when there is work and again after it died."""
 
-    def __init__(self, limits: WorkLimits | None, *, single_threaded: bool) -> None:
+    def __init__(self, limits: WorkLimits | None, environment: Mapping[str, str]) -> None:
         self._limits = limits
-        self._single_threaded = single_threaded
+        self._environment = environment
         self._lock = Lock()
         self._retired = False
         self._process: SpawnProcess | None = None
@@ -267,7 +278,7 @@ class _Worker:
                 return None
             ours, theirs = context.Pipe()
             most = self._limits.seconds if self._limits else None
-            arguments = (theirs, self._single_threaded, most)
+            arguments = (theirs, self._environment, most)
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with theirs, _script_hidden():  # kept open here, it would never end the file
                 process.start()
@@ -300,13 +311,12 @@ def _script_hidden() -> Iterator[None]:
             sys.modules["__main__"] = script
 
 
-def _serve(connection: Connection, single_threaded: bool, seconds: float | None) -> None:
+def _serve(connection: Connection, environment: Mapping[str, str], seconds: float | None) -> None:
     """Answer calls until the other side is gone; a call takes so many seconds at most."""
     # Ctrl+C reaches every process of a terminal; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Here, not in the parent's environment: nothing heavy is imported before the first call.
-    if single_threaded:
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    os.environ.update(environment)
     _volunteer()
     with ThreadPoolExecutor(1) as thread:  # its futures carry whatever a call raises
         while True:

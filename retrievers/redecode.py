@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..ingest.deepseek_ocr.engine import DPI, LONG_SIDE, PROFILE, look_at
+from ..ingest.deepseek_ocr.sheets import DPI, LONG_SIDE, PROFILE, look_at
 from ..ingest.errors import CacheMiss, OpticalRagError, SourceError
 from ..ingest.grounding import parse_transcript
 from ..ingest.modes import AUTO, mode_named
@@ -148,7 +148,7 @@ class Redecoder:
             if not 1 <= page.page <= document.ref.page_count:
                 raise SourceError(f"{path} has {document.ref.page_count} pages, not {page.page}")
             image = document.render(page.page - 1, dpi=DPI, long_side=LONG_SIDE)
-        chosen = mode_named(mode) if mode else look_at(image, self.model).mode
+        chosen = mode_named(mode) if mode else look_at(image, self.model.count_text_tokens).mode
         (tokens,) = self.model.encode([image.pixels], chosen)
         self.cache.store(key_of(image.pixels, PROFILE, chosen.name, self.model), tokens, image.ref)
         return tokens

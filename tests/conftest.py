@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import torch
 
 from benchmarks.random_checkpoint import write_checkpoint
 
@@ -23,6 +24,10 @@ SAMPLE = REPOSITORY / "notebooks" / "sample" / "report.pdf"
 
 # Nothing may ask a model hub, also not in the processes that tests start.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+# Read when triton is first imported: without a GPU its kernels run in its interpreter.
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # How long an example takes says more about the machine than about the code.
 # Where CI runs, the same examples are tried every time: it judges a change, people explore.

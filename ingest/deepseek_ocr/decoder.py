@@ -25,6 +25,7 @@ from .tokenizer import Tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .kernels.choice import Kernels
     from .scheduler import Page, Scheduler
 
 __all__ = ["Decoder"]
@@ -49,6 +50,7 @@ class Decoder:
         weights: fingerprint of the weights; tokens of others are refused.
         rule: no-repeat n-gram rule.
         is_loop: when a page goes round in circles.
+        kernels: of the device; plain torch if not given.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Decoder:
         weights: str,
         rule: NoRepeat | None = None,
         is_loop: LoopDetector | None = None,
+        kernels: Kernels | None = None,
     ) -> None:
         from .forward import Forward
         from .greedy import Greedy
@@ -77,7 +80,7 @@ class Decoder:
         self._context = int(model.config.text_config.max_position_embeddings)
         rule = rule or NoRepeat()
         self._stepper = Stepper(
-            forward=Forward(model),
+            forward=Forward(model, kernels),
             greedy=Greedy(
                 NoRepeat(rule.size, min(rule.window, self._context)),
                 (special.cell[1], special.cell_end[1]),

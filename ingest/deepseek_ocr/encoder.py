@@ -13,16 +13,18 @@ from numpy.typing import NDArray
 from ..vision import TokenDtype, VisionTokens
 from .memory import halving_on_out_of_memory
 from .preprocess import PREPROCESSING_VERSION, PreparedPage
+from .runtime import free_bytes
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["Encoder", "Origin"]
 
-# The first encoder keeps heads x positions^2 numbers of a view at once in its global layers:
-# 0.4 GB in bfloat16 at 1,024 pixels. On a CPU batches gain nothing.
-_GPU_PIXELS: Final = 8 * 1024**2
+# Where rows fill the matrix units: 16 views of 1,024 pixels are 65,536 patches. On a CPU batches
+# gain nothing.
+_GPU_PIXELS: Final = 16 * 1024**2
 _CPU_PIXELS: Final = 1
+_NUMBERS_PER_PIXEL: Final = 75  # held at once while a view is encoded; measured at full size
 
 _View = tuple[int, int]  # page, number of the view in it: 0 the whole page, then the tiles
 
@@ -65,8 +67,12 @@ class Encoder:
         return [self._tokens(number, page, done) for number, page in enumerate(pages)]
 
     def _pixels_at_once(self) -> int:
-        device = next(self._projector.parameters()).device
-        return _CPU_PIXELS if device.type == "cpu" else _GPU_PIXELS
+        weight = next(self._projector.parameters())
+        if weight.device.type == "cpu":
+            return _CPU_PIXELS
+        free = free_bytes(str(weight.device)) or 0
+        per_pixel: int = _NUMBERS_PER_PIXEL * weight.element_size()
+        return min(_GPU_PIXELS, free // (2 * per_pixel))
 
     def _forward(self, views: Sequence[NDArray[np.uint8]]) -> list[NDArray[Any]]:
         import torch

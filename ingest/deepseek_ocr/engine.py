@@ -14,76 +14,34 @@ from itertools import islice
 from typing import Final
 
 from ..config import OpticalConfig
-from ..density import estimate_load, ink_share
 from ..errors import OpticalRagError
-from ..grounding import read_grounding
 from ..lenient_cache import LenientCache
-from ..modes import AUTO, Mode, PageLoad, choose_mode, mode_named, other_mode
+from ..modes import AUTO, Mode, mode_named, other_mode
 from ..pages import render_pages
 from ..prompts import prompt_named
 from ..protocols import OpticalModel, PageEngine, TokenCache
-from ..quality import (
-    Evidence,
-    Flag,
-    Step,
-    agreement,
-    assess,
-    best_attempt,
-    needs_retry,
-    retry_ladder,
-)
+from ..quality import retry_ladder
 from ..token_file import TokenKey, key_of
-from ..types import (
-    Attempt,
-    Block,
-    OpticalReading,
-    PageFailure,
-    PageImage,
-    PageOutcome,
-    PageTask,
-    ParsedPage,
-)
-from ..vision import DecodeRequest, Transcript, VisionTokens
+from ..types import PageFailure, PageImage, PageOutcome, PageTask, ParsedPage
+from ..vision import DecodeRequest, Transcript
 from ..workers import WorkerPool
+from .sheets import (
+    DPI,
+    LONG_SIDE,
+    PROFILE,
+    VERSION,
+    MadeBy,
+    Sheet,
+    budget,
+    failure,
+    look_at,
+    page_of,
+    record,
+)
 
-__all__ = ["DPI", "ENGINE", "LONG_SIDE", "PROFILE", "DeepSeekOcrEngine", "Look", "look_at"]
+__all__ = ["ENGINE", "DeepSeekOcrEngine"]
 
 ENGINE: Final = "deepseek-ocr"
-VERSION: Final = 1
-"""Raised when the same answer of the model may be read differently by this package."""
-
-DPI: Final = 144  # as the published PDF script
-LONG_SIDE: Final = 4000  # pixels; the widest view has 1,920 x 1,920
-PROFILE: Final = f"{DPI}dpi/{LONG_SIDE}px"
-"""How pages are drawn, as part of the key of their vision tokens."""
-
-# Boxes and table tags take up to five tokens for each of the text; a guess may be half.
-_BUDGET_LEAST: Final = 1024
-_BUDGET_PER_TOKEN: Final = 6
-
-
-@dataclass(slots=True, eq=False)
-class _Sheet:
-    """A page on its way: what is known of it, and what has been tried."""
-
-    task: PageTask
-    image: PageImage
-    evidence: Evidence
-    load: PageLoad
-    steps: tuple[Step, ...]
-    tokens: dict[str, VisionTokens] = field(default_factory=dict)  # by mode
-    attempts: list[Attempt] = field(default_factory=list)
-    readings: list[tuple[Block, ...]] = field(default_factory=list)
-
-    @property
-    def step(self) -> Step:
-        """The next try."""
-        return self.steps[len(self.attempts)]
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a next try, and a reason for it."""
-        return len(self.attempts) < len(self.steps) and needs_retry(self.attempts)
 
 
 @dataclass(slots=True)
@@ -100,20 +58,20 @@ class _Run:
     """
 
     source: Iterator[PageTask]
-    order: deque[_Sheet | PageOutcome] = field(default_factory=deque)
-    due: deque[_Sheet] = field(default_factory=deque)
-    decoding: dict[int, _Sheet] = field(default_factory=dict)
+    order: deque[Sheet | PageOutcome] = field(default_factory=deque)
+    due: deque[Sheet] = field(default_factory=deque)
+    decoding: dict[int, Sheet] = field(default_factory=dict)
     fault: OpticalRagError | None = None
     is_drained: bool = False
     since: float = field(default_factory=time.perf_counter)
 
-    def finish(self, sheet: _Sheet, outcome: PageOutcome) -> None:
+    def finish(self, sheet: Sheet, outcome: PageOutcome) -> None:
         """Put an outcome in the page's place."""
         self.order[self.order.index(sheet)] = outcome
 
     def finished(self) -> Iterator[PageOutcome]:
         """Take the outcomes that no page before them holds up."""
-        while self.order and not isinstance(first := self.order[0], _Sheet):
+        while self.order and not isinstance(first := self.order[0], Sheet):
             self.order.popleft()
             yield first
 
@@ -195,25 +153,25 @@ class DeepSeekOcrEngine:
                 yield
         yield  # pages that needed no decoding
 
-    def _take_back(self, run: _Run) -> list[_Sheet]:
+    def _take_back(self, run: _Run) -> list[Sheet]:
         lost = list(run.decoding.values())
         run.decoding.clear()
         return lost
 
-    def _decode_alone(self, run: _Run, sheet: _Sheet, error: OpticalRagError) -> None:
+    def _decode_alone(self, run: _Run, sheet: Sheet, error: OpticalRagError) -> None:
         try:
             (transcript,) = self._model.decode([self._request(sheet)])
         except OpticalRagError as own:
-            run.finish(sheet, _failure(sheet.task, own))
+            run.finish(sheet, failure(sheet.task, own))
         else:
             self._note(run, sheet, transcript)
 
-    def _note(self, run: _Run, sheet: _Sheet, transcript: Transcript) -> None:
-        _record(sheet, transcript)
+    def _note(self, run: _Run, sheet: Sheet, transcript: Transcript) -> None:
+        record(sheet, transcript, len(transcript.ids))
         if sheet.is_open:
             self._encode_each(run, [sheet])
         else:
-            run.finish(sheet, self._page(sheet, run.lap()))
+            run.finish(sheet, self._finish(sheet, run.lap()))
 
     def _requests(self, run: _Run) -> Iterator[DecodeRequest]:
         """Further tries first; new pages when there are none."""
@@ -233,10 +191,10 @@ class DeepSeekOcrEngine:
             run.fault, pages = error, []
         run.order.extend(pages)
         run.is_drained = not pages
-        self._encode_each(run, [page for page in pages if isinstance(page, _Sheet)])
+        self._encode_each(run, [page for page in pages if isinstance(page, Sheet)])
         return not run.is_drained
 
-    def _look_at_next(self, source: Iterator[PageTask]) -> Iterator[_Sheet | PageOutcome]:
+    def _look_at_next(self, source: Iterator[PageTask]) -> Iterator[Sheet | PageOutcome]:
         tasks = list(islice(source, self._batch))
         images = render_pages(iter(tasks), self._pool, dpi=DPI, long_side=LONG_SIDE)
         for task, image in zip(tasks, images, strict=True):
@@ -246,30 +204,30 @@ class DeepSeekOcrEngine:
             started = time.perf_counter()
             sheet = self._sheet(task, image)
             blank = sheet.evidence.is_blank
-            yield self._page(sheet, time.perf_counter() - started) if blank else sheet
+            yield self._finish(sheet, time.perf_counter() - started) if blank else sheet
 
-    def _encode_each(self, run: _Run, sheets: Sequence[_Sheet]) -> None:
+    def _encode_each(self, run: _Run, sheets: Sequence[Sheet]) -> None:
         """Encode pages together; if that fails, each alone."""
         try:
             self._encode(sheets)
         except OpticalRagError as error:
             for sheet in sheets:
                 if len(sheets) == 1:
-                    run.finish(sheet, _failure(sheet.task, error))
+                    run.finish(sheet, failure(sheet.task, error))
                 else:
                     self._encode_each(run, [sheet])
         else:
             run.due.extend(sheets)
 
-    def _sheet(self, task: PageTask, image: PageImage) -> _Sheet:
-        look = look_at(image, self._model)
+    def _sheet(self, task: PageTask, image: PageImage) -> Sheet:
+        look = look_at(image, self._model.count_text_tokens)
         height, width = image.pixels.shape[:2]
         mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode)
         steps = retry_ladder(mode, other_mode(mode, width, height), self._config.prompt)
-        return _Sheet(task, image, look.evidence, look.load, steps)
+        return Sheet(task, image, look.evidence, look.load, steps)
 
-    def _encode(self, sheets: Sequence[_Sheet]) -> None:
-        by_mode: defaultdict[Mode, list[tuple[TokenKey, _Sheet]]] = defaultdict(list)
+    def _encode(self, sheets: Sequence[Sheet]) -> None:
+        by_mode: defaultdict[Mode, list[tuple[TokenKey, Sheet]]] = defaultdict(list)
         for sheet in sheets:
             mode = sheet.step.mode
             if mode.name in sheet.tokens:
@@ -286,98 +244,15 @@ class DeepSeekOcrEngine:
                 sheet.tokens[mode.name] = tokens
                 self._cache.store(key, tokens, sheet.image.ref)
 
-    def _request(self, sheet: _Sheet) -> DecodeRequest:
+    def _request(self, sheet: Sheet) -> DecodeRequest:
         evidence = sheet.evidence
         return DecodeRequest(
             sheet.tokens[sheet.step.mode.name],
             prompt_named(sheet.step.prompt),
-            self._config.max_output_tokens or _budget(sheet.load),
+            budget(sheet, self._config),
             expected_tokens=sheet.load.text_tokens,
             draft=" ".join(evidence.words) if evidence.is_reliable else "",
         )
 
-    def _page(self, sheet: _Sheet, seconds: float) -> PageOutcome:
-        shares = [agreement(_text(blocks), sheet.evidence.words) for blocks in sheet.readings]
-        best = best_attempt(sheet.attempts, shares) if sheet.attempts else None
-        flags = sheet.attempts[best].flags if best is not None else (Flag.BLANK,)
-        blocks = sheet.readings[best] if best is not None else ()
-        if Flag.INVENTED in flags:
-            blocks = ()
-        elif best is not None and flags and sheet.evidence.is_reliable:
-            (other,) = self._fallback.parse([sheet.task])
-            if isinstance(other, ParsedPage):
-                best, blocks = None, other.blocks
-                flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
-        record = OpticalReading(
-            self._model.name,
-            sheet.load.text_tokens,
-            sheet.load.columns,
-            tuple(sheet.attempts),
-            best,
-        )
-        image = sheet.image
-        return ParsedPage(
-            image.ref, image.width, image.height, blocks, ENGINE, flags, seconds, record
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What is known of a page before it is read, and the mode that follows from it."""
-
-    evidence: Evidence
-    load: PageLoad
-    mode: Mode
-
-
-def look_at(image: PageImage, model: OpticalModel) -> Look:
-    """Guess how much text is on a page: from its text layer if that can be believed."""
-    words = tuple(word.text for word in image.words)
-    evidence = Evidence(words, 1.0 if words else ink_share(image.pixels))
-    load = estimate_load(image.pixels)
-    if evidence.is_reliable:
-        load = PageLoad(model.count_text_tokens(" ".join(words)), load.columns)
-    height, width = image.pixels.shape[:2]
-    return Look(evidence, load, choose_mode(load, width, height))
-
-
-def _record(sheet: _Sheet, transcript: Transcript) -> None:
-    grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
-    flags = assess(
-        _text(grounding.blocks),
-        transcript.finish_reason,
-        grounding.drifted,
-        sheet.evidence,
-    )
-    sheet.readings.append(grounding.blocks)
-    sheet.attempts.append(
-        Attempt(
-            mode=sheet.step.mode.name,
-            prompt=transcript.prompt_name,
-            finish_reason=transcript.finish_reason,
-            output_tokens=len(transcript.ids),
-            vision_tokens=transcript.vision_tokens,
-            seconds=transcript.seconds,
-            flags=flags,
-        )
-    )
-
-
-def _budget(load: PageLoad) -> int:
-    return _BUDGET_LEAST + _BUDGET_PER_TOKEN * load.text_tokens
-
-
-def _text(blocks: Iterable[Block]) -> str:
-    parts = []
-    for block in blocks:
-        parts.append(block.text)
-        parts += [cell.text for cell in block.table.cells] if block.table else []
-    return "\n".join(parts)
-
-
-def _failure(task: PageTask, error: OpticalRagError) -> PageFailure:
-    document = task.ref.document
-    message = f"page {task.ref.number} of {document.name} cannot be read: {error}"
-    return PageFailure(
-        document.uri or document.name, task.ref.index, error.code, message, document.id
-    )
+    def _finish(self, sheet: Sheet, seconds: float) -> ParsedPage:
+        return page_of(sheet, seconds, MadeBy(self.name, self._model.name), self._fallback)

@@ -1,8 +1,7 @@
 """The decoder's layers over pages that start and over slots that go on.
 
-The weights are used where transformers' model holds them. What may have a faster kernel
-is in :class:`Operations`, in plain torch; a subclass takes its place where one was measured.
-Nothing here waits for the device.
+The weights are used where transformers' model holds them; what may have a kernel is asked of
+:mod:`.kernels`. Nothing here waits for the device.
 """
 
 from __future__ import annotations
@@ -16,7 +15,10 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.unlimited_ocr.modeling_unlimited_ocr import apply_rotary_pos_emb
 
-__all__ = ["Forward", "Operations", "Place", "SlotView"]
+from .kernels.choice import Kernels
+from .kernels.rotary import Heads
+
+__all__ = ["Forward", "Place", "SlotView"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,85 +43,31 @@ class Place:
     length: int
 
 
-class Operations:
-    """What a layer does, in plain torch. One per network.
-
-    Attributes:
-        needs_span: whether time depends on :attr:`SlotView.span`; kernels that are told lengths
-            look at no more than those, and a graph then serves any span.
-    """
-
-    needs_span = True
-
-    def attend_pages(self, q: Tensor, k: Tensor, v: Tensor, places: Sequence[Place]) -> Tensor:
-        """Causal attention of packed pages, each within itself.
-
-        Shape: all ``[tokens, heads, head_dim]``, page after page.
-        """
-        sizes = [place.length for place in places]
-        # [heads, tokens, head_dim] per page
-        split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in (q, k, v)]
-        mixed = [
-            scaled_dot_product_attention(a[None], b[None], c[None], is_causal=True)[0]
-            for a, b, c in zip(*split, strict=True)
-        ]
-        return torch.cat(mixed, dim=1).transpose(0, 1)
-
-    def rotate(self, q: Tensor, k: Tensor, turns: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Rotary positions. Shape: ``[rows, tokens, heads, head_dim]``."""
-        rotated: tuple[Tensor, Tensor] = apply_rotary_pos_emb(q, k, *turns, unsqueeze_dim=2)
-        return rotated
-
-    def attend_slots(
-        self, q: Tensor, k: Tensor, v: Tensor, cache: Tensor, positions: Tensor, span: int
-    ) -> Tensor:
-        """Write the keys and values of new tokens to their slots, then attend over these.
-
-        Args:
-            q: ``[slots, tokens, heads, head_dim]``, rotated; ``k`` and ``v`` alike.
-            k: see ``q``.
-            v: see ``q``.
-            cache: of one layer, ``[2, slots, length, heads, head_dim]``.
-            positions: ``[slots, tokens]``; a token sees keys up to its own position.
-            span: keys that need looking at.
-
-        Returns:
-            As ``q``.
-        """
-        rows = torch.arange(len(q), device=q.device)[:, None]
-        cache[0, rows, positions] = k
-        cache[1, rows, positions] = v
-        seen = torch.arange(span, device=q.device) <= positions[:, :, None]
-        keys, values = (cache[i, :, :span].transpose(1, 2) for i in (0, 1))
-        out = scaled_dot_product_attention(q.transpose(1, 2), keys, values, attn_mask=seen[:, None])
-        return out.transpose(1, 2)
-
-    def feed_forward(self, layer: Any, hidden: Tensor) -> Tensor:
-        """The dense or the expert part of a layer; experts run as the network was told to.
-
-        Shape: ``[rows, tokens, hidden]``.
-        """
-        result: Tensor = layer.mlp(hidden)
-        return result
-
-
 class Forward:
     """Runs the text part of transformers' model over our own cache.
 
     Args:
         network: ``UnlimitedOcrForConditionalGeneration``.
-        operations: how; plain torch if not given.
+        kernels: of its device; plain torch if not given.
     """
 
-    def __init__(self, network: Any, operations: Operations | None = None) -> None:
+    def __init__(self, network: Any, kernels: Kernels | None = None) -> None:
         self._text = network.model.language_model
         self._head = network.lm_head
-        self.operations = operations or Operations()
+        self._kernels = kernels or Kernels()
         config = network.config.text_config
         self._heads = int(config.num_attention_heads)
         self.layers = int(config.num_hidden_layers)
         self.head_dim = int(config.hidden_size) // self._heads
         self.vocabulary = int(config.vocab_size)
+
+    @property
+    def needs_span(self) -> bool:
+        """Whether time depends on :attr:`SlotView.span`.
+
+        The kernel reads lengths and looks at no more keys, so a graph with it serves any span.
+        """
+        return not self._kernels.tiles.has("attend")
 
     @property
     def empty_cache(self) -> Tensor:
@@ -143,9 +91,9 @@ class Forward:
         turns = self._text.rotary_emb(hidden, position_ids=positions)
         for number, layer in enumerate(self._text.layers):
             q, k, v = self._project(layer, hidden)
-            q, k = self.operations.rotate(q, k, turns)
+            q, k = apply_rotary_pos_emb(q, k, *turns, unsqueeze_dim=2)
             _keep(number, k[0], v[0], places)
-            mixed = self.operations.attend_pages(q[0], k[0], v[0], places)
+            mixed = _attend_pages(Heads(q[0], k[0], v[0]), sizes)
             hidden = self._finish(layer, hidden, mixed[None])
         ends = torch.tensor(sizes, device=packed.device).cumsum(0) - 1
         return self._scores(hidden[0, ends])
@@ -162,21 +110,25 @@ class Forward:
             Scores of what follows each token, ``[rows, tokens, vocabulary]``, float32.
         """
         hidden = self._text.embed_tokens(ids)
-        turns = self._text.rotary_emb(hidden, position_ids=positions)
         sizes = [view.slots for view in views]
-        places = torch.split(positions, sizes)
+        turns = self._text.rotary_emb(hidden, position_ids=positions)
+        places = list(zip(*(t.split(sizes) for t in (*turns, positions)), views, strict=True))
         for number, layer in enumerate(self._text.layers):
-            q, k, v = self._project(layer, hidden)
-            q, k = self.operations.rotate(q, k, turns)
-            parts = zip(*(torch.split(t, sizes) for t in (q, k, v)), places, views, strict=True)
+            heads = [torch.split(part, sizes) for part in self._project(layer, hidden)]
             mixed = [
-                self.operations.attend_slots(
-                    a, b, c, view.cache[number, :, : view.slots], where, view.span
-                )
-                for a, b, c, where, view in parts
+                self._attend_slots(number, Heads(*of_view), *place)
+                for of_view, place in zip(zip(*heads, strict=True), places, strict=True)
             ]
             hidden = self._finish(layer, hidden, torch.cat(mixed))
         return self._scores(hidden)
+
+    def _attend_slots(
+        self, layer: int, heads: Heads, cos: Tensor, sin: Tensor, positions: Tensor, view: SlotView
+    ) -> Tensor:
+        # Writes the keys and values of new tokens to their slots, then attends over these.
+        cache = view.cache[layer, :, : view.slots]
+        query = self._kernels.rotate_and_store(heads, (cos, sin), positions, cache)
+        return self._kernels.attend(query, cache, positions, view.span)
 
     def _project(self, layer: Any, hidden: Tensor) -> list[Tensor]:
         # Three of [rows, tokens, heads, head_dim].
@@ -188,11 +140,36 @@ class Forward:
     def _finish(self, layer: Any, hidden: Tensor, mixed: Tensor) -> Tensor:
         hidden = hidden + layer.self_attn.o_proj(mixed.flatten(-2))
         normed = layer.post_attention_layernorm(hidden)
-        return hidden + self.operations.feed_forward(layer, normed)
+        return hidden + self._feed_forward(layer.mlp, normed)
+
+    def _feed_forward(self, part: Any, hidden: Tensor) -> Tensor:
+        # What layer.mlp computes, the dense ones excepted, with our router where that is faster.
+        flat = hidden.flatten(0, 1)
+        if not hasattr(part, "experts") or not self._kernels.tiles.find("route", len(flat)):
+            result: Tensor = part(hidden)
+            return result
+        weights, index = self._kernels.route(flat, part.gate.weight, part.gate.top_k)
+        mixed = self._kernels.experts(part.experts, flat, index, weights).view_as(hidden)
+        shared: Tensor = part.shared_experts(hidden)
+        return mixed + shared
 
     def _scores(self, hidden: Tensor) -> Tensor:
         scores: Tensor = self._head(self._text.norm(hidden)).float()
         return scores
+
+
+def _attend_pages(heads: Heads, sizes: list[int]) -> Tensor:
+    """Causal attention of packed pages, each within itself.
+
+    Shape: all ``[tokens, heads, head_dim]``, page after page.
+    """
+    # [heads, tokens, head_dim] per page
+    split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in heads]
+    mixed = [
+        scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
+        for q, k, v in zip(*split, strict=True)
+    ]
+    return torch.cat(mixed, dim=1).transpose(0, 1)
 
 
 def _keep(layer: int, keys: Tensor, values: Tensor, places: Sequence[Place]) -> None:

@@ -42,7 +42,7 @@ class RecordedSteps(Steps):
 
     def rounded(self, shape: Shape) -> Shape:
         """Rows up to a power of two, spans too, or all where kernels are told lengths."""
-        by_span = self._stepper.forward.operations.needs_span
+        by_span = self._stepper.forward.needs_span
         sizes = [slots.size for slots in self._classes]
         return tuple(
             (_up(count, size.slots), _up(span, size.length) if by_span else size.length)

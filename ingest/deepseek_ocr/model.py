@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config import KernelPolicy
 from ..modes import Mode
 from ..vision import DecodeRequest, Transcript, VisionTokens
 from .checkpoint import open_checkpoint
@@ -37,6 +38,7 @@ class DeepSeekOcr:
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         precision: ``"auto"``, or ``"float32"`` to reproduce reference numbers.
         rule: no-repeat n-gram rule of the decoder.
+        kernels: which kernels a GPU computes with.
 
     Raises:
         ModelNotFound: files that are not there.
@@ -60,6 +62,7 @@ class DeepSeekOcr:
         device: str = "auto",
         precision: Precision = "auto",
         rule: NoRepeat | None = None,
+        kernels: KernelPolicy = "auto",
     ) -> None:
         checkpoint = open_checkpoint(source, revision)
         self.runtime = plan_runtime(probe_machine(), device, precision)
@@ -67,9 +70,17 @@ class DeepSeekOcr:
         self.name = checkpoint.name
         self.weights = checkpoint.fingerprint
         self.network = load_model(checkpoint, self.runtime)
+        from .kernels.choice import choose_kernels
+        from .sam_attention import replace_attention
+
+        self.kernels = choose_kernels(self.runtime.device, kernels)
+        self.kernels.install(self.network)
+        replace_attention(self.network.model.vision_tower, self.kernels)
         origin = Origin(self.name, self.weights)
         self._encoder = Encoder(self.network, origin, self.runtime.decoder)
-        self.decoder = Decoder(self.network, self.tokenizer, self.weights, rule)
+        self.decoder = Decoder(
+            self.network, self.tokenizer, self.weights, rule, kernels=self.kernels
+        )
         _log.info("%s (%s) on %s", self.name, self.weights, self.runtime)
 
     @property

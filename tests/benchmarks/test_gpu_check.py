@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,23 @@ def test_our_decoder_writes_what_the_library_writes(tiny_checkpoint: Path, tmp_p
     figures = run("full_size", tmp_path / "out.json", str(tiny_checkpoint), *options)
     assert figures["same_tokens"]
     assert figures["decode_tokens_per_s"] > 0
+
+
+@pytest.mark.slow
+def test_the_gpu_measurement_measures_every_section(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """On a CPU with small numbers; kernels by Triton's interpreter, where that is installed."""
+    options = ["--device", "cpu", "--slots", "1", "8", "--tokens", "8", "--page-tokens", "6"]
+    options += ["--pages", "3", "--modes", "tiny", "--length", "256"]
+    figures = run("gpu_decode", tmp_path / "out.json", str(tiny_checkpoint), *options)
+    assert figures["card"]["copy_gb_per_s"] > 0
+    assert {row["side"] for row in figures["encoder"]} == {512, 640, 1024, 1280}
+    assert [row["batch"] for row in figures["reference"]] == [1, 8]
+    assert {row["slots"] for row in figures["slots"]} == {1, 8}
+    (page,) = figures["pages"]
+    assert page["pages_per_s_from_tokens"] > page["pages_per_s_from_pixels"] > 0
+    if util.find_spec("triton") is not None:
+        ops = {row["op"] for row in figures["kernels"]}
+        assert ops == {"attend", "experts", "relative", "rotate", "route"}
+    assert figures["seconds"].keys() == {
+        "card", "kernels", "encoder", "reference", "slots", "pages"
+    }  # fmt: skip

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from opticalrag.ingest.config import ConfigError
+from opticalrag.ingest.deepseek_ocr.checkpoint import open_checkpoint
+from opticalrag.ingest.deepseek_ocr.kernels import relative
+from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
 from opticalrag.ingest.deepseek_ocr.preprocess import prepare
@@ -16,8 +20,11 @@ from opticalrag.ingest.deepseek_ocr.runtime import (
     Machine,
     Runtime,
     plan_runtime,
+    probe_machine,
     require_memory,
 )
+from opticalrag.ingest.deepseek_ocr.sam_attention import replace_attention
+from opticalrag.ingest.deepseek_ocr.weights import load_model
 from opticalrag.ingest.errors import EngineError, OutOfMemory, PageRenderFailed
 from opticalrag.ingest.modes import MODES
 from opticalrag.ingest.prompts import PROMPTS, Prompt, prompt_named
@@ -58,6 +65,24 @@ def test_pages_encoded_together_are_as_if_alone(tiny_model: DeepSeekOcr) -> None
         (alone,) = tiny_model.encode([pixels], MODES["gundam"])
         np.testing.assert_allclose(tokens.global_view, alone.global_view, rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(tokens.tiles, alone.tiles, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("side", [512, 640, 1024])
+def test_attention_with_its_bias_in_parts_equals_transformers(
+    tiny_checkpoint: Path, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the whole encoder, at the trained size and at others."""
+    runtime = plan_runtime(probe_machine(), "cpu", "float32")
+    tower = load_model(open_checkpoint(tiny_checkpoint), runtime).model.vision_tower
+    pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(side))
+    with torch.inference_mode():
+        theirs = tower(pixels).last_hidden_state
+        replace_attention(tower, Kernels())
+        whole = tower(pixels).last_hidden_state
+        monkeypatch.setattr(relative, "_CPU_BYTES", 2**20)
+        in_parts = tower(pixels).last_hidden_state
+    torch.testing.assert_close(whole, theirs, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(in_parts, whole, rtol=1e-6, atol=1e-6)
 
 
 def test_a_batch_writes_what_each_page_would_alone(tiny_model: DeepSeekOcr) -> None:

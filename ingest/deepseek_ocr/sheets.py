@@ -1,0 +1,182 @@
+"""A page on its way through the model: looked at, tried, doubted, and finished.
+
+Knows nothing of what makes the answers: a model here, or one on a server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from ..config import OpticalConfig
+from ..density import estimate_load, ink_share
+from ..errors import OpticalRagError
+from ..grounding import read_grounding
+from ..modes import Mode, PageLoad, choose_mode
+from ..protocols import PageEngine
+from ..quality import Evidence, Flag, Step, agreement, assess, best_attempt, needs_retry
+from ..types import (
+    Attempt,
+    Block,
+    OpticalReading,
+    PageFailure,
+    PageImage,
+    PageTask,
+    ParsedPage,
+)
+from ..vision import Transcript, VisionTokens
+
+__all__ = [
+    "DPI",
+    "LONG_SIDE",
+    "PROFILE",
+    "VERSION",
+    "Look",
+    "MadeBy",
+    "Sheet",
+    "budget",
+    "failure",
+    "look_at",
+    "page_of",
+    "record",
+]
+
+VERSION: Final = 1
+"""Raised when the same answer of the model may be read differently by this package."""
+
+DPI: Final = 144  # as the published PDF script
+LONG_SIDE: Final = 4000  # pixels; the widest view has 1,920 x 1,920
+PROFILE: Final = f"{DPI}dpi/{LONG_SIDE}px"
+"""How pages are drawn, as part of the key of their vision tokens."""
+
+# Boxes and table tags take up to five tokens for each of the text; a guess may be half.
+_BUDGET_LEAST: Final = 1024
+_BUDGET_PER_TOKEN: Final = 6
+
+
+class MadeBy(NamedTuple):
+    """Names of an engine and of the model in it."""
+
+    engine: str
+    model: str
+
+
+@dataclass(slots=True, eq=False)
+class Sheet:
+    """A page on its way: what is known of it, and what has been tried."""
+
+    task: PageTask
+    image: PageImage
+    evidence: Evidence
+    load: PageLoad
+    steps: tuple[Step, ...]
+    tokens: dict[str, VisionTokens] = field(default_factory=dict)  # by mode
+    attempts: list[Attempt] = field(default_factory=list)
+    readings: list[tuple[Block, ...]] = field(default_factory=list)
+
+    @property
+    def step(self) -> Step:
+        """The next try."""
+        return self.steps[len(self.attempts)]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a next try, and a reason for it."""
+        return len(self.attempts) < len(self.steps) and needs_retry(self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What is known of a page before it is read, and the mode that follows from it."""
+
+    evidence: Evidence
+    load: PageLoad
+    mode: Mode
+
+
+def look_at(image: PageImage, count_tokens: Callable[[str], int]) -> Look:
+    """Guess how much text is on a page: from its text layer if that can be believed.
+
+    Args:
+        image: the page, drawn.
+        count_tokens: tokens of a text in the model's vocabulary.
+    """
+    words = tuple(word.text for word in image.words)
+    evidence = Evidence(words, 1.0 if words else ink_share(image.pixels))
+    load = estimate_load(image.pixels)
+    if evidence.is_reliable:
+        load = PageLoad(count_tokens(" ".join(words)), load.columns)
+    height, width = image.pixels.shape[:2]
+    return Look(evidence, load, choose_mode(load, width, height))
+
+
+def record(sheet: Sheet, transcript: Transcript, tokens: int) -> None:
+    """Read an answer of so many tokens, doubt it, and put both on the record of the page."""
+    grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
+    flags = assess(
+        _text(grounding.blocks),
+        transcript.finish_reason,
+        grounding.drifted,
+        sheet.evidence,
+    )
+    sheet.readings.append(grounding.blocks)
+    sheet.attempts.append(
+        Attempt(
+            mode=sheet.step.mode.name,
+            prompt=transcript.prompt_name,
+            finish_reason=transcript.finish_reason,
+            output_tokens=tokens,
+            vision_tokens=transcript.vision_tokens,
+            seconds=transcript.seconds,
+            flags=flags,
+        )
+    )
+
+
+def page_of(sheet: Sheet, seconds: float, made_by: MadeBy, fallback: PageEngine) -> ParsedPage:
+    """The page as it is best known: by the best answer, or by its text layer if all are bad."""
+    shares = [agreement(_text(blocks), sheet.evidence.words) for blocks in sheet.readings]
+    best = best_attempt(sheet.attempts, shares) if sheet.attempts else None
+    flags = sheet.attempts[best].flags if best is not None else (Flag.BLANK,)
+    blocks = sheet.readings[best] if best is not None else ()
+    if Flag.INVENTED in flags:
+        blocks = ()
+    elif best is not None and flags and sheet.evidence.is_reliable:
+        (other,) = fallback.parse([sheet.task])
+        if isinstance(other, ParsedPage):
+            best, blocks = None, other.blocks
+            flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
+    reading = OpticalReading(
+        made_by.model,
+        sheet.load.text_tokens,
+        sheet.load.columns,
+        tuple(sheet.attempts),
+        best,
+    )
+    image = sheet.image
+    return ParsedPage(
+        image.ref, image.width, image.height, blocks, made_by.engine, flags, seconds, reading
+    )
+
+
+def budget(sheet: Sheet, config: OpticalConfig) -> int:
+    """Tokens an answer may have."""
+    return config.max_output_tokens or _BUDGET_LEAST + _BUDGET_PER_TOKEN * sheet.load.text_tokens
+
+
+def failure(task: PageTask, error: OpticalRagError) -> PageFailure:
+    """The outcome of a page that could not be read."""
+    document = task.ref.document
+    message = f"page {task.ref.number} of {document.name} cannot be read: {error}"
+    return PageFailure(
+        document.uri or document.name, task.ref.index, error.code, message, document.id
+    )
+
+
+def _text(blocks: Iterable[Block]) -> str:
+    parts = []
+    for block in blocks:
+        parts.append(block.text)
+        parts += [cell.text for cell in block.table.cells] if block.table else []
+    return "\n".join(parts)

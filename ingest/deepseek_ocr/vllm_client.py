@@ -1,0 +1,202 @@
+"""Asks a vLLM server that holds DeepSeek-OCR, over its OpenAI-compatible interface.
+
+What a server says is not trusted: answers are bounded in time and size and checked. Knows no
+pages and no engine.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import httpx
+
+from ..closing import Closeable
+from ..config import VllmConfig
+from ..errors import BadAnswer, EngineError, EngineUnavailable
+from ..prompts import IMAGE_MARK, Prompt
+from ..retry import Retry
+from .family import DEEPSEEK_OCR
+from .ngram import NoRepeat
+
+__all__ = ["Answer", "VllmClient", "read_answer"]
+
+_log = logging.getLogger(__name__)
+
+_LONGEST: Final = 4 * 1024**2  # bytes of a reply; 8,192 tokens of text have under 200,000
+_SHOWN: Final = 300  # characters of a refusal
+_CONNECT: Final = 10.0  # seconds
+_OK: Final = 200
+_REDIRECTS: Final = range(300, 400)
+_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses that pass by themselves
+_REASONS: Final[dict[str, Literal["eos", "length"]]] = {"stop": "eos", "length": "length"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server wrote for a page; ``tokens`` is its own count, 0 if it gives none."""
+
+    text: str
+    reason: Literal["eos", "length"]
+    tokens: int
+
+
+class VllmClient(Closeable):
+    """A connection to a server; may be used by several threads at once.
+
+    Args:
+        config: which server, and how patiently it is asked.
+        sleep: waits between tries.
+    """
+
+    def __init__(self, config: VllmConfig, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._config = config
+        self._sleep = sleep
+        self._retry = Retry(config.wait)
+        self._is_down = False
+        # Nothing but the server named is spoken to: no redirects, no proxy of the environment. A
+        # compressed reply could be small and unpack to anything.
+        headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
+        if config.api_key:
+            headers["Authorization"] = f"Bearer {config.api_key}"
+        self._http = httpx.Client(
+            headers=headers,
+            timeout=httpx.Timeout(config.timeout, connect=min(_CONNECT, config.timeout)),
+            limits=httpx.Limits(max_connections=config.concurrency),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def ask(self, picture: bytes, prompt: Prompt, most: int) -> Answer:
+        """Have a page read.
+
+        Args:
+            picture: a PNG file.
+            prompt: the question.
+            most: tokens of the answer.
+
+        Raises:
+            EngineUnavailable: no answer, however long it was waited for. The next pages are then
+                asked once each, until one is answered.
+            BadAnswer: an answer that cannot be one.
+            EngineError: the server refused.
+        """
+        body = json.dumps(self._question(picture, prompt, most)).encode()
+        ends = time.monotonic() + (0 if self._is_down else self._retry.total)
+        tried = 0
+        while True:
+            try:
+                answer = self._once(body)
+            except EngineUnavailable as error:
+                tried += 1
+                pause = self._retry.wait(tried)
+                if time.monotonic() + pause > ends:
+                    self._is_down = True
+                    raise
+                _log.warning("%s; trying again in %.1f s", error, pause)
+            else:
+                self._is_down = False
+                return answer
+            self._sleep(pause)
+
+    def close(self) -> None:
+        """End all connections."""
+        self._http.close()
+
+    def _question(self, picture: bytes, prompt: Prompt, most: int) -> dict[str, Any]:
+        # As the published recipe for this model: without the special tokens there are no tables
+        # and no boxes, and without the rule there are loops.
+        rule, special = NoRepeat(), DEEPSEEK_OCR.special
+        page = "data:image/png;base64," + b64encode(picture).decode("ascii")
+        content = [
+            {"type": "image_url", "image_url": {"url": page}},
+            {"type": "text", "text": prompt.text.replace(IMAGE_MARK, "").strip()},
+        ]
+        return {
+            "model": self._config.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": most,
+            "temperature": 0.0,
+            "skip_special_tokens": False,
+            "vllm_xargs": {
+                "ngram_size": rule.size,
+                "window_size": rule.window,
+                "whitelist_token_ids": [special.cell[1], special.cell_end[1]],
+            },
+        }
+
+    def _once(self, body: bytes) -> Answer:
+        url = self._config.endpoint
+        try:
+            with self._http.stream("POST", url, content=body) as response:
+                status, place = response.status_code, response.headers.get("location", "")
+                data = self._bounded(response)
+        except httpx.HTTPError as error:
+            problem = str(error) or type(error).__name__
+            raise EngineUnavailable(
+                f"the server {url} does not answer ({problem}); start it, or wait longer"
+            ) from error
+        if status == _OK:
+            return read_answer(data)
+        said = self._safe(data.decode("utf-8", "replace"))
+        if status in _REDIRECTS:
+            raise EngineError(
+                f"the server {url} sends us on to {self._safe(place)!r}; pages are sent only where"
+                " you say: name that URL if you trust it"
+            )
+        if status in _PASSING:
+            raise EngineUnavailable(f"the server {url} cannot answer now: {status} {said!r}")
+        raise EngineError(
+            f"the server {url} refused: {status} {said!r}; check the URL, the model's name"
+            f" ({self._config.model}) and the key"
+        )
+
+    def _bounded(self, response: httpx.Response) -> bytes:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise BadAnswer(f"the server {self._config.endpoint} packs its answer, unasked")
+        ends = time.monotonic() + self._config.timeout
+        data = bytearray()
+        for part in response.iter_raw():
+            data += part
+            if len(data) > _LONGEST:
+                raise BadAnswer(
+                    f"the answer of {self._config.endpoint} has more than {_LONGEST:,} bytes; no"
+                    " page has so much text"
+                )
+            if time.monotonic() > ends:
+                raise EngineUnavailable(
+                    f"the answer of {self._config.endpoint} took more than"
+                    f" {self._config.timeout:g} s; allow it more, or fewer pages at a time"
+                )
+        return bytes(data)
+
+    def _safe(self, text: str) -> str:
+        # A server may repeat what it was sent.
+        return text.replace(self._config.api_key or "\0", "***")[:_SHOWN]
+
+
+def read_answer(data: bytes) -> Answer:
+    """The answer in a reply.
+
+    Raises:
+        BadAnswer: it is no JSON, or not as OpenAI's interface has it.
+    """
+    try:
+        reply = json.loads(data)
+        (choice,) = reply["choices"]
+        text = choice["message"]["content"]
+        reason = _REASONS[choice["finish_reason"]]
+        tokens = (reply.get("usage") or {}).get("completion_tokens") or 0
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        shown = data[:_SHOWN].decode("utf-8", "replace")
+        raise BadAnswer(f"the server's answer is none: {shown!r}; is it a vLLM server?") from error
+    if not isinstance(text, str | None) or type(tokens) is not int or tokens < 0:
+        raise BadAnswer(f"the server's answer has a text or count of another kind: {tokens!r:.99}")
+    # Halves of characters and NUL are in no page, and stores take neither.
+    whole = (text or "").encode("utf-8", "replace").decode("utf-8").replace("\0", "�")
+    return Answer(whole, reason, tokens)

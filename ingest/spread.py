@@ -1,0 +1,124 @@
+"""One engine in several processes, each with a device of its own, that share a queue of pages.
+
+Pages go out in jobs that are large enough to fill a device. Knows no engine: it is given the
+function that reads a job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain, islice
+from typing import Final
+
+from .config import EngineConfig, WorkLimits
+from .errors import EngineError
+from .types import PageFailure, PageOutcome, PageTask
+from .workers import WorkerCrash, WorkerPool
+
+__all__ = ["Job", "SpreadEngine", "environments_of"]
+
+_PAGES: Final = 512  # two for each slot of a large GPU: the last ones leave slots empty
+_ALL_MEMORY: Final = 2**62  # a model's weights are no page's fault
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Pages that one process reads together, and the engine it reads them with."""
+
+    config: EngineConfig
+    tasks: tuple[PageTask, ...]
+
+
+class SpreadEngine:
+    """Reads pages in a process per device.
+
+    Args:
+        name: of the engine.
+        config: of the engine in each process, which draws pages itself.
+        read: reads a job; a function of a module, which keeps its engine for the next job.
+        fingerprint: that of the engine, asked for in a process.
+        environments: variables of each process, which say which device is its own.
+        limits: what a page may cost; a job may take as many times the seconds as it has pages.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: EngineConfig,
+        *,
+        read: Callable[[Job], list[PageOutcome]],
+        fingerprint: Callable[[EngineConfig], str],
+        environments: Sequence[Mapping[str, str]],
+        limits: WorkLimits | None = None,
+    ) -> None:
+        self._name = name
+        self._config = config
+        self._read = read
+        self._ask = fingerprint
+        self._devices = len(environments)
+        job = limits and WorkLimits(limits.seconds * _PAGES, _ALL_MEMORY)
+        self._pool = WorkerPool(self._devices, job, environments)
+
+    @property
+    def name(self) -> str:
+        """That of the engine in the processes."""
+        return self._name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """That of the engine in the processes: on how many devices it runs changes nothing.
+
+        Raises:
+            EngineError: no process could start it.
+        """
+        (answer,) = self._pool.map(self._ask, [self._config])
+        if not isinstance(answer, WorkerCrash):
+            return answer
+        raise EngineError(f"the engine {self._name} cannot be started: {answer.reason}")
+
+    def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+        """Yield one outcome per task, in order, reading ahead a bounded number of jobs."""
+        for outcomes in self._pool.map(self._read, self._jobs(iter(tasks))):
+            if isinstance(outcomes, WorkerCrash):
+                yield from (_lost(task, outcomes) for task in outcomes.item.tasks)
+            else:
+                yield from outcomes
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.close()
+
+    def _jobs(self, tasks: Iterator[PageTask]) -> Iterator[Job]:
+        # Few pages are divided evenly, so that no device is without.
+        first = list(islice(tasks, _PAGES * self._devices))
+        size = min(_PAGES, -(-len(first) // self._devices)) or 1
+        every = chain(first, tasks)
+        while part := tuple(islice(every, size)):
+            yield Job(self._config, part)
+
+
+def environments_of(devices: Sequence[str], visible: str | None) -> list[dict[str, str]]:
+    """Variables by which each process sees its own GPU only.
+
+    Args:
+        devices: ``"cuda:N"``, or ``"cpu"``, of which nothing need be said.
+        visible: ``CUDA_VISIBLE_DEVICES`` of this process: N counts in it.
+    """
+    names = visible.split(",") if visible else []
+    result = []
+    for device in devices:
+        kind, _, number = device.partition(":")
+        inside = kind == "cuda" and number.isdigit() and int(number) < len(names)
+        gpu = names[int(number)] if inside else number
+        result.append({"CUDA_VISIBLE_DEVICES": gpu} if kind == "cuda" else {})
+    return result
+
+
+def _lost(task: PageTask, crash: WorkerCrash[Job]) -> PageFailure:
+    document = task.ref.document
+    message = f"page {task.ref.number} of {document.name} was lost with others: {crash.reason}"
+    return PageFailure(
+        document.uri or document.name, task.ref.index, crash.code, message, document.id
+    )

@@ -1,0 +1,101 @@
+"""An engine in several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from opticalrag.ingest import spread
+from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig
+from opticalrag.ingest.engines import make_engine
+from opticalrag.ingest.pages import open_document
+from opticalrag.ingest.spread import Job, SpreadEngine, environments_of
+from opticalrag.ingest.types import PageFailure, PageOutcome, PageTask, ParsedPage
+
+from .helpers_spread import fail_job, name_process, same
+from .test_pipeline import page_text, write_pdf
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Iterator[list[PageTask]]:
+    """Five pages."""
+    write_pdf(tmp_path / "a.pdf", *(page_text("valve") for _ in range(5)))
+    with open_document(tmp_path / "a.pdf") as document:
+        yield list(document.tasks())
+
+
+def made(read: object, **options: object) -> SpreadEngine:
+    """An engine of two processes, with a function for a model."""
+    return SpreadEngine(
+        "two", EngineConfig(), read=read, fingerprint=same,  # type: ignore[arg-type]
+        environments=[{"GPU": "a"}, {"GPU": "b"}], **options,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def test_pages_come_in_order_from_processes_with_their_own_device(tasks: list[PageTask]) -> None:
+    """Few pages are shared out evenly."""
+    with closing(made(name_process)) as engine:
+        outcomes = list(engine.parse(tasks))
+    assert [outcome.ref.index for outcome in outcomes if isinstance(outcome, ParsedPage)] == [
+        0, 1, 2, 3, 4
+    ]  # fmt: skip
+    assert {outcome.engine for outcome in outcomes if isinstance(outcome, ParsedPage)} == {"a", "b"}
+
+
+def test_many_pages_go_out_in_full_jobs(
+    tasks: list[PageTask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of as many pages as fill a device."""
+    monkeypatch.setattr(spread, "_PAGES", 2)
+    engine = made(name_process)
+    jobs: list[Job] = list(engine._jobs(iter(tasks * 2)))
+    assert [len(job.tasks) for job in jobs] == [2, 2, 2, 2, 2]
+    assert [len(job.tasks) for job in engine._jobs(iter(tasks[:3]))] == [2, 1]
+    assert list(engine._jobs(iter([]))) == []
+
+
+def test_a_process_that_dies_loses_its_job_only(tasks: list[PageTask]) -> None:
+    """Each of its pages is reported."""
+    with closing(made(fail_job)) as engine:
+        outcomes = list(engine.parse(tasks))
+    assert [type(outcome) for outcome in outcomes] == [ParsedPage] * 3 + [PageFailure] * 2
+    failed = outcomes[-1]
+    assert isinstance(failed, PageFailure)
+    assert (failed.code, failed.number) == ("crashed", 5)
+
+
+def test_devices_are_counted_among_those_that_are_visible() -> None:
+    """By number, or by name where a scheduler gives names."""
+    assert environments_of(["cuda:0", "cuda:1"], None) == [
+        {"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}
+    ]  # fmt: skip
+    assert environments_of(["cuda:1"], "GPU-5f,GPU-7a") == [{"CUDA_VISIBLE_DEVICES": "GPU-7a"}]
+    assert environments_of(["cpu", "cpu"], "3") == [{}, {}]
+
+
+@pytest.mark.parametrize("device", ["cuda:0,cpu", "cuda,cuda:1", "tpu:0,tpu:1", "cuda:0,"])
+def test_lists_that_name_no_devices_are_refused(device: str) -> None:
+    """Before a process is started."""
+    with pytest.raises(ConfigError, match="cuda:0,cuda:1"):
+        make_engine(EngineConfig("deepseek-ocr", optical=OpticalConfig(device=device)))
+
+
+@pytest.mark.slow
+def test_two_processes_read_what_one_reads(tiny_checkpoint: Path, tasks: list[PageTask]) -> None:
+    """With the same fingerprint, by a tiny checkpoint."""
+
+    def read(device: str) -> tuple[str, list[PageOutcome]]:
+        optical = OpticalConfig(
+            str(tiny_checkpoint), mode="tiny", device=device, max_output_tokens=8
+        )
+        with closing(make_engine(EngineConfig("deepseek-ocr", optical=optical))) as engine:
+            return engine.fingerprint, list(engine.parse(tasks[:3]))
+
+    (one, alone), (two, together) = read("cpu"), read("cpu,cpu")
+    assert one == two
+    for a, b in zip(alone, together, strict=True):
+        assert isinstance(a, ParsedPage)
+        assert isinstance(b, ParsedPage)
+        assert (a.ref, a.blocks, a.flags) == (b.ref, b.blocks, b.flags)
