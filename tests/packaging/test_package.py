@@ -74,6 +74,7 @@ def test_the_wheel_holds_the_two_packages_only(tmp_path: Path) -> None:
         "opticalrag/retrievers",
     }
     assert {n for n in names if not n.endswith(".py")} == {
+        "opticalrag/ingest/deepseek_ocr/kernels/tiles.json",
         "opticalrag/ingest/py.typed",
         "opticalrag/retrievers/py.typed",
     }
