@@ -25,7 +25,7 @@ from .types import DocumentRef, PageRef, PageTask
 __all__ = ["Draft", "Intake", "Maker"]
 
 _GROWTH: Final = 0.1  # of a document, between two of its parts that are stored while it is read
-_FORMAT: Final = "page/1"
+_FORMAT: Final = "page/2"
 """Raised when Markdown made of the same parsed page changes its form."""
 
 
