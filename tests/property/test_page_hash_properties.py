@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from opticalrag.ingest.page_hash import PageHasher
 from opticalrag.ingest.pdf_objects import dictionary, elements, reference, tokens
 
+from benchmarks.hostile_files import pdf_of
+
 NAMES: Final = ("P", "B", "Thumb", "Metadata", "Popup", "Parent", "A", "Type", "X", "StructParent")
 ENTRIES: Final = (
     *("/Type/Page", "/Type/Pages", "/Type/Catalog", "/Type/StructElem", "/StructParents 7"),
@@ -22,18 +24,6 @@ ENTRIES: Final = (
 SHOW: Final = "BT /F 12 Tf 10 50 Td (%s) Tj ET"
 PLAIN: Final = "/Resources<</Font<</F 5 0 R>>>>"
 FONT: Final = "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>"
-
-
-def pdf_of(objects: Sequence[str]) -> bytes:
-    """A file of objects, the first of which is the catalog."""
-    out, places = b"%PDF-1.6\n", []
-    for number, text in enumerate(objects, 1):
-        places.append(len(out))
-        out += f"{number} 0 obj\n{text}\nendobj\n".encode("latin-1")
-    table = "".join(f"{place:010} 00000 n \n" for place in places)
-    end = f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{table}"
-    end += f"trailer<</Size {len(objects) + 1}/Root 1 0 R>>\nstartxref\n{len(out)}\n%%EOF"
-    return out + end.encode()
 
 
 def stream(content: str, entries: str = "") -> str:
@@ -50,7 +40,8 @@ def file_of(  # objects 1 to 5 are the same in all files
     first = f"<</Type/Page/Parent 2 0 R/Contents 4 0 R{page}>>"
     tree = f"<</Type/Pages/Kids[3 0 R]/Count 1{above}>>"
     root = f"<</Type/Catalog/Pages 2 0 R{catalog}>>"
-    return pdf_of([root, tree, first, stream(content), font, *more])
+    objects = (root, tree, first, stream(content), font, *more)
+    return pdf_of(*(text.encode("latin-1") for text in objects))
 
 
 BOX: Final = "/MediaBox[0 0 200 99]"
