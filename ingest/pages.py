@@ -194,6 +194,8 @@ def _local(
     elif isinstance(source, str | Path):
         path = Path(source).absolute()
         if not path.is_file():
+            if path.is_dir():
+                list(path.iterdir())  # why it could not be searched is an error of its own
             what = "is no file" if path.exists() else "does not exist"
             raise DamagedDocument(f"{source} {what}")
         return path, place_of(path)

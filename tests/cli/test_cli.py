@@ -126,6 +126,26 @@ def test_a_file_that_fails_among_others_is_exit_three(tmp_path: Path) -> None:
     ]
 
 
+def test_what_cannot_be_looked_at_in_a_folder_is_listed(tmp_path: Path) -> None:
+    """Folders too deep to list, links that lead nowhere or in a circle; exit 3, the rest stored."""
+    write_pdf(tmp_path / "good.pdf", page_text("valve"))
+    (tmp_path / "nowhere.pdf").symlink_to(tmp_path / "gone.pdf")
+    (tmp_path / "circle.pdf").symlink_to(tmp_path / "circle.pdf")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):  # a path may have 4,096 bytes
+        os.mkdir("d" * 250, dir_fd=folder)
+        inner = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+
+    report = run_json("ingest", ".", "--qdrant", "store", cwd=tmp_path, code=3)
+    codes = {Path(f["file"]).name[:9]: f["code"] for f in report["failures"]}
+    assert codes.keys() == {"nowhere.p", "circle.pd", "d" * 9}
+    assert codes["d" * 9] == "io"
+    assert report["documents"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
