@@ -11,6 +11,8 @@ from typing import Any
 
 import pymupdf
 import pytest
+from opticalrag.retrievers.cli import _hit_to_text
+from opticalrag.retrievers.query import Hit
 
 from ..processes import run_command as run
 from ..unit.test_pipeline import page_text, write_pdf
@@ -221,6 +223,28 @@ def test_names_with_brackets_are_listed_as_they_are(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "[b]old[x].pdf" in done.stdout
+
+
+def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    """Neither move its cursor nor add lines that look like ours; in JSON they are as they are."""
+    evil = "\x1b[2J\nfailed: forged\u202e.pdf"
+    write_pdf(tmp_path / f"good{evil}", page_text("valve"))
+    (tmp_path / f"bad{evil}").write_bytes(b"%PDF-1.7")
+    words = run("ingest", ".", cwd=tmp_path).stderr
+    table = run("status", cwd=tmp_path)
+    (tmp_path / f"good{evil}").unlink()
+    wrong = run("verify", cwd=tmp_path).stdout
+    value = run_json("status", cwd=tmp_path)
+    hit = Hit("1", 0.5, f"text{evil}", f"good{evil}", pages=(1,))
+    found = _hit_to_text(1, hit, {"1": [f"picture{evil}"]})
+
+    shown = r"\x1b[2J\nfailed: forged\u202e.pdf"
+    assert f"bad{shown}" in words
+    assert all(f"good{shown}" in text for text in (table.stdout, wrong, found))
+    for text in (words, table.stdout, table.stderr, wrong, found):
+        assert "\x1b" not in text
+        assert not any(line.startswith("failed: forged") for line in text.splitlines())
+    assert value["documents"][0]["file_name"] == f"good{evil}"
 
 
 def test_pages_that_no_document_has_are_wrong_usage(tmp_path: Path) -> None:
