@@ -112,12 +112,17 @@ def _keeps_pages(engine: PageEngine, config: EngineConfig | None) -> bool:
     return engine.name != "layout" and config is not None and config.optical.tokens is not None
 
 
-def open_journal(config: StoreConfig, *, create: bool = False) -> Journal | None:
-    """The journal of a store; None if there is, or is to be, none."""
+def open_journal(
+    config: StoreConfig, *, create: bool = False, change: bool = False
+) -> Journal | None:
+    """The journal of a store; None if there is, or is to be, none.
+
+    Unless it is to be created, or one that is there changed, it is only read.
+    """
     path = _journal_path(config)
     if path is None or not (create or path.exists()):
         return None
-    return Journal(path, config.tenant)
+    return Journal(path, config.tenant, "make" if create else "change" if change else "read")
 
 
 def _journal_path(config: StoreConfig) -> Path | None:
@@ -142,7 +147,7 @@ def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
         documents = store.documents(named(document))
         points = store.delete_where(named(document)) if documents else 0
     ids = {one.document_id for one in documents}
-    journal = open_journal(config)
+    journal = open_journal(config, change=True)
     if journal is not None:
         with journal:
             for entry in journal.entries():
