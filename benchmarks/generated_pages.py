@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pymupdf
 from opticalrag.ingest.config import WorkLimits
-from opticalrag.ingest.pages import load, render_page
+from opticalrag.ingest.opening import load
+from opticalrag.ingest.pages import render_page
 from opticalrag.ingest.types import (
     Block,
     BlockKind,

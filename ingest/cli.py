@@ -76,10 +76,12 @@ from .console import (
     commands,
     emit,
     emit_json,
+    emit_text,
     exit_for,
     exit_for_failures,
     note_failures,
     notes,
+    plain,
 )
 from .modes import AUTO
 from .types import PageFailure, ParsedPage
@@ -163,7 +165,7 @@ def _emit_parsed(
             }
         )
     elif output is None:
-        emit("\n\n".join(page.text for page in rendered))
+        emit_text("\n\n".join(page.text for page in rendered))
     note_failures(failures)
 
 
@@ -345,6 +347,6 @@ def _ingest_progress() -> Iterator[Callable[[Any], None]]:
                 total += event.pages
                 bar.update(task, total=total)
             elif event.kind == "page":
-                bar.update(task, advance=event.pages, description=event.file)
+                bar.update(task, advance=event.pages, description=plain(event.file))
 
         yield on_event

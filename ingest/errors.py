@@ -23,6 +23,7 @@ OpticalRagError
     CacheMiss(KeyError)          nothing stored under this key
     CacheCorrupt                 stored bytes that fail their checksum
     CacheFull                    the disk has no room for more
+    CacheVersion                 an index or journal of another version of this library
   StoreError                   the vector store
     SchemaMismatch               a collection made for other vectors or fields
     StoreUnavailable             no answer, or nothing that can be opened
@@ -47,6 +48,7 @@ __all__ = [
     "CacheError",
     "CacheFull",
     "CacheMiss",
+    "CacheVersion",
     "CheckpointMismatch",
     "DamagedDocument",
     "EncryptedDocument",
@@ -209,6 +211,21 @@ class CacheFull(CacheError):
     """The disk of the vision-token store has no room."""
 
     code = "cache_full"
+
+
+class CacheVersion(CacheError):
+    """Another version of this library made an index or journal.
+
+    Args:
+        message: what happened.
+        found: that version's number.
+    """
+
+    code = "cache_version"
+
+    def __init__(self, message: str, found: int = 0) -> None:
+        self.found = found
+        super().__init__(message, found)
 
 
 class StoreError(OpticalRagError):

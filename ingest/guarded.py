@@ -8,7 +8,7 @@ from typing import Any, Final
 from .closing import Closeable
 from .config import WorkLimits
 from .errors import OpticalRagError, OutOfMemory, ProcessCrashed, WorkTimeout
-from .opening import Candidate, Facts, examine, load
+from .opening import Candidate, Facts, examine, reading
 from .page_hash import PageHasher, hash_of_place
 from .types import SourceSpec
 from .workers import WorkerCrash, WorkerPool
@@ -81,7 +81,7 @@ _last: tuple[Any, PageHasher] | None = None  # of the document that :func:`.open
 def _hashes(job: tuple[SourceSpec, str, Sequence[int]]) -> list[str]:
     global _last
     spec, sha256, indices = job
-    document = load(spec)
-    if _last is None or _last[0] is not document:
-        _last = (document, PageHasher(document, sha256))
-    return [_last[1].hash(index) for index in indices]
+    with reading(spec) as document:
+        if _last is None or _last[0] is not document:
+            _last = (document, PageHasher(document, sha256))
+        return [_last[1].hash(index) for index in indices]

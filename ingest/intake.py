@@ -26,7 +26,7 @@ from .vanished import was_moved
 __all__ = ["Draft", "Intake", "Maker"]
 
 _GROWTH: Final = 0.1  # of a document, between two of its parts that are stored while it is read
-_FORMAT: Final = "page/1"
+_FORMAT: Final = "page/2"
 """Raised when Markdown made of the same parsed page changes its form."""
 
 

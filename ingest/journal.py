@@ -13,13 +13,13 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from .closing import Closeable
-from .errors import CacheError
+from .errors import CacheError, CacheVersion
 from .identity import document_id
 from .markdown import PageMarkdown
 from .page_records import pack_page, unpack_page
@@ -30,6 +30,7 @@ __all__ = ["Journal", "JournalEntry", "journal_name"]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+Use = Literal["make", "change", "read"]
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -71,23 +72,27 @@ def journal_name(location: str, collection: str, tenant: str | None) -> str:
 
 
 class Journal(Closeable):
-    """The journal of one collection and tenant; made if it is not there, anew if it is damaged.
+    """The journal of one collection and tenant.
 
     Args:
         path: the file.
         tenant: whose documents it is of.
+        use: ``"make"`` it if it is not there, and anew if it is damaged or another version's,
+            which is kept beside the new one; ``"change"`` one that is there; or only ``"read"``
+            it, and touch nothing.
     """
 
-    def __init__(self, path: Path, tenant: str | None = None) -> None:
+    def __init__(self, path: Path, tenant: str | None = None, use: Use = "make") -> None:
         self._path = path
         self._tenant = tenant
+        self._use = use
         self._database = self._opened()
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+        database, self._database = self._database, None
+        if database is not None:
+            database.close()
 
     # -- pages ---------------------------------------------------------------------------------
 
@@ -209,18 +214,25 @@ class Journal(Closeable):
 
     def _opened(self) -> Database | None:
         try:
-            return Database(self._path, _SCHEMA, _VERSION)
+            return self._open()
         except CacheError as error:
-            if isinstance(error.__cause__, sqlite3.OperationalError | OSError):
+            for_now = isinstance(error.__cause__, sqlite3.OperationalError | OSError)
+            if for_now or self._use != "make":
                 self._give_up(error)
                 return None
             _log.warning("the journal %s is made anew: %s", self._path, error.__cause__ or error)
+            version = error.found if isinstance(error, CacheVersion) else None
         try:
-            self._remove()
-            return Database(self._path, _SCHEMA, _VERSION)
+            self._put_away(version)
+            return self._open()
         except (CacheError, OSError) as error:
             self._give_up(error)
             return None
+
+    def _open(self) -> Database:
+        remedy = "the next ingest puts it away and begins a new one"
+        read_only = self._use == "read"
+        return Database(self._path, _SCHEMA, _VERSION, remedy=remedy, read_only=read_only)
 
     def _read(self, ask: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
         with self._usable() as database:
@@ -231,7 +243,7 @@ class Journal(Closeable):
 
     def _write(self, change: Callable[[sqlite3.Connection], object]) -> None:
         with self._usable() as database:
-            if database is not None:
+            if database is not None and self._use != "read":
                 with database.write() as db:
                     change(db)
 
@@ -242,8 +254,9 @@ class Journal(Closeable):
         except CacheError as error:
             self._give_up(error)
             self.close()
-            if type(error.__cause__) is sqlite3.DatabaseError:
-                self._remove()  # damaged: the next run begins a new one
+            if type(error.__cause__) is sqlite3.DatabaseError and self._use == "make":
+                with suppress(OSError):
+                    self._put_away(None)  # damaged: the next run begins a new one
 
     def _give_up(self, error: Exception) -> None:
         _log.warning(
@@ -252,9 +265,17 @@ class Journal(Closeable):
             error.__cause__ or error,
         )
 
-    def _remove(self) -> None:
+    def _put_away(self, version: int | None) -> None:
+        """Remove the file, or rename it if it is of another version."""
         for suffix in ("", "-wal", "-shm"):
-            Path(f"{self._path}{suffix}").unlink(missing_ok=True)
+            file = Path(f"{self._path}{suffix}")
+            if version is None:
+                file.unlink(missing_ok=True)
+                continue
+            kept = Path(f"{self._path}.version-{version}{suffix}")
+            kept.unlink(missing_ok=True)
+            if file.exists():
+                file.rename(kept)
 
 
 def _place(db: sqlite3.Connection, document: str, sha256: str, page: int, key: str) -> None:

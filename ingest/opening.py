@@ -7,6 +7,8 @@ run in another process: see :class:`.guarded.DocumentExaminer`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,30 @@ from .errors import (
 from .sources import pdf_of_image, sha256_of
 from .types import SourceSpec, Stamp
 
-__all__ = ["Candidate", "Facts", "close_document", "examine", "load", "page_label", "stamp_of"]
+__all__ = [
+    "Candidate",
+    "Facts",
+    "close_document",
+    "examine",
+    "load",
+    "page_label",
+    "reading",
+    "stamp_of",
+]
 
 # MuPDF writes to stderr what we report ourselves.
 pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
+
+_ERRORS = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    pymupdf.mupdf.FzErrorBase,
+)
+"""What PyMuPDF was seen to raise, or may, on malformed files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +106,11 @@ def examine(candidate: Candidate) -> Facts:
             f"{name} has {document.page_count:,} pages, the limit is {limits.pages:,};"
             " raise PageLimits.pages to read it"
         )
-    labelled = bool(document.get_page_labels())  # else no page need be loaded
-    count = document.page_count
-    labels = tuple(page_label(document, i) for i in range(count)) if labelled else None
-    title = _plain((document.metadata or {}).get("title") or "")
+    labels, title = _labels(document), _title(document)
     if stamp_of(candidate.file) != before:
         raise _changed(name)
     _remember(candidate.spec, document)
-    return Facts(sha256, count, title, labels, stamp_of(candidate.spec.path))
+    return Facts(sha256, document.page_count, title, labels, stamp_of(candidate.spec.path))
 
 
 def _open(spec: SourceSpec, name: str) -> Any:
@@ -102,7 +120,7 @@ def _open(spec: SourceSpec, name: str) -> Any:
             what = "its password is wrong" if spec.password else "it needs a password"
             raise EncryptedDocument(f"{name} is encrypted and {what}: give password= (--password)")
         pages = document.page_count
-    except (RuntimeError, ValueError, pymupdf.mupdf.FzErrorBase) as error:
+    except _ERRORS as error:
         if isinstance(error, OpticalRagError):
             raise
         raise DamagedDocument(f"{name} cannot be opened: {error}") from error
@@ -111,11 +129,26 @@ def _open(spec: SourceSpec, name: str) -> Any:
     return document
 
 
+def _labels(document: Any) -> tuple[str, ...] | None:
+    try:
+        labelled = bool(document.get_page_labels())  # else no page need be loaded
+    except _ERRORS:
+        return None  # PyMuPDF reads less of them than is allowed, as no reference
+    if not labelled:
+        return None
+    return tuple(page_label(document, index) for index in range(document.page_count))
+
+
+def _title(document: Any) -> str:
+    title = (document.metadata or {}).get("title")
+    return _plain(title) if isinstance(title, str) else ""
+
+
 def page_label(document: Any, index: int) -> str:
     """The number printed in the file for a page (0-based), or else its number."""
     try:
         label = document[index].get_label()
-    except (RuntimeError, ValueError, IndexError, KeyError, TypeError, pymupdf.mupdf.FzErrorBase):
+    except _ERRORS:
         label = ""  # malformed label trees are no reason to lose a page
     return _plain(label) or str(index + 1)
 
@@ -136,14 +169,31 @@ def load(spec: SourceSpec) -> Any:
         DamagedDocument, EncryptedDocument: it cannot be opened any more.
         SourceChanged: its bytes are not those that were looked at first.
     """
-    stamp = stamp_of(spec.path)
-    if spec.stamp not in (None, stamp):
-        raise _changed(spec.path.name)
+    stamp = _checked_stamp(spec)
     if _last is not None and _last[:2] == (spec.unstamped, stamp):
         return _last[2]
     document = _open(spec, spec.path.name)
     _remember(spec, document)
     return document
+
+
+@contextmanager
+def reading(spec: SourceSpec) -> Iterator[Any]:
+    """The document of :func:`load`; what was read of it counts only if its file stayed as it is.
+
+    Raises:
+        SourceError: what :func:`load` raises, also at the end.
+    """
+    document = load(spec)
+    yield document
+    _checked_stamp(spec)
+
+
+def _checked_stamp(spec: SourceSpec) -> Stamp:
+    stamp = stamp_of(spec.path)
+    if spec.stamp not in (None, stamp):
+        raise _changed(spec.path.name)
+    return stamp
 
 
 def close_document(spec: SourceSpec) -> None:

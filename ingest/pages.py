@@ -27,7 +27,7 @@ from .errors import (
     PageRenderFailed,
 )
 from .identity import document_id
-from .opening import Candidate, Facts, close_document, examine, load, page_label
+from .opening import Candidate, Facts, close_document, examine, page_label, reading
 from .sources import check_bytes, is_pdf, local_copy, nameable, place_of
 from .types import (
     Box,
@@ -44,10 +44,10 @@ from .workers import WorkerCrash, WorkerPool
 __all__ = [
     "Examiner",
     "SourceDocument",
-    "load",
     "open_document",
     "page_words",
     "parse_page_range",
+    "reading",
     "render_page",
     "render_pages",
 ]
@@ -102,7 +102,8 @@ class SourceDocument(Closeable):
 
     def words(self, index: int) -> tuple[Word, ...]:
         """Words of the text layer of a page (0-based), invisible ones included."""
-        return page_words(load(self.spec)[index])
+        with reading(self.spec) as document:
+            return page_words(document[index])
 
     def render(
         self, index: int, *, long_side: int | None = None, dpi: int | None = None
@@ -115,9 +116,9 @@ class SourceDocument(Closeable):
             LimitExceeded: more pixels than allowed.
             PageRenderFailed: the page cannot be drawn.
         """
-        document = load(self.spec)
-        ref = PageRef(self.ref, index, page_label(document, index))
-        return render_page(document, ref, long_side=long_side, dpi=dpi, limits=self.limits)
+        with reading(self.spec) as document:
+            ref = PageRef(self.ref, index, page_label(document, index))
+            return render_page(document, ref, long_side=long_side, dpi=dpi, limits=self.limits)
 
 
 def open_document(  # noqa: PLR0913  all but the source have a default
@@ -193,6 +194,8 @@ def _local(
     elif isinstance(source, str | Path):
         path = Path(source).absolute()
         if not path.is_file():
+            if path.is_dir():
+                list(path.iterdir())  # why it could not be searched is an error of its own
             what = "is no file" if path.exists() else "does not exist"
             raise DamagedDocument(f"{source} {what}")
         return path, place_of(path)
@@ -319,7 +322,8 @@ def _render_task(job: tuple[PageTask, int | None, int | None]) -> PageImage | Pa
     task, long_side, dpi = job
     document = task.ref.document
     try:
-        return render_page(load(task.source), task.ref, long_side=long_side, dpi=dpi)
+        with reading(task.source) as opened:
+            return render_page(opened, task.ref, long_side=long_side, dpi=dpi)
     except OpticalRagError as error:
         return PageFailure(
             document.uri or document.name, task.ref.index, error.code, str(error), document.id

@@ -9,6 +9,7 @@ import glob
 import hashlib
 import io
 import os
+import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator
@@ -71,7 +72,8 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
 
     Folders are searched recursively for :data:`SUFFIXES`, skipping hidden names and links to
     folders; what they hold is sorted. A path to a file is kept as given, also if it does not
-    exist, and so is an empty folder or pattern among others: opening it says so.
+    exist, and so is an empty folder or pattern among others, a folder that cannot be listed, and
+    a link in one that leads nowhere: opening it says so.
 
     Raises:
         UnsupportedSource: nothing but folders and patterns that hold no PDF or image.
@@ -122,13 +124,23 @@ def _expand(path: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
+    errors: list[OSError] = []
+    for root, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             file = Path(root, name)
             wanted = not name.startswith(".") and file.suffix.lower() in SUFFIXES
-            if wanted and _is(Path.is_file, file):
+            if wanted and _may_be_file(file):
                 yield file
+    yield from (Path(error.filename) for error in errors)  # folders that cannot be listed
+
+
+def _may_be_file(path: Path) -> bool:
+    """Whether a path is a file, or cannot be looked at: then opening it says why."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
 
 
 def _is(what: Callable[[Path], bool], path: Path) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from .errors import CacheError, CacheFull
+from .errors import CacheError, CacheFull, CacheVersion
 
 __all__ = ["Database"]
 
@@ -34,18 +34,35 @@ class Database:
         path: the file; made if it is not there.
         schema: statements that make an empty file one of ours.
         version: of the schema.
+        remedy: what to do about a file that is damaged or of another version.
+        read_only: nothing is made or changed, not even a file beside it.
 
     Raises:
-        CacheError: the file cannot be opened, or another version made it.
+        CacheVersion: another version made the file.
+        CacheError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
+    def __init__(
+        self, path: Path, schema: str, version: int, *, remedy: str, read_only: bool = False
+    ) -> None:
         self._path = path
+        self._remedy = remedy
+        self._read_only = read_only
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._closed = False
-        _make_file(path)
+        try:
+            self._begin(schema, version)
+        except CacheError:
+            self.close()
+            raise
+
+    def _begin(self, schema: str, version: int) -> None:
+        if not self._read_only:
+            _make_file(self._path)
         if self._version(version) == 0:
+            if self._read_only:
+                raise CacheError(f"{self._path} is empty; {self._remedy}")
             with self.write() as db:
                 for statement in _statements(schema):
                     db.execute(statement)
@@ -89,9 +106,10 @@ class Database:
         with self.read() as db:
             found: int = db.execute("PRAGMA user_version").fetchone()[0]
         if found not in (0, ours):
-            raise CacheError(
+            raise CacheVersion(
                 f"{self._path} was made by another version ({found}, this one writes {ours});"
-                " choose another folder, or delete it and run `opticalrag cache verify`"
+                f" {self._remedy}",
+                found,
             )
         return found
 
@@ -113,6 +131,8 @@ class Database:
                 db.close()
 
     def _readable(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._unwritable()
         try:
             return self._writable()
         except sqlite3.OperationalError as error:
@@ -137,8 +157,12 @@ class Database:
         return db
 
     def _unwritable(self) -> sqlite3.Connection:
-        """Beside writers if there are any; else SQLite must be told that there are none."""
-        for how in ("mode=ro", "immutable=1"):
+        """Beside writers if there are any; else SQLite must be told that there are none.
+
+        It would leave files of its own beside one that nobody writes to.
+        """
+        written = not self._read_only or Path(f"{self._path}-wal").exists()
+        for how in ("mode=ro", "immutable=1") if written else ("immutable=1",):
             place = f"{self._path.absolute().as_uri()}?{how}"
             db = sqlite3.connect(
                 place, timeout=_BUSY, check_same_thread=False, factory=_ReadOnly, uri=True
@@ -157,7 +181,7 @@ class Database:
         try:
             yield
         except sqlite3.Error as error:
-            raise _ours(error, self._path, doing) from error
+            raise _ours(error, self._path, doing, self._remedy) from error
         except (UnicodeEncodeError, OverflowError) as error:
             raise CacheError(
                 f"{self._path} cannot hold a name or number: {error}; rename the file"
@@ -194,13 +218,10 @@ def _is_locked(error: sqlite3.Error) -> bool:
     return "locked" in str(error)
 
 
-def _ours(error: sqlite3.Error, path: Path, doing: str) -> CacheError:
+def _ours(error: sqlite3.Error, path: Path, doing: str, remedy: str) -> CacheError:
     said = f"{path} cannot be {doing}: {error}"
     if type(error) is sqlite3.DatabaseError:  # malformed, or no database
-        return CacheError(
-            f"{said}; delete {path.name}* there and run `opticalrag cache verify`, which takes"
-            " the entries in again"
-        )
+        return CacheError(f"{said}; {remedy}")
     # Python tells SQLite's codes from 3.11 only. An I/O error is how a full disk looks when
     # the memory shared by processes cannot grow.
     if "is full" in str(error) or "I/O error" in str(error):

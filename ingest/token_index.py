@@ -119,7 +119,11 @@ class TokenIndex(Closeable):
     """
 
     def __init__(self, path: Path) -> None:
-        self._db = Database(path, _SCHEMA, _VERSION)
+        remedy = (
+            f"delete {path.name}* there and run `opticalrag cache verify`, which takes the entries"
+            " in again"
+        )
+        self._db = Database(path, _SCHEMA, _VERSION, remedy=remedy)
 
     def close(self) -> None:
         """Close the file."""

@@ -115,12 +115,17 @@ def _keeps_pages(engine: PageEngine, config: EngineConfig | None) -> bool:
     )
 
 
-def open_journal(config: StoreConfig, *, create: bool = False) -> Journal | None:
-    """The journal of a store; None if there is, or is to be, none."""
+def open_journal(
+    config: StoreConfig, *, create: bool = False, change: bool = False
+) -> Journal | None:
+    """The journal of a store; None if there is, or is to be, none.
+
+    Unless it is to be created, or one that is there changed, it is only read.
+    """
     path = _journal_path(config)
     if path is None or not (create or path.exists()):
         return None
-    return Journal(path, config.tenant)
+    return Journal(path, config.tenant, "make" if create else "change" if change else "read")
 
 
 def _journal_path(config: StoreConfig) -> Path | None:
@@ -154,7 +159,7 @@ def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
                 paths = ", ".join(one.file_path for one in found[:_MOST_NAMED])
                 raise ConfigError(f"{len(found)} documents are named {name}: name one of {paths}")
             points = points or store.delete_where(named(name))
-    journal = open_journal(config)
+    journal = open_journal(config, change=True)
     if journal is not None:
         with journal:
             ids = {one.document_id for one in found}

@@ -30,7 +30,7 @@ from ..ingest.cli_options import (
     WaitOption,
 )
 from ..ingest.config import OpticalConfig, StoreConfig
-from ..ingest.console import Exit, commands, emit, emit_json, notes
+from ..ingest.console import Exit, commands, emit_json, emit_text, notes, plain
 from ..ingest.errors import SourceError
 
 __all__ = ["app", "main"]
@@ -95,7 +95,7 @@ def search(
             emit_json({"hits": [_hit_to_json(hit, drawn, failures) for hit in hits]})
         else:
             for rank, hit in enumerate(hits, start=1):
-                emit(_hit_to_text(rank, hit, drawn))
+                emit_text(_hit_to_text(rank, hit, drawn))
         for message in dict.fromkeys(failures.values()):
             notes.print(f"no picture: {message}", style="red", markup=False, soft_wrap=True)
         if not hits:
@@ -157,7 +157,7 @@ def redecode(
         if as_json:
             emit_json(answer.as_dict())
             return
-        emit(answer.text)
+        emit_text(answer.text)
         if answer.finish_reason != "eos":
             notes.print(f"the answer ended by {answer.finish_reason}", markup=False)
 
@@ -194,7 +194,8 @@ def _hit_to_text(rank: int, hit: Any, drawn: Mapping[str, Any]) -> str:
     text = hit.context.text if hit.context else hit.text
     remarks = [f"doubtful: {', '.join(hit.doubtful)}"] if hit.doubtful else []
     lines = [*remarks, *text.splitlines(), *drawn.get(hit.id, ())]
-    return f"{rank}. {cite(hit)}\n" + "\n".join(f"    {line}" for line in lines) + "\n"
+    inner = "\n".join(f"    {plain(line)}" for line in lines)
+    return f"{rank}. {plain(str(cite(hit)))}\n{inner}\n"
 
 
 def main() -> None:

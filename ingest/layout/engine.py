@@ -13,7 +13,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx
 
 from ..config import LayoutConfig, WorkLimits
 from ..errors import OpticalRagError, PageRenderFailed
-from ..pages import load
+from ..pages import reading
 from ..types import PageFailure, PageOutcome, PageTask
 from ..workers import WorkerCrash, WorkerPool
 from .page import ENGINE, parse_page
@@ -92,7 +92,8 @@ class LayoutEngine:
 
 def _parse_task(task: PageTask, config: LayoutConfig, threads: int) -> PageOutcome:
     try:
-        return parse_page(load(task.source), task.ref, config, threads)
+        with reading(task.source) as document:
+            return parse_page(document, task.ref, config, threads)
     except OpticalRagError as error:
         return _failure(task, error.code, str(error))
     except _VENDOR_ERRORS as error:

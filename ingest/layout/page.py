@@ -31,7 +31,7 @@ __all__ = ["ENGINE", "parse_page"]
 ENGINE = "layout"
 
 _log = logging.getLogger(__name__)
-_outlines: dict[str, dict[int, list[OutlineEntry]]] = {}
+_last: tuple[pymupdf.Document, dict[int, list[OutlineEntry]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +141,13 @@ def _rect(page: pymupdf.Page) -> Rect:
 
 def _outline(document: pymupdf.Document, ref: PageRef) -> list[OutlineEntry]:
     """Outline entries of a page; read once per document, of which the last is remembered."""
-    key = ref.document.sha256
-    if key not in _outlines:
+    global _last
+    if _last is None or _last[0] is not document:
         entries: dict[int, list[OutlineEntry]] = {}
         for level, title, page_number, *_ in document.get_toc(simple=True):
             entries.setdefault(page_number - 1, []).append((level, title))
-        _outlines.clear()
-        _outlines[key] = entries
-    return _outlines[key].get(ref.index, [])
+        _last = (document, entries)
+    return _last[1].get(ref.index, [])
 
 
 @cache

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from opticalrag.ingest.config import WorkLimits
-from opticalrag.ingest.pages import load
+from opticalrag.ingest.opening import load
 from opticalrag.ingest.types import (
     Block,
     BlockKind,

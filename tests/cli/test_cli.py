@@ -11,6 +11,8 @@ from typing import Any
 
 import pymupdf
 import pytest
+from opticalrag.retrievers.cli import _hit_to_text
+from opticalrag.retrievers.query import Hit
 
 from ..processes import run_command as run
 from ..unit.test_pipeline import page_text, write_pdf
@@ -126,6 +128,26 @@ def test_a_file_that_fails_among_others_is_exit_three(tmp_path: Path) -> None:
     ]
 
 
+def test_what_cannot_be_looked_at_in_a_folder_is_listed(tmp_path: Path) -> None:
+    """Folders too deep to list, links that lead nowhere or in a circle; exit 3, the rest stored."""
+    write_pdf(tmp_path / "good.pdf", page_text("valve"))
+    (tmp_path / "nowhere.pdf").symlink_to(tmp_path / "gone.pdf")
+    (tmp_path / "circle.pdf").symlink_to(tmp_path / "circle.pdf")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(20):  # a path may have 4,096 bytes
+        os.mkdir("d" * 250, dir_fd=folder)
+        inner = os.open("d" * 250, os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = inner
+    os.close(folder)
+
+    report = run_json("ingest", ".", "--qdrant", "store", cwd=tmp_path, code=3)
+    codes = {Path(f["file"]).name[:9]: f["code"] for f in report["failures"]}
+    assert codes.keys() == {"nowhere.p", "circle.pd", "d" * 9}
+    assert codes["d" * 9] == "io"
+    assert report["documents"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -201,6 +223,28 @@ def test_names_with_brackets_are_listed_as_they_are(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert "[b]old[x].pdf" in done.stdout
+
+
+def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
+    """Neither move its cursor nor add lines that look like ours; in JSON they are as they are."""
+    evil = "\x1b[2J\nfailed: forged\u202e.pdf"
+    write_pdf(tmp_path / f"good{evil}", page_text("valve"))
+    (tmp_path / f"bad{evil}").write_bytes(b"%PDF-1.7")
+    words = run("ingest", ".", cwd=tmp_path).stderr
+    table = run("status", cwd=tmp_path)
+    (tmp_path / f"good{evil}").unlink()
+    wrong = run("verify", cwd=tmp_path).stdout
+    value = run_json("status", cwd=tmp_path)
+    hit = Hit("1", 0.5, f"text{evil}", f"good{evil}", pages=(1,))
+    found = _hit_to_text(1, hit, {"1": [f"picture{evil}"]})
+
+    shown = r"\x1b[2J\nfailed: forged\u202e.pdf"
+    assert f"bad{shown}" in words
+    assert all(f"good{shown}" in text for text in (table.stdout, wrong, found))
+    for text in (words, table.stdout, table.stderr, wrong, found):
+        assert "\x1b" not in text
+        assert not any(line.startswith("failed: forged") for line in text.splitlines())
+    assert value["documents"][0]["file_name"] == f"good{evil}"
 
 
 def test_pages_that_no_document_has_are_wrong_usage(tmp_path: Path) -> None:

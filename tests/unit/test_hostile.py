@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import random
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opticalrag.ingest import errors
@@ -164,20 +167,24 @@ def hang(candidate: Candidate) -> Facts:
     return examine(candidate)
 
 
-def test_a_folder_that_may_not_be_entered_stops_nothing(
+def test_a_folder_that_may_not_be_listed_is_a_file_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that cannot be looked at is left out of its folder."""
-    for name in ("a.pdf", "b.pdf"):
-        (tmp_path / name).write_bytes(b"%PDF-")
+    """The others are read; the system says what is wrong with it."""
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "b.pdf").write_bytes(b"%PDF-")
+    listing = os.scandir
 
-    def forbidding(path: Path) -> bool:
-        if path.name == "a.pdf":
-            raise PermissionError(path)
-        return True
+    def forbidding(path: Any) -> Any:
+        if Path(path).name == "shut":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return listing(path)
 
-    monkeypatch.setattr(Path, "is_file", forbidding)
-    assert [file.name for file in expand_sources([tmp_path])] == ["b.pdf"]
+    monkeypatch.setattr(os, "scandir", forbidding)
+    monkeypatch.setattr(os, "listdir", forbidding)
+    assert expand_sources([tmp_path]) == (tmp_path / "b.pdf", tmp_path / "shut")
+    with pytest.raises(PermissionError):
+        open_document(tmp_path / "shut")
 
 
 MARK = "Xylophagouswombat"

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pymupdf
@@ -17,7 +18,8 @@ from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.layout import engine as engine_module
 from opticalrag.ingest.layout import page as page_module
 from opticalrag.ingest.layout.ocr import _not_too_thin
-from opticalrag.ingest.pages import load, open_document
+from opticalrag.ingest.opening import load
+from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.protocols import PageEngine
 from opticalrag.ingest.types import (
     Block,
@@ -27,6 +29,8 @@ from opticalrag.ingest.types import (
     ParsedPage,
     TextSource,
 )
+
+from .test_pipeline import write_pdf
 
 SENTENCE = (
     "Docling bundles PDF document conversion to JSON and Markdown in an easy self contained package"
@@ -376,3 +380,21 @@ def test_a_thin_strip_does_not_fill_the_memory(size: tuple[int, int]) -> None:
     assert max(height, width) == max(size)
     assert 736 * max(height, width) / min(height, width) < 10_000
     assert (widened[: size[1], : size[0]] == 0).all()
+
+
+def test_a_page_of_a_file_that_is_overwritten_while_read_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read may be of the new content, which has another hash."""
+    file = write_pdf(tmp_path / "a.pdf", "The price is 100 euros.")
+    other = write_pdf(tmp_path / "b.pdf", "The price is 999 euros, as of now.").read_bytes()
+
+    def overwriting(*given: Any) -> ParsedPage:
+        file.write_bytes(other)
+        return page_module.parse_page(*given)
+
+    monkeypatch.setattr(engine_module, "parse_page", overwriting)
+    (outcome,) = parse(file)
+
+    assert isinstance(outcome, PageFailure)
+    assert outcome.code == "source_changed"

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from opticalrag.ingest.workers import WorkerPool
+
+from .test_pipeline import write_pdf
 
 # Reserved for documentation (RFC 5737): nobody answers there.
 ADDRESS = ("192.0.2.1", 80)
@@ -55,3 +59,40 @@ def test_workers_of_tests_reach_loopback_only() -> None:
         (answer,) = pool.map(reach, [ADDRESS])
 
     assert "only loopback" in str(answer)
+
+
+READS = """
+import os, sys
+from pathlib import Path
+from opticalrag.ingest.layout import LayoutEngine
+from opticalrag.ingest.pages import open_document
+from opticalrag.ingest.types import ParsedPage
+
+engine = LayoutEngine(workers=2)
+with open_document(sys.argv[1]) as source:
+    assert all(isinstance(one, ParsedPage) for one in engine.parse(source.tasks()))
+engine.close()
+print(os.environ["ORT_DISABLE_TELEMETRY"])
+"""
+
+
+@pytest.mark.parametrize("chosen", [None, "0"])
+def test_onnx_runtime_is_told_to_send_nothing(tmp_path: Path, chosen: str | None) -> None:
+    """It leaves no trace of a session; whoever chose otherwise is not overruled."""
+    file = write_pdf(tmp_path / "a.pdf", "One.", "Two.")
+    traces = tmp_path / "temporary"
+    traces.mkdir()
+    environment = {**os.environ, "TMPDIR": str(traces)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    if chosen is not None:
+        environment["ORT_DISABLE_TELEMETRY"] = chosen
+    done = subprocess.run(
+        [sys.executable, "-c", READS, str(file)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == (chosen or "1")
+    assert chosen is not None or list(traces.iterdir()) == []

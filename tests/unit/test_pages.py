@@ -10,12 +10,15 @@ from typing import Any
 import fsspec
 import pymupdf
 import pytest
-from opticalrag.ingest import errors
+from opticalrag.ingest import errors, pages
 from opticalrag.ingest.config import PageLimits
-from opticalrag.ingest.pages import load, open_document, parse_page_range, render_pages
+from opticalrag.ingest.opening import load
+from opticalrag.ingest.pages import open_document, parse_page_range, render_page, render_pages
 from opticalrag.ingest.types import PageFailure, PageImage
 from opticalrag.ingest.workers import WorkerPool
 from PIL import Image
+
+from benchmarks.hostile_files import pdf_of
 
 PASSWORDS = {
     "docling_2206.01062_pg3.pdf": "1234",
@@ -290,6 +293,38 @@ def test_pages_are_drawn_in_order_by_processes() -> None:
     for one, other in zip(drawn, here, strict=True):
         assert isinstance(one, PageImage)
         assert (one.pixels == other.pixels).all()
+
+
+def test_a_page_of_a_file_that_is_overwritten_while_drawn_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows of which content the picture is."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("old"))
+
+    def overwriting(*given: Any, **options: Any) -> PageImage:
+        file.write_bytes(pdf("new", "newer"))
+        return render_page(*given, **options)
+
+    with open_document(file) as source, WorkerPool(1) as pool:
+        monkeypatch.setattr(pages, "render_page", overwriting)
+        (result,) = render_pages(source.tasks(), pool, long_side=100)
+
+    assert isinstance(result, PageFailure)
+    assert result.code == "source_changed"
+
+
+@pytest.mark.parametrize("start", ["4 0 R", "1.5", "(abc)"])
+def test_page_labels_that_cannot_be_read_are_no_reason_to_lose_a_file(start: str) -> None:
+    """Nor are titles; the first of these labels is as the standard has it."""
+    labels = f"<</Nums[0 <</S/D/St {start}>>]>>".encode()
+    catalog = b"<</Type/Catalog/Pages 2 0 R/PageLabels %b>>" % labels
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 99]>>"
+    tree, info = b"<</Type/Pages/Kids[3 0 R]/Count 1>>", b"/Info <</Title 7>>"
+
+    with open_document(pdf_of(catalog, tree, page, b"3", trailer=info)) as source:
+        assert [ref.label for ref in source.page_refs()] == ["1"]
+        assert source.ref.title == ""
 
 
 def test_a_page_that_cannot_be_drawn_is_a_failure_among_others() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,94 @@ def test_a_damaged_journal_is_made_anew(place: Place, junk: bytes) -> None:
     assert place.run().unchanged == 1
     assert place.run().unchanged == 2
     assert place.payloads() == as_if_new(place)
+
+
+def unusable(journal: Path, how: str) -> bytes:
+    if how == "other version":
+        with sqlite3.connect(journal) as db:
+            db.execute("PRAGMA user_version = 7")
+        db.close()
+    else:
+        journal.write_bytes({"empty": b"", "cut": journal.read_bytes()[:5000]}[how])
+    return journal.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["other version", "empty", "cut"])
+def test_who_only_looks_leaves_a_journal_as_it_is(
+    tmp_path: Path, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And its folder, too; a deletion makes none anew either. They go on without one."""
+    place = Place(tmp_path)
+    with place.store:
+        write_pdf(place.files / "a.pdf", page_text("valve"))
+        place.run()
+    content = unusable(place.journal, how)
+
+    with open_store(place.config) as store:
+        assert verify_store(store, place.config).problems == ()
+    journal = open_journal(place.config)
+    assert journal is not None
+    with journal:
+        assert journal.entries() == []
+        journal.forget(["1"])
+    assert [file.name for file in place.journal.parent.iterdir()] == [place.journal.name]
+    assert "is not used any more in this run" in caplog.text
+    assert "cache verify" not in caplog.text
+    if how != "empty":  # which a deletion may fill
+        assert delete_document("a.pdf", place.config)[0] == 1
+    assert place.journal.read_bytes() == content
+
+
+def test_looking_leaves_nothing_beside_a_journal(place: Place) -> None:
+    """What is recorded is there all the same."""
+    write_pdf(place.files / "a.pdf", page_text("valve"))
+    place.run()
+    content = place.journal.read_bytes()
+    journal = open_journal(place.config)
+
+    assert journal is not None
+    with journal:
+        assert len(journal.entries()) == 1
+        journal.forget([journal.entries()[0].id])
+        assert len(journal.entries()) == 1
+    assert [file.name for file in place.journal.parent.iterdir()] == [place.journal.name]
+    assert place.journal.read_bytes() == content
+
+
+def test_the_journal_of_another_version_is_kept_beside_the_new_one(place: Place) -> None:
+    """Whoever goes back to that version has it."""
+    write_pdf(place.files / "a.pdf", page_text("valve"))
+    place.run()
+    content = unusable(place.journal, "other version")
+    assert place.run(force=True).pages_parsed == 1
+
+    kept = place.journal.with_name("opticalrag.db.version-7")
+    assert kept.read_bytes() == content
+    assert place.run().unchanged == 1
+
+
+def test_a_journal_may_be_closed_by_several_threads_at_once(tmp_path: Path) -> None:
+    """As by the run and its background."""
+    journals = [Journal(tmp_path / f"{number}.db") for number in range(50)]
+    with ThreadPoolExecutor(4) as threads:
+        twice = [one for one in journals for _ in range(4)]
+        assert list(threads.map(Journal.close, twice)) == [None] * 200
+
+
+def test_a_damaged_journal_that_cannot_be_removed_ends_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done without."""
+
+    def forbidding(path: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(path)
+
+    file = tmp_path / "a.db"
+    with Journal(file) as journal:
+        file.write_bytes(b"no database at all" * 500)
+        monkeypatch.setattr(Path, "unlink", forbidding)
+        assert journal.entries() == []
+        assert journal.page("a") is None
 
 
 @pytest.mark.parametrize("content", [b"", bytes(1000), 5])

@@ -1,0 +1,52 @@
+"""Commands that are told to stop: nothing of theirs stays behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pymupdf
+import pytest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_an_ingest_that_is_stopped_leaves_no_copies_and_no_processes(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The exit code is the one shells give the signal; --json has one object that says so."""
+    files, copies = tmp_path / "files", tmp_path / "copies"
+    files.mkdir()
+    copies.mkdir()
+    page = pymupdf.open().new_page()
+    page.insert_text((72, 72), "A scan.")
+    page.get_pixmap(dpi=72).save(files / "scan.png")
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("QDRANT_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "opticalrag.retrievers", "ingest", "files", "--json"],
+        cwd=tmp_path,
+        env={**environment, "TMPDIR": str(copies)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        ends = time.monotonic() + 120
+        while not any(copies.glob("opticalrag-*.pdf")):
+            assert process.poll() is None
+            assert time.monotonic() < ends
+            time.sleep(0.05)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        out, words = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + number
+    assert json.loads(out)["error"]["code"] == "interrupted"
+    assert words == f"error: interrupted by {number.name}; run it again\n"
+    assert list(copies.glob("opticalrag-*")) == []
+    assert workers
+    assert psutil.wait_procs(workers, timeout=5)[1] == []
