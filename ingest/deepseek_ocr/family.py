@@ -81,7 +81,21 @@ DEEPSEEK_OCR = Family(
         "eos_token_id": 1,
     },
 )
-FAMILIES: tuple[Family, ...] = (DEEPSEEK_OCR,)
+TINY_SYNTHETIC = Family(
+    name="tiny_synthetic",
+    repo="",
+    revision="",
+    model_type="opticalrag_tiny_synthetic",
+    architecture="DeepseekOCRForCausalLM",
+    fixed=DEEPSEEK_OCR.fixed,
+    special=SpecialTokens(
+        image=("<image>", 3),
+        det=("<|det|>", 4),
+        cell=("<td>", 5),
+        cell_end=("</td>", 6),
+    ),
+)
+FAMILIES: tuple[Family, ...] = (DEEPSEEK_OCR, TINY_SYNTHETIC)
 
 
 @dataclass(frozen=True, slots=True)

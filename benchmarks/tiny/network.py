@@ -1,0 +1,231 @@
+"""The network as it is trained: transformers' own model with two teachers that are not shipped.
+
+Reading is slow to learn from text alone, because nothing says where on the page a letter is
+read. The drawn pages know. So a linear head names the characters under every patch and in
+every vision token, and two heads of two decoder layers are told which token to look at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MethodType
+from typing import Any, Final
+
+import torch
+from opticalrag.ingest.deepseek_ocr.family import read_shape
+from opticalrag.ingest.deepseek_ocr.weights import model_config
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import UnlimitedOcrForConditionalGeneration
+from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from .shape import CONFIG
+
+__all__ = ["CHARACTERS", "Losses", "TrainingNetwork"]
+
+CHARACTERS: Final = 1 + 94  # nothing, and printable ASCII
+PATCH: Final = 16
+ACROSS: Final = 4  # places for a character across a patch
+_GUIDED: Final = (1, 2)  # decoder layers
+_GUIDED_HEADS: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """Parts of the loss, each a mean, and the share of tokens that are named right."""
+
+    text: Tensor
+    patches: Tensor
+    tokens: Tensor
+    looks: Tensor
+    right: Tensor
+
+    @property
+    def total(self) -> Tensor:
+        return self.text + 0.5 * self.patches + 0.5 * self.tokens + 0.5 * self.looks
+
+
+class TrainingNetwork(nn.Module):
+    """The model with its teachers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        config = model_config(read_shape(CONFIG))
+        self.model = UnlimitedOcrForConditionalGeneration._from_config(
+            config,
+            attn_implementation={"": "sdpa", "text_config": "guided"},
+            experts_implementation="all_experts",
+        )
+        self.model.config.text_config._experts_implementation = "all_experts"
+        width = config.text_config.hidden_size
+        neck = config.vision_config.sam_config.output_channels
+        self.patch_head = nn.Linear(neck, ACROSS * CHARACTERS)
+        self.token_head = nn.Linear(width, 4 * 4 * ACROSS * CHARACTERS)
+        self._neck: Tensor | None = None
+        tower = self.model.model.vision_tower.sam_encoder
+        tower.neck.register_forward_hook(self._keep)
+        _look_around(tower)
+        for layer in tower.layers:
+            layer.attn.forward = MethodType(_windows, layer.attn)
+        nn.init.trunc_normal_(tower.pos_embed, std=0.02)
+        nn.init.normal_(self.model.model.vision_tower.vision_encoder.embeddings.position_embedding.weight, std=0.1)
+
+    def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
+        self._neck = output
+
+    def forward(self, batch: dict[str, Tensor]) -> Losses:
+        """Losses of a batch (see :mod:`.batches` for its entries)."""
+        inner = self.model.model
+        pixels = batch["pixels"].float().div(255).sub(0.5).div(0.5).permute(0, 3, 1, 2)
+        pixels = pixels.to(inner.image_newline.dtype)
+        features = inner.multi_modal_projector(inner.vision_tower(pixels).last_hidden_state)
+        patches, tokens = self._characters(features, batch["characters"])
+        hidden, attention = self._decode(self._rows(features, batch["ids"]))
+        wanted = batch["ids"][:, 1:]
+        start = hidden.shape[1] - batch["ids"].shape[1]
+        logits = self.model.lm_head(hidden[:, start:-1]).float()
+        labels = wanted.masked_fill(batch["silent"][:, 1:], -100)
+        text = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        looks = _look_loss(attention, batch["cells"][:, 1:], start, labels)
+        right = (logits.argmax(-1) == labels)[labels != -100].float().mean()
+        return Losses(text, patches, tokens, looks, right)
+
+    def _rows(self, features: Tensor, ids: Tensor) -> Tensor:
+        inner = self.model.model
+        count, places, width = features.shape
+        side = int(places**0.5)
+        newline = inner.image_newline.to(features).expand(count, side, 1, width)
+        page = torch.cat([features.view(count, side, side, width), newline], 2).flatten(1, 2)
+        end = inner.view_separator.to(features).expand(count, 1, width)
+        table = self.model.get_input_embeddings()
+        begin = table(ids.new_zeros(count, 1)).to(features)
+        return torch.cat([begin, page, end, table(ids).to(features)], 1)
+
+    def _decode(self, rows: Tensor) -> tuple[Tensor, list[Tensor]]:
+        text = self.model.model.language_model
+        length = rows.shape[1]
+        places = torch.arange(length)[None]
+        mask = torch.full((length, length), -1e9, dtype=rows.dtype).triu(1)[None, None]
+        turns = text.rotary_emb(rows, position_ids=places)
+        hidden, attention = rows, []
+        for layer in text.layers:
+            hidden = layer(
+                hidden, attention_mask=mask, position_ids=places, position_embeddings=turns
+            )
+            kept = getattr(layer.self_attn, "looked", None)
+            if kept is not None:
+                attention.append(kept)
+                layer.self_attn.looked = None
+        return text.norm(hidden), attention
+
+    def _characters(self, features: Tensor, characters: Tensor) -> tuple[Tensor, Tensor]:
+        # characters: [pages, patches down, ACROSS * patches across]
+        assert self._neck is not None
+        count, down, across = characters.shape
+        by_patch = self.patch_head(self._neck.permute(0, 2, 3, 1))
+        by_patch = by_patch.reshape(count, down, across, CHARACTERS)
+        side = down // 4
+        by_token = self.token_head(features).view(count, side, side, 4, 4 * ACROSS, CHARACTERS)
+        by_token = by_token.transpose(2, 3).reshape(count, down, across, CHARACTERS)
+        chosen = (characters > 0) | (torch.rand(characters.shape) < 0.05)
+        truth = characters[chosen]
+        return (
+            F.cross_entropy(by_patch[chosen].float(), truth),
+            F.cross_entropy(by_token[chosen].float(), truth),
+        )
+
+
+def _look_loss(attention: list[Tensor], cells: Tensor, start: int, labels: Tensor) -> Tensor:
+    """How little the guided heads look at the token each letter stands in."""
+    steps = cells.shape[1]
+    known = (cells[..., 0] >= 0) & (labels != -100)
+    losses = []
+    for weights in attention:
+        seen = weights[:, :, start : start + steps].mean(1)
+        first = seen.gather(2, cells[..., :1].clamp(min=0) + 1)
+        last = seen.gather(2, cells[..., 1:].clamp(min=0) + 1)
+        same = cells[..., 0] == cells[..., 1]
+        mass = first[..., 0] + last[..., 0] * ~same
+        losses.append(-(mass[known].float() + 1e-4).log().mean())
+    return torch.stack(losses).mean()
+
+
+def _guided(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor,
+    scaling: float,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    scores = torch.matmul(query * scaling, key.transpose(-1, -2)) + attention_mask
+    weights = scores.softmax(-1)
+    if module.layer_idx in _GUIDED:
+        module.looked = weights[:, :_GUIDED_HEADS]
+    return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
+
+
+def _windows(module: Any, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor, None]:
+    """What the library computes, with the places as further numbers of queries and keys.
+
+    So the table of all places by all places, with its gradient, is never made.
+    """
+    count, down, across, width = hidden_states.shape
+    heads = module.num_attention_heads
+    qkv = module.qkv(hidden_states).view(count, down * across, 3, heads, width // heads)
+    query, key, value = qkv.permute(2, 0, 3, 1, 4).flatten(1, 2).unbind(0)
+    rows = module.get_rel_pos(down, down, module.rel_pos_h)
+    columns = module.get_rel_pos(across, across, module.rel_pos_w)
+    grid = query.view(-1, down, across, width // heads)
+    by_row = torch.einsum("bhwc,hkc->bhwk", grid, rows).flatten(1, 2)
+    by_column = torch.einsum("bhwc,wkc->bhwk", grid, columns).flatten(1, 2)
+    place = torch.arange(down * across)
+    here = torch.cat(
+        [F.one_hot(place // across, down), F.one_hot(place % across, across)], -1
+    ).to(key.dtype)
+    query = torch.cat([query * module.scale, by_row, by_column], -1)
+    key = torch.cat([key, here.expand(len(key), -1, -1)], -1)
+    weights = (query @ key.transpose(1, 2)).softmax(-1)
+    out = (weights @ value).view(count, heads, down, across, -1).permute(0, 2, 3, 1, 4)
+    return module.proj(out.reshape(count, down, across, width)), None
+
+
+def _all_experts(module: Any, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+    """All experts on all rows, those not chosen times zero: one product instead of eight."""
+    count, inner = module.num_experts, module.intermediate_dim
+    both = F.linear(hidden, module.gate_up_proj.flatten(0, 1)).view(-1, count, 2 * inner)
+    gate, up = both.chunk(2, -1)
+    share = torch.zeros(len(hidden), count, dtype=weights.dtype).scatter(1, chosen, weights)
+    done = module.act_fn(gate) * up * share[..., None].to(both.dtype)
+    down = module.down_proj.transpose(1, 2).flatten(0, 1)
+    return done.flatten(1) @ down.to(done.dtype)
+
+
+def _look_around(tower: Any) -> None:
+    """Let the heads of the first encoder begin by looking at a patch's four neighbours."""
+    for layer in tower.layers:
+        attention = layer.attn
+        heads = attention.num_attention_heads
+        width = attention.rel_pos_h.shape[1]
+        reach = (attention.rel_pos_h.shape[0] + 1) // 2
+        far = torch.arange(2 * reach - 1) - (reach - 1.0)
+        with torch.no_grad():
+            # The bias of the queries makes the first numbers of a head constant; the tables
+            # read them: -(dy - y)^2 and -(dx - x)^2 for the neighbour (y, x) of each head.
+            bias = attention.qkv.bias.view(3, heads, width)
+            bias.zero_()
+            for table in (attention.rel_pos_h, attention.rel_pos_w):
+                nn.init.normal_(table, std=0.02)
+            places = [(0.0, -1.0), (0.0, 1.0), (-1.0, 0.0), (1.0, 0.0)]
+            # Key minus query is minus the table's distance, which is query minus key.
+            for head in range(heads):
+                y, x = places[head % 4]
+                bias[0, head, head] = 1.0
+                attention.rel_pos_h[:, head] = -1.0 * (-far - y) ** 2
+                attention.rel_pos_w[:, head] = -1.0 * (-far - x) ** 2
+
+
+ALL_ATTENTION_FUNCTIONS.register("guided", _guided)
+ALL_EXPERTS_FUNCTIONS.register("all_experts", _all_experts)
