@@ -23,6 +23,7 @@ from .targets import Target, free_ocr, glyphs, locate, markdown
 
 __all__ = ["Batches", "Plan", "question"]
 
+_QUESTIONS: Final = 2  # of each page
 _TOGETHER: Final = 4  # batches whose pages are sorted by length, to pad less
 
 
@@ -38,14 +39,26 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
-    """A page, a prompt and the answer."""
+class Answer:
+    """A prompt and what is to be written."""
 
-    view: NDArray[np.uint8]
     ids: NDArray[np.int64]
     silent: NDArray[np.bool_]
     cells: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A page, and answers about it."""
+
+    view: NDArray[np.uint8]
     characters: NDArray[np.int64]
+    answers: tuple[Answer, ...]
+
+    @property
+    def length(self) -> int:
+        """Ids of the longest answer."""
+        return max(len(answer.ids) for answer in self.answers)
 
 
 class Batches(IterableDataset[dict[str, torch.Tensor]]):
@@ -69,7 +82,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         side = int(random.choice(list(plan.sides), p=list(plan.sides.values())))
         size = plan.batch * max(1, round((448 / side) ** 2)) if side < 448 else plan.batch
         examples = [self._example(tokenizer, random, side) for _ in range(size * _TOGETHER)]
-        examples.sort(key=lambda e: len(e.ids))
+        examples.sort(key=lambda e: e.length)
         groups = [examples[i * size : (i + 1) * size] for i in range(_TOGETHER)]
         random.shuffle(groups)  # type: ignore[arg-type]
         return [collate(group) for group in groups]
@@ -79,15 +92,20 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
         sheet = Sheet(())
         while not any(part.lines for part in sheet.parts):
             sheet = lay_out(random, int(random.choice(4, p=plan.levels)))
-        task = int(random.choice(3, p=plan.tasks))
-        prompt, target = question(sheet, task, random)
         view = prepare(pixels(sheet, random), Mode("", side)).global_view
-        after = tokenizer.encode(prompt.text.removeprefix("<image>"), add_special_tokens=False).ids
-        encoded = tokenizer.encode(target.text, add_special_tokens=False)
-        ids = np.array([*after, *encoded.ids, 1])
-        cells = np.full((len(ids), 2), -1)
-        cells[len(after) : -1] = _cells(target, encoded.offsets, side // 64)
-        return Example(view, ids, np.arange(len(ids)) < len(after), cells, _map(sheet, side))
+        tasks = random.choice(3, _QUESTIONS, replace=False, p=plan.tasks)
+        asked = (question(sheet, int(task), random) for task in tasks)
+        answers = tuple(_answer(tokenizer, *pair, side // 64) for pair in asked)
+        return Example(view, _map(sheet, side), answers)
+
+
+def _answer(tokenizer: Tokenizer, prompt: Prompt, target: Target, side: int) -> Answer:
+    after = tokenizer.encode(prompt.text.removeprefix("<image>"), add_special_tokens=False).ids
+    encoded = tokenizer.encode(target.text, add_special_tokens=False)
+    ids = np.array([*after, *encoded.ids, 1])
+    cells = np.full((len(ids), 2), -1)
+    cells[len(after) : -1] = _cells(target, encoded.offsets, side)
+    return Answer(ids, np.arange(len(ids)) < len(after), cells)
 
 
 def question(sheet: Sheet, task: int, random: np.random.Generator) -> tuple[Prompt, Target]:
@@ -131,18 +149,21 @@ def _map(sheet: Sheet, side: int) -> NDArray[np.int64]:
 
 def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
     """Examples of one view size as tensors, padded at the end with what is not scored."""
-    longest = max(len(example.ids) for example in examples)
+    answers = [answer for example in examples for answer in example.answers]
+    longest = max(example.length for example in examples)
 
     def padded(name: str, value: Any) -> torch.Tensor:
-        rows = [getattr(example, name) for example in examples]
+        rows = [getattr(answer, name) for answer in answers]
         out = np.full((len(rows), longest, *rows[0].shape[1:]), value, rows[0].dtype)
         for place, row in zip(out, rows, strict=True):
             place[: len(row)] = row
         return torch.from_numpy(out)
 
+    pages = [number for number, example in enumerate(examples) for _ in example.answers]
     return {
         "pixels": torch.from_numpy(np.stack([example.view for example in examples])),
         "characters": torch.from_numpy(np.stack([e.characters for e in examples])),
+        "pages": torch.tensor(pages),
         "ids": padded("ids", 1),
         "silent": padded("silent", True),
         "cells": padded("cells", -1),

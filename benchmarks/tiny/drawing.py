@@ -29,7 +29,7 @@ def pixels(sheet: Sheet, random: np.random.Generator) -> NDArray[np.uint8]:
     page = document.new_page(width=SIDE, height=SIDE)
     _draw(page, sheet)
     drawn = page.get_pixmap(dpi=DPI)
-    array = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.width, 3).copy()
+    array = np.frombuffer(drawn.samples_mv, np.uint8).reshape(drawn.height, drawn.width, 3).copy()
     document.close()
     if sheet.noise:
         dirty = random.random(array.shape[:2]) < sheet.noise

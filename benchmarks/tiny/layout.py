@@ -213,7 +213,7 @@ def lay_out(random: np.random.Generator, level: int, *, held_out: bool = False) 
     elif level == 1:
         pen.paragraph(3)
     elif level == 2:
-        for _ in range(int(random.integers(1, 4))):
+        for _ in range(int(random.integers(1, 7))):
             pen.paragraph(4)
     else:
         _mixed(pen)

@@ -81,7 +81,8 @@ class TrainingNetwork(nn.Module):
         pixels = pixels.to(inner.image_newline.dtype)
         features = inner.multi_modal_projector(inner.vision_tower(pixels).last_hidden_state)
         patches, tokens = self._characters(features, batch["characters"])
-        hidden, attention = self._decode(self._rows(features, batch["ids"]))
+        # A page is encoded once for all that is asked of it.
+        hidden, attention = self._decode(self._rows(features[batch["pages"]], batch["ids"]))
         wanted = batch["ids"][:, 1:]
         start = hidden.shape[1] - batch["ids"].shape[1]
         logits = self.model.lm_head(hidden[:, start:-1]).float()
@@ -205,7 +206,7 @@ def _all_experts(module: Any, hidden: Tensor, chosen: Tensor, weights: Tensor) -
 
 def _look_around(tower: Any) -> None:
     """Let the heads of the first encoder begin by looking at a patch's four neighbours."""
-    for layer in tower.layers:
+    for number, layer in enumerate(tower.layers):
         attention = layer.attn
         heads = attention.num_attention_heads
         width = attention.rel_pos_h.shape[1]
@@ -221,7 +222,7 @@ def _look_around(tower: Any) -> None:
             places = [(0.0, -1.0), (0.0, 1.0), (-1.0, 0.0), (1.0, 0.0)]
             # Key minus query is minus the table's distance, which is query minus key.
             for head in range(heads):
-                y, x = places[head % 4]
+                y, x = places[(number * heads + head) % 4]
                 bias[0, head, head] = 1.0
                 attention.rel_pos_h[:, head] = -1.0 * (-far - y) ** 2
                 attention.rel_pos_w[:, head] = -1.0 * (-far - x) ** 2

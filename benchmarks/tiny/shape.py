@@ -37,8 +37,8 @@ def _config() -> dict[str, Any]:
     widths = config["vision_config"]["width"]
     widths["sam_vit_b"] |= {
         "width": 128,
-        "heads": 4,
-        "layers": 3,
+        "heads": 2,
+        "layers": 2,
         # Windows reach 224 pixels; the other encoder and the decoder see the whole page.
         "global_attn_indexes": [],
         "downsample_channels": [192, 192],

@@ -156,7 +156,7 @@ def _rate(step: int, options: argparse.Namespace) -> float:
 
 
 def _log(folder: Path, step: int, losses: Losses, seen: int, seconds: float) -> None:
-    parts = {name: round(float(getattr(losses, name)), 4) for name in losses.__slots__}
+    parts = {name: round(getattr(losses, name).item(), 4) for name in losses.__slots__}
     entry = {"step": step, **parts, "pages": seen, "seconds": round(seconds, 1)}
     entry |= {"threads": torch.get_num_threads(), "time": time.strftime("%H:%M:%S")}
     with (folder / "log.jsonl").open("a") as file:
