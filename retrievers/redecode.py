@@ -124,7 +124,7 @@ class Redecoder:
 
     def _tokens(self, page: PageTarget, mode: str | None, encode: bool) -> VisionTokens:
         if mode is not None:
-            mode_named(mode)
+            mode_named(mode, self.model.modes)
         try:
             return self.cache.load(
                 page.document,
@@ -148,7 +148,8 @@ class Redecoder:
             if not 1 <= page.page <= document.ref.page_count:
                 raise SourceError(f"{path} has {document.ref.page_count} pages, not {page.page}")
             image = document.render(page.page - 1, dpi=DPI, long_side=LONG_SIDE)
-        chosen = mode_named(mode) if mode else look_at(image, self.model).mode
+        named = mode_named(mode, self.model.modes) if mode else None
+        chosen = named or look_at(image, self.model).mode
         (tokens,) = self.model.encode([image.pixels], chosen)
         self.cache.store(key_of(image.pixels, PROFILE, chosen.name, self.model), tokens, image.ref)
         return tokens

@@ -6,7 +6,7 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
-from .layout import SIDE, Part, Sheet
+from .layout import SIDE, SIZE, Part, Sheet
 
 __all__ = ["DPI", "pixels", "write_pdf"]
 
@@ -24,7 +24,7 @@ def write_pdf(sheets: list[Sheet]) -> bytes:
 
 
 def pixels(sheet: Sheet, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A page as uint8 ``[640, 640, 3]``, with its noise."""
+    """A page as uint8 ``[448, 448, 3]``, with its noise."""
     document = pymupdf.open()
     page = document.new_page(width=SIDE, height=SIDE)
     _draw(page, sheet)
@@ -45,9 +45,8 @@ def _draw(page: pymupdf.Page, sheet: Sheet) -> None:
         elif part.kind == "table" and part.frame:
             _rules(shape, part)
         for line in part.lines:
-            shape.insert_text(
-                (line.x, line.baseline), line.text, fontname=line.font, fontsize=line.size
-            )
+            font = "cobo" if line.bold else "cour"
+            shape.insert_text(line.baseline, line.text, fontname=font, fontsize=SIZE)
     shape.commit()
 
 

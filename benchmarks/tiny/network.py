@@ -65,11 +65,10 @@ class TrainingNetwork(nn.Module):
         self._neck: Tensor | None = None
         tower = self.model.model.vision_tower.sam_encoder
         tower.neck.register_forward_hook(self._keep)
-        _look_around(tower)
         for layer in tower.layers:
             layer.attn.forward = MethodType(_windows, layer.attn)
-        nn.init.trunc_normal_(tower.pos_embed, std=0.02)
-        nn.init.normal_(self.model.model.vision_tower.vision_encoder.embeddings.position_embedding.weight, std=0.1)
+        _begin(self.model)
+        _look_around(tower)
 
     def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self._neck = output
@@ -89,7 +88,7 @@ class TrainingNetwork(nn.Module):
         labels = wanted.masked_fill(batch["silent"][:, 1:], -100)
         text = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
         looks = _look_loss(attention, batch["cells"][:, 1:], start, labels)
-        right = (logits.argmax(-1) == labels)[labels != -100].float().mean()
+        right = (logits.detach().argmax(-1) == labels)[labels != -100].float().mean()
         return Losses(text, patches, tokens, looks, right)
 
     def _rows(self, features: Tensor, ids: Tensor) -> Tensor:
@@ -202,6 +201,27 @@ def _all_experts(module: Any, hidden: Tensor, chosen: Tensor, weights: Tensor) -
     done = module.act_fn(gate) * up * share[..., None].to(both.dtype)
     down = module.down_proj.transpose(1, 2).flatten(0, 1)
     return done.flatten(1) @ down.to(done.dtype)
+
+
+def _begin(model: Any) -> None:
+    """First weights that keep the size of what passes through them.
+
+    The library's, a fiftieth everywhere, suit wide layers; through 128 numbers little passes.
+    """
+    ends = ("o_proj", "down_proj", "out_proj", "lin2", "fc2", "attn.proj")
+    for name, parameter in model.named_parameters():
+        place = name.removesuffix(".weight")
+        if parameter.ndim < 2 or "embed_tokens" in name or "lm_head" in name:
+            continue
+        if "pos_embed" in name or "position_embedding" in name:
+            nn.init.normal_(parameter, std=0.2)
+        elif "patch_embed" in name:
+            nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
+        else:
+            share = 0.5 if place.endswith(ends) else 1.0
+            inner = parameter.shape[-1] if parameter.ndim != 4 else parameter[0].numel()
+            nn.init.normal_(parameter, std=share * inner**-0.5)
+    nn.init.normal_(model.get_input_embeddings().weight, std=0.3)
 
 
 def _look_around(tower: Any) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .layout import SIDE, Line, Part, Sheet
+from .layout import COLUMN, ROW, SIDE, Line, Part, Sheet
 
 __all__ = ["Target", "free_ocr", "glyphs", "locate", "markdown"]
 
@@ -72,11 +72,10 @@ def locate(line: Line, words: slice) -> tuple[str, Target]:
     parts = line.text.split(" ")
     phrase = " ".join(parts[words])
     start = len(" ".join(parts[: words.start])) + (1 if words.start else 0)
-    edges, (_, y0, _, y1) = line.edges, line.box
+    _, x, y = _places(line)[start]
     target = Target()
-    point = ((edges[start] + 2) / SIDE, (y0 + y1) / 2 / SIDE)
-    target.mark(f"<|ref|>{phrase}<|/ref|>", point)
-    _box(target, (edges[start], y0, edges[start + len(phrase)], y1))
+    target.mark(f"<|ref|>{phrase}<|/ref|>", (x, y))
+    _box(target, Line(phrase, line.column + start, line.row).box)
     return phrase, target
 
 
@@ -88,10 +87,11 @@ def glyphs(sheet: Sheet) -> Iterator[tuple[str, float, float]]:
 
 
 def _places(line: Line) -> list[tuple[str, float, float]]:
-    edges = line.edges
-    y = (line.baseline - 0.3 * line.size) / SIDE
-    centres = [(a + b) / 2 / SIDE for a, b in zip(edges, edges[1:], strict=False)]
-    return [(char, x, y) for char, x in zip(line.text, centres, strict=True)]
+    y = (line.row + 0.5) * ROW / SIDE
+    return [
+        (char, (line.column + number + 0.5) * COLUMN / SIDE, y)
+        for number, char in enumerate(line.text)
+    ]
 
 
 def _label(part: Part) -> str:

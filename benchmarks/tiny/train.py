@@ -29,7 +29,7 @@ __all__ = ["Run"]
 
 _SAVE_SECONDS: Final = 120.0
 _LOG_EVERY: Final = 20
-_WARM_UP: Final = 150
+_WARM_UP: Final = 60
 _CLIP: Final = 1.0
 
 
@@ -132,7 +132,7 @@ def main() -> None:
         if run.step % _LOG_EVERY == 0:
             _log(options.run, run.step, losses, seen, time.monotonic() - started)
             # A thread more only helps where a core is free: threads wait for each other.
-            torch.set_num_threads(2 if os.getloadavg()[0] < 2.3 else 1)
+            torch.set_num_threads(2 if os.getloadavg()[0] < 2.0 else 1)
         if stop or time.monotonic() - last > _SAVE_SECONDS:
             run.save()
             last = time.monotonic()

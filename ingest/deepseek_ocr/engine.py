@@ -109,7 +109,7 @@ class DeepSeekOcrEngine:
     ) -> None:
         self._config = config or OpticalConfig()
         if self._config.mode != AUTO:
-            mode_named(self._config.mode)
+            mode_named(self._config.mode, model.modes)
         prompt_named(self._config.prompt)
         self._model = model
         self._fallback = fallback
@@ -162,8 +162,10 @@ class DeepSeekOcrEngine:
     def _sheet(self, image: PageImage) -> _Sheet:
         look = look_at(image, self._model)
         height, width = image.pixels.shape[:2]
-        mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode)
-        steps = retry_ladder(mode, other_mode(mode, width, height), self._config.prompt)
+        modes = self._model.modes
+        mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode, modes)
+        other = other_mode(mode, width, height, modes)
+        steps = retry_ladder(mode, other, self._config.prompt)
         return _Sheet(image, look.evidence, look.load, steps)
 
     def _climb(self, sheets: Sequence[_Sheet]) -> None:
@@ -245,7 +247,8 @@ def look_at(image: PageImage, model: OpticalModel) -> Look:
     if evidence.is_reliable:
         load = PageLoad(model.count_text_tokens(" ".join(words)), load.columns)
     height, width = image.pixels.shape[:2]
-    return Look(evidence, load, choose_mode(load, width, height))
+    chosen = choose_mode(load, width, height, model.modes, model.compression)
+    return Look(evidence, load, chosen)
 
 
 def _record(sheet: _Sheet, transcript: Transcript) -> None:
