@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from torch.utils.data import IterableDataset
 
 from .drawing import pixels
-from .layout import Sheet, lay_out
+from .layout import COLUMN, ROW, SIDE, Sheet, lay_out
 from .network import ACROSS, PATCH
 from .targets import Target, free_ocr, glyphs, locate, markdown
 
@@ -45,6 +45,7 @@ class Answer:
     ids: NDArray[np.int64]
     silent: NDArray[np.bool_]
     cells: NDArray[np.int64]
+    places: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +104,9 @@ def _answer(tokenizer: Tokenizer, prompt: Prompt, target: Target, side: int) -> 
     after = tokenizer.encode(prompt.text.removeprefix("<image>"), add_special_tokens=False).ids
     encoded = tokenizer.encode(target.text, add_special_tokens=False)
     ids = np.array([*after, *encoded.ids, 1])
-    cells = np.full((len(ids), 2), -1)
-    cells[len(after) : -1] = _cells(target, encoded.offsets, side)
-    return Answer(ids, np.arange(len(ids)) < len(after), cells)
+    cells, places = np.full((len(ids), 2), -1), np.full((len(ids), 2), -1)
+    cells[len(after) : -1], places[len(after) : -1] = _where(target, encoded.offsets, side)
+    return Answer(ids, np.arange(len(ids)) < len(after), cells, places)
 
 
 def question(sheet: Sheet, task: int, random: np.random.Generator) -> tuple[Prompt, Target]:
@@ -122,19 +123,27 @@ def question(sheet: Sheet, task: int, random: np.random.Generator) -> tuple[Prom
     return prompt_named(f"locate:{phrase}"), target
 
 
-def _cells(target: Target, offsets: list[tuple[int, int]], side: int) -> NDArray[np.int64]:
-    """Per token of a text, the vision tokens its first and last letter stand in; -1: none."""
+def _where(
+    target: Target, offsets: list[tuple[int, int]], side: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the letters of each token of a text stand; -1: nowhere.
+
+    Returns:
+        The vision tokens of the first and last letter, and column and row of the first one.
+    """
     points = np.array(target.points, np.float64).reshape(-1, 2)
     blank = np.array([char.isspace() for char in target.text])
     known = ~np.isnan(points[:, 0]) & ~blank
     column, row = np.nan_to_num(np.clip(points * side, 0, side - 1)).astype(np.int64).T
     index = row * (side + 1) + column
-    cells = np.full((len(offsets), 2), -1)
+    grid = np.nan_to_num(points * (SIDE / COLUMN, SIDE / ROW)).astype(np.int64)
+    cells, places = np.full((len(offsets), 2), -1), np.full((len(offsets), 2), -1)
     for number, (start, end) in enumerate(offsets):
         inside = np.flatnonzero(known[start:end])
         if len(inside):
             cells[number] = index[start + inside[0]], index[start + inside[-1]]
-    return cells
+            places[number] = grid[start + inside[0]]
+    return cells, places
 
 
 def _map(sheet: Sheet, side: int) -> NDArray[np.int64]:
@@ -167,4 +176,5 @@ def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
         "ids": padded("ids", 1),
         "silent": padded("silent", True),
         "cells": padded("cells", -1),
+        "places": padded("places", -1),
     }

@@ -17,7 +17,7 @@ import numpy as np
 
 from .lexicon import Writer
 
-__all__ = ["COLUMN", "ROW", "SIDE", "SIZE", "Kind", "Line", "Part", "Sheet", "lay_out"]
+__all__ = ["COLUMN", "ROW", "SIDE", "SIZE", "Kind", "Line", "Part", "Sheet", "lay_out", "set_card"]
 
 SIDE: Final = 224.0
 """Side of a page: 448 pixels at the engine's 144 dpi, the widest view, nothing resampled."""
@@ -175,6 +175,18 @@ class _Pen:
         # Two points outside the letters.
         box = (left * COLUMN - 2, top * ROW, right * COLUMN - 2, bottom * ROW)
         self.parts.append(Part(kind, tuple(lines), columns, box))
+
+
+def set_card(*blocks: tuple[Kind, str]) -> Sheet:
+    """A page of given texts, one block under the other.
+
+    Args:
+        blocks: kind (a title, a heading or running text) and text of each.
+    """
+    pen = _Pen(np.random.default_rng(0), Writer(np.random.default_rng(0)), 1, _COLUMNS - 1, 0, _ROWS)
+    for kind, text in blocks:
+        pen.put(kind, pen.wrap(text, bold=kind in ("title", "sub_title")))
+    return Sheet(tuple(pen.parts))
 
 
 def lay_out(random: np.random.Generator, level: int, *, held_out: bool = False) -> Sheet:

@@ -20,6 +20,7 @@ from transformers import UnlimitedOcrForConditionalGeneration
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
+from .layout import COLUMN, ROW, SIDE
 from .shape import CONFIG
 
 __all__ = ["CHARACTERS", "Losses", "TrainingNetwork"]
@@ -29,6 +30,7 @@ PATCH: Final = 16
 ACROSS: Final = 4  # places for a character across a patch
 _GUIDED: Final = (1, 2)  # decoder layers
 _GUIDED_HEADS: Final = 2
+_GRID: Final = (int(SIDE / COLUMN), int(SIDE / ROW))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,13 @@ class Losses:
     patches: Tensor
     tokens: Tensor
     looks: Tensor
+    places: Tensor
     right: Tensor
 
     @property
     def total(self) -> Tensor:
-        return self.text + 0.5 * self.patches + 0.5 * self.tokens + 0.5 * self.looks
+        seen = self.patches + self.tokens + self.looks + self.places
+        return self.text + 0.5 * seen
 
 
 class TrainingNetwork(nn.Module):
@@ -62,6 +66,7 @@ class TrainingNetwork(nn.Module):
         neck = config.vision_config.sam_config.output_channels
         self.patch_head = nn.Linear(neck, ACROSS * CHARACTERS)
         self.token_head = nn.Linear(width, 4 * 4 * ACROSS * CHARACTERS)
+        self.place_head = nn.Linear(width, sum(_GRID))
         self._neck: Tensor | None = None
         tower = self.model.model.vision_tower.sam_encoder
         tower.neck.register_forward_hook(self._keep)
@@ -81,7 +86,7 @@ class TrainingNetwork(nn.Module):
         features = inner.multi_modal_projector(inner.vision_tower(pixels).last_hidden_state)
         patches, tokens = self._characters(features, batch["characters"])
         # A page is encoded once for all that is asked of it.
-        hidden, attention = self._decode(self._rows(features[batch["pages"]], batch["ids"]))
+        hidden, middle, attention = self._decode(self._rows(features[batch["pages"]], batch["ids"]))
         wanted = batch["ids"][:, 1:]
         start = hidden.shape[1] - batch["ids"].shape[1]
         logits = self.model.lm_head(hidden[:, start:-1]).float()
@@ -89,7 +94,8 @@ class TrainingNetwork(nn.Module):
         text = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
         looks = _look_loss(attention, batch["cells"][:, 1:], start, labels)
         right = (logits.detach().argmax(-1) == labels)[labels != -100].float().mean()
-        return Losses(text, patches, tokens, looks, right)
+        places = self._places(middle[:, start:-1], batch["places"][:, 1:], labels)
+        return Losses(text, patches, tokens, looks, places, right)
 
     def _rows(self, features: Tensor, ids: Tensor) -> Tensor:
         inner = self.model.model
@@ -102,13 +108,13 @@ class TrainingNetwork(nn.Module):
         begin = table(ids.new_zeros(count, 1)).to(features)
         return torch.cat([begin, page, end, table(ids).to(features)], 1)
 
-    def _decode(self, rows: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def _decode(self, rows: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         text = self.model.model.language_model
         length = rows.shape[1]
         places = torch.arange(length)[None]
         mask = torch.full((length, length), -1e9, dtype=rows.dtype).triu(1)[None, None]
         turns = text.rotary_emb(rows, position_ids=places)
-        hidden, attention = rows, []
+        hidden, middle, attention = rows, rows, []
         for layer in text.layers:
             hidden = layer(
                 hidden, attention_mask=mask, position_ids=places, position_embeddings=turns
@@ -117,7 +123,17 @@ class TrainingNetwork(nn.Module):
             if kept is not None:
                 attention.append(kept)
                 layer.self_attn.looked = None
-        return text.norm(hidden), attention
+                middle = hidden
+        return text.norm(hidden), middle, attention
+
+    def _places(self, hidden: Tensor, places: Tensor, labels: Tensor) -> Tensor:
+        """How badly the column and the row of the next letter are known halfway."""
+        known = (places[..., 0] >= 0) & (labels != -100)
+        normed = F.rms_norm(hidden[known], hidden.shape[-1:])
+        columns, rows = self.place_head(normed).split(_GRID, -1)
+        across, down = places[known].unbind(-1)
+        across, down = across.clamp(max=_GRID[0] - 1), down.clamp(max=_GRID[1] - 1)
+        return F.cross_entropy(columns.float(), across) + F.cross_entropy(rows.float(), down)
 
     def _characters(self, features: Tensor, characters: Tensor) -> tuple[Tensor, Tensor]:
         # characters: [pages, patches down, ACROSS * patches across]

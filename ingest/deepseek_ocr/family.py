@@ -106,9 +106,9 @@ TINY_SYNTHETIC = Family(
     # The released names, for views that pages of a few hundred characters fit.
     modes={
         mode.name: mode
-        for mode in (Mode("tiny", 192), Mode("small", 320), Mode("base", 448), Mode("large", 640))
+        for mode in (Mode("tiny", 128), Mode("small", 192), Mode("base", 320), Mode("large", 448))
     },
-    compression=3.0,
+    compression=2.0,
     caution=(
         "reads only pages like the drawn ones it was trained on (see its README.md); do not"
         " believe what it says of others"
