@@ -132,8 +132,7 @@ def _where(
         The vision tokens of the first and last letter, and column and row of the first one.
     """
     points = np.array(target.points, np.float64).reshape(-1, 2)
-    blank = np.array([char.isspace() for char in target.text])
-    known = ~np.isnan(points[:, 0]) & ~blank
+    known = ~np.isnan(points[:, 0])
     column, row = np.nan_to_num(np.clip(points * side, 0, side - 1)).astype(np.int64).T
     index = row * (side + 1) + column
     grid = np.nan_to_num(points * (SIDE / COLUMN, SIDE / ROW)).astype(np.int64)

@@ -1,6 +1,6 @@
 """Measure what the small model reads: held-out pages at every budget, lossy tokens, its failures.
 
-    python -m benchmarks.tiny.evaluate CHECKPOINT [--pages 200] [--output FILE] [--curve FILE.svg]
+python -m benchmarks.tiny.evaluate CHECKPOINT [--pages 200] [--output FILE] [--curve FILE.svg]
 """
 
 from __future__ import annotations

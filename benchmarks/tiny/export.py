@@ -1,6 +1,6 @@
 """Write what a training has reached as a checkpoint in the released file layout.
 
-    python -m benchmarks.tiny.export RUN FOLDER
+python -m benchmarks.tiny.export RUN FOLDER
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from opticalrag.ingest.density import estimate_load, ink_share
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.density import estimate_load, ink_share
 from opticalrag.ingest.grounding import read_grounding
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.quality import Evidence, assess

@@ -15,7 +15,7 @@ import torch
 from opticalrag.ingest.deepseek_ocr.family import read_shape
 from opticalrag.ingest.deepseek_ocr.weights import model_config
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 from transformers import UnlimitedOcrForConditionalGeneration
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
@@ -28,7 +28,8 @@ __all__ = ["CHARACTERS", "Losses", "TrainingNetwork"]
 CHARACTERS: Final = 1 + 94  # nothing, and printable ASCII
 PATCH: Final = 16
 ACROSS: Final = 4  # places for a character across a patch
-_GUIDED: Final = (1, 2)  # decoder layers
+_KNOWN: Final = 1  # the decoder layer that hands on where the next letter is
+_GUIDED: Final = (2, 3)  # those that look there
 _GUIDED_HEADS: Final = 2
 _GRID: Final = (int(SIDE / COLUMN), int(SIDE / ROW))
 
@@ -46,8 +47,9 @@ class Losses:
 
     @property
     def total(self) -> Tensor:
-        seen = self.patches + self.tokens + self.looks + self.places
-        return self.text + 0.5 * seen
+        """What is made small."""
+        seen = 0.2 * self.patches + 0.5 * self.tokens
+        return self.text + seen + self.looks + 0.5 * self.places
 
 
 class TrainingNetwork(nn.Module):
@@ -67,6 +69,7 @@ class TrainingNetwork(nn.Module):
         self.patch_head = nn.Linear(neck, ACROSS * CHARACTERS)
         self.token_head = nn.Linear(width, 4 * 4 * ACROSS * CHARACTERS)
         self.place_head = nn.Linear(width, sum(_GRID))
+        self.hints = 0.5  # share of answers
         self._neck: Tensor | None = None
         tower = self.model.model.vision_tower.sam_encoder
         tower.neck.register_forward_hook(self._keep)
@@ -86,12 +89,13 @@ class TrainingNetwork(nn.Module):
         features = inner.multi_modal_projector(inner.vision_tower(pixels).last_hidden_state)
         patches, tokens = self._characters(features, batch["characters"])
         # A page is encoded once for all that is asked of it.
-        hidden, middle, attention = self._decode(self._rows(features[batch["pages"]], batch["ids"]))
+        rows = self._rows(features[batch["pages"]], batch["ids"])
+        hidden, middle, attention = self._decode(rows, batch["places"])
         wanted = batch["ids"][:, 1:]
         start = hidden.shape[1] - batch["ids"].shape[1]
         logits = self.model.lm_head(hidden[:, start:-1]).float()
         labels = wanted.masked_fill(batch["silent"][:, 1:], -100)
-        text = F.cross_entropy(logits.flatten(0, 1), labels.flatten())
+        text = functional.cross_entropy(logits.flatten(0, 1), labels.flatten())
         looks = _look_loss(attention, batch["cells"][:, 1:], start, labels)
         right = (logits.detach().argmax(-1) == labels)[labels != -100].float().mean()
         places = self._places(middle[:, start:-1], batch["places"][:, 1:], labels)
@@ -108,36 +112,56 @@ class TrainingNetwork(nn.Module):
         begin = table(ids.new_zeros(count, 1)).to(features)
         return torch.cat([begin, page, end, table(ids).to(features)], 1)
 
-    def _decode(self, rows: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def _decode(self, rows: Tensor, places: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         text = self.model.model.language_model
         length = rows.shape[1]
-        places = torch.arange(length)[None]
+        order = torch.arange(length)[None]
         mask = torch.full((length, length), -1e9, dtype=rows.dtype).triu(1)[None, None]
-        turns = text.rotary_emb(rows, position_ids=places)
+        turns = text.rotary_emb(rows, position_ids=order)
         hidden, middle, attention = rows, rows, []
         for layer in text.layers:
             hidden = layer(
-                hidden, attention_mask=mask, position_ids=places, position_embeddings=turns
+                hidden, attention_mask=mask, position_ids=order, position_embeddings=turns
             )
+            if layer.self_attn.layer_idx == _KNOWN:
+                middle = hidden
+                hidden = hidden + self._hints(hidden, places)
             kept = getattr(layer.self_attn, "looked", None)
             if kept is not None:
                 attention.append(kept)
                 layer.self_attn.looked = None
-                middle = hidden
         return text.norm(hidden), middle, attention
+
+    def _hints(self, hidden: Tensor, places: Tensor) -> Tensor:
+        """Tell some answers where the next letter is, in the words the place head understands.
+
+        So reading at a place and knowing the place are learnt side by side: else neither is of
+        use before the other is there.
+        """
+        across, down = places[:, 1:].clamp(min=0).unbind(-1)
+        table = self.place_head.weight
+        across, down = across.clamp(max=_GRID[0] - 1), down.clamp(max=_GRID[1] - 1) + _GRID[0]
+        told = functional.rms_norm(table[across] + table[down], table.shape[-1:])
+        told = told * hidden[:, -places.shape[1] : -1].pow(2).mean(-1, keepdim=True).sqrt().detach()
+        chosen = (torch.rand(len(places), 1, 1) < self.hints) & (places[:, 1:, :1] >= 0)
+        before = hidden.shape[1] - places.shape[1]
+        return functional.pad(told * chosen.to(told.dtype), (0, 0, before, 1))
 
     def _places(self, hidden: Tensor, places: Tensor, labels: Tensor) -> Tensor:
         """How badly the column and the row of the next letter are known halfway."""
         known = (places[..., 0] >= 0) & (labels != -100)
-        normed = F.rms_norm(hidden[known], hidden.shape[-1:])
+        normed = functional.rms_norm(hidden[known], hidden.shape[-1:])
         columns, rows = self.place_head(normed).split(_GRID, -1)
         across, down = places[known].unbind(-1)
         across, down = across.clamp(max=_GRID[0] - 1), down.clamp(max=_GRID[1] - 1)
-        return F.cross_entropy(columns.float(), across) + F.cross_entropy(rows.float(), down)
+        return functional.cross_entropy(columns.float(), across) + functional.cross_entropy(
+            rows.float(), down
+        )
 
     def _characters(self, features: Tensor, characters: Tensor) -> tuple[Tensor, Tensor]:
         # characters: [pages, patches down, ACROSS * patches across]
-        assert self._neck is not None
+        if self._neck is None:
+            raise RuntimeError("no page has been encoded yet; call the tower first")
         count, down, across = characters.shape
         by_patch = self.patch_head(self._neck.permute(0, 2, 3, 1))
         by_patch = by_patch.reshape(count, down, across, CHARACTERS)
@@ -147,8 +171,8 @@ class TrainingNetwork(nn.Module):
         chosen = (characters > 0) | (torch.rand(characters.shape) < 0.05)
         truth = characters[chosen]
         return (
-            F.cross_entropy(by_patch[chosen].float(), truth),
-            F.cross_entropy(by_token[chosen].float(), truth),
+            functional.cross_entropy(by_patch[chosen].float(), truth),
+            functional.cross_entropy(by_token[chosen].float(), truth),
         )
 
 
@@ -198,9 +222,8 @@ def _windows(module: Any, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor,
     by_row = torch.einsum("bhwc,hkc->bhwk", grid, rows).flatten(1, 2)
     by_column = torch.einsum("bhwc,wkc->bhwk", grid, columns).flatten(1, 2)
     place = torch.arange(down * across)
-    here = torch.cat(
-        [F.one_hot(place // across, down), F.one_hot(place % across, across)], -1
-    ).to(key.dtype)
+    at = (functional.one_hot(place // across, down), functional.one_hot(place % across, across))
+    here = torch.cat(at, -1).to(key.dtype)
     query = torch.cat([query * module.scale, by_row, by_column], -1)
     key = torch.cat([key, here.expand(len(key), -1, -1)], -1)
     weights = (query @ key.transpose(1, 2)).softmax(-1)
@@ -211,7 +234,7 @@ def _windows(module: Any, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor,
 def _all_experts(module: Any, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
     """All experts on all rows, those not chosen times zero: one product instead of eight."""
     count, inner = module.num_experts, module.intermediate_dim
-    both = F.linear(hidden, module.gate_up_proj.flatten(0, 1)).view(-1, count, 2 * inner)
+    both = functional.linear(hidden, module.gate_up_proj.flatten(0, 1)).view(-1, count, 2 * inner)
     gate, up = both.chunk(2, -1)
     share = torch.zeros(len(hidden), count, dtype=weights.dtype).scatter(1, chosen, weights)
     done = module.act_fn(gate) * up * share[..., None].to(both.dtype)

@@ -28,16 +28,19 @@ class Target:
 
     text: str = ""
     points: list[Point] = field(default_factory=list)
+    here: Point = _NOWHERE  # behind the last line
 
-    def mark(self, text: str, point: Point = _NOWHERE) -> None:
-        """Add what does not stand on the page."""
+    def mark(self, text: str, point: Point | None = None) -> None:
+        """Add what does not stand on the page, as if read at a point: that of the last line's end."""
         self.text += text
-        self.points += [point] * len(text)
+        self.points += [point or self.here] * len(text)
 
     def line(self, line: Line, *, skip: int = 0) -> None:
         """Add what does, without the first ``skip`` characters."""
         self.text += line.text[skip:]
-        self.points += [(x, y) for _, x, y in _places(line)][skip:]
+        places = [(x, y) for _, x, y in _places(line)]
+        self.points += places[skip:]
+        self.here = (places[-1][0] + COLUMN / SIDE, places[-1][1])
 
 
 def free_ocr(sheet: Sheet) -> Target:
@@ -104,7 +107,8 @@ def _box(target: Target, box: tuple[float, float, float, float]) -> None:
     target.mark("<|det|>[[", start)
     target.mark(f"{numbers[0]}, {numbers[1]}, ", start)
     target.mark(f"{numbers[2]}, {numbers[3]}", end)
-    target.mark("]]<|/det|>")
+    target.mark("]]<|/det|>", start)
+    target.here = start
 
 
 def _corner(box: tuple[float, float, float, float], x: int, y: int) -> Point:

@@ -1,23 +1,20 @@
-"""The small tokenizer: byte-level BPE in the released file format, with its own ids."""
+"""The small tokenizer, in the released file format: a token per letter, and one per mark.
+
+With pieces of words a small model would have to name hundreds of them, each from letters in several
+vision tokens; letters are few, and each stands in one. What the page does not hold, the grammar's
+words and the prompts, is one token each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from opticalrag.ingest.deepseek_ocr.family import TINY_SYNTHETIC
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from tokenizers.trainers import BpeTrainer
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from .layout import lay_out
-from .lexicon import WORDS
-from .targets import free_ocr, markdown
+__all__ = ["VOCABULARY", "write_tokenizer"]
 
-__all__ = ["VOCABULARY", "train_tokenizer"]
-
-VOCABULARY: Final = 1536
 _SPECIAL: Final = TINY_SYNTHETIC.special
 # In the order of their ids: those the package knows, then the rest of the released ones.
 _NAMES: Final = (
@@ -25,36 +22,22 @@ _NAMES: Final = (
     *(_SPECIAL.cell[0], _SPECIAL.cell_end[0]),
     *("<|ref|>", "<|/ref|>", "<|/det|>", "<|grounding|>", "<tr>", "</tr>"),
 )
-_PAGES: Final = 1500
+_WORDS: Final = (
+    *("sub_title", "title", "text", "image_caption", "image", "table", "[[", "]]"),
+    *("<table>", "</table>", "<center>", "</center>"),
+    *("Free OCR.", "Convert the document to markdown.", "Locate ", " in the image."),
+)
+_LETTERS: Final = tuple(sorted(pre_tokenizers.ByteLevel.alphabet()))
+
+VOCABULARY: Final = len(_NAMES) + len(_LETTERS) + len(_WORDS)
 
 
-def train_tokenizer(path: Path) -> None:
-    """Learn merges from drawn pages and write tokenizer.json."""
-    backend = Tokenizer(models.BPE())
-    # A word after a line's end is written with the space it has elsewhere, and read without:
-    # else each word would be two tokens to learn.
-    backend.normalizer = normalizers.Replace("\n", "\n ")
-    backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Digits(individual_digits=True),
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-        ]
-    )
-    backend.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace("\n ", "\n")])
-    trainer = BpeTrainer(
-        vocab_size=VOCABULARY,
-        special_tokens=[AddedToken(text, special=True, normalized=False) for text in _NAMES],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator(_texts(), trainer)
+def write_tokenizer(path: Path) -> None:
+    """Write tokenizer.json."""
+    vocabulary = {text: number for number, text in enumerate((*_NAMES, *_LETTERS, *_WORDS))}
+    backend = Tokenizer(models.BPE(vocabulary, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in _NAMES])
+    backend.add_tokens([AddedToken(text, normalized=False) for text in _WORDS])
     backend.save(str(path))
-
-
-def _texts() -> Iterator[str]:
-    for number in range(_PAGES):
-        sheet = lay_out(np.random.default_rng([7, number]), 3)
-        yield free_ocr(sheet).text
-        yield markdown(sheet).text
-        yield free_ocr(lay_out(np.random.default_rng([8, number]), 2)).text
-    yield "\n".join(WORDS)

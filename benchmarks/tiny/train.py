@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from .batches import Batches, Plan
 from .network import Losses, TrainingNetwork
-from .tokens import train_tokenizer
+from .tokens import write_tokenizer
 
 __all__ = ["Run"]
 
@@ -42,8 +42,7 @@ class Run:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "tokenizer.json").exists():
-            train_tokenizer(folder / "tokenizer.json")
+        write_tokenizer(folder / "tokenizer.json")
         torch.manual_seed(seed)
         network = TrainingNetwork()
         self.names = [name for name, _ in network.named_parameters()]
@@ -84,7 +83,7 @@ class Run:
         save_file(tensors, target)
         record = self.folder / "run.json.new"
         record.write_text(json.dumps({"step": self.step, "state": target.name}))
-        os.replace(record, self.folder / "run.json")
+        record.replace(self.folder / "run.json")
         for old in self.folder.glob("state-*.safetensors"):
             if old != target:
                 old.unlink()
@@ -116,9 +115,8 @@ def main() -> None:
     options = _options()
     torch.set_num_threads(1)
     run = Run(options.run, options.seed)
-    plan = Plan(
-        options.levels, options.tasks, dict(options.views), options.batch, options.seed
-    )
+    run.network.hints = options.hints
+    plan = Plan(options.levels, options.tasks, dict(options.views), options.batch, options.seed)
     stop = _stopping()
     loader = DataLoader(
         Batches(options.run / "tokenizer.json", plan, run.step),
@@ -127,12 +125,14 @@ def main() -> None:
         prefetch_factor=8,
     )
     last = started = time.monotonic()
-    seen = 0
+    seen, recent = 0, []
     for batch in _until(loader, run, options.steps):
         losses = run.learn(batch, _rate(run.step, options))
         seen += len(batch["ids"])
+        recent.append([getattr(losses, name).item() for name in losses.__slots__])
         if run.step % _LOG_EVERY == 0:
-            _log(options.run, run.step, losses, seen, time.monotonic() - started)
+            _log(options.run, run.step, recent, seen, time.monotonic() - started)
+            recent.clear()
             # A thread more only helps where a core is free: threads wait for each other.
             torch.set_num_threads(2 if os.getloadavg()[0] < 2.0 else 1)
         if stop or time.monotonic() - last > _SAVE_SECONDS:
@@ -157,8 +157,9 @@ def _rate(step: int, options: argparse.Namespace) -> float:
     return float(options.rate * rise * max(fall, 0.02))
 
 
-def _log(folder: Path, step: int, losses: Losses, seen: int, seconds: float) -> None:
-    parts = {name: round(getattr(losses, name).item(), 4) for name in losses.__slots__}
+def _log(folder: Path, step: int, recent: list[list[float]], seen: int, seconds: float) -> None:
+    means = torch.tensor(recent).mean(0).tolist()
+    parts = {name: round(mean, 4) for name, mean in zip(Losses.__slots__, means, strict=True)}
     entry = {"step": step, **parts, "pages": seen, "seconds": round(seconds, 1)}
     entry |= {"threads": torch.get_num_threads(), "time": time.strftime("%H:%M:%S")}
     with (folder / "log.jsonl").open("a") as file:
@@ -188,6 +189,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("run", type=Path)
     parser.add_argument("--steps", type=int, default=20_000, help="where to end")
     parser.add_argument("--fall", type=int, default=0, help="steps over which the rate falls")
+    parser.add_argument("--hints", type=float, default=0.5, help="share of answers told places")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--batch", type=int, default=16, help="pages a step")
     parser.add_argument("--seed", type=int, default=1)

@@ -51,9 +51,7 @@ def test_it_reads_pages_and_words_it_has_never_seen(
 
 def test_it_says_what_stands_where(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
     read = ask(reading_model, [page.pixels for page in pages], "markdown")
-    shares = [
-        precision(plain(r), plain(p.markdown)) for r, p in zip(read, pages, strict=True)
-    ]
+    shares = [precision(plain(r), plain(p.markdown)) for r, p in zip(read, pages, strict=True)]
     boxes = [box_overlap(r, truth_boxes(p.sheet)) for r, p in zip(read, pages, strict=True)]
     assert np.mean(shares) > 0.85
     assert np.mean(boxes) > 0.75
@@ -98,9 +96,7 @@ def test_its_caution_is_said_when_it_is_loaded(caplog: pytest.LogCaptureFixture)
 
 def test_a_mode_of_the_released_model_is_refused(reading_model: DeepSeekOcr) -> None:
     with pytest.raises(ConfigError, match=r"auto, tiny, small, base, large"):
-        DeepSeekOcrEngine(
-            reading_model, OpticalConfig(mode="gundam"), fallback=LayoutEngine()
-        )
+        DeepSeekOcrEngine(reading_model, OpticalConfig(mode="gundam"), fallback=LayoutEngine())
 
 
 def test_it_is_small_and_no_part_of_the_package() -> None:
