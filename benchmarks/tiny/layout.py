@@ -1,8 +1,8 @@
 """Lay out random pages with exact truth: which character stands where, and what is which block.
 
-Pages are small cards set like a typewriter's: Courier, a column every 8 points, a line every 16.
+Pages are small cards set like a typewriter's: Courier, a column every 8 points, a line every 32.
 The widest view draws them at two pixels a point, so that a character fills exactly two patches of
-the encoder. That is what lets a small model learn to read in an hour on a CPU; other fonts and
+the encoder and a vision token holds four characters of one line. That is what lets a small model learn to read in an hour on a CPU; other fonts and
 places would take a patch of their own for each.
 
 Units: points, origin at the top left. Pages are square, so that square views do not stretch them.
@@ -24,14 +24,14 @@ SIDE: Final = 224.0
 """Side of a page: 448 pixels at the engine's 144 dpi, the widest view, nothing resampled."""
 
 COLUMN: Final = 8.0
-ROW: Final = 16.0
+ROW: Final = 32.0
 SIZE: Final = COLUMN / 0.6
 """Courier is 0.6 of its size wide."""
 
 Kind = Literal["title", "sub_title", "text", "list", "table", "image", "image_caption"]
 _COLUMNS: Final = int(SIDE / COLUMN)
 _ROWS: Final = int(SIDE / ROW)
-_BASELINE: Final = 12.0
+_BASELINE: Final = 20.0
 _SHARES: Final = (0.45, 0.15, 0.15, 0.13, 0.12)  # of kinds of blocks
 
 
@@ -53,7 +53,7 @@ class Line:
     def box(self) -> tuple[float, float, float, float]:
         """Around the letters, ascenders and descenders included, in points."""
         x, y = self.column * COLUMN, self.row * ROW
-        return x, y + 1, x + len(self.text) * COLUMN, y + ROW - 1
+        return x, y + 8, x + len(self.text) * COLUMN, y + ROW - 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +116,9 @@ class _Pen:
         return lines
 
     def put(self, kind: Kind, lines: list[Line]) -> None:
-        """Add a block and leave a row empty."""
+        """Add a block."""
         if lines:
             self.parts.append(Part(kind, tuple(lines)))
-            self.row += 1
 
     def heading(self, kind: Kind) -> None:
         """A title is in capitals, both are bold."""
@@ -128,6 +127,8 @@ class _Pen:
 
     def paragraph(self, most: int) -> None:
         """Up to so many sentences."""
+        if self.parts and self.parts[-1].kind in ("text", "list", "image_caption"):
+            self.row += 1  # else nothing would tell the two apart
         count = int(self.random.integers(1, most + 1))
         sentences = [self.writer.sentence(int(self.random.integers(3, 10))) for _ in range(count)]
         self.put("text", self.wrap(" ".join(sentences)))
@@ -145,7 +146,7 @@ class _Pen:
 
     def table(self) -> None:
         """A few cells, ruled."""
-        columns, rows = int(self.random.integers(2, 4)), int(self.random.integers(2, 5))
+        columns, rows = int(self.random.integers(2, 4)), int(self.random.integers(2, 4))
         width = (self.right - self.left) // columns
         if not self.room(rows):
             return
@@ -158,12 +159,12 @@ class _Pen:
         right = self.left + columns * width
         frame = (self.left, self.row, right, self.row + rows)
         self._framed("table", lines, frame, columns)
-        self.row += rows + 1
+        self.row += rows
 
     def figure(self) -> None:
         """A box with a caption."""
-        rows = int(self.random.integers(2, 5))
-        if not self.room(rows + 2):
+        rows = int(self.random.integers(1, 3))
+        if not self.room(rows + 1):
             return
         self._framed("image", [], (self.left + 1, self.row, self.right - 1, self.row + rows))
         self.row += rows
@@ -175,7 +176,7 @@ class _Pen:
     ) -> None:
         left, top, right, bottom = frame
         # Two points outside the letters.
-        box = (left * COLUMN - 2, top * ROW, right * COLUMN - 2, bottom * ROW)
+        box = (left * COLUMN - 2, top * ROW + 2, right * COLUMN - 2, bottom * ROW - 2)
         self.parts.append(Part(kind, tuple(lines), columns, box))
 
 
@@ -203,7 +204,7 @@ def lay_out(random: np.random.Generator, level: int, *, held_out: bool = False) 
     """
     writer = Writer(random, held_out=held_out)
     left = int(random.integers(1, (14, 8, 4, 2)[level]))
-    row = int(random.integers(0, (13, 8, 4, 3)[level]))
+    row = int(random.integers(0, (7, 4, 3, 2)[level]))
     pen = _Pen(random, writer, left, _COLUMNS - 1, row, _ROWS)
     if level == 0:
         text = " ".join(writer.word() for _ in range(int(random.integers(1, 5))))
@@ -211,7 +212,7 @@ def lay_out(random: np.random.Generator, level: int, *, held_out: bool = False) 
     elif level == 1:
         pen.paragraph(2)
     elif level == 2:
-        for _ in range(int(random.integers(1, 6))):
+        for _ in range(int(random.integers(1, 4))):
             pen.paragraph(4)
     else:
         _mixed(pen)
@@ -232,7 +233,7 @@ def _mixed(pen: _Pen) -> None:
         pen.table,
         pen.figure,
     )
-    while pen.room(2) and random.random() < 0.95:
+    while pen.room(1) and random.random() < 0.95:
         blocks[int(random.choice(5, p=_SHARES))]()
     if not pen.parts:
         pen.paragraph(2)
@@ -240,7 +241,7 @@ def _mixed(pen: _Pen) -> None:
 
 def _two_columns(pen: _Pen) -> None:
     middle = (pen.left + pen.right) // 2
-    last = min(pen.last, pen.row + int(pen.random.integers(3, 9)))
+    last = min(pen.last, pen.row + int(pen.random.integers(2, 5)))
     ends = []
     for left, right in ((pen.left, middle - 1), (middle + 1, pen.right)):
         column = _Pen(pen.random, pen.writer, left, right, pen.row, last)

@@ -16,33 +16,21 @@ TARGET = Path(__file__).with_name("cards.pdf")
 CARDS: tuple[Sheet, ...] = (
     set_card(
         ("title", "HARBOR REPORT"),
-        (
-            "text",
-            "The old harbor was quiet in the winter. Two ships came from Oslo with copper"
-            " and coal. One engine was broken.",
-        ),
+        ("text", "Two ships came from Oslo with copper and coal. One engine was broken."),
         ("sub_title", "Repair"),
-        ("text", "Clara found the damage in the pump. The part was made of cheap tin."),
+        ("text", "Clara found the damage in the pump."),
     ),
     set_card(
         ("title", "GARDEN AND FARM"),
-        (
-            "text",
-            "The farm sold rice, corn and apple wine. Rain in spring was good for the"
-            " orchard. The price of milk is 46 per bottle.",
-        ),
+        ("text", "The farm sold rice, corn and apple wine. The price of milk is 46."),
         ("sub_title", "Animals"),
-        ("text", "Hugo has nine goats, a horse and one pigeon."),
+        ("text", "Hugo has nine goats and one horse."),
     ),
     set_card(
         ("title", "SCHOOL LIBRARY"),
-        (
-            "text",
-            "Maria keeps 824 books on history and science. The reading room is open every"
-            " morning from eight to ten.",
-        ),
+        ("text", "Maria keeps 824 books on history and science in the reading room."),
         ("sub_title", "Rule"),
-        ("text", "Please do not talk, eat or drink near the desk."),
+        ("text", "Please do not eat or drink near the desk."),
     ),
 )
 """What stands on the pages."""
