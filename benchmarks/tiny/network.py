@@ -22,12 +22,15 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from .layout import COLUMN, ROW, SIDE
 from .shape import CONFIG
+from .tokens import FIRST_LETTER
 
 __all__ = ["CHARACTERS", "Losses", "TrainingNetwork"]
 
 CHARACTERS: Final = 1 + 94  # nothing, and printable ASCII
 PATCH: Final = 16
 ACROSS: Final = 4  # places for a character across a patch
+_LETTERS: Final = 4  # of a line in a vision token
+_CODE: Final = 24  # numbers a letter takes in one
 _KNOWN: Final = 1  # the decoder layer that hands on where the next letter is
 _GUIDED: Final = (2, 3)  # those that look there
 _GUIDED_HEADS: Final = 2
@@ -49,7 +52,7 @@ class Losses:
     def total(self) -> Tensor:
         """What is made small."""
         seen = 0.2 * self.patches + 0.5 * self.tokens
-        return self.text + seen + self.looks + 0.5 * self.places
+        return self.text + seen + self.looks + self.places
 
 
 class TrainingNetwork(nn.Module):
@@ -67,7 +70,8 @@ class TrainingNetwork(nn.Module):
         width = config.text_config.hidden_size
         neck = config.vision_config.sam_config.output_channels
         self.patch_head = nn.Linear(neck, ACROSS * CHARACTERS)
-        self.token_head = nn.Linear(width, 4 * 4 * ACROSS * CHARACTERS)
+        # The same code for a letter in each of the four places of a vision token.
+        self.token_head = nn.Linear(_CODE, CHARACTERS)
         self.place_head = nn.Linear(width, sum(_GRID))
         self.hints = 0.5  # share of answers
         self._neck: Tensor | None = None
@@ -77,6 +81,42 @@ class TrainingNetwork(nn.Module):
             layer.attn.forward = MethodType(_windows, layer.attn)
         _begin(self.model)
         _look_around(tower)
+        self._read_letters()
+
+    def _read_letters(self) -> None:
+        """Let the last layer begin by copying the letter at the known place to the output.
+
+        Numbers 0 to 95 of a row are the four letters of a vision token, 96 to 99 say which of
+        them is next, 100 to 123 are that letter. Training is free to change all of it.
+        """
+        content, slot, letter = _LETTERS * _CODE, 96, 100
+        *lower, last = self.model.model.language_model.layers
+        shared = last.mlp.shared_experts
+        with torch.no_grad():
+            place, code = self.place_head.weight, self.token_head.weight
+            place[:, : letter + _CODE] = 0
+            for column in range(_GRID[0]):
+                place[column, slot + column % _LETTERS] = 1.0
+            nn.init.normal_(code, std=0.3)
+            attention, units = last.self_attn, torch.arange(content)
+            attention.v_proj.weight[:content] = torch.eye(content, place.shape[1])
+            attention.o_proj.weight[:, :content] = 8 * torch.eye(place.shape[1], content)
+            shared.up_proj.weight[:content] = torch.eye(content, place.shape[1])
+            shared.gate_proj.weight[:content] = 0
+            shared.gate_proj.weight[:content, slot : slot + _LETTERS] = -1.0
+            shared.gate_proj.weight[units, slot + units // _CODE] = 2.0
+            shared.down_proj.weight[:, :content] = 0
+            shared.down_proj.weight[letter + units % _CODE, units] = 4.0
+            # Ids of printable ASCII follow each other in the tokenizer, as their codes do here.
+            words = self.model.get_input_embeddings().weight
+            words[:, : letter + _CODE] = 0
+            for name, weight in (pair for layer in lower for pair in layer.named_parameters()):
+                if "o_proj" in name or "down_proj" in name:
+                    weight[..., : letter + _CODE, :] = 0
+            head = self.model.lm_head.weight
+            head[:, letter : letter + _CODE] = 0
+            letters = slice(FIRST_LETTER, FIRST_LETTER + CHARACTERS - 1)
+            head[letters, letter : letter + _CODE] = code[1:]
 
     def _keep(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
         self._neck = output
@@ -166,14 +206,17 @@ class TrainingNetwork(nn.Module):
         by_patch = self.patch_head(self._neck.permute(0, 2, 3, 1))
         by_patch = by_patch.reshape(count, down, across, CHARACTERS)
         side = down // 4
-        by_token = self.token_head(features).view(count, side, side, 4, 4 * ACROSS, CHARACTERS)
-        by_token = by_token.transpose(2, 3).reshape(count, down, across, CHARACTERS)
-        chosen = (characters > 0) | (torch.rand(characters.shape) < 0.05)
-        truth = characters[chosen]
-        return (
-            functional.cross_entropy(by_patch[chosen].float(), truth),
-            functional.cross_entropy(by_token[chosen].float(), truth),
-        )
+        by_token = self.token_head(features[..., : _LETTERS * _CODE].unflatten(-1, (_LETTERS, _CODE)))
+        by_token = by_token.reshape(count, side, side * _LETTERS, CHARACTERS)
+        # Where letters have their centres: the third of a row's four patches, see layout.
+        letters = characters[:, 2::4, 2::ACROSS]
+        return _named(by_patch, characters), _named(by_token, letters)
+
+
+def _named(scores: Tensor, truth: Tensor) -> Tensor:
+    """How badly characters are named; few of the many places without one are asked."""
+    chosen = (truth > 0) | (torch.rand(truth.shape) < 0.05)
+    return functional.cross_entropy(scores[chosen].float(), truth[chosen])
 
 
 def _look_loss(attention: list[Tensor], cells: Tensor, start: int, labels: Tensor) -> Tensor:

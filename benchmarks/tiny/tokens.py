@@ -13,7 +13,7 @@ from typing import Final
 from opticalrag.ingest.deepseek_ocr.family import TINY_SYNTHETIC
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-__all__ = ["VOCABULARY", "write_tokenizer"]
+__all__ = ["FIRST_LETTER", "VOCABULARY", "write_tokenizer"]
 
 _SPECIAL: Final = TINY_SYNTHETIC.special
 # In the order of their ids: those the package knows, then the rest of the released ones.
@@ -28,6 +28,9 @@ _WORDS: Final = (
     *("Free OCR.", "Convert the document to markdown.", "Locate ", " in the image."),
 )
 _LETTERS: Final = tuple(sorted(pre_tokenizers.ByteLevel.alphabet()))
+
+FIRST_LETTER: Final = len(_NAMES) + _LETTERS.index("!")
+"""Id of the first printable character of ASCII; the other 93 follow."""
 
 VOCABULARY: Final = len(_NAMES) + len(_LETTERS) + len(_WORDS)
 
