@@ -203,9 +203,7 @@ def lay_out(random: np.random.Generator, level: int, *, held_out: bool = False) 
         held_out: whether words kept from training may appear.
     """
     writer = Writer(random, held_out=held_out)
-    left = int(random.integers(1, (14, 8, 4, 2)[level]))
-    row = int(random.integers(0, (7, 4, 3, 2)[level]))
-    pen = _Pen(random, writer, left, _COLUMNS - 1, row, _ROWS)
+    pen = _Pen(random, writer, 1, _COLUMNS - 1, 0, _ROWS)
     if level == 0:
         text = " ".join(writer.word() for _ in range(int(random.integers(1, 5))))
         pen.put("text", pen.wrap(text)[:1])
@@ -224,8 +222,6 @@ def _mixed(pen: _Pen) -> None:
     random = pen.random
     if random.random() < 0.6:
         pen.heading("title")
-    if random.random() < 0.15:
-        _two_columns(pen)
     blocks: tuple[Callable[[], None], ...] = (
         lambda: pen.paragraph(3),
         lambda: pen.heading("sub_title"),
@@ -238,14 +234,3 @@ def _mixed(pen: _Pen) -> None:
     if not pen.parts:
         pen.paragraph(2)
 
-
-def _two_columns(pen: _Pen) -> None:
-    middle = (pen.left + pen.right) // 2
-    last = min(pen.last, pen.row + int(pen.random.integers(2, 5)))
-    ends = []
-    for left, right in ((pen.left, middle - 1), (middle + 1, pen.right)):
-        column = _Pen(pen.random, pen.writer, left, right, pen.row, last)
-        column.paragraph(3)
-        pen.parts += column.parts
-        ends.append(column.row)
-    pen.row = max(ends)
