@@ -97,8 +97,6 @@ class Run:
             for name, copy, parameter in zip(
                 self.names, self.copies, self.network.parameters(), strict=True
             ):
-                if f"weight.{name}" not in tensors:
-                    continue
                 copy.copy_(tensors[f"weight.{name}"])
                 parameter.copy_(copy)
                 state = {
