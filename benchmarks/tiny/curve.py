@@ -68,5 +68,5 @@ def _axes(most: float) -> list[str]:
     for times in range(0, int(most) + 1, step):
         x, _ = _place(times, 0, most)
         lines.append(f'<text x="{x - 8:.1f}" y="{bottom + 18}">{times}x</text>')
-    title = "Characters read right, against text tokens per vision token"
+    title = "Characters read right, against text tokens (ours are letters) per vision token"
     return [*lines, f'<text x="{left}" y="24" font-size="14">{title}</text>']

@@ -1,9 +1,9 @@
 """Lay out random pages with exact truth: which character stands where, and what is which block.
 
-Pages are small cards set like a typewriter's: Courier, a column every 8 points, a line every 32.
-The widest view draws them at two pixels a point, so that a character fills exactly two patches of
-the encoder and a vision token holds four characters of one line. That is what lets a small model learn to read in an hour on a CPU; other fonts and
-places would take a patch of their own for each.
+Pages are small cards set like a typewriter's, from the top left: Courier, a column every 8 points,
+a line every 32. The widest view draws them at two pixels a point, so that a character fills exactly
+two patches of the encoder, and a vision token holds four characters of one line. That is what lets
+a small model learn to read in an hour on a CPU: tried with free fonts and places, it did not.
 
 Units: points, origin at the top left. Pages are square, so that square views do not stretch them.
 """
@@ -233,4 +233,3 @@ def _mixed(pen: _Pen) -> None:
         blocks[int(random.choice(5, p=_SHARES))]()
     if not pen.parts:
         pen.paragraph(2)
-

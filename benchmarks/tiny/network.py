@@ -206,7 +206,9 @@ class TrainingNetwork(nn.Module):
         by_patch = self.patch_head(self._neck.permute(0, 2, 3, 1))
         by_patch = by_patch.reshape(count, down, across, CHARACTERS)
         side = down // 4
-        by_token = self.token_head(features[..., : _LETTERS * _CODE].unflatten(-1, (_LETTERS, _CODE)))
+        by_token = self.token_head(
+            features[..., : _LETTERS * _CODE].unflatten(-1, (_LETTERS, _CODE))
+        )
         by_token = by_token.reshape(count, side, side * _LETTERS, CHARACTERS)
         # Where letters have their centres: the third of a row's four patches, see layout.
         letters = characters[:, 2::4, 2::ACROSS]

@@ -31,7 +31,7 @@ class Target:
     here: Point = _NOWHERE  # behind the last line
 
     def mark(self, text: str, point: Point | None = None) -> None:
-        """Add what does not stand on the page, as if read at a point: that of the last line's end."""
+        """Add what does not stand on the page, as if read at a point: the last line's end."""
         self.text += text
         self.points += [point or self.here] * len(text)
 
