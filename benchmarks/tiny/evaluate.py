@@ -35,7 +35,7 @@ __all__ = ["curve", "lossy"]
 _Item = TypeVar("_Item")
 _TOGETHER: Final = 16
 _BOUND: Final = 400  # tokens of an answer; the longest true one has about 300
-_FEW: Final = 40  # pages at budgets the model was not trained at
+_FEW: Final = 16  # pages at budgets the model was not trained at
 
 
 def main() -> None:
@@ -59,8 +59,8 @@ def main() -> None:
     _write(options.output, figures)
     parts = (
         ("budgets", lambda: curve(model, pages)),
-        ("locate", lambda: places(model, pages[:100], widest)),
-        ("lossy", lambda: lossy(model, pages[:60], widest)),
+        ("locate", lambda: places(model, pages[:50], widest)),
+        ("lossy", lambda: lossy(model, pages[:32], widest)),
         ("seconds", lambda: seconds(model, pages[1], widest)),
         ("gate", lambda: gate(model)),
     )

@@ -25,10 +25,10 @@ from .marks import plain, precision
 
 __all__ = ["gate"]
 
-_PAGES: Final = 24
+_PAGES: Final = 16
 _WELL: Final = 0.9  # precision from which an alarm is false
 _BADLY: Final = 0.5  # precision below which a reading should be caught
-_BUDGET: Final = 800  # tokens: more than twice the longest true answer, so a loop shows
+_BUDGET: Final = 600  # tokens: more than twice the longest true answer, so a loop shows
 
 
 @dataclass(frozen=True, slots=True)
