@@ -20,7 +20,7 @@ def draw_curve(budgets: Sequence[dict[str, Any]]) -> str:
     """One dot a page, one large dot a budget, and the paper's line.
 
     Args:
-        budgets: what :func:`.evaluate.curve` returns.
+        budgets: what :func:`.evaluate.budget` returns, of each.
     """
     most = max(20.0, max(c for row in budgets for c, _ in row["by_page"]))
     parts = [*_axes(most)]

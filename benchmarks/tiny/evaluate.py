@@ -30,7 +30,7 @@ from .layout import SIDE
 from .marks import box_overlap, plain, precision, truth_boxes
 from .targets import locate
 
-__all__ = ["curve", "lossy"]
+__all__ = ["budget", "lossy", "narrower"]
 
 _Item = TypeVar("_Item")
 _TOGETHER: Final = 16
@@ -58,28 +58,29 @@ def main() -> None:
     }
     _write(options.output, figures)
     parts = (
-        ("budgets", lambda: curve(model, pages)),
+        ("widest", lambda: budget(model, pages, widest)),
+        ("seconds", lambda: seconds(model, pages[1], widest)),
         ("locate", lambda: places(model, pages[:50], widest)),
         ("lossy", lambda: lossy(model, pages[:32], widest)),
-        ("seconds", lambda: seconds(model, pages[1], widest)),
         ("gate", lambda: gate(model)),
+        ("narrower", lambda: narrower(model, pages[:_FEW])),
     )
     for name, part in parts:
         figures[name] = part()
         _write(options.output, figures)
         print(name, json.dumps(figures[name], indent=1))
     if options.curve:
-        options.curve.write_text(draw_curve(figures["budgets"]))
+        options.curve.write_text(draw_curve([*figures["narrower"], figures["widest"]]))
 
 
-def curve(model: DeepSeekOcr, pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """Precision and compression of every page at every budget, with their means."""
-    *narrow, widest = sorted(model.modes.values(), key=lambda mode: mode.base_size)
-    asked = [*((mode, pages[:_FEW]) for mode in narrow), (widest, pages)]
-    return [{"mode": mode.name, **_budget(model, some, mode)} for mode, some in asked]
+def narrower(model: DeepSeekOcr, pages: Sequence[Page]) -> list[dict[str, Any]]:
+    """The same at the budgets below the widest."""
+    *narrow, _ = sorted(model.modes.values(), key=lambda mode: mode.base_size)
+    return [budget(model, pages, mode) for mode in narrow]
 
 
-def _budget(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> dict[str, Any]:
+def budget(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> dict[str, Any]:
+    """Precision and compression at one budget: means, and of every page."""
     text_tokens = [model.count_text_tokens(page.text) for page in pages]
     tokens = encoded(model, pages, mode)
     free = answers(model, tokens, "free_ocr")
@@ -94,6 +95,7 @@ def _budget(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> dict[str, 
     count = tokens[0].count
     compression = [n / count for n in text_tokens]
     return {
+        "mode": mode.name,
         "side": mode.base_size,
         "pages": len(pages),
         "vision_tokens": count,
