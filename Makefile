@@ -4,17 +4,26 @@ PYTHON ?= python3
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-PDF    ?= notebooks/sample/report.pdf
-Q      ?= Why was turbine T2 out of service in May?
 ENGINE ?= auto
 DEMO   := .opticalrag/demo
 
-.PHONY: demo test check parity gpu-check gpu-decode install fix lint types floors clean
+# On a CPU the optical engine is shown with the small model, on pages that it can read. With a GPU:
+# make demo ENGINE=deepseek-ocr OCR_MODEL=deepseek-ai/DeepSeek-OCR PDF=your.pdf Q="your question"
+ifeq ($(ENGINE),deepseek-ocr)
+PDF       ?= notebooks/sample/cards.pdf
+Q         ?= What was found in the pump?
+OCR_MODEL ?= models/tiny-synthetic
+OPTICAL   := --ocr-model $(OCR_MODEL)
+endif
+PDF ?= notebooks/sample/report.pdf
+Q   ?= Why was turbine T2 out of service in May?
+
+.PHONY: demo test check parity gpu-check gpu-decode train-tiny install fix lint types floors clean
 
 demo: ## ingest PDF and answer Q with citations
 	@start=$$(date +%s); \
 	$(MAKE) --no-print-directory install && ready=$$(date +%s) && \
-	$(BIN)/opticalrag ingest "$(PDF)" --engine $(ENGINE) --qdrant $(DEMO) && \
+	$(BIN)/opticalrag ingest "$(PDF)" --engine $(ENGINE) $(OPTICAL) --qdrant $(DEMO) && \
 	$(BIN)/opticalrag search "$(Q)" --qdrant $(DEMO) --top-k 3 && \
 	end=$$(date +%s) && \
 	echo "whole time $$((end - start)) s, of it installation $$((ready - start)) s" >&2
@@ -39,6 +48,14 @@ gpu-decode: install ## how fast a CUDA GPU reads pages, and the table of kernels
 	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.random_checkpoint $(RANDOM)
 	$(BIN)/python -m benchmarks.gpu_decode $(RANDOM) --write-tiles \
 	  --output benchmarks/results/gpu_decode.json
+
+RUN := build/tiny-run
+
+train-tiny: install ## train the small model, from where the last run stands (an hour or two on a CPU)
+	$(BIN)/python -m benchmarks.tiny.train $(RUN)
+	$(BIN)/python -m benchmarks.tiny.export $(RUN) models/tiny-synthetic
+	$(BIN)/python -m benchmarks.tiny.evaluate models/tiny-synthetic \
+	  --output benchmarks/results/tiny.json --curve benchmarks/results/tiny.svg
 
 install: $(STAMP)
 

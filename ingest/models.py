@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from .deepseek_ocr.checkpoint import open_checkpoint
-from .deepseek_ocr.family import FAMILIES
+from .deepseek_ocr.family import PUBLISHED
 from .deepseek_ocr.locate import DEFAULT_MODEL, locate
 from .deepseek_ocr.runtime import plan_runtime, probe_machine
 from .deepseek_ocr.tokenizer import Tokenizer
@@ -40,8 +40,8 @@ class ModelReport:
 
 
 def known_models() -> list[KnownModel]:
-    """All models this version runs."""
-    return [KnownModel(f.name, f.repo, f.revision, _folder(f.repo)) for f in FAMILIES]
+    """All published models this version runs."""
+    return [KnownModel(f.name, f.repo, f.revision, _folder(f.repo)) for f in PUBLISHED]
 
 
 def _folder(repo: str) -> str:

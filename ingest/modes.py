@@ -124,8 +124,14 @@ class PageLoad:
     columns: int = 1
 
 
-def choose_mode(load: PageLoad, width: int, height: int, modes: Mapping[str, Mode] = MODES) -> Mode:
-    """The cheapest mode that compresses a page of this load at most ten times.
+def choose_mode(
+    load: PageLoad,
+    width: int,
+    height: int,
+    modes: Mapping[str, Mode] = MODES,
+    compression: float = TARGET_COMPRESSION,
+) -> Mode:
+    """The cheapest mode that does not compress a page of this load too much.
 
     Dense pages of several columns are tiled whatever the ratio says, because their letters are
     small for the page (newspapers: edit distance .94 in tiny, .12 in gundam; paper table 4).
@@ -135,6 +141,7 @@ def choose_mode(load: PageLoad, width: int, height: int, modes: Mapping[str, Mod
         width: of the drawn page, in pixels; with ``height`` it decides the tiles.
         height: of the drawn page, in pixels.
         modes: those to choose from.
+        compression: text tokens per vision token up to which the model reads well.
     """
     grids = {m.name: tile_grid(width, height, m.max_tiles, m.tile_size) for m in modes.values()}
     by_cost = sorted(modes.values(), key=lambda m: (vision_tokens(m, grids[m.name]), m.max_tiles))
@@ -142,7 +149,7 @@ def choose_mode(load: PageLoad, width: int, height: int, modes: Mapping[str, Mod
     tiled = [m for m in by_cost if grids[m.name] != (1, 1)]
     candidates = tiled if dense and tiled else by_cost
     widest = vision_tokens(candidates[-1], grids[candidates[-1].name])
-    needed = min(load.text_tokens / TARGET_COMPRESSION, widest)
+    needed = min(load.text_tokens / compression, widest)
     return next(m for m in candidates if vision_tokens(m, grids[m.name]) >= needed)
 
 

@@ -67,6 +67,16 @@ class OpticalModel(Protocol):
         """Version of what is done to pixels before they are encoded."""
         ...
 
+    @property
+    def modes(self) -> Mapping[str, Mode]:
+        """The resolutions it can read at, by name."""
+        ...
+
+    @property
+    def compression(self) -> float:
+        """Text tokens per vision token up to which it reads well."""
+        ...
+
     def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
         """Encode page images, each ``[height, width, 3]``, RGB, as displayed."""
         ...

@@ -124,7 +124,7 @@ class Redecoder:
 
     def _tokens(self, page: PageTarget, mode: str | None, encode: bool) -> VisionTokens:
         if mode is not None:
-            mode_named(mode)
+            mode_named(mode, self.model.modes)
         try:
             return self.cache.load(
                 page.document,
@@ -148,8 +148,11 @@ class Redecoder:
             if not 1 <= page.page <= document.ref.page_count:
                 raise SourceError(f"{path} has {document.ref.page_count} pages, not {page.page}")
             image = document.render(page.page - 1, dpi=DPI, long_side=LONG_SIDE)
-        chosen = mode_named(mode) if mode else look_at(image, self.model.count_text_tokens).mode
-        (tokens,) = self.model.encode([image.pixels], chosen)
+        model = self.model
+        named = mode_named(mode, model.modes) if mode else None
+        limits = (model.modes, model.compression)
+        chosen = named or look_at(image, model.count_text_tokens, *limits).mode
+        (tokens,) = model.encode([image.pixels], chosen)
         self.cache.store(key_of(image.pixels, PROFILE, chosen.name, self.model), tokens, image.ref)
         return tokens
 

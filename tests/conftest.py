@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("OPTICALRAG_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 SAMPLE = REPOSITORY / "notebooks" / "sample" / "report.pdf"
+CARDS = REPOSITORY / "notebooks" / "sample" / "cards.pdf"
+TINY_SYNTHETIC = REPOSITORY / "models" / "tiny-synthetic"
 
 # Nothing may ask a model hub, also not in the processes that tests start.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -73,3 +75,11 @@ def tiny_model(tiny_checkpoint: Path) -> DeepSeekOcr:
     from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 
     return DeepSeekOcr(tiny_checkpoint, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="session")
+def reading_model() -> DeepSeekOcr:
+    """The shipped small model, which reads the sample cards and pages drawn like them."""
+    from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+
+    return DeepSeekOcr(TINY_SYNTHETIC, device="cpu")

@@ -105,7 +105,7 @@ class DeepSeekOcrEngine:
     ) -> None:
         self._config = config or OpticalConfig()
         if self._config.mode != AUTO:
-            mode_named(self._config.mode)
+            mode_named(self._config.mode, model.modes)
         prompt_named(self._config.prompt)
         self._model = model
         self._fallback = fallback
@@ -220,10 +220,13 @@ class DeepSeekOcrEngine:
             run.due.extend(sheets)
 
     def _sheet(self, task: PageTask, image: PageImage) -> Sheet:
-        look = look_at(image, self._model.count_text_tokens)
+        model = self._model
+        look = look_at(image, model.count_text_tokens, model.modes, model.compression)
         height, width = image.pixels.shape[:2]
-        mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode)
-        steps = retry_ladder(mode, other_mode(mode, width, height), self._config.prompt)
+        modes = self._model.modes
+        mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode, modes)
+        other = other_mode(mode, width, height, modes)
+        steps = retry_ladder(mode, other, self._config.prompt)
         return Sheet(task, image, look.evidence, look.load, steps)
 
     def _encode(self, sheets: Sequence[Sheet]) -> None:

@@ -6,13 +6,16 @@ Reads the released configuration into a :class:`ModelShape`. Knows no torch and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import CheckpointMismatch
+from ..modes import MODES, TARGET_COMPRESSION, Mode
 
 __all__ = [
     "FAMILIES",
+    "PUBLISHED",
+    "TINY_SYNTHETIC",
     "ClipShape",
     "DecoderShape",
     "Family",
@@ -41,6 +44,8 @@ class Family:
 
     ``fixed`` are values of the configuration this code is written for: a file that says
     otherwise is refused, one that says nothing means the same (defaults of the published code).
+    ``modes`` are the resolutions it was trained at, and ``compression`` how many text tokens it
+    reads from a vision token. ``caution``, if any, is said whenever it is loaded.
     """
 
     name: str
@@ -50,6 +55,9 @@ class Family:
     architecture: str
     fixed: Mapping[str, object]
     special: SpecialTokens = SpecialTokens()
+    modes: Mapping[str, Mode] = field(default_factory=lambda: MODES)
+    compression: float = TARGET_COMPRESSION
+    caution: str = ""
 
 
 DEEPSEEK_OCR = Family(
@@ -81,7 +89,33 @@ DEEPSEEK_OCR = Family(
         "eos_token_id": 1,
     },
 )
-FAMILIES: tuple[Family, ...] = (DEEPSEEK_OCR,)
+# The same architecture, small enough for the repository: benchmarks/tiny trains it.
+TINY_SYNTHETIC = Family(
+    name="tiny_synthetic",
+    repo="",
+    revision="",
+    model_type="opticalrag_tiny_synthetic",
+    architecture="DeepseekOCRForCausalLM",
+    fixed=DEEPSEEK_OCR.fixed,
+    special=SpecialTokens(
+        image=("<image>", 3),
+        det=("<|det|>", 4),
+        cell=("<td>", 5),
+        cell_end=("</td>", 6),
+    ),
+    # The released names, for views that pages of a few hundred characters fit.
+    modes={
+        mode.name: mode
+        for mode in (Mode("tiny", 128), Mode("small", 192), Mode("base", 320), Mode("large", 448))
+    },
+    compression=2.0,
+    caution=(
+        "reads only pages like the drawn ones it was trained on (see its README.md); do not"
+        " believe what it says of others"
+    ),
+)
+PUBLISHED: tuple[Family, ...] = (DEEPSEEK_OCR,)
+FAMILIES: tuple[Family, ...] = (*PUBLISHED, TINY_SYNTHETIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +207,7 @@ def _family_of(config: Mapping[str, Any]) -> Family:
         named = isinstance(architectures, list) and family.architecture in architectures
         if config.get("model_type") == family.model_type and named:
             return family
-    known = ", ".join(f"{f.model_type} / {f.architecture} ({f.repo})" for f in FAMILIES)
+    known = ", ".join(f"{f.model_type} / {f.architecture} ({f.repo or f.name})" for f in FAMILIES)
     raise CheckpointMismatch(
         f"config.json says model_type {config.get('model_type')!r} with architectures"
         f" {architectures!r}; this engine runs {known}. Point it at that model's own files"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointMismatch, MissingExtra, ModelNotFound
-from .family import FAMILIES
+from .family import PUBLISHED
 from .headers import read_json
 
 __all__ = ["DEFAULT_MODEL", "ModelFolder", "locate", "weight_files"]
 
-DEFAULT_MODEL = FAMILIES[0].repo
+DEFAULT_MODEL = PUBLISHED[0].repo
 
 # No *.py and no *.bin: neither code nor pickles reach this machine.
 _WANTED = ["*.json", "*.safetensors"]
@@ -52,7 +52,7 @@ def locate(
             f"there is no folder {name!r}; give the folder that holds config.json and the"
             f" .safetensors files, or a hub id such as {DEFAULT_MODEL!r}"
         )
-    pinned = revision or {f.repo: f.revision for f in FAMILIES}.get(name)
+    pinned = revision or {f.repo: f.revision for f in PUBLISHED}.get(name)
     if pinned is None:
         raise ModelNotFound(
             f"no commit of {name!r} is known to be right; pass revision= with the full commit"

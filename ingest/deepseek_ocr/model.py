@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +66,8 @@ class DeepSeekOcr:
     ) -> None:
         checkpoint = open_checkpoint(source, revision)
         self.runtime = plan_runtime(probe_machine(), device, precision)
-        self.tokenizer = Tokenizer(checkpoint.folder, checkpoint.shape.family.special)
+        self._family = checkpoint.shape.family
+        self.tokenizer = Tokenizer(checkpoint.folder, self._family.special)
         self.name = checkpoint.name
         self.weights = checkpoint.fingerprint
         self.network = load_model(checkpoint, self.runtime)
@@ -82,11 +83,23 @@ class DeepSeekOcr:
             self.network, self.tokenizer, self.weights, rule, kernels=self.kernels
         )
         _log.info("%s (%s) on %s", self.name, self.weights, self.runtime)
+        if self._family.caution:
+            _log.warning("%s %s", self.name, self._family.caution)
 
     @property
     def preprocessing(self) -> str:
         """Version of what :meth:`encode` does to pixels first."""
         return PREPROCESSING_VERSION
+
+    @property
+    def modes(self) -> Mapping[str, Mode]:
+        """The resolutions of this model's family, by name."""
+        return self._family.modes
+
+    @property
+    def compression(self) -> float:
+        """Text tokens per vision token up to which it reads well."""
+        return self._family.compression
 
     def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
         """Turn page images into vision tokens.

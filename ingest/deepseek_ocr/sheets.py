@@ -5,7 +5,7 @@ Knows nothing of what makes the answers: a model here, or one on a server.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,7 +13,7 @@ from ..config import OpticalConfig
 from ..density import estimate_load, ink_share
 from ..errors import OpticalRagError
 from ..grounding import read_grounding
-from ..modes import Mode, PageLoad, choose_mode
+from ..modes import MODES, TARGET_COMPRESSION, Mode, PageLoad, choose_mode
 from ..protocols import PageEngine
 from ..quality import Evidence, Flag, Step, agreement, assess, best_attempt, needs_retry
 from ..types import (
@@ -95,12 +95,19 @@ class Look:
     mode: Mode
 
 
-def look_at(image: PageImage, count_tokens: Callable[[str], int]) -> Look:
+def look_at(
+    image: PageImage,
+    count_tokens: Callable[[str], int],
+    modes: Mapping[str, Mode] = MODES,
+    compression: float = TARGET_COMPRESSION,
+) -> Look:
     """Guess how much text is on a page: from its text layer if that can be believed.
 
     Args:
         image: the page, drawn.
         count_tokens: tokens of a text in the model's vocabulary.
+        modes: that the model has.
+        compression: text tokens per vision token that it can read.
     """
     words = tuple(word.text for word in image.words)
     evidence = Evidence(words, 1.0 if words else ink_share(image.pixels))
@@ -108,7 +115,7 @@ def look_at(image: PageImage, count_tokens: Callable[[str], int]) -> Look:
     if evidence.is_reliable:
         load = PageLoad(count_tokens(" ".join(words)), load.columns)
     height, width = image.pixels.shape[:2]
-    return Look(evidence, load, choose_mode(load, width, height))
+    return Look(evidence, load, choose_mode(load, width, height, modes, compression))
 
 
 def record(sheet: Sheet, transcript: Transcript, tokens: int) -> None:

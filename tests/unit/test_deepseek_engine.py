@@ -20,7 +20,7 @@ from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.engines import make_engine
 from opticalrag.ingest.errors import DamagedDocument, EngineError, OutOfMemory
 from opticalrag.ingest.layout import LayoutEngine
-from opticalrag.ingest.modes import Mode
+from opticalrag.ingest.modes import MODES, TARGET_COMPRESSION, Mode
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.quality import Flag
 from opticalrag.ingest.types import BlockKind, PageFailure, PageOutcome, PageTask, ParsedPage
@@ -36,6 +36,7 @@ class ScriptedModel:
     """Answers by prompt and mode from a script; counts what it is asked."""
 
     name, weights, preprocessing = "scripted", "0" * 16, "none"
+    modes, compression = MODES, TARGET_COMPRESSION
 
     def __init__(self, answer: Callable[[str, str], Answer]) -> None:
         self.answer = answer

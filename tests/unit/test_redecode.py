@@ -16,7 +16,7 @@ from opticalrag.ingest.config import ConfigError, TokenCacheConfig
 from opticalrag.ingest.deepseek_ocr.engine import PROFILE
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.errors import CacheMiss, EngineError, SourceError
-from opticalrag.ingest.modes import MODES, Mode
+from opticalrag.ingest.modes import MODES, TARGET_COMPRESSION, Mode
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.token_cache import TokenCache
@@ -40,6 +40,7 @@ class DecoderOnly:
     """A model that must not be shown a page."""
 
     preprocessing = "pillow-1"
+    modes, compression = MODES, TARGET_COMPRESSION
 
     def __init__(self, model: DeepSeekOcr) -> None:
         self.name, self.weights, self._model = model.name, model.weights, model

@@ -1,0 +1,103 @@
+"""The shipped small model on pages it has not seen: the optical path with real text."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from opticalrag.ingest.config import ConfigError, OpticalConfig
+from opticalrag.ingest.deepseek_ocr.engine import DeepSeekOcrEngine
+from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.layout import LayoutEngine
+from opticalrag.ingest.modes import Mode
+from opticalrag.ingest.pages import open_document
+from opticalrag.ingest.prompts import prompt_named
+from opticalrag.ingest.quality import Flag, agreement
+from opticalrag.ingest.types import BlockKind, ParsedPage
+from opticalrag.ingest.vision import DecodeRequest
+
+from benchmarks.tiny.held_out import Page, held_out
+from benchmarks.tiny.marks import box_overlap, plain, precision, truth_boxes
+
+from ..conftest import CARDS, TINY_SYNTHETIC
+
+PAGES = 6
+
+
+@pytest.fixture(scope="module")
+def pages() -> list[Page]:
+    return list(held_out(PAGES))
+
+
+def widest(model: DeepSeekOcr) -> Mode:
+    return max(model.modes.values(), key=lambda mode: mode.base_size)
+
+
+def ask(model: DeepSeekOcr, images: list[NDArray[np.uint8]], prompt: str) -> list[str]:
+    tokens = model.encode(images, widest(model))
+    answers = model.decode([DecodeRequest(one, prompt_named(prompt), 500) for one in tokens])
+    return [answer.text for answer in answers]
+
+
+def test_it_reads_pages_and_words_it_has_never_seen(
+    reading_model: DeepSeekOcr, pages: list[Page]
+) -> None:
+    images = [page.pixels for page in pages]
+    read = ask(reading_model, images, "free_ocr")
+    assert np.mean([precision(r, p.text) for r, p in zip(read, pages, strict=True)]) > 0.9
+
+
+def test_it_says_what_stands_where(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
+    read = ask(reading_model, [page.pixels for page in pages], "markdown")
+    shares = [precision(plain(r), plain(p.markdown)) for r, p in zip(read, pages, strict=True)]
+    boxes = [box_overlap(r, truth_boxes(p.sheet)) for r, p in zip(read, pages, strict=True)]
+    assert np.mean(shares) > 0.8
+    assert np.mean(boxes) > 0.6
+
+
+def test_fewer_vision_tokens_read_less(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
+    """Compression costs precision, as in the paper."""
+    shares = []
+    for mode in sorted(reading_model.modes.values(), key=lambda mode: mode.base_size):
+        tokens = reading_model.encode([page.pixels for page in pages], mode)
+        requests = [DecodeRequest(one, prompt_named("free_ocr"), 250) for one in tokens]
+        answers = reading_model.decode(requests)
+        read = [precision(a.text, p.text) for a, p in zip(answers, pages, strict=True)]
+        shares.append(np.mean(read))
+    assert shares[-1] > max(shares[:-1]) + 0.3
+
+
+def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:
+    """Text, kinds and boxes of the sample cards, by the model and not from the text layer."""
+    engine = DeepSeekOcrEngine(
+        reading_model, OpticalConfig(mode="large"), fallback=LayoutEngine(), batch=3
+    )
+    with open_document(CARDS) as document:
+        read = list(engine.parse(document.tasks()))
+    engine.close()
+    for page in read:
+        assert isinstance(page, ParsedPage)
+        assert not set(page.flags) & {Flag.FROM_TEXT_LAYER, Flag.LOOP, Flag.DISAGREES}
+        assert page.blocks[0].kind is BlockKind.TITLE
+    first = read[0]
+    assert isinstance(first, ParsedPage)
+    words = ["harbor", "winter", "ships", "copper", "damage", "pump"]
+    assert agreement(" ".join(block.text for block in first.blocks), words) > 0.8
+
+
+def test_its_caution_is_said_when_it_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        DeepSeekOcr(TINY_SYNTHETIC, device="cpu")
+    assert "reads only pages like the drawn ones" in caplog.text
+
+
+def test_a_mode_of_the_released_model_is_refused(reading_model: DeepSeekOcr) -> None:
+    with pytest.raises(ConfigError, match=r"auto, tiny, small, base, large"):
+        DeepSeekOcrEngine(reading_model, OpticalConfig(mode="gundam"), fallback=LayoutEngine())
+
+
+def test_it_is_small_and_no_part_of_the_package() -> None:
+    assert sum(file.stat().st_size for file in TINY_SYNTHETIC.iterdir()) < 12e6
+    assert "ingest" not in TINY_SYNTHETIC.parts[-2:]
