@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -137,17 +138,21 @@ class VllmClient(Closeable):
                 status, place = response.status_code, response.headers.get("location", "")
                 data = self._bounded(response)
         except httpx.HTTPError as error:
-            problem = str(error) or type(error).__name__
+            problem = self._safe(str(error)) or type(error).__name__
             raise EngineUnavailable(
                 f"the server {url} does not answer ({problem}); start it, or wait longer"
+            ) from None  # which may quote the server
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise EngineError(
+                f"the server {url} cannot be asked ({error}); check the host's name"
             ) from error
         if status == _OK:
-            return read_answer(data)
+            return read_answer(data, self._safe)
         said = self._safe(data.decode("utf-8", "replace"))
         if status in _REDIRECTS:
             raise EngineError(
-                f"the server {url} sends us on to {self._safe(place)!r}; pages are sent only where"
-                " you say: name that URL if you trust it"
+                f"the server {url} sends us on to {self._safe(_plain(place))!r}; pages are sent"
+                " only where you say: name that URL if you trust it"
             )
         if status in _PASSING:
             raise EngineUnavailable(f"the server {url} cannot answer now: {status} {said!r}")
@@ -176,27 +181,52 @@ class VllmClient(Closeable):
         return bytes(data)
 
     def _safe(self, text: str) -> str:
-        # A server may repeat what it was sent.
-        return text.replace(self._config.api_key or "\0", "***")[:_SHOWN]
+        # A server may repeat what it was sent, also as JSON. First that, then the cut: half a key
+        # is a secret too.
+        if key := self._config.api_key:
+            text = text.replace(key, "***").replace(json.dumps(key)[1:-1], "***")
+        return text[:_SHOWN]
 
 
-def read_answer(data: bytes) -> Answer:
+def _plain(url: str) -> str:
+    """A URL without user, password, query and fragment, which may be secrets."""
+    return re.sub(r"//[^/]*@", "//", re.split("[?#]", url, maxsplit=1)[0])
+
+
+def read_answer(data: bytes, safe: Callable[[str], str] = str) -> Answer:
     """The answer in a reply.
+
+    Args:
+        data: the reply.
+        safe: makes what a server wrote fit for messages.
 
     Raises:
         BadAnswer: it is no JSON, or not as OpenAI's interface has it.
     """
+    parts = _parts(data)
+    if parts is None:  # raised here, so that no cause quotes the reply
+        shown = safe(data.decode("utf-8", "replace"))[:_SHOWN]
+        raise BadAnswer(f"the server's answer is none: {shown!r}; is it a vLLM server?")
+    text, reason, tokens = parts
+    # A token is at least a byte of the reply.
+    if not isinstance(text, str | None) or type(tokens) is not int or not 0 <= tokens <= _LONGEST:
+        kinds = f"{type(text).__name__} and {type(tokens).__name__}"
+        raise BadAnswer(
+            f"the server's answer has text and count as {kinds}, or a count that cannot be; is it a"
+            " vLLM server?"
+        )
+    # Halves of characters and NUL are in no page, and stores take neither.
+    whole = (text or "").encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+    return Answer(whole, reason, tokens)
+
+
+def _parts(data: bytes) -> tuple[Any, Literal["eos", "length"], Any] | None:
     try:
         reply = json.loads(data)
         (choice,) = reply["choices"]
         text = choice["message"]["content"]
         reason = _REASONS[choice["finish_reason"]]
         tokens = (reply.get("usage") or {}).get("completion_tokens") or 0
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        shown = data[:_SHOWN].decode("utf-8", "replace")
-        raise BadAnswer(f"the server's answer is none: {shown!r}; is it a vLLM server?") from error
-    if not isinstance(text, str | None) or type(tokens) is not int or tokens < 0:
-        raise BadAnswer(f"the server's answer has a text or count of another kind: {tokens!r:.99}")
-    # Halves of characters and NUL are in no page, and stores take neither.
-    whole = (text or "").encode("utf-8", "replace").decode("utf-8").replace("\0", "�")
-    return Answer(whole, reason, tokens)
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
+    return text, reason, tokens

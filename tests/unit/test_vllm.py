@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -249,6 +250,36 @@ def test_a_refusal_is_final_and_the_key_stays_secret(
     assert KEY not in str(caught.value) + caplog.text + repr(VllmConfig(server.url, KEY))
 
 
+ODD = 'sk-"quoted"\\secret'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        say(f"you sent {ODD}".encode()),
+        say(json.dumps({"headers": ODD}).encode()),
+        say(b"x" * 290 + ODD.encode()),
+        say(reply(tokens=ODD)),
+        say(reply(reason=ODD)),
+        say(ODD.encode(), 503),
+        say(b"", 307, Location=f"http://me:{ODD}@a/b?c={ODD}"),
+    ],
+)
+def test_no_message_repeats_the_key(
+    server: Fake, caplog: pytest.LogCaptureFixture, answer: Callable[..., None]
+) -> None:
+    """Whatever the server says, whole, escaped or cut; nor does the cause of an error."""
+    server.will(answer)
+    caplog.set_level(logging.DEBUG, "opticalrag")
+    asking = VllmClient(VllmConfig(server.url, ODD, wait=0.5), sleep=lambda seconds: None)
+    with asking, pytest.raises(EngineError) as caught:
+        asking.ask(b"", MARKDOWN, 5)
+    said = "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert "secret" not in said
+    assert "quoted" not in said
+    assert "?c=" not in said
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -268,6 +299,7 @@ def test_a_refusal_is_final_and_the_key_stays_secret(
         reply(reason=["stop"]),
         reply(tokens="many"),
         reply(tokens=-1),
+        reply(tokens=10**4000),
         reply(tokens=True),
         b"\xff\xfe" + reply(),
     ],
@@ -308,6 +340,16 @@ def test_text_is_text(sent: str | None, read: str) -> None:
         "http://",
         "http://[",
         "http://a?b=c",
+        "http://a b/",
+        "http://a\n",
+        "http://a\\b",
+        "http://a:99999",
+        "http://a:0",
+        "http://a:b",
+        "http://xn--/",
+        "http://a..b",
+        "http://" + "a" * 64,
+        "http://999.1.1.1",
     ],
 )
 def test_only_servers_are_asked(url: str) -> None:
@@ -318,8 +360,46 @@ def test_only_servers_are_asked(url: str) -> None:
 
 def test_secrets_in_a_url_are_refused_without_showing_them() -> None:
     """They would be in every message."""
-    with pytest.raises(ConfigError, match="as the key") as caught:
-        VllmConfig("http://me:hidden@server")
+    for url in ("http://me:hidden@server", "me:hidden@server:80", "http://a/@?b=hidden"):
+        with pytest.raises(ConfigError, match="as the key") as caught:
+            VllmConfig(url)
+        assert "hidden" not in str(caught.value)
+    for url in ("http://a?key=hidden", "a#hidden"):
+        with pytest.raises(ConfigError, match="http://host:port") as caught:
+            VllmConfig(url)
+        assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a", "https://a.b-c.de.:65535/x", "http://[::1]:1", "http://vllm_1", "http://ä.de"],
+)
+def test_hosts_of_every_kind_are_asked(url: str) -> None:
+    """Names, addresses, those of containers."""
+    assert VllmConfig(url).endpoint.startswith(url)
+
+
+@pytest.mark.parametrize("host", ["xn--99999999", "xn--a"])
+def test_hosts_that_no_look_up_takes_end_no_parse(host: str) -> None:
+    """Each page fails with an error of ours."""
+    asking = VllmClient(VllmConfig(f"http://{host}.invalid", KEY, wait=0))
+    with asking, pytest.raises(EngineError, match="host's name"):
+        asking.ask(b"", MARKDOWN, 5)
+
+
+def test_white_space_around_a_key_is_no_part_of_it(server: Fake) -> None:
+    """As a file's last line brings it."""
+    with VllmClient(VllmConfig(server.url, f" {KEY}\n")) as asking:
+        asking.ask(b"", MARKDOWN, 5)
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert VllmConfig(server.url, "\n").api_key is None
+
+
+@pytest.mark.parametrize("key", ["hidden\nX-A: b", "hidden\u00e9", "hidden\0"])
+def test_keys_that_no_header_carries_are_refused_without_showing_them(key: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError, match="key of the vLLM server") as caught:
+        VllmConfig("http://a", key)
     assert "hidden" not in str(caught.value)
 
 
