@@ -205,7 +205,7 @@ class VllmConfig:
             )
         if not _is_server(self.url):
             shown = re.split("[?#]", self.url, maxsplit=1)[0]  # a query may hold a key
-            raise ConfigError(f"the vLLM server is {shown!r:.200}; write http://host:port")
+            raise ConfigError(f"the vLLM server is {shown!r:.200}; write http://host:port only")
         key = (self.api_key or "").strip()  # a file's last line ends
         if not (key.isascii() and key.isprintable()):
             raise ConfigError(

@@ -22,6 +22,7 @@ from ..config import VllmConfig
 from ..errors import BadAnswer, EngineError, EngineUnavailable
 from ..prompts import IMAGE_MARK, Prompt
 from ..retry import Retry
+from .cutoff import Halt
 from .family import DEEPSEEK_OCR
 from .ngram import NoRepeat
 
@@ -32,6 +33,7 @@ _log = logging.getLogger(__name__)
 _LONGEST: Final = 4 * 1024**2  # bytes of a reply; 8,192 tokens of text have under 200,000
 _SHOWN: Final = 300  # characters of a refusal
 _CONNECT: Final = 10.0  # seconds
+_UNWANTED: Final = "the page was not read: the run it belongs to has ended"
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses that pass by themselves
@@ -52,10 +54,10 @@ class VllmClient(Closeable):
 
     Args:
         config: which server, and how patiently it is asked.
-        sleep: waits between tries.
+        sleep: waits between tries (None: until the time is over or nobody waits for answers).
     """
 
-    def __init__(self, config: VllmConfig, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, config: VllmConfig, sleep: Callable[[float], None] | None = None) -> None:
         self._config = config
         self._sleep = sleep
         self._retry = Retry(config.wait)
@@ -68,31 +70,34 @@ class VllmClient(Closeable):
         self._http = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(config.timeout, connect=min(_CONNECT, config.timeout)),
-            limits=httpx.Limits(max_connections=config.concurrency),
+            # A connection per page, so that each request can be ended: a page takes seconds.
+            limits=httpx.Limits(max_connections=config.concurrency, max_keepalive_connections=0),
             follow_redirects=False,
             trust_env=False,
         )
 
-    def ask(self, picture: bytes, prompt: Prompt, most: int) -> Answer:
+    def ask(self, picture: bytes, prompt: Prompt, most: int, halt: Halt | None = None) -> Answer:
         """Have a page read.
 
         Args:
             picture: a PNG file.
             prompt: the question.
             most: tokens of the answer.
+            halt: ends this from another thread.
 
         Raises:
             EngineUnavailable: no answer, however long it was waited for. The next pages are then
                 asked once each, until one is answered.
             BadAnswer: an answer that cannot be one.
-            EngineError: the server refused.
+            EngineError: the server refused, or nobody waits for the answer any more.
         """
+        halt = halt or Halt()
         body = json.dumps(self._question(picture, prompt, most)).encode()
         ends = time.monotonic() + (0 if self._is_down else self._retry.total)
         tried = 0
         while True:
             try:
-                answer = self._once(body)
+                answer = self._once(body, halt)
             except EngineUnavailable as error:
                 tried += 1
                 pause = self._retry.wait(tried)
@@ -103,7 +108,7 @@ class VllmClient(Closeable):
             else:
                 self._is_down = False
                 return answer
-            self._sleep(pause)
+            (self._sleep or halt.wait)(pause)
 
     def close(self) -> None:
         """End all connections."""
@@ -131,12 +136,10 @@ class VllmClient(Closeable):
             },
         }
 
-    def _once(self, body: bytes) -> Answer:
+    def _once(self, body: bytes, halt: Halt) -> Answer:
         url = self._config.endpoint
         try:
-            with self._http.stream("POST", url, content=body) as response:
-                status, place = response.status_code, response.headers.get("location", "")
-                data = self._bounded(response)
+            status, place, data = self._exchange(body, halt)
         except httpx.HTTPError as error:
             problem = self._safe(str(error)) or type(error).__name__
             raise EngineUnavailable(
@@ -161,10 +164,34 @@ class VllmClient(Closeable):
             f" ({self._config.model}) and the key"
         )
 
+    def _exchange(self, body: bytes, halt: Halt) -> tuple[int, str, bytes]:
+        """Status, place sent on to, and content of a reply that came in time."""
+        if halt.is_set:
+            raise EngineError(_UNWANTED)
+        url = self._config.endpoint
+        with halt.limited(self._config.timeout) as cutoff:
+            try:
+                extensions = {"trace": cutoff.trace}
+                with self._http.stream(
+                    "POST", url, content=body, extensions=extensions
+                ) as response:
+                    place = response.headers.get("location", "")
+                    reply = response.status_code, place, self._bounded(response)
+            except httpx.HTTPError:
+                if not cutoff.is_cut:
+                    raise
+            if not cutoff.is_cut:
+                return reply
+        if halt.is_set:
+            raise EngineError(_UNWANTED)
+        raise EngineUnavailable(
+            f"the answer of {url} took more than {self._config.timeout:g} s; allow it more, or"
+            " fewer pages at a time"
+        )
+
     def _bounded(self, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity") != "identity":
             raise BadAnswer(f"the server {self._config.endpoint} packs its answer, unasked")
-        ends = time.monotonic() + self._config.timeout
         data = bytearray()
         for part in response.iter_raw():
             data += part
@@ -172,11 +199,6 @@ class VllmClient(Closeable):
                 raise BadAnswer(
                     f"the answer of {self._config.endpoint} has more than {_LONGEST:,} bytes; no"
                     " page has so much text"
-                )
-            if time.monotonic() > ends:
-                raise EngineUnavailable(
-                    f"the answer of {self._config.endpoint} took more than"
-                    f" {self._config.timeout:g} s; allow it more, or fewer pages at a time"
                 )
         return bytes(data)
 

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import json
 import logging
+import socket
 import threading
 import time
 import traceback
@@ -209,13 +210,44 @@ def test_nobody_listening_says_so() -> None:
         asking.ask(b"", MARKDOWN, 5)
 
 
-def test_answers_have_to_come_in_time(server: Fake) -> None:
-    """Also those that keep coming."""
-    server.will(drip)
+def drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    """Begin a head that never ends."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-A: ")
+    for _ in range(100):
+        handler.wfile.write(b"a")
+        time.sleep(0.05)
+
+
+def go_on(handler: BaseHTTPRequestHandler) -> None:
+    """Promise an answer again and again."""
+    for _ in range(100):
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("slow", [drip, drip_headers, go_on, lambda handler: time.sleep(5)])
+def test_answers_have_to_come_in_time(
+    server: Fake, slow: Callable[[BaseHTTPRequestHandler], None]
+) -> None:
+    """Also those that keep coming, wherever they are by then."""
+    server.will(slow)
     with client(server, timeout=0.4, wait=0) as asking:
         started = time.monotonic()
-        with pytest.raises(EngineUnavailable, match=r"more than 0\.4 s"):
+        with pytest.raises(EngineUnavailable, match=r"more than 0\.4 s|timed out"):
             asking.ask(b"", MARKDOWN, 5)
+        assert time.monotonic() - started < 3
+        server.will(say(reply("next")))
+        assert asking.ask(b"", MARKDOWN, 5).text == "next"
+
+
+def test_a_server_that_takes_no_question_is_not_waited_for() -> None:
+    """It accepts and reads nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        started = time.monotonic()
+        asking = VllmClient(VllmConfig(url, timeout=0.4, wait=0))
+        with asking, pytest.raises(EngineUnavailable):
+            asking.ask(bytes(20_000_000), MARKDOWN, 5)
         assert time.monotonic() - started < 3
 
 
@@ -490,6 +522,36 @@ def test_a_source_that_breaks_loses_no_page_before_it(tmp_path: Path, server: Fa
         assert [type(next(outcomes)) for _ in range(2)] == [ParsedPage, ParsedPage]
         with pytest.raises(SourceMissing):
             next(outcomes)
+
+
+@pytest.mark.parametrize("how", ["outcomes", "engine"])
+def test_who_stops_early_waits_for_no_answer(tmp_path: Path, server: Fake, how: str) -> None:
+    """What runs is ended, what waits is not asked, and no try is repeated."""
+    write_pdf(tmp_path / "a.pdf", *(page_text("valve") for _ in range(8)))
+    release = threading.Event()
+    server.will(echo, lambda handler: release.wait(20) and None)
+    engine = make_engine(EngineConfig("vllm", vllm=VllmConfig(server.url, concurrency=3)))
+    with closing(engine), open_document(tmp_path / "a.pdf") as document:
+        outcomes = engine.parse(document.tasks())
+        assert isinstance(next(outcomes), ParsedPage)
+        wait_until(lambda: server.now == 3)
+        started = time.monotonic()
+        (outcomes if how == "outcomes" else engine).close()
+        assert {type(outcome) for outcome in outcomes} <= {PageFailure}
+        wait_until(
+            lambda: not any(t.name.startswith("opticalrag-vllm") for t in threading.enumerate())
+        )
+        assert time.monotonic() - started < 3
+    assert len(server.asked) == 4
+    release.set()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Until threads have come so far."""
+    gives_up = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < gives_up
+        time.sleep(0.01)
 
 
 def test_other_resolutions_are_refused(tmp_path: Path, server: Fake) -> None:
