@@ -137,10 +137,13 @@ def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
     """The model a configuration names; once loaded it stays in memory.
 
     Raises:
+        ConfigError: a list of devices, of which only :func:`make_engine` makes use.
         EngineError: it cannot be loaded.
         MissingExtra: what it needs is not installed.
     """
     config = config or OpticalConfig()
+    if "," in config.device:
+        raise ConfigError(f"device is {config.device!r}; one model runs on one: choose cuda:0")
     return _load(config.model, config.revision, config.device, config.kernels)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import Final
 
-from .config import EngineConfig, WorkLimits
+from .config import ConfigError, EngineConfig, WorkLimits
 from .errors import EngineError
 from .types import PageFailure, PageOutcome, PageTask
 from .workers import WorkerCrash, WorkerPool
@@ -20,6 +20,7 @@ from .workers import WorkerCrash, WorkerPool
 __all__ = ["Job", "SpreadEngine", "environments_of"]
 
 _PAGES: Final = 512  # two for each slot of a large GPU: the last ones leave slots empty
+_DIGITS: Final = 4  # of a GPU's number
 _ALL_MEMORY: Final = 2**62  # a model's weights are no page's fault
 
 
@@ -104,16 +105,43 @@ def environments_of(devices: Sequence[str], visible: str | None) -> list[dict[st
 
     Args:
         devices: ``"cuda:N"``, or ``"cpu"``, of which nothing need be said.
-        visible: ``CUDA_VISIBLE_DEVICES`` of this process: N counts in it.
+        visible: ``CUDA_VISIBLE_DEVICES`` of this process: N counts in it. None: all are visible,
+            and how many there are is not known before a process looks.
+
+    Raises:
+        ConfigError: a GPU without a number, one that is not visible, or one named twice.
     """
-    names = visible.split(",") if visible else []
-    result = []
+    names = None if visible is None else _visible(visible)
+    result: list[dict[str, str]] = []
     for device in devices:
         kind, _, number = device.partition(":")
-        inside = kind == "cuda" and number.isdigit() and int(number) < len(names)
-        gpu = names[int(number)] if inside else number
-        result.append({"CUDA_VISIBLE_DEVICES": gpu} if kind == "cuda" else {})
+        chosen = {"CUDA_VISIBLE_DEVICES": _gpu(device, number, names)} if kind == "cuda" else {}
+        if chosen and chosen in result:
+            raise ConfigError(
+                f"{device} is listed twice, or CUDA_VISIBLE_DEVICES={visible} names it twice; one"
+                " process fills a GPU: list each once"
+            )
+        result.append(chosen)
     return result
+
+
+def _visible(names: str) -> list[str]:
+    # As CUDA reads it: what is behind a name that is none is not visible.
+    stripped = (name.strip() for name in names.split(","))
+    return list(takewhile(lambda name: name not in ("", "-1"), stripped))
+
+
+def _gpu(device: str, number: str, names: list[str] | None) -> str:
+    if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS):
+        raise ConfigError(f"{device!r:.99} names no GPU; list GPUs by number, as cuda:0,cuda:1")
+    if names is None:
+        return str(int(number))
+    if int(number) >= len(names):
+        raise ConfigError(
+            f"{device} is not visible: CUDA_VISIBLE_DEVICES names {len(names)} GPUs, counted from"
+            " cuda:0; choose among them, or make more visible"
+        )
+    return names[int(number)]
 
 
 def _lost(task: PageTask, crash: WorkerCrash[Job]) -> PageFailure:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from opticalrag.ingest import spread
 from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig
-from opticalrag.ingest.engines import make_engine
+from opticalrag.ingest.engines import load_model, make_engine
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.spread import Job, SpreadEngine, environments_of
 from opticalrag.ingest.types import PageFailure, PageOutcome, PageTask, ParsedPage
@@ -73,6 +73,35 @@ def test_devices_are_counted_among_those_that_are_visible() -> None:
     ]  # fmt: skip
     assert environments_of(["cuda:1"], "GPU-5f,GPU-7a") == [{"CUDA_VISIBLE_DEVICES": "GPU-7a"}]
     assert environments_of(["cpu", "cpu"], "3") == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("devices", "visible", "what"),
+    [
+        (["cuda:0", "cuda:5"], "2,3", "not visible"),
+        (["cuda:0"], "", "not visible"),
+        (["cuda:1"], "0,-1,1", "not visible"),
+        (["cuda:0", "cuda:0"], None, "twice"),
+        (["cuda:0", "cuda:00"], None, "twice"),
+        (["cuda:0", "cuda:1"], "7, 7", "twice"),
+        (["cuda:x", "cuda:1"], None, "by number"),
+        (["cuda:-1", "cuda:1"], None, "by number"),
+        (["cuda:²", "cuda:1"], None, "by number"),
+        (["cuda:" + "9" * 5000], None, "by number"),
+    ],
+)
+def test_gpus_that_cannot_be_had_are_refused(
+    devices: list[str], visible: str | None, what: str
+) -> None:
+    """Before a process looks for them in vain, or takes one of somebody else."""
+    with pytest.raises(ConfigError, match=what):
+        environments_of(devices, visible)
+
+
+def test_one_model_is_on_one_device() -> None:
+    """Who reads a single page again cannot spread it."""
+    with pytest.raises(ConfigError, match="one model runs on one"):
+        load_model(OpticalConfig(device="cuda:0,cuda:1"))
 
 
 @pytest.mark.parametrize("device", ["cuda:0,cpu", "cuda,cuda:1", "tpu:0,tpu:1", "cuda:0,"])
