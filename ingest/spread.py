@@ -21,6 +21,8 @@ __all__ = ["Job", "SpreadEngine", "environments_of"]
 
 _PAGES: Final = 512  # two for each slot of a large GPU: the last ones leave slots empty
 _DIGITS: Final = 4  # of a GPU's number
+_LOADING: Final = 600.0  # seconds to load a model: 7 GB, from a disk of the network at 12 MB/s
+_HOPELESS: Final = 16  # crashes in a row: of a job whose first four pages are bad there are 14
 _ALL_MEMORY: Final = 2**62  # a model's weights are no page's fault
 
 
@@ -41,7 +43,8 @@ class SpreadEngine:
         read: reads a job; a function of a module, which keeps its engine for the next job.
         fingerprint: that of the engine, asked for in a process.
         environments: variables of each process, which say which device is its own.
-        limits: what a page may cost; a job may take as many times the seconds as it has pages.
+        limits: what a page may cost; a job may take as many times the seconds as it has pages,
+            and time to load a model.
     """
 
     def __init__(
@@ -59,8 +62,9 @@ class SpreadEngine:
         self._read = read
         self._ask = fingerprint
         self._devices = len(environments)
-        job = limits and WorkLimits(limits.seconds * _PAGES, _ALL_MEMORY)
-        self._pool = WorkerPool(self._devices, job, environments)
+        self._crashes = 0  # since a job was read
+        self._limits = limits and WorkLimits(limits.seconds, _ALL_MEMORY)
+        self._pool = WorkerPool(self._devices, self._limits, environments)
 
     @property
     def name(self) -> str:
@@ -74,18 +78,38 @@ class SpreadEngine:
         Raises:
             EngineError: no process could start it.
         """
-        (answer,) = self._pool.map(self._ask, [self._config])
+        (answer,) = self._pool.map(self._ask, [self._config], lambda _: _LOADING)
         if not isinstance(answer, WorkerCrash):
             return answer
         raise EngineError(f"the engine {self._name} cannot be started: {answer.reason}")
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-        """Yield one outcome per task, in order, reading ahead a bounded number of jobs."""
-        for outcomes in self._pool.map(self._read, self._jobs(iter(tasks))):
-            if isinstance(outcomes, WorkerCrash):
-                yield from (_lost(task, outcomes) for task in outcomes.item.tasks)
+        """Yield one outcome per task, in order, reading ahead a bounded number of jobs.
+
+        A job that ends its process is read again in halves, so that a page that does it is the
+        only one lost. That ends where no page seems to be the cause.
+        """
+        self._crashes = 0
+        yield from self._outcomes(self._jobs(iter(tasks)))
+
+    def _outcomes(self, jobs: Iterable[Job]) -> Iterator[PageOutcome]:
+        for found in self._pool.map(self._read, jobs, self._seconds):
+            if not isinstance(found, WorkerCrash):
+                self._crashes = 0
+                yield from found
+                continue
+            self._crashes += 1
+            tasks = found.item.tasks
+            if len(tasks) == 1 or self._crashes > _HOPELESS:
+                yield from (_lost(task, found) for task in tasks)
             else:
-                yield from outcomes
+                middle = len(tasks) // 2
+                halves = tasks[:middle], tasks[middle:]
+                yield from self._outcomes(Job(self._config, half) for half in halves)
+
+    def _seconds(self, job: Job) -> float:
+        page = self._limits.seconds if self._limits else 0.0  # unused without limits
+        return _LOADING + page * len(job.tasks)
 
     def close(self) -> None:
         """End the processes."""
@@ -146,7 +170,7 @@ def _gpu(device: str, number: str, names: list[str] | None) -> str:
 
 def _lost(task: PageTask, crash: WorkerCrash[Job]) -> PageFailure:
     document = task.ref.document
-    message = f"page {task.ref.number} of {document.name} was lost with others: {crash.reason}"
+    message = f"page {task.ref.number} of {document.name} was lost: {crash.reason}"
     return PageFailure(
         document.uri or document.name, task.ref.index, crash.code, message, document.id
     )
