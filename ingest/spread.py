@@ -21,7 +21,7 @@ __all__ = ["Job", "SpreadEngine", "environments_of"]
 
 _PAGES: Final = 512  # two for each slot of a large GPU: the last ones leave slots empty
 _DIGITS: Final = 4  # of a GPU's number
-_LOADING: Final = 600.0  # seconds to load a model: 7 GB, from a disk of the network at 12 MB/s
+_LOADING: Final = 3600.0  # seconds until a model is there: 7 GB may come over a line of 2 MB/s
 _HOPELESS: Final = 16  # crashes in a row: of a job whose first four pages are bad there are 14
 _ALL_MEMORY: Final = 2**62  # a model's weights are no page's fault
 
