@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -149,12 +152,39 @@ class OpticalConfig:
     kernels: KernelPolicy = "auto"
 
 
+_WEEK = 7 * 86_400  # seconds; clocks of the system take no number, however large
+_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE | re.ASCII)
+
+
+def _is_server(url: str) -> bool:
+    """Whether this is a URL of HTTP with a host and port that can be, and no query."""
+    if not url.isprintable() or re.search(r"[\s\\?#]", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and port != 0 and _is_host(parts.hostname or "")
+
+
+def _is_host(host: str) -> bool:
+    with suppress(ValueError):
+        return bool(ip_address(host))
+    try:
+        labels = host.encode("idna").decode("ascii").removesuffix(".").split(".")
+    except UnicodeError:  # empty or too long
+        return False
+    # What ends in a number is read as an address.
+    return all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+
+
 @dataclass(frozen=True, slots=True)
 class VllmConfig:
     """A vLLM server that holds DeepSeek-OCR, and how patiently it is asked.
 
     ``url`` is the server's, with or without ``/v1``; ``model`` as the server names it;
-    ``concurrency`` pages are asked for at once.
+    ``concurrency`` pages are asked for at once. White space around ``api_key`` is not part of it.
 
     Units: ``timeout``, of one answer, and ``wait``, for a server that does not answer, in seconds.
     """
@@ -167,23 +197,26 @@ class VllmConfig:
     wait: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no server, and patience that is none."""
-        try:
-            parts = urlsplit(self.url)
-            host = parts.hostname
-        except ValueError:
-            host = None
-        if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-            raise ConfigError(f"the vLLM server is {self.url!r:.200}; write http://host:port")
-        if parts.username is not None or parts.password is not None:
+        """Refuse what is no server, a key no header carries, and patience that is none."""
+        if "@" in self.url:
             raise ConfigError(
-                f"the URL of the vLLM server at {host} holds a user or password, which would be in"
-                " every message; give it as the key instead"
+                "the URL of the vLLM server holds a user or password, which would be in every"
+                " message; give it as the key instead"
             )
-        if self.concurrency < 1 or not self.timeout > 0 or not self.wait >= 0:
+        if not _is_server(self.url):
+            shown = re.split("[?#]", self.url, maxsplit=1)[0]  # a query may hold a key
+            raise ConfigError(f"the vLLM server is {shown!r:.200}; write http://host:port only")
+        key = (self.api_key or "").strip()  # a file's last line ends
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(
+                "the key of the vLLM server has characters that no header carries; write it with"
+                " letters, digits and signs of ASCII"
+            )
+        object.__setattr__(self, "api_key", key or None)
+        if self.concurrency < 1 or not 0 < self.timeout <= _WEEK or not self.wait >= 0:
             raise ConfigError(
                 f"a server cannot be asked {self.concurrency} at a time for {self.timeout:g} s;"
-                " choose at least one page, and more than 0 seconds"
+                " choose at least one page, and more than 0 seconds but no more than a week"
             )
 
     @property

@@ -94,6 +94,11 @@ def _spread(name: str, config: EngineConfig) -> PageEngine:
     if len(kinds) != 1 or not kinds <= {"cpu", "cuda"} or (kinds == {"cuda"} and "cuda" in devices):
         raise ConfigError(f"device is {config.optical.device!r}; list GPUs as cuda:0,cuda:1")
     # Workers have no processes of their own: they draw pages themselves.
+    if config.workers > 1:
+        _log.warning(
+            "workers is %d, which changes nothing here: each of the %d devices has one process,"
+            " which also draws its pages", config.workers, len(devices),
+        )  # fmt: skip
     optical = replace(config.optical, device=kinds.pop())
     alone = replace(config, name=name, optical=optical, workers=1, limits=None)
     return SpreadEngine(
@@ -137,10 +142,13 @@ def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
     """The model a configuration names; once loaded it stays in memory.
 
     Raises:
+        ConfigError: a list of devices, of which only :func:`make_engine` makes use.
         EngineError: it cannot be loaded.
         MissingExtra: what it needs is not installed.
     """
     config = config or OpticalConfig()
+    if "," in config.device:
+        raise ConfigError(f"device is {config.device!r}; one model runs on one: choose cuda:0")
     return _load(config.model, config.revision, config.device, config.kernels)
 
 

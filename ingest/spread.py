@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 from typing import Final
 
-from .config import EngineConfig, WorkLimits
+from .config import ConfigError, EngineConfig, WorkLimits
 from .errors import EngineError
 from .types import PageFailure, PageOutcome, PageTask
 from .workers import WorkerCrash, WorkerPool
@@ -20,6 +20,9 @@ from .workers import WorkerCrash, WorkerPool
 __all__ = ["Job", "SpreadEngine", "environments_of"]
 
 _PAGES: Final = 512  # two for each slot of a large GPU: the last ones leave slots empty
+_DIGITS: Final = 4  # of a GPU's number
+_LOADING: Final = 3600.0  # seconds until a model is there: 7 GB may come over a line of 2 MB/s
+_HOPELESS: Final = 16  # crashes in a row: of a job whose first four pages are bad there are 14
 _ALL_MEMORY: Final = 2**62  # a model's weights are no page's fault
 
 
@@ -40,7 +43,8 @@ class SpreadEngine:
         read: reads a job; a function of a module, which keeps its engine for the next job.
         fingerprint: that of the engine, asked for in a process.
         environments: variables of each process, which say which device is its own.
-        limits: what a page may cost; a job may take as many times the seconds as it has pages.
+        limits: what a page may cost; a job may take as many times the seconds as it has pages,
+            and time to load a model.
     """
 
     def __init__(
@@ -58,8 +62,9 @@ class SpreadEngine:
         self._read = read
         self._ask = fingerprint
         self._devices = len(environments)
-        job = limits and WorkLimits(limits.seconds * _PAGES, _ALL_MEMORY)
-        self._pool = WorkerPool(self._devices, job, environments)
+        self._crashes = 0  # since a job was read
+        self._limits = limits and WorkLimits(limits.seconds, _ALL_MEMORY)
+        self._pool = WorkerPool(self._devices, self._limits, environments)
 
     @property
     def name(self) -> str:
@@ -73,18 +78,38 @@ class SpreadEngine:
         Raises:
             EngineError: no process could start it.
         """
-        (answer,) = self._pool.map(self._ask, [self._config])
+        (answer,) = self._pool.map(self._ask, [self._config], lambda _: _LOADING)
         if not isinstance(answer, WorkerCrash):
             return answer
         raise EngineError(f"the engine {self._name} cannot be started: {answer.reason}")
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-        """Yield one outcome per task, in order, reading ahead a bounded number of jobs."""
-        for outcomes in self._pool.map(self._read, self._jobs(iter(tasks))):
-            if isinstance(outcomes, WorkerCrash):
-                yield from (_lost(task, outcomes) for task in outcomes.item.tasks)
+        """Yield one outcome per task, in order, reading ahead a bounded number of jobs.
+
+        A job that ends its process is read again in halves, so that a page that does it is the
+        only one lost. That ends where no page seems to be the cause.
+        """
+        self._crashes = 0
+        yield from self._outcomes(self._jobs(iter(tasks)))
+
+    def _outcomes(self, jobs: Iterable[Job]) -> Iterator[PageOutcome]:
+        for found in self._pool.map(self._read, jobs, self._seconds):
+            if not isinstance(found, WorkerCrash):
+                self._crashes = 0
+                yield from found
+                continue
+            self._crashes += 1
+            tasks = found.item.tasks
+            if len(tasks) == 1 or self._crashes > _HOPELESS:
+                yield from (_lost(task, found) for task in tasks)
             else:
-                yield from outcomes
+                middle = len(tasks) // 2
+                halves = tasks[:middle], tasks[middle:]
+                yield from self._outcomes(Job(self._config, half) for half in halves)
+
+    def _seconds(self, job: Job) -> float:
+        page = self._limits.seconds if self._limits else 0.0  # unused without limits
+        return _LOADING + page * len(job.tasks)
 
     def close(self) -> None:
         """End the processes."""
@@ -104,21 +129,48 @@ def environments_of(devices: Sequence[str], visible: str | None) -> list[dict[st
 
     Args:
         devices: ``"cuda:N"``, or ``"cpu"``, of which nothing need be said.
-        visible: ``CUDA_VISIBLE_DEVICES`` of this process: N counts in it.
+        visible: ``CUDA_VISIBLE_DEVICES`` of this process: N counts in it. None: all are visible,
+            and how many there are is not known before a process looks.
+
+    Raises:
+        ConfigError: a GPU without a number, one that is not visible, or one named twice.
     """
-    names = visible.split(",") if visible else []
-    result = []
+    names = None if visible is None else _visible(visible)
+    result: list[dict[str, str]] = []
     for device in devices:
         kind, _, number = device.partition(":")
-        inside = kind == "cuda" and number.isdigit() and int(number) < len(names)
-        gpu = names[int(number)] if inside else number
-        result.append({"CUDA_VISIBLE_DEVICES": gpu} if kind == "cuda" else {})
+        chosen = {"CUDA_VISIBLE_DEVICES": _gpu(device, number, names)} if kind == "cuda" else {}
+        if chosen and chosen in result:
+            raise ConfigError(
+                f"{device} is listed twice, or CUDA_VISIBLE_DEVICES={visible} names it twice; one"
+                " process fills a GPU: list each once"
+            )
+        result.append(chosen)
     return result
+
+
+def _visible(names: str) -> list[str]:
+    # As CUDA reads it: what is behind a name that is none is not visible.
+    stripped = (name.strip() for name in names.split(","))
+    return list(takewhile(lambda name: name not in ("", "-1"), stripped))
+
+
+def _gpu(device: str, number: str, names: list[str] | None) -> str:
+    if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS):
+        raise ConfigError(f"{device!r:.99} names no GPU; list GPUs by number, as cuda:0,cuda:1")
+    if names is None:
+        return str(int(number))
+    if int(number) >= len(names):
+        raise ConfigError(
+            f"{device} is not visible: CUDA_VISIBLE_DEVICES names {len(names)} GPUs, counted from"
+            " cuda:0; choose among them, or make more visible"
+        )
+    return names[int(number)]
 
 
 def _lost(task: PageTask, crash: WorkerCrash[Job]) -> PageFailure:
     document = task.ref.document
-    message = f"page {task.ref.number} of {document.name} was lost with others: {crash.reason}"
+    message = f"page {task.ref.number} of {document.name} was lost: {crash.reason}"
     return PageFailure(
         document.uri or document.name, task.ref.index, crash.code, message, document.id
     )

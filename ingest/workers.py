@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -85,7 +85,12 @@ class WorkerPool(Closeable):
         self._here = self.workers == 1 and limits is None and not environments
         self._crew: _Crew | None = None
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[R | WorkerCrash[T]]:
+    def map(
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        seconds: Callable[[T], float] | None = None,
+    ) -> Iterator[R | WorkerCrash[T]]:
         """Yield ``function(item)`` for each item, in order.
 
         Items are taken from the iterable only as far ahead as keeps the workers busy. An item
@@ -98,6 +103,8 @@ class WorkerPool(Closeable):
             function: a function of an importable module, not of the script that is run; it
                 and the items must pickle.
             items: what to map over.
+            seconds: what an item may take if not those of the limits; without limits, nothing ends
+                it.
         """
         if self._here:
             yield from map(function, items)
@@ -107,14 +114,14 @@ class WorkerPool(Closeable):
         try:
             while True:
                 for item in islice(source, 2 * self.workers + 2 - len(queue)):
-                    queue.append((item, self._submit(function, item)))
+                    queue.append((item, self._submit(function, item, seconds)))
                 if not queue:
                     return
                 item, future = queue.popleft()
                 result = future.result()
                 if isinstance(result, WorkerCrash) and not result.own_fault:
                     wait([waiting for _, waiting in queue])
-                    result = self._submit(function, item, anew=True).result()
+                    result = self._submit(function, item, seconds, anew=True).result()
                 yield result
         finally:
             for _, future in queue:
@@ -127,40 +134,50 @@ class WorkerPool(Closeable):
             crew.dismiss()
 
     def _submit(
-        self, function: Callable[[T], R], item: T, *, anew: bool = False
+        self,
+        function: Callable[[T], R],
+        item: T,
+        seconds: Callable[[T], float] | None,
+        *,
+        anew: bool = False,
     ) -> Future[R | WorkerCrash[T]]:
         if self._crew is None:
-            self._crew = _Crew(self._environments, self._limits)
-        return self._crew.submit(function, item, anew)
+            self._crew = _Crew(self._environments, is_watched=self._limits is not None)
+        limits = self._limits
+        if limits and seconds:
+            limits = replace(limits, seconds=seconds(item))
+        return self._crew.submit(function, item, limits, anew)
 
 
 class _Crew:
     """Worker processes, a thread for each that waits for its answers, and one that watches."""
 
-    def __init__(
-        self, environments: Sequence[Mapping[str, str]], limits: WorkLimits | None
-    ) -> None:
+    def __init__(self, environments: Sequence[Mapping[str, str]], *, is_watched: bool) -> None:
         size = len(environments)
         # A lone worker may use all cores.
         threads = dict.fromkeys(_THREAD_VARIABLES, "1") if size > 1 else {}
-        self._workers = [_Worker(limits, {**threads, **variables}) for variables in environments]
+        self._workers = [_Worker({**threads, **variables}) for variables in environments]
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
         self._threads = ThreadPoolExecutor(size, thread_name_prefix="opticalrag-worker")
         self._ended = Event()
-        if limits is not None:
+        if is_watched:
             Thread(target=self._watch, name="opticalrag-watchdog", daemon=True).start()
 
-    def submit(self, function: Callable[[T], R], item: T, anew: bool) -> Future[R | WorkerCrash[T]]:
-        return self._threads.submit(self._run, function, item, anew)
+    def submit(
+        self, function: Callable[[T], R], item: T, limits: WorkLimits | None, anew: bool
+    ) -> Future[R | WorkerCrash[T]]:
+        return self._threads.submit(self._run, function, item, limits, anew)
 
-    def _run(self, function: Callable[[T], R], item: T, anew: bool) -> R | WorkerCrash[T]:
+    def _run(
+        self, function: Callable[[T], R], item: T, limits: WorkLimits | None, anew: bool
+    ) -> R | WorkerCrash[T]:
         worker = self._idle.get()  # as many as threads: there is one
         try:
             if anew:
                 worker.discard()
-            return worker.run(function, item)
+            return worker.run(function, item, limits)
         finally:
             self._idle.put(worker)
 
@@ -182,8 +199,8 @@ class _Crew:
 class _Worker:
     """One process at a time, started when there is work and again after it died."""
 
-    def __init__(self, limits: WorkLimits | None, environment: Mapping[str, str]) -> None:
-        self._limits = limits
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._limits: WorkLimits | None = None  # of what it works on
         self._environment = environment
         self._lock = Lock()
         self._retired = False
@@ -193,7 +210,11 @@ class _Worker:
         self._cause: Cause | None = None  # why the watchdog killed it
         self._answers = 0
 
-    def run(self, function: Callable[[T], R], item: T) -> R | WorkerCrash[T]:
+    def run(
+        self, function: Callable[[T], R], item: T, limits: WorkLimits | None
+    ) -> R | WorkerCrash[T]:
+        with self._lock:
+            self._limits = limits
         connection = self._connection or self._start()
         if connection is None:
             return WorkerCrash(item)
@@ -201,7 +222,7 @@ class _Worker:
         self._count_from(time.monotonic() + (0 if self._answers else _START_SECONDS))
         begun = False
         try:
-            connection.send((function, item))
+            connection.send((function, item, limits and limits.seconds))
             message = connection.recv()
             if message is None:
                 begun = True
@@ -277,8 +298,7 @@ class _Worker:
             if self._retired:
                 return None
             ours, theirs = context.Pipe()
-            most = self._limits.seconds if self._limits else None
-            arguments = (theirs, self._environment, most)
+            arguments = (theirs, self._environment)
             process = context.Process(target=_serve, args=arguments, daemon=True)
             with theirs, _script_hidden():  # kept open here, it would never end the file
                 process.start()
@@ -311,8 +331,8 @@ def _script_hidden() -> Iterator[None]:
             sys.modules["__main__"] = script
 
 
-def _serve(connection: Connection, environment: Mapping[str, str], seconds: float | None) -> None:
-    """Answer calls until the other side is gone; a call takes so many seconds at most."""
+def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
+    """Answer calls until the other side is gone."""
     # Ctrl+C reaches every process of a terminal; the parent decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Here, not in the parent's environment: nothing heavy is imported before the first call.
@@ -320,7 +340,7 @@ def _serve(connection: Connection, environment: Mapping[str, str], seconds: floa
     _volunteer()
     with ThreadPoolExecutor(1) as thread:  # its futures carry whatever a call raises
         while True:
-            error = thread.submit(_answer, connection, seconds).exception()
+            error = thread.submit(_answer, connection).exception()
             if isinstance(error, SystemExit):
                 return
             if error is not None:
@@ -349,9 +369,9 @@ def _alarm(seconds: float | None) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _answer(connection: Connection, seconds: float | None) -> None:
+def _answer(connection: Connection) -> None:
     try:
-        function, item = connection.recv()
+        function, item, seconds = connection.recv()
         connection.send(None)  # all is imported
     except (EOFError, OSError):
         raise SystemExit from None

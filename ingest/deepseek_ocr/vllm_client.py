@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from ..config import VllmConfig
 from ..errors import BadAnswer, EngineError, EngineUnavailable
 from ..prompts import IMAGE_MARK, Prompt
 from ..retry import Retry
+from .cutoff import Halt
 from .family import DEEPSEEK_OCR
 from .ngram import NoRepeat
 
@@ -31,6 +33,7 @@ _log = logging.getLogger(__name__)
 _LONGEST: Final = 4 * 1024**2  # bytes of a reply; 8,192 tokens of text have under 200,000
 _SHOWN: Final = 300  # characters of a refusal
 _CONNECT: Final = 10.0  # seconds
+_UNWANTED: Final = "the page was not read: the run it belongs to has ended"
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
 _PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses that pass by themselves
@@ -51,10 +54,10 @@ class VllmClient(Closeable):
 
     Args:
         config: which server, and how patiently it is asked.
-        sleep: waits between tries.
+        sleep: waits between tries (None: until the time is over or nobody waits for answers).
     """
 
-    def __init__(self, config: VllmConfig, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, config: VllmConfig, sleep: Callable[[float], None] | None = None) -> None:
         self._config = config
         self._sleep = sleep
         self._retry = Retry(config.wait)
@@ -67,31 +70,34 @@ class VllmClient(Closeable):
         self._http = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(config.timeout, connect=min(_CONNECT, config.timeout)),
-            limits=httpx.Limits(max_connections=config.concurrency),
+            # A connection per page, so that each request can be ended: a page takes seconds.
+            limits=httpx.Limits(max_connections=config.concurrency, max_keepalive_connections=0),
             follow_redirects=False,
             trust_env=False,
         )
 
-    def ask(self, picture: bytes, prompt: Prompt, most: int) -> Answer:
+    def ask(self, picture: bytes, prompt: Prompt, most: int, halt: Halt | None = None) -> Answer:
         """Have a page read.
 
         Args:
             picture: a PNG file.
             prompt: the question.
             most: tokens of the answer.
+            halt: ends this from another thread.
 
         Raises:
             EngineUnavailable: no answer, however long it was waited for. The next pages are then
                 asked once each, until one is answered.
             BadAnswer: an answer that cannot be one.
-            EngineError: the server refused.
+            EngineError: the server refused, or nobody waits for the answer any more.
         """
+        halt = halt or Halt()
         body = json.dumps(self._question(picture, prompt, most)).encode()
         ends = time.monotonic() + (0 if self._is_down else self._retry.total)
         tried = 0
         while True:
             try:
-                answer = self._once(body)
+                answer = self._once(body, halt)
             except EngineUnavailable as error:
                 tried += 1
                 pause = self._retry.wait(tried)
@@ -102,7 +108,7 @@ class VllmClient(Closeable):
             else:
                 self._is_down = False
                 return answer
-            self._sleep(pause)
+            (self._sleep or halt.wait)(pause)
 
     def close(self) -> None:
         """End all connections."""
@@ -130,24 +136,26 @@ class VllmClient(Closeable):
             },
         }
 
-    def _once(self, body: bytes) -> Answer:
+    def _once(self, body: bytes, halt: Halt) -> Answer:
         url = self._config.endpoint
         try:
-            with self._http.stream("POST", url, content=body) as response:
-                status, place = response.status_code, response.headers.get("location", "")
-                data = self._bounded(response)
+            status, place, data = self._exchange(body, halt)
         except httpx.HTTPError as error:
-            problem = str(error) or type(error).__name__
+            problem = self._safe(str(error)) or type(error).__name__
             raise EngineUnavailable(
                 f"the server {url} does not answer ({problem}); start it, or wait longer"
+            ) from None  # which may quote the server
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise EngineError(
+                f"the server {url} cannot be asked ({error}); check the host's name"
             ) from error
         if status == _OK:
-            return read_answer(data)
+            return read_answer(data, self._safe)
         said = self._safe(data.decode("utf-8", "replace"))
         if status in _REDIRECTS:
             raise EngineError(
-                f"the server {url} sends us on to {self._safe(place)!r}; pages are sent only where"
-                " you say: name that URL if you trust it"
+                f"the server {url} sends us on to {self._safe(_plain(place))!r}; pages are sent"
+                " only where you say: name that URL if you trust it"
             )
         if status in _PASSING:
             raise EngineUnavailable(f"the server {url} cannot answer now: {status} {said!r}")
@@ -156,10 +164,34 @@ class VllmClient(Closeable):
             f" ({self._config.model}) and the key"
         )
 
+    def _exchange(self, body: bytes, halt: Halt) -> tuple[int, str, bytes]:
+        """Status, place sent on to, and content of a reply that came in time."""
+        if halt.is_set:
+            raise EngineError(_UNWANTED)
+        url = self._config.endpoint
+        with halt.limited(self._config.timeout) as cutoff:
+            try:
+                extensions = {"trace": cutoff.trace}
+                with self._http.stream(
+                    "POST", url, content=body, extensions=extensions
+                ) as response:
+                    place = response.headers.get("location", "")
+                    reply = response.status_code, place, self._bounded(response)
+            except httpx.HTTPError:
+                if not cutoff.is_cut:
+                    raise
+            if not cutoff.is_cut:
+                return reply
+        if halt.is_set:
+            raise EngineError(_UNWANTED)
+        raise EngineUnavailable(
+            f"the answer of {url} took more than {self._config.timeout:g} s; allow it more, or"
+            " fewer pages at a time"
+        )
+
     def _bounded(self, response: httpx.Response) -> bytes:
         if response.headers.get("content-encoding", "identity") != "identity":
             raise BadAnswer(f"the server {self._config.endpoint} packs its answer, unasked")
-        ends = time.monotonic() + self._config.timeout
         data = bytearray()
         for part in response.iter_raw():
             data += part
@@ -168,35 +200,55 @@ class VllmClient(Closeable):
                     f"the answer of {self._config.endpoint} has more than {_LONGEST:,} bytes; no"
                     " page has so much text"
                 )
-            if time.monotonic() > ends:
-                raise EngineUnavailable(
-                    f"the answer of {self._config.endpoint} took more than"
-                    f" {self._config.timeout:g} s; allow it more, or fewer pages at a time"
-                )
         return bytes(data)
 
     def _safe(self, text: str) -> str:
-        # A server may repeat what it was sent.
-        return text.replace(self._config.api_key or "\0", "***")[:_SHOWN]
+        # A server may repeat what it was sent, also as JSON. First that, then the cut: half a key
+        # is a secret too.
+        if key := self._config.api_key:
+            text = text.replace(key, "***").replace(json.dumps(key)[1:-1], "***")
+        return text[:_SHOWN]
 
 
-def read_answer(data: bytes) -> Answer:
+def _plain(url: str) -> str:
+    """A URL without user, password, query and fragment, which may be secrets."""
+    return re.sub(r"//[^/]*@", "//", re.split("[?#]", url, maxsplit=1)[0])
+
+
+def read_answer(data: bytes, safe: Callable[[str], str] = str) -> Answer:
     """The answer in a reply.
+
+    Args:
+        data: the reply.
+        safe: makes what a server wrote fit for messages.
 
     Raises:
         BadAnswer: it is no JSON, or not as OpenAI's interface has it.
     """
+    parts = _parts(data)
+    if parts is None:  # raised here, so that no cause quotes the reply
+        shown = safe(data.decode("utf-8", "replace"))[:_SHOWN]
+        raise BadAnswer(f"the server's answer is none: {shown!r}; is it a vLLM server?")
+    text, reason, tokens = parts
+    # A token is at least a byte of the reply.
+    if not isinstance(text, str | None) or type(tokens) is not int or not 0 <= tokens <= _LONGEST:
+        kinds = f"{type(text).__name__} and {type(tokens).__name__}"
+        raise BadAnswer(
+            f"the server's answer has text and count as {kinds}, or a count that cannot be; is it a"
+            " vLLM server?"
+        )
+    # Halves of characters and NUL are in no page, and stores take neither.
+    whole = (text or "").encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
+    return Answer(whole, reason, tokens)
+
+
+def _parts(data: bytes) -> tuple[Any, Literal["eos", "length"], Any] | None:
     try:
         reply = json.loads(data)
         (choice,) = reply["choices"]
         text = choice["message"]["content"]
         reason = _REASONS[choice["finish_reason"]]
         tokens = (reply.get("usage") or {}).get("completion_tokens") or 0
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        shown = data[:_SHOWN].decode("utf-8", "replace")
-        raise BadAnswer(f"the server's answer is none: {shown!r}; is it a vLLM server?") from error
-    if not isinstance(text, str | None) or type(tokens) is not int or tokens < 0:
-        raise BadAnswer(f"the server's answer has a text or count of another kind: {tokens!r:.99}")
-    # Halves of characters and NUL are in no page, and stores take neither.
-    whole = (text or "").encode("utf-8", "replace").decode("utf-8").replace("\0", "�")
-    return Answer(whole, reason, tokens)
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return None
+    return text, reason, tokens

@@ -26,6 +26,7 @@ from ..quality import retry_ladder
 from ..types import PageFailure, PageImage, PageOutcome, PageTask
 from ..vision import Transcript
 from ..workers import WorkerPool
+from .cutoff import Halt
 from .sheets import (
     DPI,
     LONG_SIDE,
@@ -87,6 +88,7 @@ class VllmEngine:
         self._client = VllmClient(server)
         self._fallback = fallback
         self._pool = pool or WorkerPool()
+        self._halts: set[Halt] = set()
 
     @property
     def name(self) -> str:
@@ -105,24 +107,28 @@ class VllmEngine:
         waiting: deque[tuple[PageTask, PageFailure | _Reading]] = deque()
         ahead = 2 * self._server.concurrency  # the server never waits for a drawing
         fault: OpticalRagError | None = None
-        with ThreadPoolExecutor(self._server.concurrency, "opticalrag-vllm") as threads:
-            asked = self._asked(tasks, threads)
-            try:
-                while waiting or fault is None:
-                    try:
-                        waiting.extend(islice(asked, ahead - len(waiting)))
-                    except OpticalRagError as error:  # no page's own
-                        fault = error
-                    if not waiting:
-                        break
-                    yield self._finish(*waiting.popleft())
-            finally:
-                threads.shutdown(wait=False, cancel_futures=True)
+        threads = ThreadPoolExecutor(self._server.concurrency, "opticalrag-vllm")
+        halt = Halt()
+        self._halts.add(halt)
+        asked = self._asked(tasks, threads, halt)
+        try:
+            while waiting or fault is None:
+                try:
+                    waiting.extend(islice(asked, ahead - len(waiting)))
+                except OpticalRagError as error:  # no page's own
+                    fault = error
+                if not waiting:
+                    break
+                yield self._finish(*waiting.popleft())
+        finally:  # also where nobody wants the rest: not waited for
+            self._halts.discard(halt)
+            halt.set()
+            threads.shutdown(wait=False, cancel_futures=True)
         if fault:  # pages before it are done first
             raise fault
 
     def _asked(
-        self, tasks: Iterable[PageTask], threads: ThreadPoolExecutor
+        self, tasks: Iterable[PageTask], threads: ThreadPoolExecutor, halt: Halt
     ) -> Iterator[tuple[PageTask, PageFailure | _Reading]]:
         ours, drawn = tee(tasks)
         images = render_pages(iter(drawn), self._pool, dpi=DPI, long_side=LONG_SIDE)
@@ -131,24 +137,26 @@ class VllmEngine:
             if isinstance(image, PageFailure):
                 yield task, image
             else:
-                yield task, threads.submit(self._ask, task, image)
+                yield task, threads.submit(self._ask, task, image, halt)
 
     def close(self) -> None:
-        """End the processes and connections."""
+        """End the processes, and requests with their connections."""
+        for halt in list(self._halts):
+            halt.set()
         self._pool.close()
         self._fallback.close()
         self._client.close()
 
-    def _ask(self, task: PageTask, image: PageImage) -> tuple[Sheet, float]:
+    def _ask(self, task: PageTask, image: PageImage, halt: Halt) -> tuple[Sheet, float]:
         started = perf_counter()
         look = look_at(image, _about_as_many)
         steps = retry_ladder(MODE, None, self._config.prompt)
         sheet = Sheet(task, image, look.evidence, look.load, steps)
         while sheet.is_open and not sheet.evidence.is_blank:
-            self._try(sheet)
+            self._try(sheet, halt)
         return sheet, perf_counter() - started
 
-    def _try(self, sheet: Sheet) -> None:
+    def _try(self, sheet: Sheet, halt: Halt) -> None:
         started = perf_counter()
         prompt = prompt_named(sheet.step.prompt)
         height, width = sheet.image.pixels.shape[:2]
@@ -156,7 +164,7 @@ class VllmEngine:
         # Servers refuse what would not fit beside page and prompt.
         room = _CONTEXT - decoder_tokens(MODE, grid) - _PROMPT - len(prompt.text)
         most = max(1, min(room, budget(sheet, self._config)))
-        answer = self._client.ask(_png(sheet.image), prompt, most)
+        answer = self._client.ask(_png(sheet.image), prompt, most, halt)
         transcript = Transcript(
             ids=(),
             text=answer.text,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 from opticalrag.ingest.config import EngineConfig
 from opticalrag.ingest.spread import Job
@@ -19,6 +21,26 @@ def fail_job(job: Job) -> list[PageOutcome]:
     if any(task.ref.index == 4 for task in job.tasks):
         os._exit(3)
     return name_process(job)
+
+
+def fail_always(job: Job) -> list[PageOutcome]:
+    """Die, and note it."""
+    note(job)
+    os._exit(3)
+
+
+def take_time(job: Job) -> list[PageOutcome]:
+    """A third of a second per page; the last page never ends."""
+    note(job)
+    for task in job.tasks:
+        time.sleep(60 if task.ref.index == 4 else 0.3)
+    return name_process(job)
+
+
+def note(job: Job) -> None:
+    """Write down what was begun, where the test reads it."""
+    with Path(os.environ["NOTES"]).open("a") as file:
+        file.write(f"{len(job.tasks)}\n")
 
 
 def same(config: EngineConfig) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from opticalrag.ingest import spread
-from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig
-from opticalrag.ingest.engines import make_engine
+from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig, WorkLimits
+from opticalrag.ingest.engines import load_model, make_engine
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.spread import Job, SpreadEngine, environments_of
 from opticalrag.ingest.types import PageFailure, PageOutcome, PageTask, ParsedPage
 
-from .helpers_spread import fail_job, name_process, same
+from .helpers_spread import fail_always, fail_job, name_process, same, take_time
 from .test_pipeline import page_text, write_pdf
 
 
@@ -56,14 +57,49 @@ def test_many_pages_go_out_in_full_jobs(
     assert list(engine._jobs(iter([]))) == []
 
 
-def test_a_process_that_dies_loses_its_job_only(tasks: list[PageTask]) -> None:
-    """Each of its pages is reported."""
+def test_a_page_that_ends_its_process_is_lost_alone(tasks: list[PageTask]) -> None:
+    """The others of its job are read, in order."""
     with closing(made(fail_job)) as engine:
-        outcomes = list(engine.parse(tasks))
-    assert [type(outcome) for outcome in outcomes] == [ParsedPage] * 3 + [PageFailure] * 2
-    failed = outcomes[-1]
+        outcomes = list(engine.parse([*tasks, *tasks[:3]]))
+    read = [outcome.ref.index for outcome in outcomes if isinstance(outcome, ParsedPage)]
+    assert read == [0, 1, 2, 3, 0, 1, 2]
+    failed = outcomes[4]
     assert isinstance(failed, PageFailure)
     assert (failed.code, failed.number) == ("crashed", 5)
+
+
+def test_where_every_job_ends_its_process_not_every_page_is_tried(
+    tasks: list[PageTask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no page's fault then; each is reported."""
+    monkeypatch.setattr(spread, "_HOPELESS", 2)
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    with closing(made(fail_always)) as engine:
+        outcomes = list(engine.parse(tasks * 4))
+    assert [type(outcome) for outcome in outcomes] == [PageFailure] * 20
+    assert len((tmp_path / "notes").read_text().split()) < 20
+
+
+def test_a_job_has_the_time_of_its_pages(
+    tasks: list[PageTask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of a full one, nor that of one page."""
+    monkeypatch.setattr(spread, "_LOADING", 1.0)
+    monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
+    with closing(made(take_time, limits=WorkLimits(0.5))) as engine:
+        started = time.monotonic()
+        outcomes = list(engine.parse(tasks))
+    assert [type(outcome) for outcome in outcomes] == [ParsedPage] * 4 + [PageFailure]
+    assert isinstance(outcomes[-1], PageFailure)
+    assert outcomes[-1].code == "timeout"
+    assert time.monotonic() - started < 30
+
+
+def test_workers_are_said_to_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Where each device has its process."""
+    optical = OpticalConfig(device="cpu,cpu")
+    make_engine(EngineConfig("deepseek-ocr", workers=3, optical=optical)).close()
+    assert "workers is 3, which changes nothing" in caplog.text
 
 
 def test_devices_are_counted_among_those_that_are_visible() -> None:
@@ -73,6 +109,35 @@ def test_devices_are_counted_among_those_that_are_visible() -> None:
     ]  # fmt: skip
     assert environments_of(["cuda:1"], "GPU-5f,GPU-7a") == [{"CUDA_VISIBLE_DEVICES": "GPU-7a"}]
     assert environments_of(["cpu", "cpu"], "3") == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("devices", "visible", "what"),
+    [
+        (["cuda:0", "cuda:5"], "2,3", "not visible"),
+        (["cuda:0"], "", "not visible"),
+        (["cuda:1"], "0,-1,1", "not visible"),
+        (["cuda:0", "cuda:0"], None, "twice"),
+        (["cuda:0", "cuda:00"], None, "twice"),
+        (["cuda:0", "cuda:1"], "7, 7", "twice"),
+        (["cuda:x", "cuda:1"], None, "by number"),
+        (["cuda:-1", "cuda:1"], None, "by number"),
+        (["cuda:²", "cuda:1"], None, "by number"),
+        (["cuda:" + "9" * 5000], None, "by number"),
+    ],
+)
+def test_gpus_that_cannot_be_had_are_refused(
+    devices: list[str], visible: str | None, what: str
+) -> None:
+    """Before a process looks for them in vain, or takes one of somebody else."""
+    with pytest.raises(ConfigError, match=what):
+        environments_of(devices, visible)
+
+
+def test_one_model_is_on_one_device() -> None:
+    """Who reads a single page again cannot spread it."""
+    with pytest.raises(ConfigError, match="one model runs on one"):
+        load_model(OpticalConfig(device="cuda:0,cuda:1"))
 
 
 @pytest.mark.parametrize("device", ["cuda:0,cpu", "cuda,cuda:1", "tpu:0,tpu:1", "cuda:0,"])

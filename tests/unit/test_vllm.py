@@ -7,8 +7,10 @@ import contextlib
 import gzip
 import json
 import logging
+import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -208,13 +210,44 @@ def test_nobody_listening_says_so() -> None:
         asking.ask(b"", MARKDOWN, 5)
 
 
-def test_answers_have_to_come_in_time(server: Fake) -> None:
-    """Also those that keep coming."""
-    server.will(drip)
+def drip_headers(handler: BaseHTTPRequestHandler) -> None:
+    """Begin a head that never ends."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-A: ")
+    for _ in range(100):
+        handler.wfile.write(b"a")
+        time.sleep(0.05)
+
+
+def go_on(handler: BaseHTTPRequestHandler) -> None:
+    """Promise an answer again and again."""
+    for _ in range(100):
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("slow", [drip, drip_headers, go_on, lambda handler: time.sleep(5)])
+def test_answers_have_to_come_in_time(
+    server: Fake, slow: Callable[[BaseHTTPRequestHandler], None]
+) -> None:
+    """Also those that keep coming, wherever they are by then."""
+    server.will(slow)
     with client(server, timeout=0.4, wait=0) as asking:
         started = time.monotonic()
-        with pytest.raises(EngineUnavailable, match=r"more than 0\.4 s"):
+        with pytest.raises(EngineUnavailable, match=r"more than 0\.4 s|timed out"):
             asking.ask(b"", MARKDOWN, 5)
+        assert time.monotonic() - started < 3
+        server.will(say(reply("next")))
+        assert asking.ask(b"", MARKDOWN, 5).text == "next"
+
+
+def test_a_server_that_takes_no_question_is_not_waited_for() -> None:
+    """It accepts and reads nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        started = time.monotonic()
+        asking = VllmClient(VllmConfig(url, timeout=0.4, wait=0))
+        with asking, pytest.raises(EngineUnavailable):
+            asking.ask(bytes(20_000_000), MARKDOWN, 5)
         assert time.monotonic() - started < 3
 
 
@@ -249,6 +282,36 @@ def test_a_refusal_is_final_and_the_key_stays_secret(
     assert KEY not in str(caught.value) + caplog.text + repr(VllmConfig(server.url, KEY))
 
 
+ODD = 'sk-"quoted"\\secret'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        say(f"you sent {ODD}".encode()),
+        say(json.dumps({"headers": ODD}).encode()),
+        say(b"x" * 290 + ODD.encode()),
+        say(reply(tokens=ODD)),
+        say(reply(reason=ODD)),
+        say(ODD.encode(), 503),
+        say(b"", 307, Location=f"http://me:{ODD}@a/b?c={ODD}"),
+    ],
+)
+def test_no_message_repeats_the_key(
+    server: Fake, caplog: pytest.LogCaptureFixture, answer: Callable[..., None]
+) -> None:
+    """Whatever the server says, whole, escaped or cut; nor does the cause of an error."""
+    server.will(answer)
+    caplog.set_level(logging.DEBUG, "opticalrag")
+    asking = VllmClient(VllmConfig(server.url, ODD, wait=0.5), sleep=lambda seconds: None)
+    with asking, pytest.raises(EngineError) as caught:
+        asking.ask(b"", MARKDOWN, 5)
+    said = "".join(traceback.format_exception(caught.value)) + caplog.text
+    assert "secret" not in said
+    assert "quoted" not in said
+    assert "?c=" not in said
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -268,6 +331,7 @@ def test_a_refusal_is_final_and_the_key_stays_secret(
         reply(reason=["stop"]),
         reply(tokens="many"),
         reply(tokens=-1),
+        reply(tokens=10**4000),
         reply(tokens=True),
         b"\xff\xfe" + reply(),
     ],
@@ -308,6 +372,16 @@ def test_text_is_text(sent: str | None, read: str) -> None:
         "http://",
         "http://[",
         "http://a?b=c",
+        "http://a b/",
+        "http://a\n",
+        "http://a\\b",
+        "http://a:99999",
+        "http://a:0",
+        "http://a:b",
+        "http://xn--/",
+        "http://a..b",
+        "http://" + "a" * 64,
+        "http://999.1.1.1",
     ],
 )
 def test_only_servers_are_asked(url: str) -> None:
@@ -318,8 +392,46 @@ def test_only_servers_are_asked(url: str) -> None:
 
 def test_secrets_in_a_url_are_refused_without_showing_them() -> None:
     """They would be in every message."""
-    with pytest.raises(ConfigError, match="as the key") as caught:
-        VllmConfig("http://me:hidden@server")
+    for url in ("http://me:hidden@server", "me:hidden@server:80", "http://a/@?b=hidden"):
+        with pytest.raises(ConfigError, match="as the key") as caught:
+            VllmConfig(url)
+        assert "hidden" not in str(caught.value)
+    for url in ("http://a?key=hidden", "a#hidden"):
+        with pytest.raises(ConfigError, match="http://host:port") as caught:
+            VllmConfig(url)
+        assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://a", "https://a.b-c.de.:65535/x", "http://[::1]:1", "http://vllm_1", "http://ä.de"],
+)
+def test_hosts_of_every_kind_are_asked(url: str) -> None:
+    """Names, addresses, those of containers."""
+    assert VllmConfig(url).endpoint.startswith(url)
+
+
+@pytest.mark.parametrize("host", ["xn--99999999", "xn--a"])
+def test_hosts_that_no_look_up_takes_end_no_parse(host: str) -> None:
+    """Each page fails with an error of ours."""
+    asking = VllmClient(VllmConfig(f"http://{host}.invalid", KEY, wait=0))
+    with asking, pytest.raises(EngineError, match="host's name"):
+        asking.ask(b"", MARKDOWN, 5)
+
+
+def test_white_space_around_a_key_is_no_part_of_it(server: Fake) -> None:
+    """As a file's last line brings it."""
+    with VllmClient(VllmConfig(server.url, f" {KEY}\n")) as asking:
+        asking.ask(b"", MARKDOWN, 5)
+    assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
+    assert VllmConfig(server.url, "\n").api_key is None
+
+
+@pytest.mark.parametrize("key", ["hidden\nX-A: b", "hidden\u00e9", "hidden\0"])
+def test_keys_that_no_header_carries_are_refused_without_showing_them(key: str) -> None:
+    """Before anything is sent."""
+    with pytest.raises(ConfigError, match="key of the vLLM server") as caught:
+        VllmConfig("http://a", key)
     assert "hidden" not in str(caught.value)
 
 
@@ -410,6 +522,36 @@ def test_a_source_that_breaks_loses_no_page_before_it(tmp_path: Path, server: Fa
         assert [type(next(outcomes)) for _ in range(2)] == [ParsedPage, ParsedPage]
         with pytest.raises(SourceMissing):
             next(outcomes)
+
+
+@pytest.mark.parametrize("how", ["outcomes", "engine"])
+def test_who_stops_early_waits_for_no_answer(tmp_path: Path, server: Fake, how: str) -> None:
+    """What runs is ended, what waits is not asked, and no try is repeated."""
+    write_pdf(tmp_path / "a.pdf", *(page_text("valve") for _ in range(8)))
+    release = threading.Event()
+    server.will(echo, lambda handler: release.wait(20) and None)
+    engine = make_engine(EngineConfig("vllm", vllm=VllmConfig(server.url, concurrency=3)))
+    with closing(engine), open_document(tmp_path / "a.pdf") as document:
+        outcomes = engine.parse(document.tasks())
+        assert isinstance(next(outcomes), ParsedPage)
+        wait_until(lambda: server.now == 3)
+        started = time.monotonic()
+        (outcomes if how == "outcomes" else engine).close()
+        assert {type(outcome) for outcome in outcomes} <= {PageFailure}
+        wait_until(
+            lambda: not any(t.name.startswith("opticalrag-vllm") for t in threading.enumerate())
+        )
+        assert time.monotonic() - started < 3
+    assert len(server.asked) == 4
+    release.set()
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    """Until threads have come so far."""
+    gives_up = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < gives_up
+        time.sleep(0.01)
 
 
 def test_other_resolutions_are_refused(tmp_path: Path, server: Fake) -> None:
