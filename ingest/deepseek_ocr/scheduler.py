@@ -321,9 +321,10 @@ class Scheduler:
         """Let pages in the last slots take those that stay free: steps compute the first ones."""
         for number, pages in enumerate(self._pages):
             while None in pages:
-                last = pages.pop()
-                if last is not None:
-                    self._move(last, (number, len(pages)), (number, pages.index(None)))
+                last = pages[-1]
+                if last is not None:  # copied before it is let go: memory may run out
+                    self._move(last, (number, len(pages) - 1), (number, pages.index(None)))
+                pages.pop()
 
     def _launch(self) -> None:
         shape = self._steps.rounded(self._shape())

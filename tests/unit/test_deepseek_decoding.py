@@ -17,6 +17,7 @@ from opticalrag.ingest.deepseek_ocr.loops import cycle_start
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
+from opticalrag.ingest.deepseek_ocr.slots import Slots
 from opticalrag.ingest.deepseek_ocr.step import Shape, Stepper
 from opticalrag.ingest.errors import OutOfMemory
 from opticalrag.ingest.prompts import PROMPTS
@@ -197,6 +198,41 @@ def test_no_page_is_lost_when_memory_runs_out(
     found = decoder.decode([case.request for case in cases], plan_of(16, 2, 1))
     assert answers(found) == expected(cases)
     assert shortage.calls > max(failing)
+
+
+def test_no_page_is_lost_wherever_memory_runs_out(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once at every place that takes memory, one run for each."""
+    shortage = Shortage([])
+
+    def guard(owner: type, name: str) -> None:
+        whole = getattr(owner, name)
+
+        def short(self: object, *arguments: object) -> object:
+            shortage()
+            return whole(self, *arguments)
+
+        monkeypatch.setattr(owner, name, short)
+
+    for owner, name in (
+        (Slots, "__init__"),
+        (Slots, "move"),
+        (Stepper, "start"),
+        (Stepper, "step"),
+    ):
+        guard(owner, name)
+    few = [case for case in cases if len(case.answer.ids) < 20][:6]
+
+    def run() -> None:
+        shortage.calls = 0
+        found = decoder.decode([case.request for case in few], plan_of(4, lag=1, short=80))
+        assert answers(found) == expected(few)
+
+    run()
+    for call in range(1, shortage.calls + 1):
+        shortage.failing = {call}
+        run()
 
 
 def test_a_page_that_fits_nowhere_is_an_error(
