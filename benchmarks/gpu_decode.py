@@ -327,16 +327,16 @@ def pages(run: Run) -> list[dict[str, Any]]:
     rows = []
     for name in run.options.modes:
         (tokens,) = run.model.encode([noise()], MODES[name])
-        room = run.options.length - tokens.decoder_count - 16
-        mean = min(run.options.page_tokens, room // 2)
-        drawn = random.lognormal(np.log(mean) - 0.18, 0.6, run.options.pages)
-        lengths = [int(n) for n in np.clip(drawn, 1, room)]
         plan = DecodePlan(
             (SlotClass(max(run.options.slots), run.options.length),),
             lag=0 if run.device == "cpu" else 2,
             graphs=graphs,
         )
         decoder = decoder_with(run, used)
+        room = run.options.length - decoder.length(requests_of(tokens, [1])[0]) - plan.guesses
+        mean = min(run.options.page_tokens, room // 2)
+        drawn = random.lognormal(np.log(mean) - 0.18, 0.6, run.options.pages)
+        lengths = [int(n) for n in np.clip(drawn, 1, room)]
         decoder.decode(requests_of(tokens, lengths[:2]), plan)
         decode = seconds(
             lambda d=decoder, t=tokens, n=lengths, p=plan: d.decode(requests_of(t, n), p),  # type: ignore[misc]

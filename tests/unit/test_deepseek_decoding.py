@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.deepseek_ocr.decoder import Decoder
 from opticalrag.ingest.deepseek_ocr.graphs import RecordedSteps, Steps
 from opticalrag.ingest.deepseek_ocr.loops import cycle_start
@@ -19,7 +20,7 @@ from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
 from opticalrag.ingest.deepseek_ocr.slots import Slots
 from opticalrag.ingest.deepseek_ocr.step import Shape, Stepper
-from opticalrag.ingest.errors import OutOfMemory
+from opticalrag.ingest.errors import EngineError, OpticalRagError, OutOfMemory
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.vision import DecodeRequest, Transcript
 
@@ -72,8 +73,10 @@ def plan_of(slots: int, guesses: int = 0, lag: int = 0, short: int = 112) -> Dec
     return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, pack=300)
 
 
-def answers(transcripts: Sequence[Transcript]) -> list[tuple[tuple[int, ...], str]]:
+def answers(found: Sequence[Transcript | OpticalRagError]) -> list[tuple[tuple[int, ...], str]]:
     """What has to be equal."""
+    transcripts = [answer for answer in found if isinstance(answer, Transcript)]
+    assert len(transcripts) == len(found)
     return [(t.ids, t.finish_reason) for t in transcripts]
 
 
@@ -136,6 +139,44 @@ def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list
 
     next(decoder.stream(source(), plan_of(2)))
     assert asked < len(cases)
+
+
+@pytest.mark.parametrize("guesses", [0, 3])
+def test_slots_in_which_an_answer_ends_exactly_are_enough_and_shorter_ones_are_refused(
+    decoder: Decoder, cases: list[Case], guesses: int
+) -> None:
+    """Nothing is ever written behind a slot's end: a GPU would not say so."""
+    case = max(cases, key=lambda case: len(case.answer.ids))
+    request = replace(case.request, max_tokens=len(case.answer.ids))
+    length = decoder.length(request) + len(case.answer.ids) + guesses
+    plan = DecodePlan((SlotClass(2, length),), guesses)
+    assert decoder.decode([request], plan)[0].ids == case.answer.ids
+    with pytest.raises(ConfigError, match=f"take {length} tokens, .* {length - 1}; make these"):
+        decoder.decode([request], replace(plan, classes=(SlotClass(2, length - 1),)))
+
+
+@pytest.mark.parametrize("at", [0, 5, 23])
+def test_a_request_that_is_refused_costs_no_other(
+    decoder: Decoder, cases: list[Case], at: int
+) -> None:
+    """It comes back as an error with its number, from whatever place in a stream."""
+    requests = [case.request for case in cases]
+    others = replace(requests[0].tokens, weights="of another model")
+    requests.insert(at, replace(requests[0], tokens=others))
+    found = dict(decoder.stream(requests, plan_of(4, lag=1)))
+    refused = found.pop(at)
+    assert isinstance(refused, EngineError)
+    assert answers([found[number] for number in sorted(found)]) == expected(cases)
+
+
+def test_a_stream_of_refused_requests_ends(decoder: Decoder, cases: list[Case]) -> None:
+    """With an error for each."""
+    request = replace(cases[0].request, max_tokens=0)
+    found = dict(decoder.stream([request, request], plan_of(4)))
+    assert {number: type(error) for number, error in found.items()} == {
+        0: ConfigError,
+        1: ConfigError,
+    }
 
 
 def test_right_guesses_save_steps(
