@@ -192,7 +192,7 @@ class Scheduler:
 
     def _allocate(self) -> None:
         like = self._stepper.forward.empty_cache
-        window = self._stepper.greedy.rule.window
+        window = self._stepper.window
         self._classes = [Slots(c, like, window, self._draft) for c in self.plan.classes]
         self._pages = [[] for _ in self._classes]
         kind = RecordedSteps if self.plan.graphs else Steps
@@ -308,7 +308,7 @@ class Scheduler:
         self._flights.append(_Flight.of([page for page, _ in batch], written))
 
     def _rows(self, pages: list[Page], device: torch.device) -> Rows:
-        rows = Rows.empty(len(pages), self._stepper.greedy.rule.window, self._draft, device)
+        rows = Rows.empty(len(pages), self._stepper.window, self._draft, device)
         rows.active.fill_(True)
         rows.lengths.copy_(torch.tensor([page.length - 1 for page in pages]))
         rows.budgets.copy_(torch.tensor([page.budget for page in pages]))

@@ -207,6 +207,20 @@ def test_right_guesses_save_steps(
     assert set(widths) == {0}
 
 
+@pytest.mark.parametrize("window", [0, 1, 2, 3])
+def test_a_rule_of_few_ids_guesses_like_any_other(
+    talker: DeepSeekOcr, cases: list[Case], window: int
+) -> None:
+    """Three ids find the place in a draft, however few the rule looks at."""
+    rule = NoRepeat(2, window)
+    ours = Decoder(talker.network, talker.tokenizer, talker.weights, rule, chance_loop)
+    requests = [replace(case.request, max_tokens=20) for case in cases[:6]]
+    assert any(request.draft for request in requests)
+    guessed = ours.decode(requests, plan_of(3, guesses=4))
+    assert ours.tally.guessed
+    assert answers(guessed) == answers(ours.decode(requests, plan_of(3)))
+
+
 class Shortage:
     """A device that has too little memory at some calls."""
 
