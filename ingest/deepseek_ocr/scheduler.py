@@ -266,20 +266,21 @@ class Scheduler:
                 break
         return found
 
+    def _free_slots(self) -> int:
+        return self.plan.slots - sum(page is not None for page in self._running())
+
     def _fill(self) -> bool:
         """Start pages; False if free slots are left free until there are more of them."""
-        running = sum(page is not None for page in self._running())
-        free = self.plan.slots - running
-        if self._waiting and running and free < max(1, self.plan.slots // _REFILL):
+        if self._waiting and self._free_slots() < max(1, self.plan.slots // _REFILL):
             return False
-        while batch := self._next_batch():
+        while batch := self._next_batch(self._free_slots()):
             self._start(batch)
         return True
 
-    def _next_batch(self) -> list[tuple[Page, tuple[int, int]]]:
+    def _next_batch(self, most: int) -> list[tuple[Page, tuple[int, int]]]:
         batch: list[tuple[Page, tuple[int, int]]] = []
         tokens = 0
-        for page in list(self._waiting):
+        for page in list(self._waiting) if most else []:
             place = self._free(page)
             if place is None:
                 continue
@@ -289,6 +290,8 @@ class Scheduler:
             self._settle(page, place)
             batch.append((page, place))
             tokens += page.length
+            if len(batch) == most:
+                break
         return batch
 
     def _start(self, batch: list[tuple[Page, tuple[int, int]]]) -> None:

@@ -18,6 +18,7 @@ from opticalrag.ingest.deepseek_ocr.loops import cycle_start
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
+from opticalrag.ingest.deepseek_ocr.scheduler import Page, Scheduler
 from opticalrag.ingest.deepseek_ocr.slots import Slots
 from opticalrag.ingest.deepseek_ocr.step import Shape, Stepper
 from opticalrag.ingest.errors import EngineError, OpticalRagError, OutOfMemory
@@ -139,6 +140,23 @@ def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list
 
     next(decoder.stream(source(), plan_of(2)))
     assert asked < len(cases)
+
+
+def test_a_page_that_waits_is_looked_at_when_it_may_start(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long queue costs nothing while slots are taken."""
+    looked, free = 0, Scheduler._free
+
+    def counted(self: Scheduler, page: Page, above: int = -1) -> tuple[int, int] | None:
+        nonlocal looked
+        looked += above < 0
+        return free(self, page, above)
+
+    monkeypatch.setattr(Scheduler, "_free", counted)
+    found = decoder.decode([case.request for case in cases], plan_of(3))
+    assert answers(found) == expected(cases)
+    assert looked == len(cases)
 
 
 @pytest.mark.parametrize("guesses", [0, 3])
