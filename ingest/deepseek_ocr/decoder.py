@@ -34,11 +34,12 @@ __all__ = ["Decoder"]
 _REPORTED: Final = 200  # characters of a value in a message
 _TYPICAL: Final = 1000  # ids of a page of which nothing is known
 _GPU_SLOTS: Final = 256  # more gain little: keys, not weights, are then most of what is read
-_CPU_SLOTS: Final = 4  # the first answer waits until so many pages are encoded
+_CPU_SLOTS: Final = 4  # keys of a page fill half a gigabyte of main memory at worst
 _GPU_GUESSES: Final = 7
 _CPU_GUESSES: Final = 3
 _GPU_GAIN: Final = 0.2  # the same weights and keys are read for 8 ids as for one
 _CPU_GAIN: Final = 1.0  # more ids reach more experts, and all are computed
+_PULL: Final = 16  # one in so many slots is asked for at a time: drawing pages stops the others
 _LAG: Final = 2  # steps: enough for the host to read one while the device computes the next
 
 
@@ -116,7 +117,7 @@ class Decoder:
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """Decode pages as they come and yield each when it has ended, with its number.
 
-        ``requests`` is asked for more when all it gave have started. Arguments as those of
+        ``requests`` is asked for a few more when all it gave have started. Arguments as those of
         :meth:`decode`. A request that it would refuse comes back as the error; the others go on.
 
         Raises:
@@ -124,7 +125,8 @@ class Decoder:
         """
         plan = plan or self.plan()
         refused: deque[tuple[int, OpticalRagError]] = deque()
-        for answer in self._run(self._accepted(requests, plan, refused), plan, plan.slots):
+        ahead = max(1, plan.slots // _PULL)
+        for answer in self._run(self._accepted(requests, plan, refused), plan, ahead):
             yield answer
             while refused:
                 yield refused.popleft()

@@ -128,6 +128,34 @@ def test_the_order_of_arrival_changes_nothing(
     assert answers([found[i] for i in range(len(arriving))]) == expected(arriving)
 
 
+@pytest.mark.parametrize(("slots", "most"), [(2, 1), (36, 3)])
+def test_a_stream_is_asked_for_a_few_pages_between_two_steps(
+    decoder: Decoder,
+    cases: list[Case],
+    monkeypatch: pytest.MonkeyPatch,
+    slots: int,
+    most: int,
+) -> None:
+    """Who draws them lets the others wait; and what comes late need not wait for long."""
+    asked = [0]
+    step = Stepper.step
+
+    def source() -> Iterator[DecodeRequest]:
+        for case in cases:
+            asked[-1] += 1
+            yield case.request
+
+    def counted(self: Stepper, classes: object, shape: object, guesses: int) -> torch.Tensor:
+        asked.append(0)
+        return step(self, classes, shape, guesses)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Stepper, "step", counted)
+    found = dict(decoder.stream(source(), plan_of(slots, lag=1)))
+    assert answers([found[number] for number in range(len(cases))]) == expected(cases)
+    assert max(asked) == most
+    assert sum(asked) == len(cases)
+
+
 def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list[Case]) -> None:
     """Pages ahead are in memory."""
     asked = 0
