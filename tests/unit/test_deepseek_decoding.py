@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.deepseek_ocr.decoder import Decoder
 from opticalrag.ingest.deepseek_ocr.graphs import RecordedSteps, Steps
+from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.deepseek_ocr.kernels.tiles import Tile, TileRow, Tiles
 from opticalrag.ingest.deepseek_ocr.loops import cycle_start
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
@@ -378,3 +380,14 @@ def test_rounded_shapes_change_nothing(
     for _ in range(2):
         found = decoder.decode([case.request for case in cases], plan)
         assert answers(found) == expected(cases)
+
+
+def test_spans_are_rounded_where_the_kernel_is_not_used(talker: DeepSeekOcr) -> None:
+    """Torch reads all of a span: whole slots would be read for a kernel that other rows have."""
+    kernels = Kernels(Tiles([TileRow("attend", 4, (Tile(16, 64, 0, 4, 2),))]))
+    ours = Decoder(talker.network, talker.tokenizer, talker.weights, RULE, kernels=kernels)
+    like = ours._stepper.forward.empty_cache
+    classes = [Slots(SlotClass(count, CONTEXT), like, 24, 8) for count in (16, 4)]
+    steps = RecordedSteps(ours._stepper, classes)
+    assert steps.rounded(((3, 100), (3, 100))) == ((4, CONTEXT), (4, CONTEXT))
+    assert steps.rounded(((9, 100), (0, 64))) == ((16, 128), (0, CONTEXT))
