@@ -3,12 +3,12 @@
     make gpu-decode                   writes the checkpoint first, then runs this
     python -m benchmarks.gpu_decode CHECKPOINT --output FILE [--write-tiles]
 
-Sections, each written to FILE as soon as it is done, so that a call that is cut off loses only the
-one it is at: the card's own copy bandwidth and matrix rate; every kernel against torch; the
-encoder; steps of 1 to 256 slots with and without kernels and CUDA graphs, beside transformers'
-``generate`` one by one and in static batches; pages per second from pixels and from kept tokens.
-Answers are as long as they are told to be: weights that mean nothing end no page. With a tiny
-checkpoint it runs on a CPU, which is how it is tested.
+Sections, written to FILE row by row, so that a call that is cut off keeps what it had: the card's
+own copy bandwidth and matrix rate; every kernel against torch; the encoder; steps of 1 to 256
+slots with and without kernels and CUDA graphs, beside transformers' ``generate`` one by one and in
+static batches; pages per second from pixels and from kept tokens. Why a section is not whole is
+under ``failed``. Answers are as long as they are told to be: weights that mean nothing end no page.
+With a tiny checkpoint it runs on a CPU, which is how it is tested.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import util
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +29,7 @@ import torch
 from numpy.typing import NDArray
 from opticalrag.ingest.deepseek_ocr.decoder import Decoder
 from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels
-from opticalrag.ingest.deepseek_ocr.kernels.tiles import TileRow, Tiles
+from opticalrag.ingest.deepseek_ocr.kernels.tiles import Op, TileRow, Tiles
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.modes import MODES, Mode
@@ -41,6 +42,8 @@ from .one_by_one import Reference
 from .tune_kernels import RELEASED, SMALL, add_to_table, tune
 
 A4: Final = (1684, 1190)  # pixels at 144 dpi
+_PATCH: Final = 16  # pixels
+_STEP: Final[tuple[Op, ...]] = ("attend", "experts", "rotate", "route")
 _PROMPT: Final = PROMPTS["markdown"]
 
 
@@ -53,6 +56,7 @@ class Run:
     started: float
     figures: dict[str, Any] = field(default_factory=dict)
     tiles: list[TileRow] = field(default_factory=list)
+    fastest: tuple[float, bool, bool] = (0.0, False, False)  # ids per second; kernels, graphs
 
     @property
     def device(self) -> str:
@@ -64,20 +68,42 @@ class Run:
         """Seconds until no section is begun any more."""
         return float(self.options.seconds) - (time.perf_counter() - self.started)
 
-    def section(self, name: str, action: Callable[[Run], Any]) -> None:
-        """Measure and write; what fails or has no time is written as such."""
+    def section(self, name: str, action: Callable[[Run], Iterable[Any]]) -> None:
+        """Measure and write, row by row; of one that fails, what was had and the reason."""
         print(f"{name}: {self.left:.0f} s left", file=sys.stderr, flush=True)
         begun = time.perf_counter()
+        rows = self.figures.setdefault(name, [])
         try:
-            result = action(self) if self.left > 0 else "no time was left"
-        except (RuntimeError, ImportError) as error:  # the others are worth having
-            result = f"failed: {type(error).__name__}: {error}"[:500]
-        self.figures[name] = result
-        self.figures["seconds"] = {
-            **self.figures.get("seconds", {}),
-            name: time.perf_counter() - begun,
-        }
+            for row in action(self) if self.left > 0 else self._no_time(name):
+                rows.append(row)
+                self.write()
+        except Exception as error:  # noqa: BLE001  there is one call: the others are worth having
+            self.fail(name, f"{type(error).__name__}: {error}")
+        spent = self.figures.setdefault("seconds", {})
+        spent[name] = spent.get(name, 0.0) + time.perf_counter() - begun
+        self.write()
+
+    def fail(self, name: str, reason: str) -> None:
+        """Note why a section is not whole."""
+        self.figures.setdefault("failed", {}).setdefault(name, []).append(reason[:500])
+
+    def write(self) -> None:
+        """What is known so far."""
         self.options.output.write_text(json.dumps(self.figures, indent=2) + "\n")
+
+    def share(self, value: float, limit: str) -> float | None:
+        """Of what the card can do; None if that is not known."""
+        known = {key: n for row in self.figures["card"] for key, n in row.items()}
+        return value / known[limit] if limit in known else None
+
+    def kernels_of(self, used: bool, rows: dict[Op, int]) -> list[str]:
+        """The kernels that a figure is with, by the rows they are asked for."""
+        tiles = Tiles(self.tiles if used else ())
+        return sorted(op for op, count in rows.items() if tiles.find(op, count))
+
+    def _no_time(self, name: str) -> Iterable[Any]:
+        self.fail(name, "no time was left")
+        return ()
 
 
 def main() -> None:
@@ -91,14 +117,15 @@ def main() -> None:
     run = Run(model, options, started, {"machine": describe(), "runtime": str(model.runtime)})
     run.section("card", card)
     run.section("kernels", kernels)
-    run.section("encoder", encoder)
-    run.section("reference", reference)
-    run.section("slots", slots)
-    run.section("pages", pages)
-    run.figures["peak_gb"] = peak_memory(run.device)
-    options.output.write_text(json.dumps(run.figures, indent=2) + "\n")
     if options.write_tiles and run.tiles and run.device != "cpu":
         add_to_table(torch.cuda.get_device_name(), run.tiles)
+    run.section("encoder", encoder)
+    run.section("reference", reference)
+    for used, graphs in variants(run):  # one that fails leaves the others
+        run.section("slots", partial(slots, used=used, graphs=graphs))
+    run.section("pages", pages)
+    run.figures["peak_gb"] = peak_memory(run.device)
+    run.write()
 
 
 def arguments() -> argparse.Namespace:
@@ -129,7 +156,7 @@ def seconds(action: Callable[[], object], device: str) -> float:
     return time.perf_counter() - started
 
 
-def card(run: Run) -> dict[str, float]:
+def card(run: Run) -> Iterator[dict[str, float]]:
     """What the card itself can do: bytes copied and products computed per second."""
     size = 2**31 if run.device != "cpu" else 2**20
     source = torch.zeros(size, dtype=torch.uint8, device=run.device)
@@ -139,25 +166,27 @@ def card(run: Run) -> dict[str, float]:
     best = {"copy": float("inf"), "matmul": float("inf")}
     for _ in range(10):
         best["copy"] = min(best["copy"], seconds(lambda: target.copy_(source), run.device))
+    yield {"copy_gb_per_s": 2 * size / best["copy"] / 1e9}  # read and written
+    for _ in range(10):
         best["matmul"] = min(best["matmul"], seconds(lambda: factor @ factor, run.device))
-    return {
-        "copy_gb_per_s": 2 * size / best["copy"] / 1e9,  # read and written
-        "matmul_tflop_per_s": 2 * side**3 / best["matmul"] / 1e12,
-    }
+    yield {"matmul_tflop_per_s": 2 * side**3 / best["matmul"] / 1e12}
 
 
-def kernels(run: Run) -> Any:
+def kernels(run: Run) -> Iterator[dict[str, Any]]:
     """Each kernel's best tiles beside torch; later sections use them."""
     if util.find_spec("triton") is None:
-        return "triton is not installed"
+        run.fail("kernels", "triton is not installed")
+        return
     if run.device == "cpu" and not _interpreted():
-        return "there is no GPU, and TRITON_INTERPRET is not set"
+        run.fail("kernels", "there is no GPU, and TRITON_INTERPRET is not set")
+        return
     sizes = RELEASED if run.device != "cpu" else SMALL
     for row in tune(sizes, run.device):
         run.tiles.append(row)
+        yield asdict(row)
         if run.left < run.options.seconds / 2:  # the rest is for what is made of them
-            break
-    return [asdict(row) for row in run.tiles]
+            run.fail("kernels", f"no time was left after {row.op} {row.up_to}")
+            return
 
 
 def _interpreted() -> bool:
@@ -166,36 +195,29 @@ def _interpreted() -> bool:
     return bool(triton.knobs.runtime.interpret)
 
 
-def encoder(run: Run) -> list[dict[str, Any]]:
+def encoder(run: Run) -> Iterator[dict[str, Any]]:
     """Views per second by side and number, with the bias in parts and by the kernel."""
     tower = run.model.network.model.vision_tower
-    rows = []
-    for side, most in ((640, 32), (1024, 16), (1280, 8), (512, 48)):
+    for side, most in ((1024, 16), (640, 32), (1280, 8), (512, 48)):
         like = run.model.network.model.multi_modal_projector.parameters()
         view = torch.randn(1, 3, side, side).to(next(iter(like)))
         attend_by(tower, Kernels())
         with torch.inference_mode(), FlopCounterMode(display=False) as counter:
             tower(view)
-        for name, used in (("plain", Kernels()), ("kernels", Kernels(Tiles(run.tiles)))):
-            attend_by(tower, used)
+        for used in (False, True) if run.tiles else (False,):
+            attend_by(tower, Kernels(Tiles(run.tiles) if used else None))
             for count in (1, most) if run.device != "cpu" else (1,):
                 stack = view.expand(count, -1, -1, -1).contiguous()
                 took = encode_seconds(tower, stack, run.device)
-                rows.append(
-                    {
-                        "side": side,
-                        "views": count,
-                        "way": name,
-                        "views_per_s": count / took,
-                        "tflop_per_s": count * counter.get_total_flops() / took / 1e12,
-                        "share_of_matmul": count
-                        * counter.get_total_flops()
-                        / took
-                        / 1e12
-                        / run.figures["card"]["matmul_tflop_per_s"],
-                    }
-                )
-    return rows
+                rate = count * counter.get_total_flops() / took / 1e12
+                yield {
+                    "side": side,
+                    "views": count,
+                    "kernels": run.kernels_of(used, {"relative": (side // _PATCH) ** 2}),
+                    "views_per_s": count / took,
+                    "tflop_per_s": rate,
+                    "share_of_matmul": run.share(rate, "matmul_tflop_per_s"),
+                }
 
 
 def attend_by(tower: Any, used: Kernels) -> None:
@@ -234,60 +256,57 @@ def step_seconds(decode: Callable[[int], object], tokens: int, device: str) -> f
     return (long - short) / (tokens - tokens // 4)
 
 
-def reference(run: Run) -> list[dict[str, Any]]:
+def reference(run: Run) -> Iterator[dict[str, Any]]:
     """Transformers' generate with the published rule, one by one and in batches."""
     (tokens,) = run.model.encode([noise()], MODES[run.options.modes[0]])
     theirs = Reference(run.model, is_loop=never)
-    rows = []
     for batch in (1, *(n for n in run.options.slots if 8 <= n <= 64)):
         took = step_seconds(
             lambda n, batch=batch: theirs.decode(requests_of(tokens, [n] * batch)),  # type: ignore[misc]
             min(64, run.options.tokens),
             run.device,
         )
-        rows.append({"batch": batch, "step_ms": took * 1e3, "tokens_per_s": batch / took})
-    return rows
+        yield {"batch": batch, "step_ms": took * 1e3, "tokens_per_s": batch / took}
 
 
-def slots(run: Run) -> list[dict[str, Any]]:
+def slots(run: Run, used: bool, graphs: bool) -> Iterator[dict[str, Any]]:
     """Steps of our decoder, and what share of the copy bandwidth they reach."""
     (tokens,) = run.model.encode([noise()], MODES[run.options.modes[0]])
-    rows = []
-    for used, graphs in variants(run):
-        for count in run.options.slots:
-            if run.left < 0:
-                return rows
-            plan = DecodePlan(
-                (SlotClass(count, run.options.length),),
-                lag=0 if run.device == "cpu" else 2,
-                graphs=graphs,
-            )
-            decoder = decoder_with(run, used)
-            took = step_seconds(
-                lambda n, d=decoder, p=plan, c=count: d.decode(requests_of(tokens, [n] * c), p),  # type: ignore[misc]
-                run.options.tokens,
-                run.device,
-            )
-            read = step_bytes(run, count, tokens.decoder_count + run.options.tokens * 5 // 8)
-            rows.append(
-                {
-                    "slots": count,
-                    "kernels": used,
-                    "graphs": graphs,
-                    "step_ms": took * 1e3,
-                    "tokens_per_s": count / took,
-                    "gb_per_s": read / took / 1e9,
-                    "share_of_copy": read / took / 1e9 / run.figures["card"]["copy_gb_per_s"],
-                }
-            )
-    return rows
+    for count in run.options.slots:
+        if run.left < 0:
+            run.fail("slots", f"no time was left for {count}: kernels {used}, graphs {graphs}")
+            return
+        plan = plan_of(run, count, graphs)
+        decoder = decoder_with(run, used)
+        took = step_seconds(
+            lambda n, d=decoder, p=plan, c=count: d.decode(requests_of(tokens, [n] * c), p),  # type: ignore[misc]
+            run.options.tokens,
+            run.device,
+        )
+        run.fastest = max(run.fastest, (count / took, used, graphs))
+        read = step_bytes(run, count, tokens.decoder_count + run.options.tokens * 5 // 8)
+        yield {
+            "slots": count,
+            "kernels": run.kernels_of(used, dict.fromkeys(_STEP, count)),
+            "graphs": graphs,
+            "step_ms": took * 1e3,
+            "tokens_per_s": count / took,
+            "gb_per_s": read / took / 1e9,
+            "share_of_copy": run.share(read / took / 1e9, "copy_gb_per_s"),
+        }
+
+
+def plan_of(run: Run, count: int, graphs: bool) -> DecodePlan:
+    """Slots of one length, without guesses."""
+    size = SlotClass(count, run.options.length)
+    return DecodePlan((size,), lag=0 if run.device == "cpu" else 2, graphs=graphs)
 
 
 def variants(run: Run) -> list[tuple[bool, bool]]:
-    """Kernels or not, graphs or not: the fastest first, because time may end."""
-    if run.device == "cpu":
-        return [(False, False)] if not run.tiles else [(True, False), (False, False)]
-    return [(True, True), (False, True), (True, False), (False, False)]
+    """Kernels or not, graphs or not: the ones likely fastest first, because time may end."""
+    with_graphs = (True, False) if run.device != "cpu" else (False,)
+    with_kernels = (True, False) if run.tiles else (False,)
+    return [(used, graphs) for graphs in with_graphs for used in with_kernels]
 
 
 def decoder_with(run: Run, used: bool) -> Decoder:
@@ -317,35 +336,32 @@ def step_bytes(run: Run, rows: int, keys: int) -> float:
     return float(total + experts + cached) * run.model.runtime.decoder_bytes
 
 
-def pages(run: Run) -> list[dict[str, Any]]:
-    """Pages per second in the fastest way: from kept tokens, and from pixels one after the other.
+def pages(run: Run) -> Iterator[dict[str, Any]]:
+    """Pages per second in the way that was fastest, from kept tokens and from pixels (in turns).
 
     Lengths are lognormal around the mean, as those of real pages about are.
     """
     random = np.random.default_rng(0)
-    used, graphs = variants(run)[0]
-    rows = []
+    _, used, graphs = run.fastest
+    step = dict.fromkeys(_STEP, max(run.options.slots))
     for name in run.options.modes:
         (tokens,) = run.model.encode([noise()], MODES[name])
-        room = run.options.length - tokens.decoder_count - 16
+        plan = plan_of(run, max(run.options.slots), graphs)
+        decoder = decoder_with(run, used)
+        room = run.options.length - decoder.length(requests_of(tokens, [1])[0]) - plan.guesses
         mean = min(run.options.page_tokens, room // 2)
         drawn = random.lognormal(np.log(mean) - 0.18, 0.6, run.options.pages)
         lengths = [int(n) for n in np.clip(drawn, 1, room)]
-        plan = DecodePlan(
-            (SlotClass(max(run.options.slots), run.options.length),),
-            lag=0 if run.device == "cpu" else 2,
-            graphs=graphs,
-        )
-        decoder = decoder_with(run, used)
         decoder.decode(requests_of(tokens, lengths[:2]), plan)
         decode = seconds(
             lambda d=decoder, t=tokens, n=lengths, p=plan: d.decode(requests_of(t, n), p),  # type: ignore[misc]
             run.device,
         )
-        rows.append(page_row(run, MODES[name], lengths, decode, decoder))
+        row = page_row(run, MODES[name], lengths, decode, decoder)
+        yield {**row, "kernels": run.kernels_of(used, step), "graphs": graphs}
         if run.left < 0:
-            break
-    return rows
+            run.fail("pages", f"no time was left after {name}")
+            return
 
 
 def page_row(

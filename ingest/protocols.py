@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from .errors import OpticalRagError
 from .modes import Mode
 from .token_file import TokenKey
 from .types import PageOutcome, PageRef, PageTask, Point, SparseVector, Vectors
@@ -87,8 +88,11 @@ class OpticalModel(Protocol):
 
     def stream(
         self, requests: Iterable[DecodeRequest], most: int | None = None
-    ) -> Iterator[tuple[int, Transcript]]:
-        """Decode pages as they come, ``most`` at a time; each with its number when it is done."""
+    ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
+        """Decode pages as they come, ``most`` at a time; each with its number when it is done.
+
+        A request that cannot be decoded comes back as the error, and costs no other.
+        """
         ...
 
     def count_text_tokens(self, text: str) -> int:

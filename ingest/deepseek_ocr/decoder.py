@@ -5,6 +5,7 @@ The decoder never sees a page: whatever it writes can be written again from stor
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ConfigError
-from ..errors import EngineError
+from ..errors import EngineError, OpticalRagError
 from ..vision import DecodeRequest, Transcript
 from .loops import LoopDetector, RepetitionDetector, cycle_start
 from .memory import DecodePlan, plan_slots
@@ -33,11 +34,12 @@ __all__ = ["Decoder"]
 _REPORTED: Final = 200  # characters of a value in a message
 _TYPICAL: Final = 1000  # ids of a page of which nothing is known
 _GPU_SLOTS: Final = 256  # more gain little: keys, not weights, are then most of what is read
-_CPU_SLOTS: Final = 4  # the first answer waits until so many pages are encoded
+_CPU_SLOTS: Final = 4  # keys of a page fill half a gigabyte of main memory at worst
 _GPU_GUESSES: Final = 7
 _CPU_GUESSES: Final = 3
 _GPU_GAIN: Final = 0.2  # the same weights and keys are read for 8 ids as for one
 _CPU_GAIN: Final = 1.0  # more ids reach more experts, and all are computed
+_PULL: Final = 16  # one in so many slots is asked for at a time: drawing pages stops the others
 _LAG: Final = 2  # steps: enough for the host to read one while the device computes the next
 
 
@@ -99,25 +101,36 @@ class Decoder:
 
         Raises:
             EngineError: tokens of other weights, or of another width.
-            ConfigError: a prompt that leaves no room for an answer.
+            ConfigError: a prompt that leaves no room for an answer, or a plan whose longest slots
+                do not hold a page with its answer.
             OutOfMemory: not even one page fits the device.
         """
+        plan = plan or self.plan(min(len(requests), self._most) or 1)
         for request in requests:
             self._check(request)
-        plan = plan or self.plan(min(len(requests), self._most) or 1)
-        answers = dict(self._run(requests, plan, None))
+            self._check_room(request, plan)
+        answers = dict(self._run(enumerate(requests), plan, None))
         return [answers[number] for number in range(len(requests))]
 
     def stream(
         self, requests: Iterable[DecodeRequest], plan: DecodePlan | None = None
-    ) -> Iterator[tuple[int, Transcript]]:
+    ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """Decode pages as they come and yield each when it has ended, with its number.
 
-        ``requests`` is asked for more when all it gave have started. Arguments and errors as
-        those of :meth:`decode`.
+        ``requests`` is asked for a few more when all it gave have started. Arguments as those of
+        :meth:`decode`. A request that it would refuse comes back as the error; the others go on.
+
+        Raises:
+            OutOfMemory: not even one page fits the device.
         """
         plan = plan or self.plan()
-        yield from self._run(requests, plan, plan.slots)
+        refused: deque[tuple[int, OpticalRagError]] = deque()
+        ahead = max(1, plan.slots // _PULL)
+        for answer in self._run(self._accepted(requests, plan, refused), plan, ahead):
+            yield answer
+            while refused:
+                yield refused.popleft()
+        yield from refused
 
     def plan(self, pages: int | None = None) -> DecodePlan:
         """For so many pages at a time (None: by device), or as many as fit."""
@@ -147,6 +160,11 @@ class Decoder:
         newline, separator = inner.image_newline, inner.view_separator
         return newline.detach().float().cpu().numpy(), separator.detach().float().cpu().numpy()
 
+    def length(self, request: DecodeRequest) -> int:
+        """Tokens of a page and its prompt, which fill a slot before the first id of the answer."""
+        ids = self._tokenizer.prompt(request.prompt.text)
+        return len(ids.before) + request.tokens.decoder_count + len(ids.after)
+
     def _check(self, request: DecodeRequest) -> None:
         if request.tokens.weights != self._weights:
             raise EngineError(
@@ -166,16 +184,41 @@ class Decoder:
                 f" {self._context} tokens; shorten the prompt, or let max_tokens be at least 1"
             )
 
-    def _length(self, request: DecodeRequest) -> int:
-        ids = self._tokenizer.prompt(request.prompt.text)
-        return len(ids.before) + request.tokens.decoder_count + len(ids.after)
+    def _check_room(self, request: DecodeRequest, plan: DecodePlan) -> None:
+        # Behind a slot's end a GPU writes over other slots, or stops altogether.
+        needed = self.length(request) + self._budget(request) + plan.guesses
+        if needed > plan.classes[-1].length:
+            raise ConfigError(
+                f"the page, its answer and {plan.guesses} guesses take {needed} tokens, the longest"
+                f" slots have {plan.classes[-1].length}; make these longer, or max_tokens less"
+            )
 
     def _budget(self, request: DecodeRequest) -> int:
-        room = self._context - self._length(request)
+        room = self._context - self.length(request)
         return room if request.max_tokens is None else min(room, request.max_tokens)
 
+    def _accepted(
+        self,
+        requests: Iterable[DecodeRequest],
+        plan: DecodePlan,
+        refused: deque[tuple[int, OpticalRagError]],
+    ) -> Iterator[tuple[int, DecodeRequest]]:
+        for number, request in enumerate(requests):
+            if error := self._refusal(request, plan):
+                refused.append((number, error))
+            else:
+                yield number, request
+
+    def _refusal(self, request: DecodeRequest, plan: DecodePlan) -> OpticalRagError | None:
+        try:
+            self._check(request)
+            self._check_room(request, plan)
+        except OpticalRagError as error:  # the request's own: others are under way
+            return error
+        return None
+
     def _run(
-        self, requests: Iterable[DecodeRequest], plan: DecodePlan, ahead: int | None
+        self, requests: Iterable[tuple[int, DecodeRequest]], plan: DecodePlan, ahead: int | None
     ) -> Iterator[tuple[int, Transcript]]:
         running: dict[int, DecodeRequest] = {}
         scheduler = self._scheduler(plan)
@@ -193,18 +236,17 @@ class Decoder:
         return Scheduler(self._stepper, plan, self._is_loop, self._context // 2, self.tally)
 
     def _pages(
-        self, requests: Iterable[DecodeRequest], running: dict[int, DecodeRequest]
+        self, requests: Iterable[tuple[int, DecodeRequest]], running: dict[int, DecodeRequest]
     ) -> Iterator[Page]:
         from .scheduler import Page
 
-        for number, request in enumerate(requests):
-            self._check(request)
+        for number, request in requests:
             running[number] = request
             budget = self._budget(request)
             expected = request.expected_tokens or _TYPICAL
             yield Page(
                 number=number,
-                length=self._length(request),
+                length=self.length(request),
                 embed=partial(self._embed, request),
                 budget=budget,
                 expected=min(expected, budget),

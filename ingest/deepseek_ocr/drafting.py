@@ -15,7 +15,10 @@ from torch import Tensor
 
 from .slots import Rows
 
-__all__ = ["guess"]
+__all__ = ["MATCHED", "guess"]
+
+MATCHED: Final = 3
+"""Ids by which the place in a draft is found: so many of history are needed."""
 
 # One id alone is found everywhere; near the place where the draft was left it means something.
 _NEAR: Final = 32
@@ -35,7 +38,7 @@ def guess(rows: Rows, count: int) -> tuple[Tensor, Tensor]:
         ``[rows]``. Behind a box, where nothing matches, they go on where the draft was left.
     """
     drafts = rows.drafts
-    three, two, one = rows.history[:, -3:, None].expand(-1, -1, drafts.shape[1]).unbind(1)
+    three, two, one = rows.history[:, -MATCHED:, None].expand(-1, -1, drafts.shape[1]).unbind(1)
     match1 = drafts == one
     match2 = match1 & (drafts.roll(1, 1) == two)
     match3 = match2 & (drafts.roll(2, 1) == three)

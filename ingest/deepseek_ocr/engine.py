@@ -143,8 +143,12 @@ class DeepSeekOcrEngine:
     def _decoded(self, run: _Run) -> Iterator[None]:
         """Decode what is due and what still comes; a step at a time, for outcomes to be taken."""
         try:
-            for number, transcript in self._model.stream(self._requests(run), self._config.batch):
-                self._note(run, run.decoding.pop(number), transcript)
+            for number, answer in self._model.stream(self._requests(run), self._config.batch):
+                sheet = run.decoding.pop(number)
+                if isinstance(answer, OpticalRagError):
+                    run.finish(sheet, failure(sheet.task, answer))
+                else:
+                    self._note(run, sheet, answer)
                 yield
         except OpticalRagError as error:
             # Whichever page it was, the others are not to suffer.
@@ -170,8 +174,12 @@ class DeepSeekOcrEngine:
         record(sheet, transcript, len(transcript.ids))
         if sheet.is_open:
             self._encode_each(run, [sheet])
-        else:
-            run.finish(sheet, self._finish(sheet, run.lap()))
+            return
+        try:
+            outcome: PageOutcome = self._finish(sheet, run.lap())
+        except OpticalRagError as error:  # the fallback's, whose page it is
+            outcome = failure(sheet.task, error)
+        run.finish(sheet, outcome)
 
     def _requests(self, run: _Run) -> Iterator[DecodeRequest]:
         """Further tries first; new pages when there are none."""

@@ -61,13 +61,12 @@ class Forward:
         self.head_dim = int(config.hidden_size) // self._heads
         self.vocabulary = int(config.vocab_size)
 
-    @property
-    def needs_span(self) -> bool:
-        """Whether time depends on :attr:`SlotView.span`.
+    def needs_span(self, slots: int) -> bool:
+        """Whether time depends on :attr:`SlotView.span` when so many slots take part.
 
         The kernel reads lengths and looks at no more keys, so a graph with it serves any span.
         """
-        return not self._kernels.tiles.has("attend")
+        return not self._kernels.tiles.find("attend", slots)
 
     @property
     def empty_cache(self) -> Tensor:

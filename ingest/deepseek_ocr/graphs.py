@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from .memory import SlotClass
 from .slots import Slots
 from .step import Shape, Stepper
 
@@ -42,12 +43,15 @@ class RecordedSteps(Steps):
 
     def rounded(self, shape: Shape) -> Shape:
         """Rows up to a power of two, spans too, or all where kernels are told lengths."""
-        by_span = self._stepper.forward.needs_span
-        sizes = [slots.size for slots in self._classes]
         return tuple(
-            (_up(count, size.slots), _up(span, size.length) if by_span else size.length)
-            for (count, span), size in zip(shape, sizes, strict=True)
+            self._rounded(count, span, slots.size)
+            for (count, span), slots in zip(shape, self._classes, strict=True)
         )
+
+    def _rounded(self, count: int, span: int, size: SlotClass) -> tuple[int, int]:
+        rows = _up(count, size.slots)
+        by_span = self._stepper.forward.needs_span(rows)
+        return rows, _up(span, size.length) if by_span else size.length
 
     def step(self, shape: Shape, guesses: int) -> Tensor:
         """Replay, after recording if this shape is new."""

@@ -36,7 +36,8 @@ class Greedy:
 
         Args:
             scores: ``[rows, 1 + guesses, vocabulary]``, float32; changed in place.
-            history: ``[rows, window]``, the end of what was written, -1 before its beginning.
+            history: ``[rows, at least window]``, the end of what was written, -1 before its
+                beginning.
             guesses: ``[rows, guesses]``.
             written: ``[rows]``, how many ids were.
 
@@ -45,7 +46,7 @@ class Greedy:
         """
         size, window = self.rule.size, self.rule.window
         if 2 <= size <= window:
-            self._ban(scores, torch.cat([history, guesses], dim=1), written)
+            self._ban(scores, torch.cat([history[:, -window:], guesses], dim=1), written)
         return scores.argmax(dim=-1)
 
     def _ban(self, scores: Tensor, ids: Tensor, written: Tensor) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import KernelPolicy
+from ..errors import OpticalRagError
 from ..modes import Mode
 from ..vision import DecodeRequest, Transcript, VisionTokens
 from .checkpoint import open_checkpoint
@@ -120,7 +121,7 @@ class DeepSeekOcr:
 
     def stream(
         self, requests: Iterable[DecodeRequest], most: int | None = None
-    ) -> Iterator[tuple[int, Transcript]]:
+    ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """The same for pages that come one by one; see :meth:`.decoder.Decoder.stream`."""
         return self.decoder.stream(requests, self.decoder.plan(most))
 

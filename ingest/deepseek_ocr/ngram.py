@@ -29,7 +29,7 @@ def banned_in_window(
     """
     if size < 2 or len(ids) < size:
         return set()
-    recent = list(ids[-window:]) if window < len(ids) else list(ids)
+    recent = list(ids[max(0, len(ids) - window) :])
     return _completions(recent, list(ids[1 - size :]), size) - set(allowed)
 
 

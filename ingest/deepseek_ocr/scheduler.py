@@ -192,7 +192,7 @@ class Scheduler:
 
     def _allocate(self) -> None:
         like = self._stepper.forward.empty_cache
-        window = self._stepper.greedy.rule.window
+        window = self._stepper.window
         self._classes = [Slots(c, like, window, self._draft) for c in self.plan.classes]
         self._pages = [[] for _ in self._classes]
         kind = RecordedSteps if self.plan.graphs else Steps
@@ -266,20 +266,21 @@ class Scheduler:
                 break
         return found
 
+    def _free_slots(self) -> int:
+        return self.plan.slots - sum(page is not None for page in self._running())
+
     def _fill(self) -> bool:
         """Start pages; False if free slots are left free until there are more of them."""
-        running = sum(page is not None for page in self._running())
-        free = self.plan.slots - running
-        if self._waiting and running and free < max(1, self.plan.slots // _REFILL):
+        if self._waiting and self._free_slots() < max(1, self.plan.slots // _REFILL):
             return False
-        while batch := self._next_batch():
+        while batch := self._next_batch(self._free_slots()):
             self._start(batch)
         return True
 
-    def _next_batch(self) -> list[tuple[Page, tuple[int, int]]]:
+    def _next_batch(self, most: int) -> list[tuple[Page, tuple[int, int]]]:
         batch: list[tuple[Page, tuple[int, int]]] = []
         tokens = 0
-        for page in list(self._waiting):
+        for page in list(self._waiting) if most else []:
             place = self._free(page)
             if place is None:
                 continue
@@ -289,6 +290,8 @@ class Scheduler:
             self._settle(page, place)
             batch.append((page, place))
             tokens += page.length
+            if len(batch) == most:
+                break
         return batch
 
     def _start(self, batch: list[tuple[Page, tuple[int, int]]]) -> None:
@@ -308,7 +311,7 @@ class Scheduler:
         self._flights.append(_Flight.of([page for page, _ in batch], written))
 
     def _rows(self, pages: list[Page], device: torch.device) -> Rows:
-        rows = Rows.empty(len(pages), self._stepper.greedy.rule.window, self._draft, device)
+        rows = Rows.empty(len(pages), self._stepper.window, self._draft, device)
         rows.active.fill_(True)
         rows.lengths.copy_(torch.tensor([page.length - 1 for page in pages]))
         rows.budgets.copy_(torch.tensor([page.budget for page in pages]))
@@ -321,9 +324,10 @@ class Scheduler:
         """Let pages in the last slots take those that stay free: steps compute the first ones."""
         for number, pages in enumerate(self._pages):
             while None in pages:
-                last = pages.pop()
-                if last is not None:
-                    self._move(last, (number, len(pages)), (number, pages.index(None)))
+                last = pages[-1]
+                if last is not None:  # copied before it is let go: memory may run out
+                    self._move(last, (number, len(pages) - 1), (number, pages.index(None)))
+                pages.pop()
 
     def _launch(self) -> None:
         shape = self._steps.rounded(self._shape())

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .drafting import guess
+from .drafting import MATCHED, guess
 from .forward import Forward, Place, SlotView
 from .greedy import Greedy
 from .slots import Rows, Slots
@@ -36,6 +36,11 @@ class Stepper:
     forward: Forward
     greedy: Greedy
     eos: int
+
+    @property
+    def window(self) -> int:
+        """Ids of history that slots have to keep."""
+        return max(self.greedy.rule.window, MATCHED)
 
     def start(self, packed: Tensor, places: Sequence[Place], new: Rows) -> tuple[Tensor, Rows]:
         """Read pages and write the first id of each.

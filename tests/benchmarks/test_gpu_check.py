@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from importlib import util
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import torch
+from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.deepseek_ocr.kernels.tiles import Tile, TileRow, read_table
+from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+
+from benchmarks.gpu_decode import Run
+from benchmarks.tune_kernels import SMALL, Trial, add_to_table, tune
 
 from ..conftest import REPOSITORY
 
@@ -41,13 +51,72 @@ def test_our_decoder_writes_what_the_library_writes(tiny_checkpoint: Path, tmp_p
     assert figures["decode_tokens_per_s"] > 0
 
 
+def test_a_section_that_fails_keeps_its_rows_and_costs_no_other(tmp_path: Path) -> None:
+    """Whatever it fails with; shares of what is not known are left out."""
+    options = argparse.Namespace(output=tmp_path / "out.json", seconds=60.0)
+    measured = Run(cast(DeepSeekOcr, None), options, time.perf_counter())
+
+    def torn(run: Run) -> Iterator[dict[str, float]]:
+        yield {"copy_gb_per_s": 4.0}
+        raise AssertionError("device-side")
+
+    measured.section("card", torn)
+    measured.section("slots", lambda run: [run.share(2.0, "copy_gb_per_s"), run.share(2.0, "b")])
+    figures = json.loads(options.output.read_text())
+    assert (figures["card"], figures["slots"]) == ([{"copy_gb_per_s": 4.0}], [0.5, None])
+    assert figures["failed"] == {"card": ["AssertionError: device-side"]}
+    assert figures["seconds"].keys() == {"card", "slots"}
+
+
+def test_a_run_that_measured_a_part_keeps_the_other_rows_of_the_table(tmp_path: Path) -> None:
+    """Those of other kernels, of other widths, and of other GPUs."""
+    table = tmp_path / "tiles.json"
+    table.write_text("{}")
+    tile = (Tile(16, 64, 0, 4, 2),)
+    old = [TileRow("attend", 64, tile, 9.0, 10.0), TileRow("attend", 256, tile, 8.0, 10.0)]
+    new = TileRow("attend", 64, (Tile(16, 32, 0, 4, 2),), 5.0, 10.0)
+    add_to_table("A", old, table)
+    add_to_table("B", old, table)
+    add_to_table("A", [new], table)
+    assert read_table(json.loads(table.read_text())) == {"A": [new, old[1]], "B": old}
+
+
+def test_tiles_that_fail_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the compiler, by a wrong result, or with torch's own way."""
+
+    def trial(timed: Callable[[Kernels], torch.Tensor]) -> Trial:
+        return Trial("attend", 4, timed, [(Tile(16, 64, 0, 4, 2),)])
+
+    def raises(kernels: Kernels) -> torch.Tensor:
+        if kernels.tiles.has("attend"):
+            raise AssertionError("cannot compile")
+        return torch.ones(3)
+
+    def breaks(kernels: Kernels) -> torch.Tensor:
+        raise RuntimeError("no memory")
+
+    def lies(kernels: Kernels) -> torch.Tensor:
+        return torch.full((3,), torch.nan if kernels.tiles.has("attend") else 1.0)
+
+    def right(kernels: Kernels) -> torch.Tensor:
+        return torch.ones(3)
+
+    trials = [trial(timed) for timed in (raises, breaks, lies, right)]
+    monkeypatch.setattr("benchmarks.tune_kernels._trials", lambda sizes, device: iter(trials))
+    (row,) = tune(SMALL, "cpu")
+    assert (row.op, row.up_to) == ("attend", 4)
+
+
 @pytest.mark.slow
 def test_the_gpu_measurement_measures_every_section(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """On a CPU with small numbers; kernels by Triton's interpreter, where that is installed."""
     options = ["--device", "cpu", "--slots", "1", "8", "--tokens", "8", "--page-tokens", "6"]
     options += ["--pages", "3", "--modes", "tiny", "--length", "256"]
     figures = run("gpu_decode", tmp_path / "out.json", str(tiny_checkpoint), *options)
-    assert figures["card"]["copy_gb_per_s"] > 0
+    copied, computed = figures["card"]
+    assert copied["copy_gb_per_s"] > 0
+    assert computed["matmul_tflop_per_s"] > 0
+    assert figures.get("failed", {}).keys() <= {"kernels"}
     assert {row["side"] for row in figures["encoder"]} == {512, 640, 1024, 1280}
     assert [row["batch"] for row in figures["reference"]] == [1, 8]
     assert {row["slots"] for row in figures["slots"]} == {1, 8}

@@ -11,14 +11,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.deepseek_ocr.decoder import Decoder
 from opticalrag.ingest.deepseek_ocr.graphs import RecordedSteps, Steps
+from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.deepseek_ocr.kernels.tiles import Tile, TileRow, Tiles
 from opticalrag.ingest.deepseek_ocr.loops import cycle_start
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
+from opticalrag.ingest.deepseek_ocr.scheduler import Page, Scheduler
+from opticalrag.ingest.deepseek_ocr.slots import Slots
 from opticalrag.ingest.deepseek_ocr.step import Shape, Stepper
-from opticalrag.ingest.errors import OutOfMemory
+from opticalrag.ingest.errors import EngineError, OpticalRagError, OutOfMemory
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.vision import DecodeRequest, Transcript
 
@@ -71,8 +76,10 @@ def plan_of(slots: int, guesses: int = 0, lag: int = 0, short: int = 112) -> Dec
     return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, pack=300)
 
 
-def answers(transcripts: Sequence[Transcript]) -> list[tuple[tuple[int, ...], str]]:
+def answers(found: Sequence[Transcript | OpticalRagError]) -> list[tuple[tuple[int, ...], str]]:
     """What has to be equal."""
+    transcripts = [answer for answer in found if isinstance(answer, Transcript)]
+    assert len(transcripts) == len(found)
     return [(t.ids, t.finish_reason) for t in transcripts]
 
 
@@ -123,6 +130,34 @@ def test_the_order_of_arrival_changes_nothing(
     assert answers([found[i] for i in range(len(arriving))]) == expected(arriving)
 
 
+@pytest.mark.parametrize(("slots", "most"), [(2, 1), (36, 3)])
+def test_a_stream_is_asked_for_a_few_pages_between_two_steps(
+    decoder: Decoder,
+    cases: list[Case],
+    monkeypatch: pytest.MonkeyPatch,
+    slots: int,
+    most: int,
+) -> None:
+    """Who draws them lets the others wait; and what comes late need not wait for long."""
+    asked = [0]
+    step = Stepper.step
+
+    def source() -> Iterator[DecodeRequest]:
+        for case in cases:
+            asked[-1] += 1
+            yield case.request
+
+    def counted(self: Stepper, classes: object, shape: object, guesses: int) -> torch.Tensor:
+        asked.append(0)
+        return step(self, classes, shape, guesses)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Stepper, "step", counted)
+    found = dict(decoder.stream(source(), plan_of(slots, lag=1)))
+    assert answers([found[number] for number in range(len(cases))]) == expected(cases)
+    assert max(asked) == most
+    assert sum(asked) == len(cases)
+
+
 def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list[Case]) -> None:
     """Pages ahead are in memory."""
     asked = 0
@@ -135,6 +170,61 @@ def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list
 
     next(decoder.stream(source(), plan_of(2)))
     assert asked < len(cases)
+
+
+def test_a_page_that_waits_is_looked_at_when_it_may_start(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long queue costs nothing while slots are taken."""
+    looked, free = 0, Scheduler._free
+
+    def counted(self: Scheduler, page: Page, above: int = -1) -> tuple[int, int] | None:
+        nonlocal looked
+        looked += above < 0
+        return free(self, page, above)
+
+    monkeypatch.setattr(Scheduler, "_free", counted)
+    found = decoder.decode([case.request for case in cases], plan_of(3))
+    assert answers(found) == expected(cases)
+    assert looked == len(cases)
+
+
+@pytest.mark.parametrize("guesses", [0, 3])
+def test_slots_in_which_an_answer_ends_exactly_are_enough_and_shorter_ones_are_refused(
+    decoder: Decoder, cases: list[Case], guesses: int
+) -> None:
+    """Nothing is ever written behind a slot's end: a GPU would not say so."""
+    case = max(cases, key=lambda case: len(case.answer.ids))
+    request = replace(case.request, max_tokens=len(case.answer.ids))
+    length = decoder.length(request) + len(case.answer.ids) + guesses
+    plan = DecodePlan((SlotClass(2, length),), guesses)
+    assert decoder.decode([request], plan)[0].ids == case.answer.ids
+    with pytest.raises(ConfigError, match=f"take {length} tokens, .* {length - 1}; make these"):
+        decoder.decode([request], replace(plan, classes=(SlotClass(2, length - 1),)))
+
+
+@pytest.mark.parametrize("at", [0, 5, 23])
+def test_a_request_that_is_refused_costs_no_other(
+    decoder: Decoder, cases: list[Case], at: int
+) -> None:
+    """It comes back as an error with its number, from whatever place in a stream."""
+    requests = [case.request for case in cases]
+    others = replace(requests[0].tokens, weights="of another model")
+    requests.insert(at, replace(requests[0], tokens=others))
+    found = dict(decoder.stream(requests, plan_of(4, lag=1)))
+    refused = found.pop(at)
+    assert isinstance(refused, EngineError)
+    assert answers([found[number] for number in sorted(found)]) == expected(cases)
+
+
+def test_a_stream_of_refused_requests_ends(decoder: Decoder, cases: list[Case]) -> None:
+    """With an error for each."""
+    request = replace(cases[0].request, max_tokens=0)
+    found = dict(decoder.stream([request, request], plan_of(4)))
+    assert {number: type(error) for number, error in found.items()} == {
+        0: ConfigError,
+        1: ConfigError,
+    }
 
 
 def test_right_guesses_save_steps(
@@ -163,6 +253,20 @@ def test_right_guesses_save_steps(
     assert steps(text) < 0.3 * length
     assert steps("") >= length - 1
     assert set(widths) == {0}
+
+
+@pytest.mark.parametrize("window", [0, 1, 2, 3])
+def test_a_rule_of_few_ids_guesses_like_any_other(
+    talker: DeepSeekOcr, cases: list[Case], window: int
+) -> None:
+    """Three ids find the place in a draft, however few the rule looks at."""
+    rule = NoRepeat(2, window)
+    ours = Decoder(talker.network, talker.tokenizer, talker.weights, rule, chance_loop)
+    requests = [replace(case.request, max_tokens=20) for case in cases[:6]]
+    assert any(request.draft for request in requests)
+    guessed = ours.decode(requests, plan_of(3, guesses=4))
+    assert ours.tally.guessed
+    assert answers(guessed) == answers(ours.decode(requests, plan_of(3)))
 
 
 class Shortage:
@@ -197,6 +301,41 @@ def test_no_page_is_lost_when_memory_runs_out(
     found = decoder.decode([case.request for case in cases], plan_of(16, 2, 1))
     assert answers(found) == expected(cases)
     assert shortage.calls > max(failing)
+
+
+def test_no_page_is_lost_wherever_memory_runs_out(
+    decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once at every place that takes memory, one run for each."""
+    shortage = Shortage([])
+
+    def guard(owner: type, name: str) -> None:
+        whole = getattr(owner, name)
+
+        def short(self: object, *arguments: object) -> object:
+            shortage()
+            return whole(self, *arguments)
+
+        monkeypatch.setattr(owner, name, short)
+
+    for owner, name in (
+        (Slots, "__init__"),
+        (Slots, "move"),
+        (Stepper, "start"),
+        (Stepper, "step"),
+    ):
+        guard(owner, name)
+    few = [case for case in cases if len(case.answer.ids) < 20][:6]
+
+    def run() -> None:
+        shortage.calls = 0
+        found = decoder.decode([case.request for case in few], plan_of(4, lag=1, short=80))
+        assert answers(found) == expected(few)
+
+    run()
+    for call in range(1, shortage.calls + 1):
+        shortage.failing = {call}
+        run()
 
 
 def test_a_page_that_fits_nowhere_is_an_error(
@@ -241,3 +380,14 @@ def test_rounded_shapes_change_nothing(
     for _ in range(2):
         found = decoder.decode([case.request for case in cases], plan)
         assert answers(found) == expected(cases)
+
+
+def test_spans_are_rounded_where_the_kernel_is_not_used(talker: DeepSeekOcr) -> None:
+    """Torch reads all of a span: whole slots would be read for a kernel that other rows have."""
+    kernels = Kernels(Tiles([TileRow("attend", 4, (Tile(16, 64, 0, 4, 2),))]))
+    ours = Decoder(talker.network, talker.tokenizer, talker.weights, RULE, kernels=kernels)
+    like = ours._stepper.forward.empty_cache
+    classes = [Slots(SlotClass(count, CONTEXT), like, 24, 8) for count in (16, 4)]
+    steps = RecordedSteps(ours._stepper, classes)
+    assert steps.rounded(((3, 100), (3, 100))) == ((4, CONTEXT), (4, CONTEXT))
+    assert steps.rounded(((9, 100), (0, 64))) == ((16, 128), (0, CONTEXT))

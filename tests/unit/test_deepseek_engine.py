@@ -18,7 +18,7 @@ from opticalrag.ingest.config import ConfigError, EngineConfig, OpticalConfig
 from opticalrag.ingest.deepseek_ocr.engine import DeepSeekOcrEngine
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.engines import make_engine
-from opticalrag.ingest.errors import DamagedDocument, EngineError, OutOfMemory
+from opticalrag.ingest.errors import DamagedDocument, EngineError, OpticalRagError, OutOfMemory
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.modes import MODES, TARGET_COMPRESSION, Mode
 from opticalrag.ingest.pages import open_document
@@ -57,7 +57,7 @@ class ScriptedModel:
 
     def stream(
         self, requests: Iterable[DecodeRequest], most: int | None = None
-    ) -> Iterator[tuple[int, Transcript]]:
+    ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """The script's answers, the last of two pages first."""
         source = iter(requests)
         first = 0
@@ -219,6 +219,48 @@ def test_a_page_that_cannot_be_decoded_costs_no_other(file: Path) -> None:
     assert [type(outcome) for outcome in outcomes] == [ParsedPage, PageFailure, ParsedPage]
 
 
+def test_a_page_that_the_model_refuses_in_a_stream_costs_no_other(file: Path) -> None:
+    """It fails, they do not."""
+
+    class Choosy(ScriptedModel):
+        """Refuses the page about pumps."""
+
+        def stream(
+            self, requests: Iterable[DecodeRequest], most: int | None = None
+        ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
+            """As the script, but for one."""
+            seen: list[DecodeRequest] = []
+            for number, answer in super().stream((seen.append(r) or r for r in requests), most):
+                yield number, EngineError("no") if "pump" in seen[number].draft else answer
+
+    outcomes = read(file, Choosy(always(layer_of("valve"))))
+    assert [type(outcome) for outcome in outcomes] == [ParsedPage, PageFailure, ParsedPage]
+
+
+def test_a_text_layer_that_cannot_be_read_costs_its_own_page_only(file: Path) -> None:
+    """All pages come out, in order."""
+
+    class Torn(LayoutEngine):
+        """Cannot read the second page."""
+
+        def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+            """As the engine, but for one page."""
+            for task in tasks:
+                if task.ref.number == 2:
+                    raise DamagedDocument("torn")
+                yield from super().parse([task])
+
+    engine = DeepSeekOcrEngine(
+        ScriptedModel(always("All work and no play.", "length")), fallback=Torn(), batch=3
+    )
+    with open_document(file) as document:
+        outcomes = list(engine.parse(document.tasks()))
+    engine.close()
+    assert [type(outcome) for outcome in outcomes] == [ParsedPage, PageFailure, ParsedPage]
+    assert isinstance(failed := outcomes[1], PageFailure)
+    assert "torn" in failed.message
+
+
 def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
     """One stream for all pages, with what is known of each."""
     seen: list[DecodeRequest] = []
@@ -228,7 +270,7 @@ def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
 
         def stream(
             self, requests: Iterable[DecodeRequest], most: int | None = None
-        ) -> Iterator[tuple[int, Transcript]]:
+        ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
             """As the script."""
             assert most == 7
             return super().stream((seen.append(r) or r for r in requests), most)

@@ -19,6 +19,7 @@ from opticalrag.ingest.deepseek_ocr.preprocess import prepare
 from opticalrag.ingest.deepseek_ocr.runtime import (
     Machine,
     Runtime,
+    free_bytes,
     plan_runtime,
     probe_machine,
     require_memory,
@@ -170,6 +171,14 @@ def test_where_a_model_runs_follows_from_the_machine() -> None:
         plan_runtime(old, "cuda")
     with pytest.raises(ConfigError, match="choose auto"):
         plan_runtime(old, "tpu")
+
+
+def test_memory_that_torch_keeps_for_later_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a second document gets a fraction of the first one's slots."""
+    figures = {"mem_get_info": (5, 80), "memory_reserved": 70, "memory_allocated": 10}
+    for name, value in figures.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert free_bytes("cuda:0") == 65
 
 
 def test_memory_that_is_not_there_is_not_taken() -> None:

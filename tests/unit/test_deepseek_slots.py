@@ -26,11 +26,12 @@ def tail(ids: list[int], window: int) -> torch.Tensor:
     ids=IDS,
     guesses=st.lists(st.integers(0, VOCABULARY - 1), max_size=5),
     size=st.integers(1, 5),
-    window=st.integers(1, 25),
+    window=st.integers(0, 25),
+    kept=st.integers(0, 4),
     allowed=st.sets(st.integers(0, VOCABULARY - 1), max_size=2),
 )
 def test_every_position_is_chosen_as_if_the_guesses_before_it_were_written(
-    ids: list[int], guesses: list[int], size: int, window: int, allowed: set[int]
+    ids: list[int], guesses: list[int], size: int, window: int, kept: int, allowed: set[int]
 ) -> None:
     """By the rule in plain Python, for one position after the other."""
     generator = torch.Generator().manual_seed(len(ids))
@@ -42,7 +43,10 @@ def test_every_position_is_chosen_as_if_the_guesses_before_it_were_written(
         expected.append(max(free or [0], key=lambda i: scores[0, position, i]))
 
     chosen = Greedy(NoRepeat(size, window), tuple(allowed)).choose(
-        scores.clone(), tail(ids, window), torch.tensor([guesses]).long(), torch.tensor([len(ids)])
+        scores.clone(),
+        tail(ids, window + kept),
+        torch.tensor([guesses]).long(),
+        torch.tensor([len(ids)]),
     )
 
     assert chosen.tolist() == [expected]
