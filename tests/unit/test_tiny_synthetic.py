@@ -50,6 +50,7 @@ def test_it_reads_pages_and_words_it_has_never_seen(
 
 
 def test_it_says_what_stands_where(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
+    pages = pages[::2]  # with boxes an answer is four times as long
     read = ask(reading_model, [page.pixels for page in pages], "markdown")
     shares = [precision(plain(r), plain(p.markdown)) for r, p in zip(read, pages, strict=True)]
     boxes = [box_overlap(r, truth_boxes(p.sheet)) for r, p in zip(read, pages, strict=True)]
