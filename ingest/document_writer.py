@@ -98,8 +98,10 @@ class DocumentWriter:
         if stale:
             self._check_stored(draft, count)
             done["points_deleted"] += self._store.delete_ids(stale)
-        done += self.drop_moved(draft)
-        self._record(draft, count)
+        # Killed in between, the next run finds the old names in the journal, and goes on.
+        done += self._delete_moved(draft)
+        self._record(draft, count)  # before old names go: their pages are this document's
+        self._forget_moved(draft)
         return done
 
     def write_part(self, draft: Draft, pages: Sequence[PageMarkdown]) -> Counter[str]:
@@ -131,13 +133,9 @@ class DocumentWriter:
 
     def drop_moved(self, draft: Draft) -> Counter[str]:
         """Remove a stored document's points under the names its file had before."""
-        if not draft.moved:
-            return Counter()
-        ids = [entry.id for entry in draft.moved]
-        deleted = self._store.delete_documents(ids)
-        if self._journal is not None:
-            self._journal.forget(ids)
-        return Counter(renamed=1, points_deleted=deleted)
+        done = self._delete_moved(draft)
+        self._forget_moved(draft)
+        return done
 
     def note_unchanged(self, draft: Draft) -> None:
         """Record a document that the store has and the journal, if it was lost, does not."""
@@ -146,6 +144,16 @@ class DocumentWriter:
         entry = self._journal.entry(draft.ref.id)
         if entry is None or entry.fingerprint != draft.fingerprint or entry.chunks < 0:
             self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
+
+    def _delete_moved(self, draft: Draft) -> Counter[str]:
+        if not draft.moved:
+            return Counter()
+        deleted = self._store.delete_documents([entry.id for entry in draft.moved])
+        return Counter(renamed=1, points_deleted=deleted)
+
+    def _forget_moved(self, draft: Draft) -> None:
+        if self._journal is not None and draft.moved:
+            self._journal.forget([entry.id for entry in draft.moved])
 
     def _begin(self, draft: Draft) -> None:
         if self._journal is not None:

@@ -102,6 +102,9 @@ def test_one_edited_page_of_300_is_one_page_parsed(place: Place) -> None:
     assert place.payloads() == as_if_new(place)
     assert place.run().unchanged == 1
 
+    edit(place.files / "b.pdf", 7, "The stator was replaced.")
+    assert place.run().pages_parsed == 1  # the pages went with the name
+
 
 def test_an_inserted_page_is_the_only_one_parsed_and_embedded(place: Place) -> None:
     """The others moved: their points have new ids and their old vectors."""
