@@ -25,7 +25,8 @@ def test_an_ingest_that_is_stopped_leaves_no_copies_and_no_processes(
     copies.mkdir()
     page = pymupdf.open().new_page()
     page.insert_text((72, 72), "A scan.")
-    page.get_pixmap(dpi=72).save(files / "scan.png")
+    for number_of_dots in range(60, 90):  # so many that none of them is the last
+        page.get_pixmap(dpi=number_of_dots).save(files / f"scan-{number_of_dots}.png")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("QDRANT_")}
     with subprocess.Popen(
         [sys.executable, "-m", "opticalrag.retrievers", "ingest", "files", "--json"],
