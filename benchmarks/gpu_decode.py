@@ -37,7 +37,8 @@ from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.vision import DecodeRequest, VisionTokens
 from torch.utils.flop_counter import FlopCounterMode
 
-from .machine import describe, peak_memory, synchronise
+from .full_size import seconds
+from .machine import describe, peak_memory
 from .one_by_one import Reference
 from .tune_kernels import RELEASED, SMALL, add_to_table, tune
 
@@ -145,15 +146,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--length", type=int, default=2048, help="of a slot")
     parser.add_argument("--write-tiles", action="store_true")
     return parser.parse_args()
-
-
-def seconds(action: Callable[[], object], device: str) -> float:
-    """How long something takes, the device included."""
-    synchronise(device)
-    started = time.perf_counter()
-    action()
-    synchronise(device)
-    return time.perf_counter() - started
 
 
 def card(run: Run) -> Iterator[dict[str, float]]:
