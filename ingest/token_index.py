@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from os.path import normpath
 from pathlib import Path
@@ -234,10 +235,13 @@ class TokenIndex(Closeable):
         with self._db.read() as db:
             (total,) = db.execute("SELECT bytes FROM totals").fetchone()
             chosen: list[str] = []
-            rows = db.execute("SELECT name, bytes FROM entries WHERE pinned = 0 ORDER BY accessed")
-            while total > quota and (row := rows.fetchone()) is not None:
-                chosen.append(row[0])
-                total -= row[1]
+            unpinned = "SELECT name, bytes FROM entries WHERE pinned = 0 ORDER BY accessed"
+            # A cursor left open keeps its connection reading, and whoever is lent that next
+            # is told at once that the database is locked.
+            with closing(db.execute(unpinned)) as rows:
+                while total > quota and (row := rows.fetchone()) is not None:
+                    chosen.append(row[0])
+                    total -= row[1]
             return chosen
 
     def pending(self) -> list[Pending]:

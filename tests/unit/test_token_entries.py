@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +153,36 @@ def test_who_opens_a_new_cache_waits_for_who_makes_it(tmp_path: Path) -> None:
         assert store.totals().entries == 0
     done.join()
     maker.close()
+
+
+def test_who_reads_gives_back_an_idle_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with an open cursor could not write once another had: "database is locked"."""
+    tried: list[int] = []
+
+    class Pool(list[sqlite3.Connection]):
+        def append(self, db: sqlite3.Connection) -> None:
+            with closing(sqlite3.connect(path)) as other, other:
+                other.execute("UPDATE entries SET accessed = accessed + 1")
+            db.execute("BEGIN IMMEDIATE")
+            tried.append(db.execute("SELECT COUNT(*) FROM entries").fetchone()[0])
+            db.execute("COMMIT")
+            super().append(db)
+
+    with cache(tmp_path) as store:
+        for number in range(3):
+            store.store(key(number), tokens(), ref(number))
+    path = tmp_path / "index.sqlite"
+    index = TokenIndex(path)
+    try:
+        monkeypatch.setattr(index._db, "_idle", Pool())
+        assert len(index.oldest_above(0)) == 3
+        assert len(index.oldest_above(1)) == 3
+        assert index.oldest_above(10**9) == []
+    finally:
+        index.close()
+    assert tried == [3, 3, 3]
 
 
 def test_threads_that_end_leave_no_open_files(tmp_path: Path) -> None:
