@@ -71,7 +71,7 @@ def open_pipeline(
         observers: see every page's outcome as it comes.
         dry_run: make nothing; what is not there is taken for empty.
     """
-    embedder = SentenceTransformerEmbedder(model)
+    embedder = SentenceTransformerEmbedder(model, busy_cores=_processes(engine))
     sparse = Bm25Encoder()
     with ExitStack() as stack:
         reader = stack.enter_context(closing(make_engine(engine)))
@@ -91,6 +91,13 @@ def open_pipeline(
             journal=journal,
             reuse_across_files=not _keeps_pages(reader, engine),
         )
+
+
+def _processes(config: EngineConfig | None) -> int:
+    """How many processes parse or draw pages beside this one."""
+    if config is None or (config.workers == 1 and config.limits is None):
+        return 0
+    return config.workers
 
 
 def _open_target(config: StoreConfig, dry_run: bool) -> QdrantStore:

@@ -29,6 +29,7 @@ __all__ = ["CHARACTERS", "Losses", "TrainingNetwork"]
 CHARACTERS: Final = 1 + 94  # nothing, and printable ASCII
 PATCH: Final = 16
 ACROSS: Final = 4  # places for a character across a patch
+_WIDEST: Final = 28  # patches of the view whose tokens are of one row and four columns
 _LETTERS: Final = 4  # of a line in a vision token
 _CODE: Final = 24  # numbers a letter takes in one
 _KNOWN: Final = 1  # the decoder layer that hands on where the next letter is
@@ -212,6 +213,8 @@ class TrainingNetwork(nn.Module):
         by_token = by_token.reshape(count, side, side * _LETTERS, CHARACTERS)
         # Where letters have their centres: the third of a row's four patches, see layout.
         letters = characters[:, 2::4, 2::ACROSS]
+        if down != _WIDEST:  # at narrower views a vision token holds more than these four
+            letters = torch.zeros_like(letters)
         return _named(by_patch, characters), _named(by_token, letters)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from opticalrag.ingest import embedding
 from opticalrag.ingest.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, resolve_model
 from opticalrag.ingest.errors import CheckpointMismatch, ModelNotFound
@@ -78,3 +79,26 @@ def test_without_the_wheel_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(ModelNotFound, match=r"opticalrag\[offline\]"):
         resolve_model()
+
+
+@pytest.mark.parametrize(("busy", "left"), [(0, 3), (2, 1), (8, 1)])
+def test_cores_that_others_compute_on_are_left_to_them(
+    monkeypatch: pytest.MonkeyPatch, busy: int, left: int
+) -> None:
+    """And the process has its threads back afterwards."""
+    seen: list[int] = []
+    embedder = SentenceTransformerEmbedder(busy_cores=busy)
+    forward = embedder._model.forward
+
+    def watched(*args: object, **options: object) -> object:
+        seen.append(torch.get_num_threads())
+        return forward(*args, **options)
+
+    monkeypatch.setattr(embedder._model, "forward", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        embedder.embed_documents(["The pump was replaced in May."])
+        assert (seen, torch.get_num_threads()) == ([left], 3)
+    finally:
+        torch.set_num_threads(before)
