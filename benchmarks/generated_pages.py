@@ -5,6 +5,7 @@ The engine works in processes with limits, as real ones do.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -25,12 +26,12 @@ from opticalrag.ingest.types import (
     ParsedPage,
 )
 from opticalrag.ingest.workers import WorkerPool
+from PIL import Image
 
 __all__ = ["WORKERS", "CheapEngine", "write_document", "write_scans"]
 
 WORKERS = 2
 SCAN = (1754, 1240)  # A4 at 150 dpi
-PICTURES = 5
 
 
 class CheapEngine:
@@ -106,16 +107,19 @@ def paragraphs(index: int) -> list[str]:
 
 
 def write_scans(file: Path, pages: int, first: int = 0) -> None:
-    """Pages that are one of a few pictures of noise, each with its number below."""
-    chance = np.random.default_rng(0)
-    noise = chance.integers(0, 256, (PICTURES, *SCAN, 3), np.uint8)
-    pixmaps = [pymupdf.Pixmap(pymupdf.csRGB, *SCAN[::-1], one.tobytes(), False) for one in noise]
-    pictures = [pixmap.tobytes("jpeg") for pixmap in pixmaps]
+    """Pages that are a picture each, as a scanner makes them, with its number below."""
     with closing(pymupdf.open()) as document:
-        known: dict[int, int] = {}
         for index in range(first, first + pages):
-            page, which = document.new_page(), index % PICTURES
-            here = {"xref": known[which]} if which in known else {"stream": pictures[which]}
-            known[which] = page.insert_image(page.rect, **here)
+            page = document.new_page()
+            page.insert_image(page.rect, stream=_scan(index))
             page.insert_text((72, 830), f"Page {index}", fontsize=8)
-        document.save(file, deflate=True)
+        document.save(file)
+
+
+def _scan(index: int) -> bytes:
+    """A grey picture that no other page has, of some 100 kB: soft noise."""
+    chance = np.random.default_rng(index)
+    small = Image.fromarray(chance.integers(0, 256, (SCAN[0] // 16, SCAN[1] // 16), np.uint8))
+    picture = io.BytesIO()
+    small.resize(SCAN[::-1], Image.Resampling.BILINEAR).save(picture, "JPEG", quality=30)
+    return picture.getvalue()

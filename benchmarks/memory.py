@@ -6,9 +6,10 @@ Each length is ingested by a process of its own into a new store, which has two 
 and one that opens files, all with limits, as those of the command. The highest resident memory of
 that process and all its children is sampled every 20 ms (torch is loaded in the first); what
 loads at first use is loaded before time runs. ``text`` reads the text layer, a block a line;
-``scans`` draws pages, which are pictures, as OCR would see them, and makes the same text up. Both
-have vectors of letters, so that 5,000 pages take minutes and the pipeline's own memory is not
-hidden by models'; ``embedder`` is text with the real embedder, ``layout`` the real engine with it.
+``scans`` draws pages, each a picture of its own, as OCR would see them, and makes the same text
+up. Both have vectors of letters, so that 5,000 pages take minutes and the pipeline's own memory is
+not hidden by models'; ``embedder`` is text with the real embedder, ``layout`` the real engine with
+it.
 Short documents are ingested one after another, up to 500 pages, for their speed.
 """
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pymupdf
 
@@ -40,6 +41,8 @@ __all__ = [
 # MuPDF writes to stderr what we report ourselves.
 pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
+
+_FORGET_EVERY: Final = 8  # pages; a letterhead or font that is on all is read again so often
 
 _ERRORS = (
     RuntimeError,
@@ -169,6 +172,7 @@ def load(spec: SourceSpec) -> Any:
         DamagedDocument, EncryptedDocument: it cannot be opened any more.
         SourceChanged: its bytes are not those that were looked at first.
     """
+    _forget_pictures()
     stamp = _checked_stamp(spec)
     if _last is not None and _last[:2] == (spec.unstamped, stamp):
         return _last[2]
@@ -194,6 +198,19 @@ def _checked_stamp(spec: SourceSpec) -> Stamp:
     if spec.stamp not in (None, stamp):
         raise _changed(spec.path.name)
     return stamp
+
+
+_loads = count(1)
+
+
+def _forget_pictures() -> None:
+    """Now and then have MuPDF drop what it keeps of the pages before.
+
+    On its own it keeps 256 MiB of decoded pictures in every process, which of scans are never
+    asked for again; PyMuPDF can neither set that limit nor say how much there is.
+    """
+    if next(_loads) % _FORGET_EVERY == 0:
+        pymupdf.TOOLS.store_shrink(100)
 
 
 def close_document(spec: SourceSpec) -> None:

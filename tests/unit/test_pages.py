@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import psutil
 import pymupdf
 import pytest
 from opticalrag.ingest import errors, pages
 from opticalrag.ingest.config import PageLimits
-from opticalrag.ingest.opening import load
+from opticalrag.ingest.opening import close_document, load
 from opticalrag.ingest.pages import open_document, parse_page_range, render_page, render_pages
-from opticalrag.ingest.types import PageFailure, PageImage
+from opticalrag.ingest.types import PageFailure, PageImage, SourceSpec
 from opticalrag.ingest.workers import WorkerPool
 from PIL import Image
 
+from benchmarks.generated_pages import write_scans
 from benchmarks.hostile_files import pdf_of
 
 PASSWORDS = {
@@ -334,3 +336,16 @@ def test_a_page_that_cannot_be_drawn_is_a_failure_among_others() -> None:
         results = list(render_pages(iter(tasks), pool, dpi=100_000))
 
     assert all(isinstance(r, PageFailure) and r.code == "limit_exceeded" for r in results)
+
+
+def test_pictures_of_pages_read_are_not_kept(tmp_path: Path) -> None:
+    """MuPDF would keep 256 MiB of them in every process."""
+    file = tmp_path / "scans.pdf"
+    write_scans(file, 60)  # a picture is 2 MB
+    spec = SourceSpec(file)
+    before = psutil.Process().memory_info().rss
+    for index in range(60):
+        load(spec)[index].get_pixmap(dpi=150)
+    kept = psutil.Process().memory_info().rss - before
+    close_document(spec)
+    assert kept < 70_000_000
