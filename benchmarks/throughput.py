@@ -6,12 +6,10 @@ The shared documents are repeated until there are so many pages; every copy is a
 whose pages differ in a comment, so that nothing can be taken over from another. *plain* reads file
 after file with :class:`DeepSeekOCRReader` (the layout engine), and gives all pages to LlamaIndex's
 ``IngestionPipeline``: :class:`LayoutNodeParser`, the same embedder, LlamaIndex's own Qdrant store.
-*ours* is what ``opticalrag ingest`` does, with one worker process and with one per core. *apart* is
-plain again, once per core, each bound to its own core and with its share of the files: nothing is
-shared or waited for, so it is what these cores can give, and its ratio to plain the most that any
-arrangement of these parts can gain. Each runs in a process of its own; models are loaded, and a
-file is read, before time runs. CPU seconds are of the process and all its children; *busy* is their
-share of what the cores could have given.
+*ours* is what ``opticalrag ingest`` does, with one worker process and with one per core. Each runs
+in a process of its own; models are loaded, and a file is read, before time runs. CPU seconds are
+of the process and all its children; *busy* is their share of what the cores could have given, and
+the most that plain could gain by filling the cores is one over its own.
 """
 
 from __future__ import annotations
@@ -26,8 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
-from functools import partial
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--pages", type=int, default=500)
-    runs = ("plain", "ours-1", f"ours-{os.cpu_count()}", "apart")
+    runs = ("plain", "ours-1", f"ours-{os.cpu_count()}")
     parser.add_argument("--runs", nargs="+", default=runs, help="plain must be one of them")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -87,22 +84,16 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         pages = write_copies(options.data / "pdf", Path(folder, "files"), options.pages)
-        rows = {
-            name: apart(folder) if name == "apart" else in_process(name, folder, "files", pages)
-            for name in options.runs
-        }
-    text = json.dumps(
-        {
-            "machine": describe(),
-            "pages": pages,
-            "runs": rows,
-            "ratios": {
-                name: round(row["pages_per_s"] / rows["plain"]["pages_per_s"], 3)
-                for name, row in rows.items()
-            },
-        },
-        indent=2,
-    )
+        rows = {name: in_process(name, folder, pages) for name in options.runs}
+    best = max(row["pages_per_s"] for name, row in rows.items() if name != "plain")
+    figures = {
+        "machine": describe(),
+        "pages": pages,
+        "runs": rows,
+        "ratio": round(best / rows["plain"]["pages_per_s"], 3),
+        "ceiling_of_full_cores": round(1 / rows["plain"]["busy"], 3),
+    }
+    text = json.dumps(figures, indent=2)
     print(text)
     if options.output:
         options.output.write_text(text + "\n")
@@ -132,84 +123,29 @@ def write_copy(file: Path, copy: Path, turn: int) -> int:
         return int(document.page_count)
 
 
-def in_process(name: str, folder: str, files: str, pages: int) -> dict[str, Any]:
+def in_process(name: str, folder: str, pages: int) -> dict[str, Any]:
     """A run in a process of its own."""
-    with started(name, folder, files, pages) as process:
-        return told(process)
-
-
-def apart(folder: str) -> dict[str, Any]:
-    """Plain over a share of the files on each core, at the same time."""
-    cores = sorted(os.sched_getaffinity(0))
-    shares = deal_out(Path(folder), len(cores))
-    with ExitStack() as stack:
-        processes = [
-            stack.enter_context(started("plain", folder, share, pages, core))
-            for core, (share, pages) in zip(cores, shares, strict=True)
-        ]
-        rows = [told(process) for process in processes]
-    # One ends before the others: what each gives while all run is the sum of their rates.
-    return {"pages_per_s": round(sum(row["pages_per_s"] for row in rows), 3), "each": rows}
-
-
-def deal_out(folder: Path, count: int) -> list[tuple[str, int]]:
-    """Folders of links to the files, and their pages: equal documents to each in turn."""
-    turns: dict[str, list[Path]] = {}
-    for file in sorted((folder / "files").glob("*.pdf")):
-        turns.setdefault(file.name.partition("-")[2], []).append(file)
-    pages = [0] * count
-    for number in range(count):
-        (folder / f"share-{number}").mkdir()
-    for first, copies in enumerate(turns.values()):
-        for number, file in enumerate(copies, first):
-            (folder / f"share-{number % count}" / file.name).symlink_to(file)
-            with closing(pymupdf.open(file)) as document:
-                pages[number % count] += document.page_count
-    return [(f"share-{number}", pages[number]) for number in range(count)]
-
-
-@contextmanager
-def started(
-    name: str, folder: str, files: str, pages: int, core: int | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """A run, in a process, on a core of its own if one is given."""
-    program = [sys.executable, "-m", "benchmarks.throughput", "--child", name]
-    bound = None if core is None else partial(os.sched_setaffinity, 0, {core})
-    with subprocess.Popen(
-        [*program, str(Path(folder, files)), str(pages)],
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=bound,
-    ) as process:
-        yield process
-
-
-def told(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """What a run printed."""
-    answer, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit(f"a run ended with {process.returncode}")
-    row: dict[str, Any] = json.loads(answer)
-    return row
+    program = [sys.executable, "-m", "benchmarks.throughput", "--child", name, folder, str(pages)]
+    answer = subprocess.run(program, check=True, stdout=subprocess.PIPE, text=True).stdout
+    told: dict[str, Any] = json.loads(answer)
+    return told
 
 
 def measured(name: str, folder: str, pages: str) -> dict[str, Any]:
     """Run one of the pipelines over the files and say what it took."""
-    files = sorted(Path(folder).glob("*.pdf"))
+    files = sorted(Path(folder, "files").glob("*.pdf"))
+    place = Path(folder, name)
     stages: Stages = Counter()
-    with tempfile.TemporaryDirectory() as place:
-        if name == "plain":
-            seconds, cpu, chunks = run_plain(files, Path(place, name), stages)
-        else:
-            workers = int(name.split("-")[1])
-            seconds, cpu, chunks = run_ours(files, Path(place, name), stages, workers)
+    if name == "plain":
+        seconds, cpu, chunks = run_plain(files, place, stages)
+    else:
+        seconds, cpu, chunks = run_ours(files, place, stages, int(name.split("-")[1]))
     return {
         "seconds": round(seconds, 1),
-        "pages": int(pages),
         "pages_per_s": round(int(pages) / seconds, 3),
         "chunks": chunks,
         "cpu_seconds": round(cpu, 1),
-        "busy": round(cpu / seconds / len(os.sched_getaffinity(0)), 3),
+        "busy": round(cpu / seconds / (os.cpu_count() or 1), 3),
         "stage_seconds": {stage: round(value, 1) for stage, value in stages.items()},
     }
 

@@ -43,13 +43,16 @@ __all__ = ["ENGINE", "DeepSeekOcrEngine"]
 
 ENGINE: Final = "deepseek-ocr"
 
+_Images = Iterator[PageImage | PageFailure]
+
 
 @dataclass(slots=True)
 class _Run:
     """Pages between being asked for and being handed out, which is in the order asked.
 
     Attributes:
-        source: pages not looked at yet.
+        source: pages not asked to be drawn yet.
+        drawing: pages being drawn, or drawn and not looked at yet.
         order: pages and, where there is one already, outcomes.
         due: pages to be decoded, by a first or another try.
         decoding: those the model has, by number of the request.
@@ -58,12 +61,22 @@ class _Run:
     """
 
     source: Iterator[PageTask]
+    drawing: deque[PageTask] = field(default_factory=deque)
     order: deque[Sheet | PageOutcome] = field(default_factory=deque)
     due: deque[Sheet] = field(default_factory=deque)
     decoding: dict[int, Sheet] = field(default_factory=dict)
     fault: OpticalRagError | None = None
     is_drained: bool = False
     since: float = field(default_factory=time.perf_counter)
+
+    def to_draw(self) -> Iterator[PageTask]:
+        """Take pages from the source."""
+        try:
+            for task in self.source:
+                self.drawing.append(task)
+                yield task
+        except OpticalRagError as error:  # no page's own: whoever asked for pages is told
+            self.fault = error
 
     def finish(self, sheet: Sheet, outcome: PageOutcome) -> None:
         """Put an outcome in the page's place."""
@@ -129,8 +142,10 @@ class DeepSeekOcrEngine:
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
         """Yield one outcome per task, in order, reading ahead as far as the model has room."""
         run = _Run(iter(tasks))
+        # One stream for all: the processes draw ahead while the model decodes.
+        images = render_pages(run.to_draw(), self._pool, dpi=DPI, long_side=LONG_SIDE)
         while run.due or not run.is_drained:
-            for _ in self._decoded(run):
+            for _ in self._decoded(run, images):
                 yield from run.finished()
         if run.fault:
             raise run.fault
@@ -140,10 +155,11 @@ class DeepSeekOcrEngine:
         self._pool.close()
         self._fallback.close()
 
-    def _decoded(self, run: _Run) -> Iterator[None]:
+    def _decoded(self, run: _Run, images: _Images) -> Iterator[None]:
         """Decode what is due and what still comes; a step at a time, for outcomes to be taken."""
+        requests = self._requests(run, images)
         try:
-            for number, answer in self._model.stream(self._requests(run), self._config.batch):
+            for number, answer in self._model.stream(requests, self._config.batch):
                 sheet = run.decoding.pop(number)
                 if isinstance(answer, OpticalRagError):
                     run.finish(sheet, failure(sheet.task, answer))
@@ -181,38 +197,35 @@ class DeepSeekOcrEngine:
             outcome = failure(sheet.task, error)
         run.finish(sheet, outcome)
 
-    def _requests(self, run: _Run) -> Iterator[DecodeRequest]:
+    def _requests(self, run: _Run, images: _Images) -> Iterator[DecodeRequest]:
         """Further tries first; new pages when there are none."""
         number = 0
-        while run.due or self._draw(run):
+        while run.due or self._look_at_next(run, images):
             if run.due:
                 sheet = run.due.popleft()
                 run.decoding[number] = sheet
                 number += 1
                 yield self._request(sheet)
 
-    def _draw(self, run: _Run) -> bool:
-        """Draw and encode the next pages; False if there are none."""
-        try:
-            pages = list(self._look_at_next(run.source))
-        except OpticalRagError as error:  # no page's own: whoever asked for pages is told
-            run.fault, pages = error, []
+    def _look_at_next(self, run: _Run, images: _Images) -> bool:
+        """Encode the next pages; False if there are none."""
+        drawn = list(islice(images, self._batch))
+        pages = [self._look_at(run.drawing.popleft(), image) for image in drawn]
         run.order.extend(pages)
         run.is_drained = not pages
         self._encode_each(run, [page for page in pages if isinstance(page, Sheet)])
         return not run.is_drained
 
-    def _look_at_next(self, source: Iterator[PageTask]) -> Iterator[Sheet | PageOutcome]:
-        tasks = list(islice(source, self._batch))
-        images = render_pages(iter(tasks), self._pool, dpi=DPI, long_side=LONG_SIDE)
-        for task, image in zip(tasks, images, strict=True):
-            if isinstance(image, PageFailure):
-                yield image
-                continue
-            started = time.perf_counter()
+    def _look_at(self, task: PageTask, image: PageImage | PageFailure) -> Sheet | PageOutcome:
+        if isinstance(image, PageFailure):
+            return image
+        started = time.perf_counter()
+        try:
             sheet = self._sheet(task, image)
             blank = sheet.evidence.is_blank
-            yield self._finish(sheet, time.perf_counter() - started) if blank else sheet
+            return self._finish(sheet, time.perf_counter() - started) if blank else sheet
+        except OpticalRagError as error:
+            return failure(task, error)
 
     def _encode_each(self, run: _Run, sheets: Sequence[Sheet]) -> None:
         """Encode pages together; if that fails, each alone."""

@@ -25,6 +25,7 @@ from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.quality import Flag
 from opticalrag.ingest.types import BlockKind, PageFailure, PageOutcome, PageTask, ParsedPage
 from opticalrag.ingest.vision import DecodeRequest, FinishReason, Transcript, VisionTokens
+from opticalrag.ingest.workers import WorkerPool
 
 from .test_pipeline import page_text, write_pdf
 
@@ -283,9 +284,37 @@ def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
     ]
 
 
-def test_a_source_that_fails_is_an_error_after_its_pages(file: Path) -> None:
+def test_pages_are_drawn_while_others_are_read(tmp_path: Path) -> None:
+    """By processes, a few pages ahead of the model and no more."""
+    write_pdf(tmp_path / "long.pdf", *(page_text("valve") for _ in range(12)))
+    taken: list[int] = []
+
+    class Slow(ScriptedModel):
+        """Notes how many pages have been handed out to be drawn when it is asked first."""
+
+        def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
+            """As the script."""
+            self.ahead = getattr(self, "ahead", len(taken))
+            return super().decode(requests)
+
+    model = Slow(always(layer_of("valve")))
+    engine = DeepSeekOcrEngine(model, fallback=LayoutEngine(), batch=1, pool=WorkerPool(2))
+    with open_document(tmp_path / "long.pdf") as document:
+        tasks = (taken.append(task.ref.index) or task for task in document.tasks())
+        outcomes = list(engine.parse(tasks))
+    engine.close()
+    assert len(list(only(outcomes))) == 12
+    assert 2 + 4 <= model.ahead <= 2 + 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("batch", [1, 2, 3])
+def test_a_source_that_fails_is_an_error_after_its_pages(
+    file: Path, batch: int, workers: int
+) -> None:
     """Pages that were asked for before are not lost."""
-    engine = DeepSeekOcrEngine(ScriptedModel(always(layer_of("valve"))), fallback=LayoutEngine())
+    model, pool = ScriptedModel(always(layer_of("valve"))), WorkerPool(workers)
+    engine = DeepSeekOcrEngine(model, fallback=LayoutEngine(), batch=batch, pool=pool)
 
     def tasks() -> Iterator[PageTask]:
         yield from document.tasks("1-2")
