@@ -3,8 +3,8 @@
     python -m benchmarks.hostile DATA --output benchmarks/results/hostile.json
 
 Everything goes through the whole pipeline (worker processes, page hashes and the journal, chunks,
-a store in memory) with a
-stand-in for the embedding model, which sees no bytes of a file. First pages only, without OCR.
+a store in memory) with a stand-in for the embedding model, which sees no bytes of a file. First
+pages only, without OCR.
 """
 
 from __future__ import annotations
