@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["BAD_SHARE", "is_garbled", "is_undecodable", "is_wordless"]
+__all__ = ["BAD_SHARE", "is_garbled", "is_spelt", "is_undecodable", "is_wordless"]
 
 BAD_SHARE: Final = 0.10
 """pymupdf4llm's BAD_CHAR_THRESHOLD: from here on its trained decision asks for OCR."""
@@ -18,6 +19,8 @@ _MIN_WORDS: Final = 20
 _MIN_VOWELED: Final = 0.5
 """Share of Latin words of four letters and more that hold a vowel: above 0.97 in English,
 Polish and acronym-heavy text, below 0.4 under a shifted encoding."""
+_FEWEST_WORDS: Final = 4
+_NEARLY_ALL: Final = 0.9  # of four words: under a shifted encoding once in forty times at most
 _ICON_FONT: Final = frozenset("\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071")
 # Bullets of the Symbol and Wingdings fonts: private codes, but everybody's private codes.
 
@@ -36,9 +39,19 @@ def is_undecodable(text: str) -> bool:
 def is_wordless(text: str) -> bool:
     """Whether most longer Latin words lack a vowel; text of other scripts never is."""
     words = _LATIN_WORD.findall(text)
-    if len(words) < _MIN_WORDS:
+    return len(words) >= _MIN_WORDS and _voweled(words) < _MIN_VOWELED
+
+
+def is_spelt(text: str) -> bool:
+    """Whether a text too short for :func:`is_garbled` is surely none: Latin words, with vowels."""
+    words = _LATIN_WORD.findall(text)
+    if len(words) < _FEWEST_WORDS or is_undecodable(text):
         return False
-    return sum(bool(_VOWEL.search(w)) for w in words) / len(words) < _MIN_VOWELED
+    return _voweled(words) >= _NEARLY_ALL
+
+
+def _voweled(words: Sequence[str]) -> float:
+    return sum(bool(_VOWEL.search(word)) for word in words) / len(words)
 
 
 def _is_bad(char: str) -> bool:

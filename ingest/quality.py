@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from .garbling import is_garbled
+from .garbling import is_garbled, is_spelt
 from .modes import Mode
 from .types import Attempt
 
@@ -64,7 +64,9 @@ def doubts(flags: Iterable[str]) -> tuple[str, ...]:
 
 # Dust and scanner edges are below; one short line of small print is 0.1 % of a page.
 _BLANK_INK: Final = 0.0004
-_FEW_WORDS: Final = 20  # fewer in a text layer prove nothing about a page
+_FEW_WORDS: Final = 20  # fewer in a text layer may be a stamp on a scan
+# A reading with nine of ten words right has fewer than half of eight once in 2,000 times.
+_FEWEST_WORDS: Final = 8
 _AGREES: Final = 0.5  # share of the layer's words; right readings have 0.9 and more
 _INVENTED_WORDS: Final = 3
 
@@ -73,11 +75,13 @@ _INVENTED_WORDS: Final = 3
 class Evidence:
     """What is known of a page without the model.
 
-    ``words`` are those of its text layer; ``ink`` is the share of its area that is printed.
+    ``words`` are those of its text layer; ``ink`` is the share of its area that is printed;
+    ``explained`` says that there is no more print on the page than the layer has words for.
     """
 
     words: tuple[str, ...] = ()
     ink: float = 1.0
+    explained: bool = False
 
     @property
     def is_blank(self) -> bool:
@@ -87,7 +91,10 @@ class Evidence:
     @property
     def is_reliable(self) -> bool:
         """Whether the text layer holds enough, and not garbage, to compare with."""
-        return len(self.words) >= _FEW_WORDS and not is_garbled(" ".join(self.words))
+        text = " ".join(self.words)
+        if len(self.words) >= _FEW_WORDS:
+            return not is_garbled(text)
+        return self.explained and len(self.words) >= _FEWEST_WORDS and is_spelt(text)
 
 
 def assess(text: str, finish_reason: str, drifted: int, evidence: Evidence) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,23 +19,13 @@ from torch.utils.data import IterableDataset
 from .drawing import pixels
 from .layout import COLUMN, ROW, SIDE, Sheet, lay_out
 from .network import ACROSS, PATCH
+from .schedule import PHASES, TOGETHER, Phase, phase_at
 from .targets import Target, free_ocr, glyphs, locate, markdown
 
-__all__ = ["Batches", "Plan", "question"]
+__all__ = ["Batches", "question"]
 
 _QUESTIONS: Final = 2  # of each page
-_TOGETHER: Final = 4  # batches whose pages are sorted by length, to pad less
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What to train on: shares of levels, tasks and views."""
-
-    levels: tuple[float, float, float, float]
-    tasks: tuple[float, float, float]
-    sides: dict[int, float]
-    batch: int
-    seed: int
+_STREAM: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,41 +53,48 @@ class Example:
 
 
 class Batches(IterableDataset[dict[str, torch.Tensor]]):
-    """Endless batches from a number on."""
+    """Endless batches from a number on: each is the same wherever one begins."""
 
-    def __init__(self, tokenizer: Path, plan: Plan, first: int) -> None:
+    def __init__(self, tokenizer: Path, first: int, phases: Sequence[Phase] = PHASES) -> None:
         self._file = str(tokenizer)
-        self._plan = plan
         self._first = first
+        self._phases = phases
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         tokenizer = Tokenizer.from_file(self._file)
-        number = self._first - self._first % _TOGETHER
+        done = self._first % TOGETHER
+        number = self._first - done
+        yield from self._group(tokenizer, number)[done:]
         while True:
+            number += TOGETHER
             yield from self._group(tokenizer, number)
-            number += _TOGETHER
 
     def _group(self, tokenizer: Tokenizer, number: int) -> list[dict[str, torch.Tensor]]:
-        plan = self._plan
-        random = np.random.default_rng([plan.seed, number])
-        side = int(random.choice(list(plan.sides), p=list(plan.sides.values())))
-        size = plan.batch * max(1, round((448 / side) ** 2)) if side < 448 else plan.batch
-        examples = [self._example(tokenizer, random, side) for _ in range(size * _TOGETHER)]
+        """Some batches, whose pages are sorted by length to pad less."""
+        phase = phase_at(number, self._phases)
+        random = np.random.default_rng([_STREAM, number])
+        side = int(random.choice(list(phase.views), p=_shares(list(phase.views.values()))))
+        size = phase.pages * max(1, round((448 / side) ** 2))
+        examples = [_example(tokenizer, random, phase, side) for _ in range(size * TOGETHER)]
         examples.sort(key=lambda e: e.length)
-        groups = [examples[i * size : (i + 1) * size] for i in range(_TOGETHER)]
+        groups = [examples[i * size : (i + 1) * size] for i in range(TOGETHER)]
         random.shuffle(groups)  # type: ignore[arg-type]
         return [collate(group) for group in groups]
 
-    def _example(self, tokenizer: Tokenizer, random: np.random.Generator, side: int) -> Example:
-        plan = self._plan
-        sheet = Sheet(())
-        while not any(part.lines for part in sheet.parts):
-            sheet = lay_out(random, int(random.choice(4, p=plan.levels)))
-        view = prepare(pixels(sheet, random), Mode("", side)).global_view
-        tasks = random.choice(3, _QUESTIONS, replace=False, p=plan.tasks)
-        asked = (question(sheet, int(task), random) for task in tasks)
-        answers = tuple(_answer(tokenizer, *pair, side // 64) for pair in asked)
-        return Example(view, _map(sheet, side), answers)
+
+def _shares(weights: Sequence[float]) -> list[float]:
+    return [weight / sum(weights) for weight in weights]
+
+
+def _example(tokenizer: Tokenizer, random: np.random.Generator, phase: Phase, side: int) -> Example:
+    sheet = Sheet(())
+    while not any(part.lines for part in sheet.parts):
+        sheet = lay_out(random, int(random.choice(4, p=_shares(phase.levels))))
+    view = prepare(pixels(sheet, random), Mode("", side)).global_view
+    tasks = random.choice(3, _QUESTIONS, replace=False, p=_shares(phase.tasks))
+    asked = (question(sheet, int(task), random) for task in tasks)
+    answers = tuple(_answer(tokenizer, *pair, side // 64) for pair in asked)
+    return Example(view, _map(sheet, side), answers)
 
 
 def _answer(tokenizer: Tokenizer, prompt: Prompt, target: Target, side: int) -> Answer:

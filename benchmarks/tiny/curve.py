@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-__all__ = ["draw_curve"]
+import numpy as np
 
-# Compression and precision of the paper's table 2: Fox, 600 to 1,300 tokens, 64 vision tokens.
+__all__ = ["draw_curve", "in_bins"]
+
+Point = tuple[float, float]
+"""Compression and precision."""
+
+# The paper's table 2: Fox, 600 to 1,300 tokens, 64 vision tokens.
 _PAPER: Final = (
     *((10.5, 0.965), (11.8, 0.938), (13.2, 0.838), (15.1, 0.859)),
     *((16.5, 0.793), (17.7, 0.764), (19.7, 0.591)),
 )
-_COLOURS: Final = ("#b03a2e", "#b9770e", "#1e8449", "#1f618d")
-_WIDTH, _HEIGHT, _EDGE = 640, 400, 50
+_CLAIMS: Final = ((10.0, 0.97), (20.0, 0.60))  # of its abstract
+_COLOURS: Final = ("#1f618d", "#1e8449", "#b9770e", "#b03a2e")
+_GREY: Final = "#555"
+_WIDTH, _HEIGHT, _EDGE = 640, 440, 60
+_MOST: Final = 32.0  # compression at the right edge; a few pages lie beyond
+_BIN: Final = 40  # pages
 
 
 def draw_curve(budgets: Sequence[dict[str, Any]]) -> str:
-    """One dot a page, one large dot a budget, and the paper's line.
+    """A line through a budget's bins, a large dot for its mean, and the paper's figures.
+
+    Pages differ in how much text they hold, so one budget compresses them differently: each bin
+    holds pages of like compression.
 
     Args:
         budgets: what :func:`.evaluate.budget` returns, of each.
     """
-    most = max(20.0, max(c for row in budgets for c, _ in row["by_page"]))
-    parts = [*_axes(most)]
-    for row, colour in zip(budgets, _COLOURS, strict=False):
-        parts += [_dot(c, p, most, 2, colour, 0.35) for c, p in row["by_page"]]
-    for row, colour in zip(budgets, _COLOURS, strict=False):
-        parts.append(_dot(row["compression"], row["free_ocr"], most, 7, colour, 1))
-        label = f"{row['vision_tokens']} tokens: {row['free_ocr']:.0%} at {row['compression']:.1f}x"
-        y = 70 + 18 * list(budgets).index(row)
-        parts.append(f'<text x="{_WIDTH - 200}" y="{y}" fill="{colour}">{label}</text>')
-    points = " ".join("{:.1f},{:.1f}".format(*_place(c, p, most)) for c, p in _PAPER)
-    parts.append(f'<polyline points="{points}" fill="none" stroke="#555" stroke-dasharray="5 3"/>')
-    parts.append(
-        f'<text x="{_WIDTH - 200}" y="52" fill="#555">- - DeepSeek-OCR, paper, table 2</text>'
-    )
-    body = "\n".join(parts)
+    parts = [*_axes(), *_paper()]
+    for number, (row, colour) in enumerate(zip(budgets, _COLOURS, strict=False)):
+        points = [(c, p) for c, p in row["by_page"]]
+        parts += [_dot(point, 1.5, colour, 0.25) for point in points if point[0] <= _MOST]
+        bins = in_bins(points)
+        parts.append(_line(bins, colour, "") if len(bins) > 1 else "")
+        mean = (row["compression"], row["free_ocr"])
+        parts.append(_dot(mean, 6, colour, 1))
+        label = f"{row['vision_tokens']} vision tokens: {mean[1]:.0%} at {mean[0]:.1f}x"
+        parts.append(_text(_WIDTH - 230, 100 + 18 * number, label, colour))
+    body = "\n".join(part for part in parts if part)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}"'
         f' font-family="sans-serif" font-size="12">\n'
@@ -44,29 +52,60 @@ def draw_curve(budgets: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _place(compression: float, precision: float, most: float) -> tuple[float, float]:
-    x = _EDGE + compression / most * (_WIDTH - 2 * _EDGE)
-    y = _HEIGHT - _EDGE - max(0.0, precision) * (_HEIGHT - 2 * _EDGE)
+def in_bins(points: Sequence[Point], size: int = _BIN) -> list[Point]:
+    """Means of about so many points each, in the order of compression."""
+    if not points:
+        return []
+    ordered = np.array(sorted(points))
+    parts = np.array_split(ordered, max(1, round(len(ordered) / size)))
+    return [(float(part[:, 0].mean()), float(part[:, 1].mean())) for part in parts]
+
+
+def _place(point: Point) -> Point:
+    x = _EDGE + point[0] / _MOST * (_WIDTH - 2 * _EDGE)
+    y = _HEIGHT - _EDGE - max(0.0, point[1]) * (_HEIGHT - 2 * _EDGE)
     return x, y
 
 
-def _dot(c: float, p: float, most: float, size: int, colour: str, opacity: float) -> str:
-    x, y = _place(c, p, most)
-    return (
-        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size}" fill="{colour}" fill-opacity="{opacity}"/>'
-    )
+def _dot(point: Point, size: float, colour: str, opacity: float) -> str:
+    x, y = _place(point)
+    look = f'r="{size}" fill="{colour}" fill-opacity="{opacity}"'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" {look}/>'
 
 
-def _axes(most: float) -> list[str]:
-    left, bottom = _place(0, 0, most)
-    right, top = _place(most, 1, most)
-    lines = [f'<path d="M{left} {top} V{bottom} H{right}" fill="none" stroke="black"/>']
+def _line(points: Sequence[Point], colour: str, dashes: str) -> str:
+    places = " ".join("{:.1f},{:.1f}".format(*_place(point)) for point in points)
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="2"{dashed}/>'
+
+
+def _text(x: float, y: float, text: str, colour: str = "black", size: int = 12) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" fill="{colour}" font-size="{size}">{text}</text>'
+
+
+def _paper() -> Iterator[str]:
+    yield _line(_PAPER, _GREY, "5 3")
+    yield _text(_WIDTH - 230, 82, "- - DeepSeek-OCR, paper, table 2", _GREY)
+    for claim in _CLAIMS:
+        x, y = _place(claim)
+        yield f'<path d="M{x - 5:.1f} {y:.1f} h10 m-5 -5 v10" stroke="{_GREY}" stroke-width="2"/>'
+        yield _text(x + 8, y - 6, f"{claim[1]:.0%} at {claim[0]:.0f}x", _GREY)
+
+
+def _axes() -> Iterator[str]:
+    left, bottom = _place((0, 0))
+    right, top = _place((_MOST, 1))
+    yield f'<path d="M{left} {top} V{bottom} H{right}" fill="none" stroke="black"/>'
     for tenth in range(0, 11, 2):
-        _, y = _place(0, tenth / 10, most)
-        lines.append(f'<text x="{left - 36}" y="{y + 4:.1f}">{tenth * 10} %</text>')
-    step = 5 if most <= 40 else 20
-    for times in range(0, int(most) + 1, step):
-        x, _ = _place(times, 0, most)
-        lines.append(f'<text x="{x - 8:.1f}" y="{bottom + 18}">{times}x</text>')
-    title = "Characters read right, against text tokens (ours are letters) per vision token"
-    return [*lines, f'<text x="{left}" y="24" font-size="14">{title}</text>']
+        yield _text(left - 42, _place((0, tenth / 10))[1] + 4, f"{tenth * 10} %")
+    for times in range(0, int(_MOST) + 1, 5):
+        yield _text(_place((times, 0))[0] - 8, bottom + 18, f"{times}x")
+    yield _text(left, 24, "Characters read right, by compression", size=14)
+    axis = (
+        "Text tokens per vision token. A token is one letter here, and about four in the"
+        " paper's tokenizer;"
+    )
+    yield _text(left, bottom + 36, axis)
+    yield _text(
+        left, bottom + 52, f"lines: means of {_BIN} pages of like compression; large dots: of all"
+    )

@@ -7,35 +7,49 @@ layer and as a scan, where the transcript alone has to tell.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.deepseek_ocr.sheets import look_at
 from opticalrag.ingest.density import estimate_load, ink_share
 from opticalrag.ingest.grounding import read_grounding
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.quality import Evidence, assess
+from opticalrag.ingest.types import Box, DocumentRef, PageImage, PageRef, Word
 from opticalrag.ingest.vision import DecodeRequest, VisionTokens, bfloat16_bits, float32_values
 
 from .held_out import Page, held_out
+from .layout import SIDE
 from .marks import plain, precision
 
-__all__ = ["gate"]
+__all__ = ["gate", "goes_round"]
 
-_PAGES: Final = 16
+_PAGES: Final = 32
 _WELL: Final = 0.9  # precision from which an alarm is false
 _BADLY: Final = 0.5  # precision below which a reading should be caught
-_BUDGET: Final = 600  # tokens: more than twice the longest true answer, so a loop shows
+_BUDGET: Final = 1024  # tokens: what the engine grants the shortest page, so a loop shows
+_NOISE: Final = (0.5, 1.0, 2.0)  # times the spread of the tokens' numbers
+_LINES: Final = 7  # of a card: what is written more often is a loop
+_GRAM: Final = 12
+_NOWHERE: Final = PageRef(DocumentRef("", "", "", "", 1), 0, "")
+
+Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """How well a page was read, and what the gate says with a text layer and without."""
+    """How well a page was read, and what the gate says with a text layer and without.
+
+    ``endless``: the answer repeats itself more often than a card has lines, or did not end.
+    """
 
     precision: float
+    endless: bool
     with_layer: bool
     without: bool
 
@@ -43,16 +57,25 @@ class Judged:
 def gate(model: DeepSeekOcr) -> dict[str, Any]:
     """Shares caught, by kind of failure, and of false alarms."""
     pages = list(held_out(_PAGES))
-    widest = max(model.modes.values(), key=lambda mode: mode.base_size)
-    narrowest = min(model.modes.values(), key=lambda mode: mode.base_size)
     images = [page.pixels for page in pages]
-    well = list(_judge(model, pages, model.encode(images, widest)))
-    dense = list(_judge(model, pages, model.encode(images, narrowest)))
-    lost = list(_judge(model, pages, [_disturbed(t) for t in model.encode(images, widest)]))
+    by_size = sorted(model.modes.values(), key=lambda mode: mode.base_size)
+    tokens = model.encode(images, by_size[-1])
+    well = [one for one in _judge(model, pages, tokens) if one.precision >= _WELL]
+    failures = {
+        "too_dense": list(_judge(model, pages, model.encode(images, by_size[0]))),
+        **{
+            f"noise_{strength}": list(_judge(model, pages, _disturbed(tokens, _noise(strength))))
+            for strength in _NOISE
+        },
+        "first_row": list(_judge(model, pages, _disturbed(tokens, _first_row))),
+        "mean_token": list(_judge(model, pages, _disturbed(tokens, _mean_token))),
+    }
+    bad = {name: [o for o in ones if o.precision < _BADLY] for name, ones in failures.items()}
+    endless = [one for ones in failures.values() for one in ones if one.endless]
     return {
-        "read_well": _alarms([one for one in well if one.precision >= _WELL]),
-        "too_dense": _alarms([one for one in dense if one.precision < _BADLY]),
-        "disturbed": _alarms([one for one in lost if one.precision < _BADLY]),
+        "read_well": _alarms(well),
+        **{name: _alarms(ones) for name, ones in bad.items()},
+        "endless_of_all": _alarms(endless),
         "blank": blank(model),
     }
 
@@ -66,20 +89,55 @@ def _judge(
         text = plain(answer.text)
         flags = [
             assess(text, answer.finish_reason, grounding.drifted, evidence)
-            for evidence in (
-                Evidence(tuple(page.text.split())),
-                Evidence((), ink_share(page.pixels)),
-            )
+            for evidence in (_evidence(model, page, page.text), _evidence(model, page, ""))
         ]
-        yield Judged(precision(text, plain(page.markdown)), *map(bool, flags))
+        endless = answer.finish_reason != "eos" or goes_round(answer.ids)
+        yield Judged(precision(text, plain(page.markdown)), endless, *map(bool, flags))
 
 
-def _disturbed(tokens: VisionTokens) -> VisionTokens:
+def _evidence(model: DeepSeekOcr, page: Page, layer: str) -> Evidence:
+    """What the engine knows of a page with this text layer."""
+    words = tuple(Word(word, Box(0, 0, 1, 1)) for word in layer.split())
+    image = PageImage(_NOWHERE, page.pixels, SIDE, SIDE, words)
+    return look_at(image, model.count_text_tokens, model.modes, model.compression).evidence
+
+
+def goes_round(ids: Sequence[int]) -> bool:
+    """Whether some twelve ids come more often than a card has lines."""
+    grams = Counter(tuple(ids[i : i + _GRAM]) for i in range(len(ids) - _GRAM + 1))
+    return max(grams.values(), default=0) > _LINES
+
+
+def _disturbed(
+    tokens: Sequence[VisionTokens], disturb: Callable[[Values], Values]
+) -> list[VisionTokens]:
+    changed = (disturb(float32_values(one.global_view)) for one in tokens)
+    return [
+        replace(one, global_view=bfloat16_bits(view) if one.dtype == "bfloat16" else view)
+        for one, view in zip(tokens, changed, strict=True)
+    ]
+
+
+def _noise(strength: float) -> Callable[[Values], Values]:
     random = np.random.default_rng(3)
-    values = float32_values(tokens.global_view)
-    noisy = values + random.normal(0, 1.0 * values.std(), values.shape).astype(np.float32)
-    packed = bfloat16_bits(noisy) if tokens.dtype == "bfloat16" else noisy
-    return replace(tokens, global_view=packed)
+
+    def disturb(values: Values) -> Values:
+        noise = random.normal(0, strength * float(values.std()), values.shape)
+        return values + noise.astype(np.float32)
+
+    return disturb
+
+
+def _first_row(values: Values) -> Values:
+    """The first row of the page again and again: there is always the same line to read next."""
+    side = round(len(values) ** 0.5)
+    grid = values.reshape(side, side, -1)
+    return np.repeat(grid[:1], side, axis=0).reshape(values.shape)
+
+
+def _mean_token(values: Values) -> Values:
+    """The mean of the page everywhere: no place differs from another, which is what loops most."""
+    return np.repeat(values.mean(0, keepdims=True), len(values), 0)
 
 
 def blank(model: DeepSeekOcr) -> dict[str, Any]:
@@ -111,6 +169,7 @@ def _alarms(judged: Sequence[Judged]) -> dict[str, Any]:
     return {
         "pages": len(judged),
         "precision": float(np.mean([one.precision for one in judged])),
+        "endless": float(np.mean([one.endless for one in judged])),
         "flagged_with_text_layer": float(np.mean([one.with_layer for one in judged])),
         "flagged_as_scan": float(np.mean([one.without for one in judged])),
     }

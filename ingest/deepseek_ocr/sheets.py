@@ -42,7 +42,7 @@ __all__ = [
     "record",
 ]
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Raised when the same answer of the model may be read differently by this package."""
 
 DPI: Final = 144  # as the published PDF script
@@ -53,6 +53,9 @@ PROFILE: Final = f"{DPI}dpi/{LONG_SIDE}px"
 # Boxes and table tags take up to five tokens for each of the text; a guess may be half.
 _BUDGET_LEAST: Final = 1024
 _BUDGET_PER_TOKEN: Final = 6
+
+# What print looks like is right to a factor of two; a stamp on a scan is a small part of it.
+_EXPLAINED: Final = 0.5
 
 
 class MadeBy(NamedTuple):
@@ -110,10 +113,12 @@ def look_at(
         compression: text tokens per vision token that it can read.
     """
     words = tuple(word.text for word in image.words)
-    evidence = Evidence(words, 1.0 if words else ink_share(image.pixels))
     load = estimate_load(image.pixels)
+    tokens = count_tokens(" ".join(words))
+    ink = 1.0 if words else ink_share(image.pixels)
+    evidence = Evidence(words, ink, explained=tokens >= _EXPLAINED * load.text_tokens)
     if evidence.is_reliable:
-        load = PageLoad(count_tokens(" ".join(words)), load.columns)
+        load = PageLoad(tokens, load.columns)
     height, width = image.pixels.shape[:2]
     return Look(evidence, load, choose_mode(load, width, height, modes, compression))
 

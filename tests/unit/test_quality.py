@@ -21,6 +21,7 @@ from opticalrag.ingest.types import Attempt
 WORDS = tuple(f"word{i}" for i in range(30))
 PAGE = Evidence(WORDS)
 TEXT = " ".join(WORDS)
+SHORT = ("Harbor", "report", "two", "ships", "came", "in", "before", "winter")
 
 
 def attempt(*flags: str) -> Attempt:
@@ -42,6 +43,13 @@ def attempt(*flags: str) -> Attempt:
         ("", "eos", 0, Evidence(ink=0.0), ()),
         ("anything", "eos", 0, Evidence(WORDS[:5]), ()),  # too few words to prove anything
         ("anything", "eos", 0, Evidence(("\ufffd",) * 50), ()),  # a layer of garbage
+        ("anything", "eos", 0, Evidence(SHORT), ()),  # there may be more on the page
+        ("anything", "eos", 0, Evidence(SHORT, explained=True), (Flag.DISAGREES,)),
+        ("", "eos", 0, Evidence(SHORT, explained=True), (Flag.EMPTY,)),
+        ("harbor report two ships", "eos", 0, Evidence(SHORT, explained=True), ()),
+        ("anything", "eos", 0, Evidence(SHORT[:7], explained=True), ()),
+        ("anything", "eos", 0, Evidence(("Xrtp", "brwq") * 5, explained=True), ()),  # garbage
+        ("anything", "eos", 0, Evidence(("12.5",) * 15, explained=True), ()),  # no words
     ],
 )
 def test_readings_are_flagged_for_what_is_wrong(

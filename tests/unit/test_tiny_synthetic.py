@@ -20,6 +20,7 @@ from opticalrag.ingest.vision import DecodeRequest
 
 from benchmarks.tiny.held_out import Page, held_out
 from benchmarks.tiny.marks import box_overlap, plain, precision, truth_boxes
+from benchmarks.tiny.schedule import TRAINED
 
 from ..conftest import CARDS, TINY_SYNTHETIC
 
@@ -41,33 +42,43 @@ def ask(model: DeepSeekOcr, images: list[NDArray[np.uint8]], prompt: str) -> lis
     return [answer.text for answer in answers]
 
 
+def compare(read: list[str], truth: list[str]) -> tuple[float, str]:
+    """Mean share of characters that are right, and what to say where it is too low."""
+    shares = [precision(r, t) for r, t in zip(read, truth, strict=True)]
+    pairs = zip(shares, read, truth, strict=True)
+    worst = sorted(f"{share:.0%} right:\n{r}\n--- for:\n{t}" for share, r, t in pairs)
+    mean = float(np.mean(shares))
+    return mean, f"{mean:.0%} of the characters are right; " + "\n\n".join(worst)
+
+
 def test_it_reads_pages_and_words_it_has_never_seen(
     reading_model: DeepSeekOcr, pages: list[Page]
 ) -> None:
-    images = [page.pixels for page in pages]
-    read = ask(reading_model, images, "free_ocr")
-    assert np.mean([precision(r, p.text) for r, p in zip(read, pages, strict=True)]) > 0.9
+    read = ask(reading_model, [page.pixels for page in pages], "free_ocr")
+    share, report = compare(read, [page.text for page in pages])
+    assert share > 0.9, report
 
 
 def test_it_says_what_stands_where(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
     pages = pages[::2]  # with boxes an answer is four times as long
     read = ask(reading_model, [page.pixels for page in pages], "markdown")
-    shares = [precision(plain(r), plain(p.markdown)) for r, p in zip(read, pages, strict=True)]
+    share, report = compare(list(map(plain, read)), [plain(page.markdown) for page in pages])
+    assert share > 0.8, report
     boxes = [box_overlap(r, truth_boxes(p.sheet)) for r, p in zip(read, pages, strict=True)]
-    assert np.mean(shares) > 0.8
-    assert np.mean(boxes) > 0.6
+    assert np.mean(boxes) > 0.6, f"overlaps of boxes: {boxes}; answers: {read}"
 
 
 def test_fewer_vision_tokens_read_less(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
-    """Compression costs precision, as in the paper."""
-    shares = []
-    for mode in sorted(reading_model.modes.values(), key=lambda mode: mode.base_size):
+    """Compression costs precision, as in the paper; at budgets it has not seen, nearly all."""
+    shares = {}
+    for mode in reading_model.modes.values():
         tokens = reading_model.encode([page.pixels for page in pages], mode)
         requests = [DecodeRequest(one, prompt_named("free_ocr"), 250) for one in tokens]
-        answers = reading_model.decode(requests)
-        read = [precision(a.text, p.text) for a, p in zip(answers, pages, strict=True)]
-        shares.append(np.mean(read))
-    assert shares[-1] > max(shares[:-1]) + 0.3
+        read = [answer.text for answer in reading_model.decode(requests)]
+        shares[mode.base_size], _ = compare(read, [page.text for page in pages])
+    best = max(shares)
+    assert shares[best] == max(shares.values()), shares
+    assert shares[best] > max(s for side, s in shares.items() if side not in TRAINED) + 0.3, shares
 
 
 def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:

@@ -1,0 +1,88 @@
+"""The small model's training: what is trained on when, and that a run can be taken up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from benchmarks.tiny.batches import Batches
+from benchmarks.tiny.layout import SIDE
+from benchmarks.tiny.schedule import (
+    PHASES,
+    RATE,
+    STEPS,
+    TOGETHER,
+    TRAINED,
+    Phase,
+    phase_at,
+    rate_at,
+)
+from benchmarks.tiny.tokens import write_tokenizer
+from benchmarks.tiny.train import Run, train
+
+FEW = (
+    Phase(0, 1, 0.5, (1, 0, 0, 0), (5, 4, 3), {448: 1}),
+    Phase(TOGETHER, 1, 0.0, (1, 0, 0, 0), (5, 4, 3), {320: 1}),
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """More would round sums otherwise, and wait for each other where a core is busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(folder: Path, *stops: int) -> dict[str, torch.Tensor]:
+    """The state after four steps of a run that was stopped after some of them."""
+    for end in (*stops, 4):
+        run = Run(folder)
+        train(run, 4, phases=FEW, stop=partial(reached, run, end))
+    return load_file(folder / json.loads((folder / "run.json").read_text())["state"])
+
+
+def reached(run: Run, step: int) -> bool:
+    return run.step >= step
+
+
+def test_a_run_that_is_taken_up_goes_on_bit_for_bit(tmp_path: Path) -> None:
+    """It began again with the first batch of a group, and with other lots."""
+    whole, taken_up = trained(tmp_path / "whole"), trained(tmp_path / "stopped", 2)
+    assert whole.keys() == taken_up.keys()
+    assert {name for name in whole if not torch.equal(whole[name], taken_up[name])} == set()
+    assert whole["step.place_head.weight"] == 4
+
+
+def test_batches_are_the_same_wherever_one_begins(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path / "tokenizer.json")
+    first, *_ = islice(Batches(tmp_path / "tokenizer.json", TOGETHER + 1, FEW), 1)
+    again = list(islice(Batches(tmp_path / "tokenizer.json", 0, FEW), TOGETHER + 2))[-1]
+    assert all(torch.equal(first[name], again[name]) for name in again)
+    assert first["pixels"].shape[1:] == (320, 320, 3)  # of the second phase
+
+
+def test_phases_begin_with_a_group_of_batches_and_views_grow_narrower() -> None:
+    assert PHASES[0].start == 0
+    assert all(phase.start % TOGETHER == 0 for phase in PHASES)
+    assert [p.start for p in PHASES] == sorted({p.start for p in PHASES})
+    assert PHASES[-1].start < STEPS
+    assert phase_at(PHASES[1].start - 1) is PHASES[0]
+    assert phase_at(10 * STEPS) is PHASES[-1]
+    assert max(TRAINED) == 2 * SIDE
+
+
+def test_the_rate_rises_stays_and_falls_to_nothing() -> None:
+    rates = [rate_at(step, 1000) for step in range(1000)]
+    assert rates[0] < 0.05 * RATE
+    assert set(rates[100:700]) == {RATE}
+    assert rates[700:] == sorted(rates[700:], reverse=True)
+    assert rates[-1] < 0.05 * RATE
