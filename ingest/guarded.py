@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from .types import SourceSpec
 from .workers import WorkerCrash, WorkerPool
 
 __all__ = ["DocumentExaminer"]
+
+_log = logging.getLogger(__name__)
 
 _ERRORS: dict[str, type[OpticalRagError]] = {
     error.code: error for error in (WorkTimeout, OutOfMemory, ProcessCrashed)
@@ -66,8 +69,8 @@ class DocumentExaminer(Closeable):
                     break
                 yield from hashes
                 done += len(hashes)
-        except OpticalRagError:
-            pass  # the rest, below
+        except Exception as error:  # noqa: BLE001  whatever it is, no file ends a run
+            _log.debug("pages of %s are known by their place", spec.path, exc_info=error)
         yield from (hash_of_place(sha256, index) for index in indices[done:])
 
     def close(self) -> None:

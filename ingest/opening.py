@@ -28,6 +28,7 @@ from .sources import pdf_of_image, sha256_of
 from .types import SourceSpec, Stamp
 
 __all__ = [
+    "MUPDF_ERRORS",
     "Candidate",
     "Facts",
     "close_document",
@@ -44,12 +45,13 @@ pymupdf.TOOLS.mupdf_display_warnings(False)
 
 _FORGET_EVERY: Final = 8  # pages; a letterhead or font that is on all is read again so often
 
-_ERRORS = (
+MUPDF_ERRORS: Final = (
     RuntimeError,
     ValueError,
     TypeError,
     LookupError,
     AttributeError,
+    ArithmeticError,
     pymupdf.mupdf.FzErrorBase,
 )
 """What PyMuPDF was seen to raise, or may, on malformed files."""
@@ -123,7 +125,7 @@ def _open(spec: SourceSpec, name: str) -> Any:
             what = "its password is wrong" if spec.password else "it needs a password"
             raise EncryptedDocument(f"{name} is encrypted and {what}: give password= (--password)")
         pages = document.page_count
-    except _ERRORS as error:
+    except MUPDF_ERRORS as error:
         if isinstance(error, OpticalRagError):
             raise
         raise DamagedDocument(f"{name} cannot be opened: {error}") from error
@@ -135,7 +137,7 @@ def _open(spec: SourceSpec, name: str) -> Any:
 def _labels(document: Any) -> tuple[str, ...] | None:
     try:
         labelled = bool(document.get_page_labels())  # else no page need be loaded
-    except _ERRORS:
+    except MUPDF_ERRORS:
         return None  # PyMuPDF reads less of them than is allowed, as no reference
     if not labelled:
         return None
@@ -151,7 +153,7 @@ def page_label(document: Any, index: int) -> str:
     """The number printed in the file for a page (0-based), or else its number."""
     try:
         label = document[index].get_label()
-    except _ERRORS:
+    except MUPDF_ERRORS:
         label = ""  # malformed label trees are no reason to lose a page
     return _plain(label) or str(index + 1)
 

@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from pymupdf import mupdf
 
+from .opening import MUPDF_ERRORS
 from .pdf_objects import dictionary, elements, reference, tokens
 
 __all__ = ["PageHasher", "hash_of_place"]
@@ -49,8 +50,6 @@ _NOT_DRAWN_OF_ANNOTATIONS: Final = frozenset(
     {"/P", "/Popup", "/IRT", "/Dest", "/A", "/AA", "/PA", "/StructParent"}
 )
 _NOT_DRAWN_OF_STRUCTURE: Final = frozenset({"/P", "/K", "/Pg", "/Ref"})
-
-_ERRORS: Final = (RuntimeError, ValueError, TypeError, IndexError, mupdf.FzErrorBase)
 
 
 def hash_of_place(sha256: str, index: int) -> str:
@@ -112,14 +111,14 @@ class PageHasher:
                 self._common.append(self._value(key, *document.xref_get_key(catalog, key)))
             for level, title, number, *_ in document.get_toc(simple=True):
                 self._outline.setdefault(number - 1, []).append((level, title))
-        except _ERRORS:
+        except MUPDF_ERRORS:
             self._trusted = False
 
     def hash(self, index: int) -> str:
         """The hash of a page (0-based)."""
         try:
             found = self._walked(index) if self._trusted else None
-        except _ERRORS:
+        except MUPDF_ERRORS:
             found = None
         return found or hash_of_place(self._sha256, index)
 

@@ -27,7 +27,15 @@ from .errors import (
     PageRenderFailed,
 )
 from .identity import document_id
-from .opening import Candidate, Facts, close_document, examine, page_label, reading
+from .opening import (
+    MUPDF_ERRORS,
+    Candidate,
+    Facts,
+    close_document,
+    examine,
+    page_label,
+    reading,
+)
 from .sources import check_bytes, is_pdf, local_copy, nameable, place_of
 from .types import (
     Box,
@@ -240,7 +248,7 @@ def render_page(
             matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
         )
         words = page_words(page)
-    except (RuntimeError, ValueError, IndexError) as error:
+    except MUPDF_ERRORS as error:
         if isinstance(error, OpticalRagError):
             raise
         raise PageRenderFailed(f"{where} cannot be drawn: {error}") from error

@@ -17,6 +17,8 @@ from opticalrag.ingest.page_records import pack_page, unpack_page
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.types import SourceSpec
 
+from benchmarks.hostile_files import pdf_of
+
 from ..builders import block, page
 from .test_pipeline import write_pdf
 
@@ -170,3 +172,31 @@ def test_pages_of_a_file_that_changed_are_known_by_their_place(file: Path) -> No
         found = list(DocumentExaminer().page_hashes(source.spec, "0" * 64, range(2)))
 
     assert found == [hash_of_place("0" * 64, n) for n in range(2)]
+
+
+def test_a_number_too_large_for_mupdf_is_a_page_known_by_its_place(tmp_path: Path) -> None:
+    """It ended the run: the error of one conversion was none of those expected."""
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/StructParents 9999999999>>"
+    tree = b"/StructTreeRoot<</Type/StructTreeRoot/ParentTree<</Nums[0[null]]>>>>"
+    content = pdf_of(
+        b"<</Type/Catalog/Pages 2 0 R%b>>" % tree,
+        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        page,
+    )
+
+    assert hashes(content) == [hash_of_place(sha256(content).hexdigest(), 0)]
+
+
+def test_whatever_hashing_raises_costs_a_file_its_hashes_only(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of it are read; no file ends a run."""
+
+    def broken(self: PageHasher, index: int) -> str:
+        raise BufferError(index)
+
+    monkeypatch.setattr(PageHasher, "hash", broken)
+    with open_document(file) as source, DocumentExaminer() as examiner:
+        found = list(examiner.page_hashes(source.spec, source.ref.sha256, range(4)))
+
+    assert found == [hash_of_place(source.ref.sha256, index) for index in range(4)]

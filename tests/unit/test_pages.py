@@ -349,3 +349,19 @@ def test_pictures_of_pages_read_are_not_kept(tmp_path: Path) -> None:
     kept = psutil.Process().memory_info().rss - before
     close_document(spec)
     assert kept < 70_000_000
+
+
+def test_every_error_of_mupdf_on_a_page_is_a_failure_of_that_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own ones are no RuntimeError, and ended the run."""
+
+    def syntax_error(*_: object, **__: object) -> None:
+        raise pymupdf.mupdf.FzErrorSyntax("broken stream")
+
+    monkeypatch.setattr(pymupdf.Page, "get_pixmap", syntax_error)
+    with open_document(pdf("text")) as source:
+        (failure,) = render_pages(source.tasks(), WorkerPool(), dpi=72)
+
+    assert isinstance(failure, PageFailure)
+    assert failure.code == "page_failed"
