@@ -25,7 +25,7 @@ from .chunking import chunk_pages
 from .errors import StoreError
 from .indexing import now, write_points
 from .intake import Draft, Maker
-from .journal import Journal, JournalEntry
+from .journal import Journal
 from .markdown import PageMarkdown
 from .node_parser import chunk_nodes, node_payload
 from .protocols import PointStore
@@ -82,7 +82,6 @@ class DocumentWriter:
         stale = stored - {chunk.id for chunk in chunks}
         known = set() if self._force else stored
         donors = self._donors(chunks, known, stale, draft)
-        self._begin(draft)
         # A document with failed pages is never complete: the next run tries it again.
         whole = {} if draft.failed else {Field.CHUNK_COUNT: count}
         extra = {Field.FINGERPRINT: draft.fingerprint, Field.INGESTED_AT: now(), **whole}
@@ -125,7 +124,6 @@ class DocumentWriter:
         chunks = chunk_pages(draft.ref, ordered, self._maker.embedder, self._maker.chunking)
         extra = {Field.FINGERPRINT: mark, Field.INGESTED_AT: now()}
         new = [chunk for chunk in chunks if chunk.id not in stored]
-        self._begin(draft)
         done: Counter[str] = Counter()
         for nodes in self._windows(new, {page.index: page for page in pages}):
             done += self._write_window(nodes, extra, stored, {})
@@ -155,17 +153,9 @@ class DocumentWriter:
         if self._journal is not None and draft.moved:
             self._journal.forget([entry.id for entry in draft.moved])
 
-    def _begin(self, draft: Draft) -> None:
-        if self._journal is not None:
-            self._journal.begin(self._entry(draft, -1))
-
     def _record(self, draft: Draft, chunks: int) -> None:
         if self._journal is not None:
-            self._journal.finish(self._entry(draft, chunks), draft.keys)
-
-    def _entry(self, draft: Draft, chunks: int) -> JournalEntry:
-        ref = draft.ref
-        return JournalEntry(ref.id, ref.uri, ref.sha256, draft.fingerprint, chunks)
+            self._journal.finish(draft.entry(chunks), draft.keys)
 
     def _donors(
         self, chunks: Sequence[Chunk], known: set[str], stale: set[str], draft: Draft

@@ -94,6 +94,11 @@ class Draft:
         """The document."""
         return self.source.ref
 
+    def entry(self, chunks: int = -1) -> JournalEntry:
+        """What the journal is to say of it: stored as so many chunks, or not yet."""
+        ref = self.ref
+        return JournalEntry(ref.id, ref.uri, ref.sha256, self.fingerprint, chunks)
+
     @property
     def done(self) -> bool:
         """Whether every page was read or failed."""

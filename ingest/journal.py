@@ -44,6 +44,7 @@ CREATE TABLE places (
   PRIMARY KEY (document, sha256, page)) WITHOUT ROWID;
 CREATE INDEX by_key ON places (key);
 """
+_AT: Final = "document = ? AND sha256 = ? AND page = ?"
 _UNUSED: Final = "NOT EXISTS (SELECT 1 FROM places WHERE places.key = pages.key)"
 _LONGEST: Final = 10_000  # characters of a path
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -130,16 +131,26 @@ class Journal(Closeable):
 
     def add_failure(self, document: str, sha256: str, failure: PageFailure) -> None:
         """Record why a page could not be parsed; the next run tries it again."""
-        place = (document, sha256, failure.index, f"{failure.code}: {failure.message}"[:_LONGEST])
-        insert = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, NULL, ?)"
-        self._write(lambda db: db.execute(insert, place))
+        if failure.index is None:
+            return
+        place = (document, sha256, failure.index)
+        # What a library quotes of a broken file need not have a UTF-8 form.
+        why = f"{failure.code}: {failure.message}".encode("utf-8", "backslashreplace").decode()
+
+        def add(db: sqlite3.Connection) -> None:
+            _drop_places(db, _AT, place)  # or the text of an earlier run would be of no document
+            insert = "INSERT INTO places VALUES (?, ?, ?, NULL, ?)"
+            db.execute(insert, (*place, why[:_LONGEST]))
+
+        self._write(add)
 
     # -- documents -----------------------------------------------------------------------------
 
     def begin(self, entry: JournalEntry) -> None:
-        """Record a document whose points are about to be written.
+        """Record a document whose pages are about to be read.
 
-        If that does not come to its end, the document still is one that can vanish or be renamed.
+        If that does not come to its end, the document still is one that can vanish, be renamed or
+        deleted, with the pages that were read.
         """
         insert = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)"
         self._write(lambda db: db.execute(insert, astuple(replace(entry, chunks=-1))))
@@ -184,14 +195,11 @@ class Journal(Closeable):
         return self._entries("ORDER BY path")
 
     def failures(self, document: str) -> list[tuple[int, str]]:
-        """Pages (0-based) of a document that could not be parsed, and why."""
-        rows: list[Any] = self._read(
-            lambda db: db.execute(
-                "SELECT page, failure FROM places WHERE document = ? AND failure IS NOT NULL",
-                (document,),
-            ).fetchall(),
-            [],
-        )
+        """Pages (0-based) of a document's last content that could not be parsed, and why."""
+        query = """SELECT page, failure FROM places JOIN documents ON id = document
+            WHERE id = ? AND places.sha256 = documents.sha256 AND failure IS NOT NULL
+            ORDER BY page"""
+        rows: list[Any] = self._read(lambda db: db.execute(query, (document,)).fetchall(), [])
         return [(page, str(why)[:_LONGEST]) for page, why in rows if isinstance(page, int)]
 
     def _entries(self, where: str, *values: str) -> list[JournalEntry]:
@@ -281,9 +289,8 @@ class Journal(Closeable):
 def _place(db: sqlite3.Connection, document: str, sha256: str, page: int, key: str) -> None:
     """Say where a page is from; what was recorded there by other options goes."""
     place = (document, sha256, page)
-    where = "document = ? AND sha256 = ? AND page = ?"
-    if db.execute(f"SELECT 1 FROM places WHERE {where} AND key != ?", (*place, key)).fetchone():  # noqa: S608
-        _drop_places(db, where, place)
+    if db.execute(f"SELECT 1 FROM places WHERE {_AT} AND key != ?", (*place, key)).fetchone():  # noqa: S608
+        _drop_places(db, _AT, place)
     db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?, NULL)", (*place, key))
 
 

@@ -203,6 +203,8 @@ class _Run:
         """The pages of a document that are left to parse; if there is none, it is finished."""
         self._on_event(IngestEvent("opened", file, draft.expected))
         self._open.append(draft)
+        if self._journal is not None:
+            self._journal.begin(draft.entry())
         yield from self._intake.tasks(draft)
         if draft.reused:
             self._on_event(IngestEvent("page", draft.ref.name, draft.reused))

@@ -61,6 +61,15 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield made
 
 
+def rows(journal: Path) -> dict[str, int]:
+    """How many rows each table of a journal has."""
+    with sqlite3.connect(journal) as db:
+        names = ("documents", "pages", "places")
+        found = {one: db.execute(f"SELECT COUNT(*) FROM {one}").fetchone()[0] for one in names}  # noqa: S608
+    db.close()
+    return found
+
+
 def as_if_new(place: Place) -> dict[str, dict[str, Any]]:
     """What a run without a past would have stored."""
     with QdrantStore(":memory:") as store:
@@ -645,3 +654,84 @@ def test_a_document_is_deleted_by_the_path_that_was_given(
 
     assert delete_document("x/a.pdf", place.config)[0] == 1
     assert delete_document("a.pdf", place.config)[0] == 1
+
+
+def cut_off(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends after the first page of a document, of which nothing is stored yet."""
+    read = TextEngine.parse
+
+    def dying(self: TextEngine, tasks: Any) -> Iterator[Any]:
+        outcomes = read(self, tasks)
+        yield next(outcomes)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(TextEngine, "parse", dying)
+        with pytest.raises(KeyboardInterrupt):
+            place.run()
+
+
+@pytest.mark.parametrize("how", ["delete", "prune", "rename"])
+def test_text_of_a_document_cut_off_while_it_was_read_can_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """Its pages stayed in the journal for good: no document was recorded that they were of."""
+    place = Place(tmp_path)
+    with place.store:
+        file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+        (place.files / "not-read.txt").touch()
+        cut_off(place, monkeypatch)
+        assert rows(place.journal)["pages"] == 1
+        if how == "prune":
+            file.unlink()
+            assert place.run(prune=True).failures == []
+        if how == "rename":
+            file.rename(place.files / "b.pdf")
+            assert place.run().pages_reused == 1
+    if how != "prune":
+        name = "a.pdf" if how == "delete" else "b.pdf"
+        delete_document(str(place.files / name), place.config)
+
+    assert rows(place.journal) == {"documents": 0, "pages": 0, "places": 0}
+
+
+def test_the_text_of_a_page_that_fails_later_is_not_left_without_a_document(
+    tmp_path: Path,
+) -> None:
+    """Its place named the failure only, and a deletion did not find the text."""
+    with Journal(tmp_path / "a.db") as journal:
+        journal.add_page("document", "0" * 64, "key", render_page(page(block("Text."))))
+        journal.add_failure("document", "0" * 64, PageFailure("a.pdf", 0, "timeout", ""))
+        assert not journal.knows("key")
+
+
+def test_a_message_that_is_no_utf_8_ends_no_journal(tmp_path: Path) -> None:
+    """A broken file may be quoted in it; the journal was given up for the whole run."""
+    with Journal(tmp_path / "a.db") as journal:
+        journal.add_failure("document", "0" * 64, PageFailure("a", 0, "damaged", "no \udce9"))
+        journal.add_page("document", "0" * 64, "key", render_page(page(block("Text."))))
+        assert journal.knows("key")
+
+
+def test_pages_that_failed_are_those_of_the_last_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of an edited file's earlier one were named with them."""
+    place = Place(tmp_path)
+    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
+
+    def failing(self: TextEngine, tasks: Any) -> Iterator[Any]:
+        for task in tasks:
+            why = f"torn in {task.ref.document.page_count}"
+            yield PageFailure(task.ref.document.uri, task.ref.index, "page_failed", why)
+
+    monkeypatch.setattr(TextEngine, "parse", failing)
+    with place.store:
+        place.run()
+        write_pdf(file, page_text("rotor"))
+        place.run()
+    journal = open_journal(place.config)
+    assert journal is not None
+    with journal:
+        (entry,) = journal.entries()
+        assert journal.failures(entry.id) == [(0, "page_failed: torn in 1")]
