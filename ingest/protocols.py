@@ -200,7 +200,7 @@ class PointStore(Protocol):
         ...
 
     def paths(self) -> dict[str, str]:
-        """Where the files of all stored documents were, by their ids."""
+        """Where the files of all stored documents of this owner were, by their ids."""
         ...
 
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:

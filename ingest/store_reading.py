@@ -22,13 +22,17 @@ _PAGE: Final = 1000  # points listed per request
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document as the store holds it: ``pages`` with text, ``points`` stored."""
+    """A document as the store holds it: ``pages`` with text, ``points`` stored.
+
+    ``tenant`` is whose it is, where several share a collection.
+    """
 
     document_id: str
     file_name: str
     file_path: str
     pages: int
     points: int
+    tenant: str | None = None
 
 
 class ReadingStore(CollectionStore):
@@ -85,7 +89,8 @@ class ReadingStore(CollectionStore):
         if not self.exists():
             return []
         points: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        fields = (Field.FILE_ID, Field.FILE_NAME, Field.FILE_PATH, Field.PAGES, Field.DOC_ID)
+        names = (Field.FILE_ID, Field.FILE_NAME, Field.FILE_PATH, Field.DOC_ID)
+        fields = (*names, Field.PAGES, Field.TENANT)
         for record in self.scroll(where, fields):
             payload = record.payload or {}
             points[_document(payload)].append(payload)
@@ -93,8 +98,12 @@ class ReadingStore(CollectionStore):
         return sorted(made, key=lambda document: (document.file_path, document.file_name))
 
     def paths(self) -> dict[str, str]:
-        """Where the files of all documents were, by their ids."""
-        return {document.document_id: document.file_path for document in self.documents()}
+        """Where the files of all documents of this owner were, by their ids.
+
+        Without a tenant, those that are no tenant's: it is not for others to say that they go.
+        """
+        own = (one for one in self.documents() if one.tenant == self.tenant)
+        return {one.document_id: one.file_path for one in own}
 
     def scroll(
         self, where: models.Filter | None, fields: Sequence[str] | None = None
@@ -243,10 +252,12 @@ def _document(payload: Mapping[str, Any]) -> str:
 
 def _stored_document(key: str, payloads: Sequence[Mapping[str, Any]]) -> StoredDocument:
     pages = (payload.get(Field.PAGES) for payload in payloads)
+    tenant = payloads[0].get(Field.TENANT)
     return StoredDocument(
         document_id=key,
         file_name=str(payloads[0].get(Field.FILE_NAME) or ""),
         file_path=str(payloads[0].get(Field.FILE_PATH) or ""),
         pages=len({str(one) for listed in pages if isinstance(listed, list) for one in listed}),
         points=len(payloads),
+        tenant=None if tenant is None else str(tenant),
     )

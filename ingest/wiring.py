@@ -163,16 +163,27 @@ def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
         for name in names:
             found = found or store.documents(named(name))
             if len(found) > 1:
-                paths = ", ".join(one.file_path for one in found[:_MOST_NAMED])
-                raise ConfigError(f"{len(found)} documents are named {name}: name one of {paths}")
+                listed = ", ".join(map(_owned, found[:_MOST_NAMED]))
+                raise ConfigError(f"{len(found)} documents are named {name}: name one of {listed}")
             points = points or store.delete_where(named(name))
+    # Where no tenant is named it may be anyone's, and each has a journal of their own.
+    for tenant in {config.tenant, *(one.tenant for one in found)}:
+        _forget({one.document_id for one in found}, names, replace(config, tenant=tenant))
+    return len(found), points
+
+
+def _owned(document: StoredDocument) -> str:
+    owner = "" if document.tenant is None else f" (--tenant {document.tenant})"
+    return f"{document.file_path}{owner}"
+
+
+def _forget(documents: set[str], places: Sequence[str], config: StoreConfig) -> None:
+    """Have a journal forget documents by id, and those it has at these places."""
     journal = open_journal(config, change=True)
     if journal is not None:
         with journal:
-            ids = {one.document_id for one in found}
-            ids.update(entry.id for entry in journal.entries() if entry.path in names)
-            journal.forget(ids)
-    return len(found), points
+            there = {entry.id for entry in journal.entries() if entry.path in places}
+            journal.forget(documents | there)
 
 
 def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verification:

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -735,3 +736,51 @@ def test_pages_that_failed_are_those_of_the_last_content(
     with journal:
         (entry,) = journal.entries()
         assert journal.failures(entry.id) == [(0, "page_failed: torn in 1")]
+
+
+def of_tenant(place: Place, name: str) -> Path:
+    """Ingest the files of a place for a tenant; the journal of that tenant."""
+    config = replace(place.config, tenant=name)
+    journal = open_journal(config, create=True)
+    assert journal is not None
+    with open_store(config) as store, journal:
+        ingest(place.files, store, journal)
+    return next(one for one in place.journal.parent.glob("*.db") if one != place.journal)
+
+
+def test_a_tenants_journal_is_told_of_a_deletion_that_names_no_tenant(tmp_path: Path) -> None:
+    """The text of its pages stayed in it."""
+    place = Place(tmp_path)
+    place.store.close()
+    write_pdf(place.files / "a.pdf", page_text("valve"))
+    journal = of_tenant(place, "me")
+    assert rows(journal)["pages"] == 1
+
+    assert delete_document("a.pdf", place.config)[0] == 1
+    assert rows(journal) == {"documents": 0, "pages": 0, "places": 0}
+
+
+def test_a_file_of_several_tenants_is_not_deleted_for_all(tmp_path: Path) -> None:
+    """The message says how to name one of them."""
+    place = Place(tmp_path)
+    place.store.close()
+    write_pdf(place.files / "a.pdf", page_text("valve"))
+    for name in ("me", "you"):
+        of_tenant(place, name)
+
+    with pytest.raises(ConfigError, match=r"a\.pdf \(--tenant me\)"):
+        delete_document("a.pdf", place.config)
+
+
+def test_pruning_for_nobody_in_particular_leaves_tenants_alone(tmp_path: Path) -> None:
+    """It removed what they had stored of files that are gone."""
+    place = Place(tmp_path)
+    write_pdf(place.files / "a.pdf", page_text("valve"))
+    (place.files / "not-read.txt").touch()
+    with place.store:
+        place.run()
+    of_tenant(place, "me")
+    (place.files / "a.pdf").unlink()
+    with open_store(place.config) as place.store:
+        assert place.run(prune=True).pruned == 1
+        assert [one.tenant for one in place.store.documents()] == ["me"]
