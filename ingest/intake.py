@@ -18,7 +18,8 @@ from .guarded import DocumentExaminer
 from .journal import Journal, JournalEntry
 from .markdown import PageMarkdown
 from .pages import SourceDocument, open_document
-from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
+from .protocols import Embedder, PageEngine, PageKeeper, PointStore, SparseEncoder
+from .quality import Flag
 from .schema import SCHEMA_VERSION
 from .types import DocumentRef, PageRef, PageTask
 from .vanished import was_moved
@@ -34,16 +35,15 @@ _FORMAT: Final = "page/2"
 class Maker:
     """Everything that decides which points a document becomes.
 
-    ``reuse_across_files``: a page may be taken over from another file, or an earlier content of its
-    own, that had the same; else only from the same content of the same document, as engines need
-    that keep something of each page.
+    ``keeper`` is where the engine keeps something of each page, if it does: a page of another file,
+    or of an earlier content, is then taken over with what is kept of it, or read again.
     """
 
     engine: PageEngine
     chunking: ChunkingConfig
     embedder: Embedder
     sparse: SparseEncoder
-    reuse_across_files: bool = True
+    keeper: PageKeeper | None = None
 
     def fingerprint(self, document: DocumentRef, pages: str | None) -> str:
         """Of the points of a document of which these pages are chosen."""
@@ -59,10 +59,10 @@ class Maker:
         )
         return _hash(*parts)
 
-    def page_key(self, document: DocumentRef, page_hash: str) -> str:
-        """Of the Markdown of a page: equal keys, equal Markdown."""
-        scope = "" if self.reuse_across_files else f"{document.id}:{document.sha256}"
-        return _hash(_FORMAT, page_hash, self.engine.fingerprint, self.chunking.furniture, scope)
+    def page_key(self, page_hash: str) -> str:
+        """Of the Markdown of a page: equal keys, equal Markdown, and as much of it kept."""
+        kept = "" if self.keeper is None else "kept"
+        return _hash(_FORMAT, page_hash, self.engine.fingerprint, self.chunking.furniture, kept)
 
 
 def _hash(*parts: str) -> str:
@@ -187,26 +187,44 @@ class Intake:
         return entry is not None and (entry.fingerprint, entry.chunks) == (fingerprint, 0)
 
     def known_pages(self, draft: Draft) -> int:
-        """How many pages of a draft need not be parsed; reads none of them."""
-        return sum(
-            self._journal.knows(key)
-            for _, key in self._keyed(draft)
-            if self._journal is not None and key and not self._options.force
-        )
+        """How many pages of a draft need not be parsed; changes nothing."""
+        keyed = self._keyed(draft)
+        return sum(self._recorded(ref, key, look=True) is not None for ref, key in keyed)
 
     def tasks(self, draft: Draft) -> Iterator[PageTask]:
         """The pages left to parse; the others are put into the draft on the way."""
         for ref, key in self._keyed(draft):
-            found = None
-            if key and self._journal is not None:
+            if key:
                 draft.keys[ref.index] = key
-                found = None if self._options.force else self._journal.page(key)
+            found = self._recorded(ref, key)
             if found is None:
                 yield PageTask(draft.source.spec, ref)
             else:
                 # The same page may stand elsewhere in this file than where it was parsed.
                 draft.pages.append(_placed(found, ref))
                 draft.reused += 1
+
+    def _recorded(self, ref: PageRef, key: str, *, look: bool = False) -> PageMarkdown | None:
+        """A page parsed before, if what was kept of it is, or with ``look`` could be, this one's.
+
+        Of a blank page nothing may have been kept. What was kept of this very page is its own
+        already, or was dropped to make room, which is no reason to read it again.
+        """
+        if self._journal is None or not key or self._options.force:
+            return None
+        found, keeper = self._journal.page(key), self._maker.keeper
+        if found is None or keeper is None:
+            return found
+        here = (ref.document.id, ref.document.sha256, ref.index)
+        places = self._journal.places(key)
+        if here in places:
+            return found
+        # Here first: a run that was cut off may have passed it on already.
+        kept = any(
+            keeper.keeps(*place) if look else keeper.pass_on(*place, ref)
+            for place in (here, *places)
+        )
+        return found if kept or Flag.BLANK in found.flags else None
 
     def _keyed(self, draft: Draft) -> Iterator[tuple[PageRef, str]]:
         """Pages with the journal's keys, which are empty where there is no journal."""
@@ -217,7 +235,7 @@ class Intake:
         indices = [ref.index for ref in refs]
         hashes = self._examiner.page_hashes(draft.source.spec, draft.ref.sha256, indices)
         for ref, found in zip(refs, hashes, strict=True):
-            yield ref, self._maker.page_key(draft.ref, found)
+            yield ref, self._maker.page_key(found)
 
 
 def _placed(page: PageMarkdown, ref: PageRef) -> PageMarkdown:

@@ -46,6 +46,7 @@ CREATE INDEX by_key ON places (key);
 """
 _AT: Final = "document = ? AND sha256 = ? AND page = ?"
 _UNUSED: Final = "NOT EXISTS (SELECT 1 FROM places WHERE places.key = pages.key)"
+_PLACES: Final = 100  # of one page that are looked at; a letterhead may stand in 10,000 files
 _LONGEST: Final = 10_000  # characters of a path
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
@@ -112,12 +113,13 @@ class Journal(Closeable):
             self._write(lambda db: db.execute("DELETE FROM pages WHERE key = ?", (key,)))
             return None
 
-    def knows(self, key: str) -> bool:
-        """Whether a page is recorded under a key."""
-        return self._read(
-            lambda db: bool(db.execute("SELECT 1 FROM pages WHERE key = ?", (key,)).fetchone()),
-            False,
-        )
+    def places(self, key: str) -> list[tuple[str, str, int]]:
+        """Where a page was recorded: ids and hashes of documents, and 0-based numbers."""
+        query = "SELECT document, sha256, page FROM places WHERE key = ? LIMIT ?"
+        rows: list[Any] = self._read(lambda db: db.execute(query, (key, _PLACES)).fetchall(), [])
+        return [
+            (str(one), str(sha256), page) for one, sha256, page in rows if isinstance(page, int)
+        ]
 
     def add_page(self, document: str, sha256: str, key: str, page: PageMarkdown) -> None:
         """Record a page that was parsed; when this returns it outlives a killed process."""

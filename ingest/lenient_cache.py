@@ -43,6 +43,18 @@ class LenientCache:
             if cache:
                 cache.store(key, tokens, ref)
 
+    def keeps(self, document: str, sha256: str, page: int) -> bool:
+        """Whether tokens of a page are kept; no, where that cannot be known."""
+        with self._trying("find") as cache:
+            return cache.keeps(document, sha256, page) if cache else False
+        return False
+
+    def pass_on(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
+        """Have tokens be another page's, too; False if there are none, or it is not possible."""
+        with self._trying("store") as cache:
+            return cache.pass_on(document, sha256, page, ref) if cache else False
+        return False
+
     @contextmanager
     def _trying(self, action: str) -> Iterator[TokenCache | None]:
         try:

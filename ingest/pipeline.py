@@ -22,7 +22,7 @@ from .ingest_report import IngestEvent, IngestReport
 from .intake import Draft, Intake, Maker
 from .journal import Journal
 from .markdown import render_page
-from .protocols import Embedder, PageEngine, PointStore, SparseEncoder
+from .protocols import Embedder, PageEngine, PageKeeper, PointStore, SparseEncoder
 from .types import PageFailure, PageOutcome, PageTask
 from .vanished import is_gone
 
@@ -45,7 +45,8 @@ class IngestPipeline:
         examiner: looks at files before they are opened; None looks in this process.
         journal: what earlier runs did, and where this one writes it down; without one an
             interrupted document begins anew, and an edited one is parsed whole.
-        reuse_across_files: see :class:`.intake.Maker`.
+        keeper: where the engine keeps something of each page, as DeepSeek-OCR its vision tokens;
+            see :class:`.intake.Maker`.
 
     Example:
         >>> report = IngestPipeline(engine, embedder, sparse, store).run(["report.pdf"])
@@ -61,7 +62,7 @@ class IngestPipeline:
         *,
         examiner: DocumentExaminer | None = None,
         journal: Journal | None = None,
-        reuse_across_files: bool = True,
+        keeper: PageKeeper | None = None,
     ) -> None:
         self.engine = engine
         self.embedder = embedder
@@ -69,7 +70,7 @@ class IngestPipeline:
         self.chunking = chunking or ChunkingConfig()
         self.journal = journal
         self._examiner = examiner
-        self._maker = Maker(engine, self.chunking, embedder, sparse, reuse_across_files)
+        self._maker = Maker(engine, self.chunking, embedder, sparse, keeper)
 
     def run(
         self,

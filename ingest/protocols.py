@@ -19,6 +19,7 @@ __all__ = [
     "Embedder",
     "OpticalModel",
     "PageEngine",
+    "PageKeeper",
     "PointStore",
     "SparseEncoder",
     "TokenCache",
@@ -100,7 +101,19 @@ class OpticalModel(Protocol):
         ...
 
 
-class TokenCache(Protocol):
+class PageKeeper(Protocol):
+    """Keeps something of each page beside its text, as of the page of a document: vision tokens."""
+
+    def keeps(self, document: str, sha256: str, page: int) -> bool:
+        """Whether something of a page (0-based) of this content of a document is kept."""
+        ...
+
+    def pass_on(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
+        """Have what is kept of a page be that of an equal one, too; whether there is something."""
+        ...
+
+
+class TokenCache(PageKeeper, Protocol):
     """Keeps vision tokens of pages."""
 
     def find(self, key: TokenKey) -> VisionTokens | None:

@@ -99,6 +99,40 @@ class TokenCache(Closeable):
         codec = self.config.codec
         self._keep(key.digest, codec, ref, lambda: encode_tokens(key, tokens, codec))
 
+    def keeps(self, document: str, sha256: str, page: int) -> bool:
+        """Whether tokens of a page are kept.
+
+        Args:
+            document: id.
+            sha256: of its file, which need not be the last that was kept.
+            page: 0-based.
+
+        Raises:
+            CacheError: the cache cannot be read.
+        """
+        return any(map(self._entries.has, self._index.names_of(document, sha256, page)))
+
+    def pass_on(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
+        """Record that the tokens of a page are those of an equal one, too.
+
+        Args:
+            document: id of the document that has the page.
+            sha256: of its file.
+            page: 0-based.
+            ref: the other page.
+
+        Returns:
+            Whether there are such tokens.
+
+        Raises:
+            CacheError: the cache cannot be read or written.
+        """
+        names = self._index.names_of(document, sha256, page)
+        linked = [name for name in names if self._entries.link(name, ref)]
+        for name in linked:
+            self._touch(name)
+        return bool(linked)
+
     def load(
         self,
         document: str,

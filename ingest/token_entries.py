@@ -83,6 +83,10 @@ class Entries:
             " whether the place keeps what is written to it"
         )
 
+    def has(self, name: str) -> bool:
+        """Whether the file of an entry is there."""
+        return self._blobs.has(name)
+
     def link(self, name: str, ref: PageRef) -> bool:
         """Record that an entry is of a page, too; whether there is such an entry."""
         if self._index.is_linked(name, ref):

@@ -180,6 +180,15 @@ class TokenIndex(Closeable):
             ).fetchone()
             return row is not None
 
+    def names_of(self, document: str, sha256: str, page: int) -> list[str]:
+        """Files of a page (0-based) of this content of a document, also of an earlier one."""
+        with self._db.read() as db:
+            rows = db.execute(
+                "SELECT name FROM pages WHERE (document, page, sha256) = (?, ?, ?)",
+                (document, page, sha256),
+            )
+            return [row[0] for row in rows.fetchall()]
+
     def touch(self, names: Sequence[str]) -> None:
         """Record that files were used now."""
         with self._db.write() as db:

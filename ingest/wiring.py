@@ -12,18 +12,20 @@ from typing import Final
 from .config import ChunkingConfig, ConfigError, EngineConfig, StoreConfig
 from .embedding import SentenceTransformerEmbedder
 from .engines import make_engine
-from .errors import StoreError, StoreUnavailable
+from .errors import CacheError, StoreError, StoreUnavailable
 from .guarded import DocumentExaminer
 from .instrumentation import page_event
 from .journal import Journal, journal_name
+from .lenient_cache import LenientCache
 from .observed import ObservedEngine
 from .pipeline import IngestPipeline
-from .protocols import PageEngine
+from .protocols import PageEngine, PageKeeper
 from .sources import path_of, place_of, sha256_of
 from .sparse import Bm25Encoder
 from .store import QdrantStore, StoredDocument
 from .store_faults import Retry
 from .store_requests import named
+from .token_cache import TokenCache
 from .types import PageOutcome
 from .verification import FIELDS, Problem, Verification, verify
 
@@ -89,7 +91,7 @@ def open_pipeline(
             chunking,
             examiner=examiner,
             journal=journal,
-            reuse_across_files=not _keeps_pages(reader, engine),
+            keeper=_keeper(reader, engine, stack),
         )
 
 
@@ -115,11 +117,17 @@ def _open_target(config: StoreConfig, dry_run: bool) -> QdrantStore:
     return QdrantStore(":memory:", collection=config.collection, tenant=config.tenant)
 
 
-def _keeps_pages(engine: PageEngine, config: EngineConfig | None) -> bool:
-    """Whether the engine keeps something of each page by its file: vision tokens."""
-    return (
-        engine.name == "deepseek-ocr" and config is not None and config.optical.tokens is not None
-    )
+def _keeper(engine: PageEngine, config: EngineConfig | None, stack: ExitStack) -> PageKeeper | None:
+    """Where the engine keeps vision tokens; the stack closes it. None if it keeps none.
+
+    Beside the engine's own, which may be in other processes.
+    """
+    if engine.name != "deepseek-ocr" or config is None or config.optical.tokens is None:
+        return None
+    try:
+        return LenientCache(stack.enter_context(TokenCache(config.optical.tokens)))
+    except CacheError:  # the engine has said so, and keeps none
+        return LenientCache(None)
 
 
 def open_journal(

@@ -16,7 +16,7 @@ from opticalrag.ingest.config import ChunkingConfig, IngestOptions, StoreConfig
 from opticalrag.ingest.guarded import DocumentExaminer
 from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.pipeline import IngestPipeline, IngestReport
-from opticalrag.ingest.protocols import PageEngine
+from opticalrag.ingest.protocols import PageEngine, PageKeeper
 from opticalrag.ingest.sparse import Bm25Encoder
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.wiring import open_journal, open_store
@@ -48,14 +48,14 @@ def ingest(
     options: IngestOptions | None = None,
     engine: PageEngine | None = None,
     examiner: DocumentExaminer | None = None,
+    keeper: PageKeeper | None = None,
 ) -> IngestReport:
     embedder, sparse = SmallEmbedder(64), Bm25Encoder()
     store.ensure(embedder, sparse)
     reader = engine or TextEngine(log)
     chunking = ChunkingConfig(64)
-    pipeline = IngestPipeline(
-        reader, embedder, sparse, store, chunking, examiner=examiner, journal=journal
-    )
+    parts = (reader, embedder, sparse, store, chunking)
+    pipeline = IngestPipeline(*parts, examiner=examiner, journal=journal, keeper=keeper)
     return pipeline.run(sorted(folder.rglob("*.pdf")), options=options)
 
 

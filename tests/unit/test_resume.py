@@ -624,9 +624,9 @@ def test_a_page_recorded_anew_by_other_options_replaces_the_old_one(tmp_path: Pa
     with Journal(path) as journal:
         for key in ("a", "b", "b"):
             journal.add_page("document", "0" * 64, key, render_page(page(block("Text."))))
-        assert [journal.knows(key) for key in "ab"] == [False, True]
+        assert [journal.page(key) is not None for key in "ab"] == [False, True]
         journal.forget(["document"])
-        assert not journal.knows("b")
+        assert journal.page("b") is None
 
 
 def test_a_document_without_text_is_done_once(place: Place) -> None:
@@ -703,7 +703,7 @@ def test_the_text_of_a_page_that_fails_later_is_not_left_without_a_document(
     with Journal(tmp_path / "a.db") as journal:
         journal.add_page("document", "0" * 64, "key", render_page(page(block("Text."))))
         journal.add_failure("document", "0" * 64, PageFailure("a.pdf", 0, "timeout", ""))
-        assert not journal.knows("key")
+        assert journal.page("key") is None
 
 
 def test_a_message_that_is_no_utf_8_ends_no_journal(tmp_path: Path) -> None:
@@ -711,7 +711,7 @@ def test_a_message_that_is_no_utf_8_ends_no_journal(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.db") as journal:
         journal.add_failure("document", "0" * 64, PageFailure("a", 0, "damaged", "no \udce9"))
         journal.add_page("document", "0" * 64, "key", render_page(page(block("Text."))))
-        assert journal.knows("key")
+        assert journal.page("key") is not None
 
 
 def test_pages_that_failed_are_those_of_the_last_content(
