@@ -57,7 +57,7 @@ from .cli_options import (
     vllm_server,
     work_limits,
 )
-from .cli_store import delete, status, verify
+from .cli_store import delete, report, status, verify
 from .cli_watch import watch
 from .config import (
     ChunkingConfig,
@@ -97,7 +97,7 @@ app = typer.Typer(
 
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
-for command in (status, verify, delete, watch):
+for command in (status, verify, report, delete, watch):
     app.command()(command)
 
 

@@ -98,7 +98,9 @@ PageMemoryOption = Annotated[
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", help="HTML file: figures, failures, doubtful pages as pictures."),
+    typer.Option(
+        "--report", help="HTML file: figures, failures, pictures of failed and doubtful pages."
+    ),
 ]
 MetricsOption = Annotated[
     Path | None, typer.Option(help="Text file for Prometheus' textfile collector.")

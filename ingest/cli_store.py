@@ -1,28 +1,35 @@
-"""Commands about what is stored: status, verify, delete."""
+"""Commands about what is stored: status, verify, report, delete."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .cli_options import (
     DEFAULT_COLLECTION,
+    DEFAULT_PAGE_MEMORY,
+    DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
     ApiKeyOption,
     CollectionOption,
     GrpcOption,
     JournalOption,
     JsonOption,
+    PageMemoryOption,
+    PageTimeoutOption,
+    PasswordOption,
     QdrantOption,
     TenantOption,
     WaitOption,
+    work_limits,
 )
-from .config import StoreConfig
+from .config import SourceConfig, StoreConfig
 from .console import Exit, commands, emit, emit_json, emit_table, notes
 
-__all__ = ["delete", "status", "verify"]
+__all__ = ["delete", "report", "status", "verify"]
 
 
 def _config(
@@ -126,3 +133,35 @@ def verify(
                 markup=False,
             )
     raise SystemExit(Exit.PARTIAL if found.problems else Exit.OK)
+
+
+def report(
+    output: Annotated[Path, typer.Argument(help="HTML file to write.")],
+    qdrant: QdrantOption = DEFAULT_STORE,
+    collection: CollectionOption = DEFAULT_COLLECTION,
+    tenant: TenantOption = None,
+    journal: JournalOption = "auto",
+    password: PasswordOption = None,
+    page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
+    page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which pages of stored documents failed or are doubtful, as pictures.
+
+    As the journal has it: files of which no page could be read are not in it. Pictures are drawn
+    from the files that are still there and are as they were.
+    """
+    with commands(as_json):
+        from .journal_report import report_journal
+
+        config = _config(qdrant, collection, None, tenant, False, 0, journal)
+        limits = work_limits(page_timeout, page_memory)
+        counts = report_journal(config, output, SourceConfig(password), limits)
+        if as_json:
+            emit_json(counts)
+        notes.print(
+            f"{counts['documents']} documents, {counts['pages']} pages, {counts['failed_pages']}"
+            f" failed, {counts['doubtful_pages']} doubtful: {output}",
+            markup=False,
+            soft_wrap=True,
+        )

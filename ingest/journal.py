@@ -88,7 +88,13 @@ class Journal(Closeable):
         self._path = path
         self._tenant = tenant
         self._use = use
+        self._gave_up = False
         self._database = self._opened()
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether it could not be used, so that what it did not say need not be so."""
+        return self._gave_up
 
     def close(self) -> None:
         """Let go of the file."""
@@ -112,6 +118,17 @@ class Journal(Closeable):
             _log.warning("a page in %s is damaged and is parsed again: %s", self._path, error)
             self._write(lambda db: db.execute("DELETE FROM pages WHERE key = ?", (key,)))
             return None
+
+    def pages_of(self, entry: JournalEntry) -> Iterator[tuple[int, PageMarkdown]]:
+        """Recorded pages of a document as it was last, with their 0-based numbers in it."""
+        query = """SELECT page, key FROM places
+            WHERE document = ? AND sha256 = ? AND key IS NOT NULL ORDER BY page"""
+        place = (entry.id, entry.sha256)
+        rows: list[Any] = self._read(lambda db: db.execute(query, place).fetchall(), [])
+        for number, key in rows:
+            page = self.page(str(key))
+            if page is not None and isinstance(number, int):
+                yield number, page
 
     def places(self, key: str) -> list[tuple[str, str, int]]:
         """Where a page was recorded: ids and hashes of documents, and 0-based numbers."""
@@ -269,6 +286,7 @@ class Journal(Closeable):
                     self._put_away(None)  # damaged: the next run begins a new one
 
     def _give_up(self, error: Exception) -> None:
+        self._gave_up = True
         _log.warning(
             "the journal %s is not used any more in this run, pages may be parsed again: %s",
             self._path,

@@ -45,7 +45,7 @@ _REMEDIES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page whose reading is doubtful: why, and what it looks like (JPEG; None: not drawn)."""
+    """A page that failed or is doubtful: why, and what it looks like (JPEG; None: not drawn)."""
 
     file: str
     number: int
@@ -58,6 +58,7 @@ def report_html(
     failures: Sequence[PageFailure],
     doubtful: Sequence[PagePicture],
     left_out: int = 0,
+    failed: Sequence[PagePicture] = (),
 ) -> str:
     """The page of a run.
 
@@ -66,6 +67,7 @@ def report_html(
         failures: pages and documents that gave no result.
         doubtful: pages whose text may be wrong or incomplete.
         left_out: doubtful pages that are not shown.
+        failed: pages among the failures that are shown.
     """
     rows = ((name.replace("_", " "), f"{value:,.6g}") for name, value in counts.items())
     shown = failures[:_MOST_FAILURES]
@@ -80,6 +82,7 @@ def report_html(
         f"<h2>Failures: {len(failures)}</h2>",
         _table(("file", "page", "code", "message", "remedy"), map(_failure_row, shown)),
         f"<p>{more} more are not shown.</p>" if more else "",
+        *map(_figure, failed),
         f"<h2>Doubtful pages: {len(doubtful) + left_out}</h2>",
         *map(_figure, doubtful),
         f"<p>{left_out} more are not shown.</p>" if left_out else "",

@@ -91,3 +91,15 @@ def test_an_ingest_leaves_its_report_and_figures(tmp_path: Path) -> None:
     assert report["pages"] == 1
     assert "bad.pdf" in (tmp_path / "run.html").read_text(encoding="utf-8")
     assert "opticalrag_ingest_pages 1" in (tmp_path / "run.prom").read_text(encoding="utf-8")
+
+
+def test_a_report_of_what_is_stored_is_made_afterwards(tmp_path: Path) -> None:
+    """From the journal; where there is none, that is wrong usage."""
+    write_pdf(tmp_path / "valve.pdf", page_text("valve"))
+    run_json("ingest", "valve.pdf", cwd=tmp_path)
+    counts = run_json("report", "all.html", cwd=tmp_path)
+    nowhere = run("report", "all.html", "--qdrant", "nowhere", cwd=tmp_path)
+
+    assert counts == {"documents": 1, "pages": 1, "failed_pages": 0, "doubtful_pages": 0}
+    assert "Doubtful pages: 0" in (tmp_path / "all.html").read_text(encoding="utf-8")
+    assert (nowhere.returncode, "--journal" in nowhere.stderr) == (2, True)

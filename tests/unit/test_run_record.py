@@ -97,7 +97,37 @@ def test_doubtful_pages_are_drawn_and_bounded(sample: Path, tmp_path: Path) -> N
     for _ in range(100):
         record.observe(page)
     assert record.doubtful == 102
-    assert len(record._doubts) == 30
+    assert len(record._doubtful.pages) == 30
+
+
+def test_pages_that_failed_are_drawn_too(sample: Path, tmp_path: Path) -> None:
+    """As far as they can be; a document that failed as a whole has no page to show."""
+    target = tmp_path / "report.html"
+    failures = [
+        PageFailure(str(sample), 1, "timeout", "page 2 took too long"),
+        PageFailure(str(tmp_path / "gone.pdf"), 0, "damaged", "page 1 is gone"),
+        PageFailure(str(sample), None, "encrypted", "no password"),
+    ]
+    RunRecord(target).write(IngestReport(failures=failures), SourceConfig(), LIMITS)
+    text = target.read_text(encoding="utf-8")
+
+    assert len(Tags(text).sources) == 1
+    assert "page 2: timeout" in text
+    assert text.count("cannot be drawn") == 1
+
+
+def test_a_page_is_not_drawn_from_other_bytes_than_it_was_read_from(
+    sample: Path, tmp_path: Path
+) -> None:
+    """The picture would be of another page than the words beside it."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(sample.read_bytes())
+    record = RunRecord(tmp_path / "r.html")
+    record.observe(doubtful(file))
+    file.write_bytes(sample.read_bytes() + b"\n")
+    record.write(IngestReport(), SourceConfig(), LIMITS)
+
+    assert "cannot be drawn" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
 def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Path) -> None:
@@ -152,6 +182,20 @@ def test_a_run_that_an_error_ends_leaves_no_old_figures(tmp_path: Path) -> None:
     lines = target.read_text(encoding="utf-8").splitlines()
     assert 'opticalrag_ingest_failures{code="store_unavailable"} 1' in lines
     assert "opticalrag_ingest_interrupted 1" in lines
+
+
+def test_a_run_that_the_system_ends_leaves_no_old_figures_either(tmp_path: Path) -> None:
+    """As a disk that is full; the error is told, whatever can be written of it."""
+    target = tmp_path / "run.prom"
+    with pytest.raises(OSError, match="no space"), RunRecord(metrics=target).failures_noted():
+        raise OSError("no space left on device")
+    assert 'failures{code="io"} 1' in target.read_text(encoding="utf-8")
+
+    record = RunRecord(metrics=target)
+    target.unlink()
+    target.mkdir()
+    with pytest.raises(StoreUnavailable), record.failures_noted():
+        raise StoreUnavailable("nobody answers")
 
 
 def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
