@@ -64,9 +64,10 @@ class Database:
             if self._read_only:
                 raise CacheError(f"{self._path} is empty; {self._remedy}")
             with self.write() as db:
-                for statement in _statements(schema):
-                    db.execute(statement)
-                db.execute(f"PRAGMA user_version = {version}")
+                if _user_version(db) == 0:  # else another process was faster
+                    for statement in _statements(schema):
+                        db.execute(statement)
+                    db.execute(f"PRAGMA user_version = {version}")
 
     def close(self) -> None:
         """Close all connections; those in use, when they come back."""
@@ -104,7 +105,7 @@ class Database:
 
     def _version(self, ours: int) -> int:
         with self.read() as db:
-            found: int = db.execute("PRAGMA user_version").fetchone()[0]
+            found = _user_version(db)
         if found not in (0, ours):
             raise CacheVersion(
                 f"{self._path} was made by another version ({found}, this one writes {ours});"
@@ -151,6 +152,8 @@ class Database:
             # files is then found again by name, or the tokens are made again.
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA foreign_keys = ON")
+            # What is deleted may be the text of a page: not left in the file until overwritten.
+            db.execute("PRAGMA secure_delete = ON")
         except sqlite3.Error:
             db.close()
             raise
@@ -186,6 +189,10 @@ class Database:
             raise CacheError(
                 f"{self._path} cannot hold a name or number: {error}; rename the file"
             ) from error
+
+
+def _user_version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _make_file(path: Path) -> None:

@@ -17,9 +17,11 @@ from opticalrag.ingest.errors import StoreUnavailable
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.markdown import render_page
+from opticalrag.ingest.page_records import pack_page
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.sources import roots_of
 from opticalrag.ingest.store import QdrantStore
+from opticalrag.ingest.token_db import Database
 from opticalrag.ingest.types import PageFailure
 from opticalrag.ingest.wiring import delete_document, open_journal, open_store, verify_store
 
@@ -784,3 +786,36 @@ def test_pruning_for_nobody_in_particular_leaves_tenants_alone(tmp_path: Path) -
     with open_store(place.config) as place.store:
         assert place.run(prune=True).pruned == 1
         assert [one.tenant for one in place.store.documents()] == ["me"]
+
+
+def test_a_journal_that_two_runs_begin_at_once_serves_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The slower one found the tables there already, and did without a journal."""
+    path = tmp_path / "a.db"
+    version = Database._version
+
+    def overtaken(self: Database, ours: int) -> int:
+        found = version(self, ours)
+        monkeypatch.setattr(Database, "_version", version)
+        Journal(path).close()
+        return found
+
+    monkeypatch.setattr(Database, "_version", overtaken)
+    with Journal(path) as journal:
+        journal.add_page("document", "0" * 64, "key", render_page(page(block("Text."))))
+        assert journal.page("key") is not None
+
+
+def test_what_is_deleted_is_not_left_in_the_file(tmp_path: Path) -> None:
+    """SQLite would only mark its place as free."""
+    path = tmp_path / "a.db"
+    content = pack_page(render_page(page(block("Text of a page."))))
+    with Journal(path) as journal:
+        journal.add_page("document", "0" * 64, "key", render_page(page(block("Text of a page."))))
+    assert content in path.read_bytes()
+    with Journal(path) as journal:
+        journal.forget(["document"])
+
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert content not in path.read_bytes()
