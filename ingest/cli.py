@@ -347,6 +347,6 @@ def _ingest_progress() -> Iterator[Callable[[Any], None]]:
                 total += event.pages
                 bar.update(task, total=total)
             elif event.kind == "page":
-                bar.update(task, advance=event.pages, description=plain(event.file))
+                bar.update(task, advance=event.pages, description=plain(Path(event.file).name))
 
         yield on_event

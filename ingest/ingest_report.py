@@ -12,7 +12,10 @@ __all__ = ["IngestEvent", "IngestReport"]
 
 @dataclass(frozen=True, slots=True)
 class IngestEvent:
-    """Progress: a document was opened (``pages`` to come), read a page, or is finished."""
+    """Progress: a document was opened (``pages`` to come), read a page, or is finished.
+
+    ``file`` is where it is, the same in all of its events.
+    """
 
     kind: str  # "opened" | "page" | "finished" | "unchanged" | "failed"
     file: str

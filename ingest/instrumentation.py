@@ -11,7 +11,6 @@ Example:
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -30,12 +29,12 @@ class Progress(Protocol):
 
     @property
     def kind(self) -> str:
-        """``"opened"`` or ``"finished"``; others are passed on."""
+        """``"opened"``, ``"finished"`` or ``"failed"``; others are passed on."""
         ...
 
     @property
     def file(self) -> str:
-        """Path of the document."""
+        """Where the document is, the same in all of its events."""
         ...
 
     @property
@@ -114,15 +113,16 @@ def document_events(
     Args:
         after: called with each event as well.
     """
-    opened: deque[tuple[str, int, float]] = deque()  # documents finish in the order of opening
+    opened: dict[str, tuple[int, float]] = {}  # pages, and when it was opened
 
     def on_event(event: E) -> None:
         if event.kind == "opened":
-            opened.append((event.file, event.pages, time.perf_counter()))
-        elif event.kind == "finished":
-            file, pages, started = opened.popleft()
-            seconds = time.perf_counter() - started
-            _dispatcher.event(DocumentStored(file=file, pages=pages, seconds=seconds))
+            opened[event.file] = event.pages, time.perf_counter()
+        elif event.kind in ("finished", "failed") and event.file in opened:
+            pages, started = opened.pop(event.file)
+            if event.kind == "finished":
+                seconds = time.perf_counter() - started
+                _dispatcher.event(DocumentStored(file=event.file, pages=pages, seconds=seconds))
         after(event)
 
     return on_event

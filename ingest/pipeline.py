@@ -198,17 +198,17 @@ class _Run:
                 self._report.documents += 1
                 self._unchanged(file)
                 continue
-            yield from self._begun(draft, str(file))
+            yield from self._begun(draft)
 
-    def _begun(self, draft: Draft, file: str) -> Iterator[PageTask]:
+    def _begun(self, draft: Draft) -> Iterator[PageTask]:
         """The pages of a document that are left to parse; if there is none, it is finished."""
-        self._on_event(IngestEvent("opened", file, draft.expected))
+        self._on_event(IngestEvent("opened", draft.ref.uri, draft.expected))
         self._open.append(draft)
         if self._journal is not None:
             self._journal.begin(draft.entry())
         yield from self._intake.tasks(draft)
         if draft.reused:
-            self._on_event(IngestEvent("page", draft.ref.name, draft.reused))
+            self._on_event(IngestEvent("page", draft.ref.uri, draft.reused))
         # Its last pages may all have been parsed before: no outcome of the engine ends it then.
         if draft.done and draft in self._open:
             self._open.remove(draft)
@@ -239,7 +239,7 @@ class _Run:
         self._on_event(IngestEvent("unchanged", str(file)))
 
     def _collect(self, draft: Draft, outcome: PageOutcome) -> None:
-        ref, name = draft.ref, draft.source.ref.name
+        ref = draft.ref
         if isinstance(outcome, PageFailure):
             draft.failed += 1
             self._report.failures.append(outcome)
@@ -252,7 +252,7 @@ class _Run:
             self._report.pages_parsed += 1
             if self._journal is not None:
                 self._journal.add_page(ref.id, ref.sha256, draft.keys[page.index], page)
-        self._on_event(IngestEvent("page", name, 1))
+        self._on_event(IngestEvent("page", ref.uri, 1))
 
     def _finish(self, draft: Draft) -> None:
         draft.resources.close()  # its file is not needed any more
@@ -281,7 +281,7 @@ class _Run:
             if writing.whole:
                 if not writing.draft.failed:
                     self._moved_from(writing.draft)
-                self._on_event(IngestEvent("finished", writing.draft.ref.name))
+                self._on_event(IngestEvent("finished", writing.draft.ref.uri))
 
     # -- the end -------------------------------------------------------------------------------
 

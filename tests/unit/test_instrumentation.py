@@ -66,21 +66,27 @@ def test_a_page_that_failed_is_told_by_its_code(heard: list[Any]) -> None:
 
 
 def test_documents_are_told_as_they_are_stored(heard: list[Any]) -> None:
-    """Each with its own pages and time; every event is passed on."""
+    """Each with its own pages and time; every event is passed on.
+
+    One that could not be stored, or was done before one opened earlier, shifted the names of all
+    behind it.
+    """
     passed: list[IngestEvent] = []
     on_event = document_events(passed.append)
     events = [
         IngestEvent("opened", "/a.pdf", 2),
         IngestEvent("failed", "/x.pdf"),
         IngestEvent("opened", "/b.pdf", 1),
-        IngestEvent("page", "a.pdf", 1),
-        IngestEvent("finished", "a.pdf"),
-        IngestEvent("finished", "b.pdf"),
+        IngestEvent("opened", "/c.pdf", 3),
+        IngestEvent("page", "/a.pdf", 1),
+        IngestEvent("finished", "/b.pdf"),
+        IngestEvent("failed", "/a.pdf"),
+        IngestEvent("finished", "/c.pdf"),
     ]
     for event in events:
         on_event(event)
 
-    assert [(e.file, e.pages) for e in heard] == [("/a.pdf", 2), ("/b.pdf", 1)]
+    assert [(e.file, e.pages) for e in heard] == [("/b.pdf", 1), ("/c.pdf", 3)]
     assert all(e.seconds >= 0 for e in heard)
     assert passed == events
 

@@ -110,6 +110,7 @@ def test_events_tell_how_far_it_is(tmp_path: Path, store: StoreConfig) -> None:
 
     assert [e.kind for e in events] == ["opened", "page", "page", "finished"]
     assert events[0].pages == 2
+    assert {e.file for e in events} == {str(file)}
 
 
 def test_a_page_choice_is_what_is_indexed(tmp_path: Path, store: StoreConfig) -> None:
