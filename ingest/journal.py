@@ -3,7 +3,7 @@
 An SQLite file (WAL) beside the store: every page that was parsed, by what it is made of
 (:mod:`.page_hash`), from which document it is, and which documents are stored. It only saves work:
 the store is the truth, and whatever is lost or cannot be read here is parsed again. Therefore no
-method raises; a journal that cannot be used says so once.
+method raises; a journal that cannot be used says so once. On a full disk each write is tried.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
 from .closing import Closeable
-from .errors import CacheError, CacheVersion
+from .errors import CacheError, CacheFull, CacheVersion
 from .identity import document_id
 from .markdown import PageMarkdown
 from .page_records import pack_page, unpack_page
@@ -89,6 +89,7 @@ class Journal(Closeable):
         self._tenant = tenant
         self._use = use
         self._gave_up = False
+        self._found_full = False
         self._database = self._opened()
 
     @property
@@ -278,6 +279,10 @@ class Journal(Closeable):
     def _usable(self) -> Iterator[Database | None]:
         try:
             yield self._database
+        except CacheFull as error:  # room may be made while the run goes on
+            if not self._found_full:
+                _log.warning("pages may be parsed again, as they cannot be recorded: %s", error)
+            self._found_full = True
         except CacheError as error:
             self._give_up(error)
             self.close()

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pymupdf
 import pytest
 from opticalrag.ingest.config import ConfigError, IngestOptions, StoreConfig
-from opticalrag.ingest.errors import StoreUnavailable
+from opticalrag.ingest.errors import CacheFull, StoreUnavailable
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.markdown import render_page
@@ -819,3 +820,24 @@ def test_what_is_deleted_is_not_left_in_the_file(tmp_path: Path) -> None:
 
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert content not in path.read_bytes()
+
+
+def test_a_disk_that_is_full_for_a_while_costs_a_journal_that_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was given up for the rest of the run; the note stands there once."""
+    made = render_page(page(block("Text.")))
+
+    @contextmanager
+    def full(self: Database) -> Iterator[sqlite3.Connection]:
+        raise CacheFull("database or disk is full")
+        yield
+
+    with Journal(tmp_path / "a.db") as journal:
+        with monkeypatch.context() as filled:
+            filled.setattr(Database, "write", full)
+            for key in "ab":
+                journal.add_page("document", "0" * 64, key, made)
+        journal.add_page("document", "0" * 64, "c", made)
+        assert [journal.page(key) is not None for key in "abc"] == [False, False, True]
+    assert caplog.text.count("cannot be recorded") == 1
