@@ -11,6 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .background import BackgroundWriter
@@ -190,15 +191,15 @@ class _Run:
             if opened is None:
                 continue
             draft, complete = opened
-            if complete:
-                with draft.resources:
-                    self._writer.note_unchanged(draft)
-                    self._report.add(self._writer.drop_moved(draft))
-                    self._moved_from(draft)
+            if not complete:
+                yield from self._begun(draft)
+                continue
+            with draft.resources, self._listed(str(file)):
+                self._writer.note_unchanged(draft)
+                self._report.add(self._writer.drop_moved(draft))
+                self._moved_from(draft)
                 self._report.documents += 1
                 self._unchanged(file)
-                continue
-            yield from self._begun(draft)
 
     def _begun(self, draft: Draft) -> Iterator[PageTask]:
         """The pages of a document that are left to parse; if there is none, it is finished."""
@@ -217,15 +218,11 @@ class _Run:
 
     def _opened(self, file: str | Path) -> tuple[Draft, bool] | None:
         self._at = str(file)
-        try:
+        with self._listed(str(file)):
             draft, complete = self._intake.open(file)
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001  no file ends a run
-            self._failed(str(file), error)
-            return None
-        self._seen.add(draft.ref.id)
-        return draft, complete
+            self._seen.add(draft.ref.id)
+            return draft, complete
+        return None
 
     def _moved_from(self, draft: Draft) -> None:
         """Under its former name a renamed file is no file that vanished.
@@ -260,6 +257,16 @@ class _Run:
         self._report.pages_reused += draft.reused
         self._background.submit(draft)
 
+    @contextmanager
+    def _listed(self, file: str) -> Iterator[None]:
+        """List what goes wrong with a file: only a store that is away ends a run."""
+        try:
+            yield
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  nothing else does
+            self._failed(file, error)
+
     def _failed(self, file: str, error: Exception) -> None:
         """List a file of which nothing is stored that was not before."""
         if not isinstance(error, OpticalRagError | OSError):
@@ -270,15 +277,11 @@ class _Run:
     def _settle(self, *, everything: bool = False) -> None:
         """Take in what was written."""
         for writing in self._background.settled(everything=everything):
-            self._at = writing.draft.ref.uri
-            try:
+            self._at, written = writing.draft.ref.uri, False
+            with self._listed(self._at):
                 self._report.add(writing.result())
-            except StoreUnavailable:
-                raise
-            except Exception as error:  # noqa: BLE001  nor does what cannot be stored
-                self._failed(self._at, error)
-                continue
-            if writing.whole:
+                written = writing.whole
+            if written:
                 if not writing.draft.failed:
                     self._moved_from(writing.draft)
                 self._on_event(IngestEvent("finished", writing.draft.ref.uri))

@@ -241,6 +241,24 @@ def test_what_cannot_be_stored_is_a_failure_of_its_document(
     assert report.documents == 1
 
 
+def test_a_stored_document_that_the_store_refuses_to_count_ends_no_run(
+    tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it answers of one that is unchanged was no failure of that one, but an error of all."""
+    files = documents(tmp_path, 2, 1)
+    run(store, files, TextEngine())
+
+    def refused(writer: DocumentWriter, draft: Draft) -> None:
+        if draft.ref.name == "0.pdf":
+            raise StoreError("this filter cannot be")
+
+    monkeypatch.setattr(DocumentWriter, "note_unchanged", refused)
+    report = run(store, files, TextEngine())
+
+    assert [failure.code for failure in report.failures] == ["store"]
+    assert report.unchanged == 1
+
+
 def test_parts_of_a_document_whose_last_page_fails_are_not_left(
     tmp_path: Path, store: QdrantStore
 ) -> None:
