@@ -55,7 +55,7 @@ class Cycle:
     number: int
     seen: int
     begun: int
-    error: OpticalRagError | None = None
+    error: OpticalRagError | OSError | None = None
 
 
 def look(folder: Path) -> dict[Path, Stamp]:
@@ -87,7 +87,7 @@ def watch(
         folder: is searched as for an ingest.
         state: what is known of its files.
         ingest: takes files and reads them one after the other. If it raises one of our errors,
-            the files that it took are tried again.
+            or one of the system, the files that it took are tried again.
         stop: no file is begun after it is set.
         interval: seconds between two looks.
     """
@@ -109,7 +109,7 @@ def _ingest(
     begun: list[Path],
     ingest: Callable[[Iterator[Path]], None],
     stop: Event,
-) -> OpticalRagError | None:
+) -> OpticalRagError | OSError | None:
     def until_stopped() -> Iterator[Path]:
         for file in islice(due, _MOST_FILES):
             if stop.is_set():
@@ -119,6 +119,6 @@ def _ingest(
 
     try:
         ingest(until_stopped())
-    except OpticalRagError as error:
+    except (OpticalRagError, OSError) as error:
         return error
     return None

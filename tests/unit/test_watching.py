@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
+import pytest
 from opticalrag.ingest.errors import StoreLocked
 from opticalrag.ingest.watching import Cycle, FolderWatch, look, watch
 
@@ -58,15 +59,16 @@ def cycles(folder: Path, ingest: object, count: int, stop: Event) -> list[Cycle]
     return seen
 
 
-def test_files_whose_ingest_failed_are_tried_again(tmp_path: Path) -> None:
-    """A store that another process has is no reason to forget files, or to end."""
+@pytest.mark.parametrize("error", [StoreLocked.of("store"), PermissionError("not now")])
+def test_files_whose_ingest_failed_are_tried_again(tmp_path: Path, error: Exception) -> None:
+    """A store that another process has, or nobody may look at, is no reason to forget files."""
     (tmp_path / "a.pdf").write_bytes(b"1")
     taken: list[list[str]] = []
 
     def ingest(files: Iterator[Path]) -> None:
         taken.append([file.name for file in files])
         if len(taken) == 1:
-            raise StoreLocked.of("store")
+            raise error
 
     seen = cycles(tmp_path, ingest, 3, Event())
 
