@@ -21,7 +21,7 @@ from urllib.parse import unquote_to_bytes
 import pymupdf
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
-from .config import PageLimits
+from .config import ConfigError, PageLimits
 from .errors import DamagedDocument, LimitExceeded, UnsupportedSource
 
 __all__ = [
@@ -77,10 +77,13 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
 
     Raises:
         UnsupportedSource: nothing but folders and patterns that hold no PDF or image.
+        ConfigError: a path is an empty text.
     """
     found: dict[Path, None] = {}
     empty: list[UnsupportedSource] = []
     for path in paths:
+        if path == "":  # Path takes it for the folder one is in
+            raise ConfigError("a file to read is named '', as by a variable not set; name it")
         try:
             files = _expand(Path(path))
         except UnsupportedSource as error:

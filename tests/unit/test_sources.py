@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.errors import UnsupportedSource
 from opticalrag.ingest.sources import expand_sources
 
@@ -51,3 +52,15 @@ def test_nothing_found_names_what_was_searched(tmp_path: Path, name: str) -> Non
 
     with pytest.raises(UnsupportedSource, match=name.replace("*", r"\*")):
         expand_sources([tmp_path / name])
+
+
+def test_an_empty_name_is_not_the_folder_one_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable that is not set had all of it ingested."""
+    touch(tmp_path, "a.pdf")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(ConfigError, match="a variable not set"):
+        expand_sources([""])
+    assert expand_sources(["."]) == (tmp_path / "a.pdf",)
