@@ -149,11 +149,12 @@ class Scheduler:
         self._steps = Steps(stepper, [])
         self._tally = tally
 
-    def run(self, source: Iterable[Page], ahead: int | None = None) -> Iterator[Page]:
+    def run(self, source: Iterable[Page | None], ahead: int | None = None) -> Iterator[Page]:
         """Decode pages and yield each as soon as it has ended.
 
         Args:
-            source: asked for more when all before have started.
+            source: asked for more when all before have started; None in it says that there is
+                nothing now, which ends the run if no page is under way.
             ahead: pages looked at together to begin with the longest; None for all.
 
         Raises:
@@ -162,8 +163,8 @@ class Scheduler:
         pages = iter(source)
         while True:
             if not self._waiting:
-                found = sorted(islice(pages, ahead), key=lambda page: -page.expected)
-                self._waiting.extend(found)
+                found = [page for page in islice(pages, ahead) if page]
+                self._waiting.extend(sorted(found, key=lambda page: -page.expected))
             if not self._waiting and not self._running() and not self._flights:
                 return
             with torch.inference_mode():

@@ -227,6 +227,40 @@ def test_a_stream_of_refused_requests_ends(decoder: Decoder, cases: list[Case]) 
     }
 
 
+def test_a_request_that_comes_late_need_not_wait_for_the_last_answer(
+    decoder: Decoder, cases: list[Case]
+) -> None:
+    """A stream that had nothing for a while is asked again."""
+    short, late, *_, long = sorted(cases, key=lambda case: len(case.answer.ids))
+    found: dict[int, Transcript | OpticalRagError] = {}
+
+    def source() -> Iterator[DecodeRequest | None]:
+        yield long.request
+        yield short.request
+        while not found:
+            yield None
+        yield late.request
+
+    for numbered in decoder.stream(source(), plan_of(2, lag=1)):
+        found.update([numbered])
+    assert list(found) == [1, 2, 0]
+    assert answers([found[number] for number in range(3)]) == expected([long, short, late])
+
+
+def test_a_stream_that_has_nothing_ends_when_nothing_is_under_way(
+    decoder: Decoder, cases: list[Case]
+) -> None:
+    """It would be asked for ever; and what was refused is not under way."""
+
+    def source() -> Iterator[DecodeRequest | None]:
+        yield replace(cases[0].request, max_tokens=0)
+        while True:
+            yield None
+
+    ((number, error),) = decoder.stream(source(), plan_of(2))
+    assert (number, type(error)) == (0, ConfigError)
+
+
 def test_right_guesses_save_steps(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
