@@ -281,14 +281,13 @@ class Decoder:
         """``[ids before + page + ids after, dim]``."""
         import torch
 
+        from .transfer import upload
+
         inner = self._model.model
         table = self._model.get_input_embeddings()
         ids = self._tokenizer.prompt(request.prompt.text)
-        device = table.weight.device
-        before, after = (
-            table(torch.tensor(part, dtype=torch.long, device=device))
-            for part in (ids.before, ids.after)
-        )
+        prompt = upload(torch.tensor([*ids.before, *ids.after]), table.weight.device)
+        before, after = table(prompt).split([len(ids.before), len(ids.after)])
         newline = inner.image_newline.to(table.weight)
         page = pack(request.tokens, newline, inner.view_separator)
         return torch.cat([before, page, after])

@@ -6,11 +6,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from opticalrag.ingest.deepseek_ocr import graphs, slots
 from opticalrag.ingest.deepseek_ocr.drafting import guess
 from opticalrag.ingest.deepseek_ocr.greedy import Greedy
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass, plan_slots
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat, banned_in_window
-from opticalrag.ingest.deepseek_ocr.slots import Rows
+from opticalrag.ingest.deepseek_ocr.slots import Rows, Start, starting
+from opticalrag.ingest.deepseek_ocr.transfer import upload
 
 VOCABULARY = 6
 IDS = st.lists(st.integers(0, VOCABULARY - 1), max_size=40)
@@ -137,3 +139,59 @@ def test_rows_of_classes_are_joined_and_split_again(sizes: list[int]) -> None:
         part.ids.fill_(number + 1)
     again = Rows.joined(parts).split(sizes)
     assert [p.ids.tolist() for p in again] == [p.ids.tolist() for p in parts]
+
+
+def test_a_row_is_taken_from_others() -> None:
+    """All of it, and none besides."""
+    here, there = Rows.empty(3, 2, 4, CPU), Rows.empty(2, 2, 4, CPU)
+    there.ids[1], there.active[1], there.drafts[1, 0] = 7, True, 9
+    here.take(2, there, 1)
+    assert here.ids.tolist() == [0, 0, 7]
+    assert here.active.tolist() == [False, False, True]
+    assert here.drafts[:, 0].tolist() == [-1, -1, 9]
+
+
+def test_pages_that_start_go_to_the_device_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device waited for each number of each page."""
+    sent: list[torch.Tensor] = []
+    monkeypatch.setattr(slots, "upload", lambda host, device: sent.append(host) or host)
+    pages = [Start(4, 10, 100, (5, 6, 7)), Start(0, 12, 50, ()), Start(9, 8, 70, range(20))]
+
+    places, rows = starting(pages, 3, 5, CPU)
+
+    assert len(sent) == 1
+    assert places.tolist() == [4, 0, 9]
+    assert rows.lengths.tolist() == [9, 11, 7]
+    assert rows.budgets.tolist() == [100, 50, 70]
+    assert rows.active.tolist() == [True, True, True]
+    assert rows.history.tolist() == [[-1] * 3] * 3
+    assert rows.drafts.tolist() == [[5, 6, 7, -1, -1], [-1] * 5, [0, 1, 2, 3, 4]]
+
+
+def test_pages_without_drafts_start_with_none() -> None:
+    """There is nothing to copy then."""
+    _, rows = starting([Start(1, 10, 100, ())], 3, 5, CPU)
+    assert rows.drafts.tolist() == [[-1] * 5]
+
+
+def test_a_gpu_is_sent_pinned_memory_and_not_waited_for() -> None:
+    """Else the copy would stop it until it is done."""
+    calls: list[object] = []
+
+    class Pinned:
+        """Takes note of where it is sent."""
+
+        def to(self, device: torch.device, *, non_blocking: bool) -> str:
+            """Say how."""
+            calls.append((device.type, non_blocking))
+            return "there"
+
+    class Host:
+        """Memory that the system may move."""
+
+        def pin_memory(self) -> Pinned:
+            """A copy that it may not."""
+            return Pinned()
+
+    assert upload(Host(), torch.device("cuda")) == "there"  # type: ignore[arg-type,comparison-overlap]
+    assert calls == [("cuda", True)]
