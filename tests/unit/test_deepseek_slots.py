@@ -115,6 +115,16 @@ def test_as_many_slots_as_fit(free: int, wanted: int, context: int) -> None:
     assert plan_slots(wanted, context, token, extra, None)[0].slots == wanted
 
 
+@pytest.mark.parametrize("free", [10e9, 16e9, 30e9, 70e9, 130e9])
+def test_a_plan_leaves_room_for_recorded_steps(free: float) -> None:
+    """They compute in memory of their own: what a step takes, and the driver's part of each."""
+    token, step, driver = 61_440, 2 * 4 * 8 * 129_280, 28 * 2**20
+    planned = plan_slots(256, 8199, token, step, int(free))
+    cached = sum(size.slots * size.length for size in planned) * token
+    both = 2 * sum(size.slots for size in planned) * step
+    assert cached + both + graphs._MOST * driver <= free
+
+
 def test_halving_ends_with_one_slot_of_the_whole_context() -> None:
     """Which holds any page."""
     plan: DecodePlan | None = DecodePlan((SlotClass(5, 64), SlotClass(2, 256)))
