@@ -65,6 +65,7 @@ class Decoder:
         is_loop: LoopDetector | None = None,
         kernels: Kernels | None = None,
     ) -> None:
+        from .drafting import Marks
         from .forward import Forward
         from .greedy import Greedy
         from .scheduler import Tally
@@ -89,6 +90,7 @@ class Decoder:
                 (special.cell[1], special.cell_end[1]),
             ),
             eos=special.eos[1],
+            marks=Marks.of(tokenizer.encode, model.lm_head.weight.device),
         )
 
     def decode(

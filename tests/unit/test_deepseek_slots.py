@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from opticalrag.ingest.deepseek_ocr import graphs, slots
-from opticalrag.ingest.deepseek_ocr.drafting import guess
+from opticalrag.ingest.deepseek_ocr.drafting import Marks, guess
 from opticalrag.ingest.deepseek_ocr.greedy import Greedy
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass, plan_slots
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat, banned_in_window
@@ -54,18 +54,23 @@ def test_every_position_is_chosen_as_if_the_guesses_before_it_were_written(
     assert chosen.tolist() == [expected]
 
 
+# How a block begins, an id for each: 100 text 101 102 [[ 0 , 0 , 0 , 0 ]] 103 and a line's end.
+BEGINNING = [100, 90, 101, 102, 91, 0, 92, 0, 92, 0, 92, 0, 93, 103, 94]
+MARKS = Marks(torch.tensor(BEGINNING), torch.tensor([0, 2, 3, 13]))
+
+
 def row(draft: list[int], written: list[int], cursor: int = 0) -> Rows:
     """One page that has written something."""
-    rows = Rows.empty(1, 8, len(draft), CPU)
+    rows = Rows.empty(1, 16, len(draft), CPU)
     rows.drafts[0] = torch.tensor(draft)
-    rows.history[0] = tail(written, 8)[0]
+    rows.history[0] = tail(written, 16)[0]
     rows.cursors[0] = cursor
     return rows
 
 
 def guessed(rows: Rows, count: int = 3) -> list[int]:
     """Guesses of its first page."""
-    return guess(rows, count)[0][0].tolist()
+    return guess(rows, count, MARKS)[0][0].tolist()
 
 
 def test_guesses_go_on_behind_what_was_written() -> None:
@@ -92,8 +97,33 @@ def test_of_equal_places_the_next_one_ahead_is_taken() -> None:
 def test_behind_a_box_guesses_go_on_where_the_draft_was_left() -> None:
     """The box is not in the draft, so that nothing matches."""
     draft = [1, 2, 3, 4, 5, 6, 7]
-    box = [100, 101, 102, 103]
-    assert guessed(row(draft, [2, 3, *box], cursor=3)) == [4, 5, 6]
+    assert guessed(row(draft, [2, 3, 103, 94], cursor=3)) == [4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("written", "following"),
+    [
+        ([100], [90, 101, 102]),
+        ([100, 55, 56, 101], [102, 91, 0]),  # a kind of more ids than the one guessed
+        ([102, 91, 17], [92, 0, 92]),
+        ([102, 91, 17, 92, 3, 92, 4, 92, 5], [93, 103, 94]),
+        ([93, 103], [94, -1, -1]),
+    ],
+)
+def test_the_marks_of_a_block_are_guessed_from_their_grammar(
+    written: list[int], following: list[int]
+) -> None:
+    """They are not in the draft, whose place is kept; each of their ids took a step."""
+    rows = row([17, 5, 7, 100], written, cursor=2)
+    guesses, starts = guess(rows, 3, MARKS)
+    assert guesses.tolist() == [following]
+    assert starts.tolist() == [-1]
+
+
+def test_signs_that_a_vocabulary_has_not_are_never_found() -> None:
+    """The marks are bytes then."""
+    marks = Marks.of(lambda text: [999] if text == "<|det|>" else [*text.encode(), 999], CPU)
+    assert marks.signs.tolist() == [len(marks.ids) - 1]
 
 
 def test_a_single_id_counts_near_the_place_only() -> None:
