@@ -1,12 +1,13 @@
 """Decode pages of real lengths: one by one, in static batches, in slots; and guess from drafts.
 
     python -m benchmarks.decode --data FOLDER [--output FILE]
-    python -m benchmarks.decode --data FOLDER --checkpoint TRAINED --pages FOLDER [--mode small]
+    python -m benchmarks.decode --data FOLDER --checkpoint TRAINED [--pages FOLDER] [--mode large]
 
 FOLDER holds PDF files. The text of their pages gives the lengths, in tokens of the default
 embedder, divided by ``--shorter`` so that two cores are done in minutes. The network is random, of
-a middling size, and told how much to write. A trained CHECKPOINT is measured besides on pages
-themselves (``--pages``: PDF files it can read), with their text layer as the draft.
+a middling size, and told how much to write. A trained CHECKPOINT is measured besides on pages it
+can read (``--pages``: PDF files; cards of ``benchmarks/tiny`` if not given), with their text layer
+as the draft: as it is, and with a share of its words wrong.
 """
 
 from __future__ import annotations
@@ -41,11 +42,16 @@ from .exactness import page_of_noise, write_talker
 from .machine import describe
 from .one_by_one import Reference
 from .random_checkpoint import TINY
+from .tiny.drawing import write_pdf
+from .tiny.held_out import held_out
 
 _SIDE: Final = 10  # 111 vision tokens a page, as mode small
 _MARKUP: Final = 0.2  # spread of what boxes and tags add to a text: lengths are known roughly only
 _WRONG: Final = (0.0, 0.1, 0.3, 0.8)
 _GUESSES: Final = (3, 7)
+_DEVICES: Final = ((3, 1.0), (7, 0.2))  # guesses and gain as the decoder has them on CPU and GPU
+_CARDS: Final = 16
+_BOUND: Final = 400  # tokens of a card; the longest true answer has about 300
 
 
 def main() -> None:
@@ -57,8 +63,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--pages", type=Path)
-    parser.add_argument("--mode", choices=MODES, default="small")
-    parser.add_argument("--prompt", choices=PROMPTS, default="markdown")
+    parser.add_argument("--mode", choices=MODES, default="large")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -71,7 +76,8 @@ def main() -> None:
     figures["decoding"] = decoding(model, requests, options.slots)
     figures["guessing_simulated"] = simulated(model, requests, options.slots)
     if options.checkpoint:
-        trained = DeepSeekOcr(options.checkpoint, device="cpu")
+        # In float32, so that the same choice is no matter of rounding.
+        trained = DeepSeekOcr(options.checkpoint, device="cpu", precision="float32")
         figures["guessing_real"] = real(trained, options)
     text = json.dumps(figures, indent=2)
     print(text)
@@ -257,13 +263,19 @@ def guessed(
     plan: DecodePlan,
     expected: Sequence[Transcript],
 ) -> dict[str, Any]:
-    """One run with drafts: the same answers, and what they took."""
+    """One run with drafts: the same answers, and what they took.
+
+    ``guessed_share`` is that of rows that were computed with guesses, ``right_share`` that of ids
+    guessed in them.
+    """
     before = replace(model.decoder.tally)
     answers, *seconds = timed(lambda: model.decoder.decode(requests, plan))
     require_equal(answers, [t.ids for t in expected])
     tally = spent(model.decoder.tally, before)
     return {
         "guesses": plan.guesses,
+        "gain": plan.gain,
+        "guessed_share": tally.guessed / plan.guesses / tally.useful if plan.guesses else 0.0,
         "right_share": tally.right / tally.guessed if tally.guessed else None,
         "tokens_per_row": (tally.useful + tally.right) / tally.useful,
         "steps": tally.steps,
@@ -272,25 +284,55 @@ def guessed(
 
 
 def real(model: DeepSeekOcr, options: argparse.Namespace) -> dict[str, Any]:
-    """A trained model on real pages; the draft is the text layer, as the engine takes it."""
-    files = sorted((options.pages or options.data).glob("*.pdf"))
-    images = [image for file in files for image in drawn(file)]
-    tokens = model.encode([image.pixels for image in images], MODES[options.mode])
-    requests = [DecodeRequest(t, PROMPTS[options.prompt], 1000) for t in tokens]
-    drafted = [
-        replace(request, draft=" ".join(word.text for word in image.words))
-        for request, image in zip(requests, images, strict=True)
+    """A trained model on pages it can read, asked for text and for blocks with boxes."""
+    with TemporaryDirectory() as folder:
+        if not options.pages:
+            cards = write_pdf([page.sheet for page in held_out(_CARDS)])
+            (Path(folder) / "cards.pdf").write_bytes(cards)
+        files = sorted((options.pages or Path(folder)).glob("*.pdf"))
+        images = [image for file in files for image in drawn(file)]
+    tokens = model.encode([image.pixels for image in images], model.modes[options.mode])
+    words = [[word.text for word in image.words] for image in images]
+    runs = [
+        {"prompt": prompt, **run}
+        for prompt in ("free_ocr", "markdown")
+        for run in drafted(
+            model,
+            [DecodeRequest(t, PROMPTS[prompt], _BOUND) for t in tokens],
+            words,
+            options.slots,
+        )
     ]
-    plain = model.decoder.decode(requests, plan_of(options.slots))
-    return {
-        "pages": len(images),
-        "mode": options.mode,
-        "prompt": options.prompt,
-        "runs": [
-            guessed(model, drafted, plan_of(options.slots, count), plain)
-            for count in (0, *_GUESSES)
-        ],
-    }
+    return {"pages": len(images), "mode": options.mode, "runs": runs}
+
+
+def drafted(
+    model: DeepSeekOcr,
+    requests: Sequence[DecodeRequest],
+    words: Sequence[Sequence[str]],
+    slots: int,
+) -> Iterator[dict[str, Any]]:
+    """Without guesses; with guesses in every step; and with as many as a CPU and a GPU make."""
+    none = plan_of(slots)
+    plain = model.decoder.decode(requests, none)
+    yield guessed(model, requests, none, plain)
+    for count, gain in ((7, 0.0), *_DEVICES):
+        for share in _WRONG:
+            with_drafts = [
+                replace(request, draft=" ".join(misspelt(page, share, number)))
+                for number, (request, page) in enumerate(zip(requests, words, strict=True))
+            ]
+            figures = guessed(model, with_drafts, replace(plan_of(slots, count), gain=gain), plain)
+            yield {"wrong_share_of_words": share, **figures}
+
+
+def misspelt(words: Sequence[str], share: float, seed: int) -> list[str]:
+    """Words of which so many are others of the same length."""
+    random = np.random.default_rng(seed)
+    wrong = random.random(len(words)) < share
+    return [
+        replaced(word, w, seed + i) for i, (word, w) in enumerate(zip(words, wrong, strict=True))
+    ]
 
 
 def drawn(file: Path) -> Iterator[PageImage]:

@@ -6,8 +6,9 @@
 Sections, written to FILE row by row, so that a call that is cut off keeps what it had: the card's
 own copy bandwidth and matrix rate; every kernel against torch; the encoder; steps of 1 to 256
 slots with and without kernels and CUDA graphs, beside transformers' ``generate`` one by one and in
-static batches; pages per second from pixels and from kept tokens. Why a section is not whole is
-under ``failed``. Answers are as long as they are told to be: weights that mean nothing end no page.
+static batches; pages per second from pixels and from kept tokens, and what ``generate`` takes one
+by one for as many ids. Why a section is not whole is under ``failed``. Answers are as long as they
+are told to be: weights that mean nothing end no page.
 With a tiny checkpoint it runs on a CPU, which is how it is tested.
 """
 
@@ -46,6 +47,7 @@ A4: Final = (1684, 1190)  # pixels at 144 dpi
 _PATCH: Final = 16  # pixels
 _STEP: Final[tuple[Op, ...]] = ("attend", "experts", "rotate", "route")
 _PROMPT: Final = PROMPTS["markdown"]
+_FOR_PAGES: Final = 0.2  # of the time, kept for the last section
 
 
 @dataclass(slots=True)
@@ -265,7 +267,7 @@ def slots(run: Run, used: bool, graphs: bool) -> Iterator[dict[str, Any]]:
     """Steps of our decoder, and what share of the copy bandwidth they reach."""
     (tokens,) = run.model.encode([noise()], MODES[run.options.modes[0]])
     for count in run.options.slots:
-        if run.left < 0:
+        if run.left < _FOR_PAGES * run.options.seconds:
             run.fail("slots", f"no time was left for {count}: kernels {used}, graphs {graphs}")
             return
         plan = plan_of(run, count, graphs)
@@ -279,6 +281,7 @@ def slots(run: Run, used: bool, graphs: bool) -> Iterator[dict[str, Any]]:
         read = step_bytes(run, count, tokens.decoder_count + run.options.tokens * 5 // 8)
         yield {
             "slots": count,
+            "rows_a_step": decoder.tally.rows / decoder.tally.steps,  # fewer where memory ran out
             "kernels": run.kernels_of(used, dict.fromkeys(_STEP, count)),
             "graphs": graphs,
             "step_ms": took * 1e3,
@@ -342,7 +345,7 @@ def pages(run: Run) -> Iterator[dict[str, Any]]:
         decoder = decoder_with(run, used)
         room = run.options.length - decoder.length(requests_of(tokens, [1])[0]) - plan.guesses
         mean = min(run.options.page_tokens, room // 2)
-        drawn = random.lognormal(np.log(mean) - 0.18, 0.6, run.options.pages)
+        drawn = random.lognormal(np.log(mean) - 0.18, 0.6, affordable(run, mean))
         lengths = [int(n) for n in np.clip(drawn, 1, room)]
         decoder.decode(requests_of(tokens, lengths[:2]), plan)
         decode = seconds(
@@ -356,6 +359,12 @@ def pages(run: Run) -> Iterator[dict[str, Any]]:
             return
 
 
+def affordable(run: Run, mean: float) -> int:
+    """Pages of a mode: as many as asked for, or as the fastest way decodes in its part of time."""
+    part = run.left / len(run.options.modes)
+    return min(run.options.pages, max(max(run.options.slots), int(part * run.fastest[0] / mean)))
+
+
 def page_row(
     run: Run, mode: Mode, lengths: Sequence[int], decode: float, decoder: Decoder
 ) -> dict[str, Any]:
@@ -365,6 +374,7 @@ def page_row(
     run.model.encode(batch, mode)
     encode = seconds(lambda: run.model.encode(batch, mode), run.device) / count
     per_page = decode / len(lengths)
+    alone = [row["step_ms"] / 1e3 * float(np.mean(lengths)) for row in run.figures["reference"]]
     return {
         "mode": mode.name,
         "pages": len(lengths),
@@ -374,6 +384,8 @@ def page_row(
         "encode_ms": encode * 1e3,  # preparing the picture included, on one core
         "pages_per_s_from_tokens": 1 / per_page,
         "pages_per_s_from_pixels": 1 / (per_page + encode),
+        # From the time of a step.
+        "pages_per_s_one_by_one": 1 / (alone[0] + encode) if alone else None,
     }
 
 

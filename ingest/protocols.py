@@ -88,11 +88,13 @@ class OpticalModel(Protocol):
         ...
 
     def stream(
-        self, requests: Iterable[DecodeRequest], most: int | None = None
+        self, requests: Iterable[DecodeRequest | None], most: int | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """Decode pages as they come, ``most`` at a time; each with its number when it is done.
 
-        A request that cannot be decoded comes back as the error, and costs no other.
+        A request that cannot be decoded comes back as the error, and costs no other. None among
+        them says that there is nothing now: it is asked again while a page is under way, and the
+        stream ends if none is.
         """
         ...
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -64,6 +65,7 @@ class Decoder:
         is_loop: LoopDetector | None = None,
         kernels: Kernels | None = None,
     ) -> None:
+        from .drafting import Marks
         from .forward import Forward
         from .greedy import Greedy
         from .scheduler import Tally
@@ -88,6 +90,7 @@ class Decoder:
                 (special.cell[1], special.cell_end[1]),
             ),
             eos=special.eos[1],
+            marks=Marks.of(tokenizer.encode, model.lm_head.weight.device),
         )
 
     def decode(
@@ -113,12 +116,14 @@ class Decoder:
         return [answers[number] for number in range(len(requests))]
 
     def stream(
-        self, requests: Iterable[DecodeRequest], plan: DecodePlan | None = None
+        self, requests: Iterable[DecodeRequest | None], plan: DecodePlan | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """Decode pages as they come and yield each when it has ended, with its number.
 
-        ``requests`` is asked for a few more when all it gave have started. Arguments as those of
-        :meth:`decode`. A request that it would refuse comes back as the error; the others go on.
+        ``requests`` is asked for a few more when all it gave have started. None in it says that
+        there is nothing now: it is asked again while pages are under way, and the stream ends if
+        none is. Arguments as those of :meth:`decode`. A request that it would refuse comes back as
+        the error; the others go on.
 
         Raises:
             OutOfMemory: not even one page fits the device.
@@ -199,11 +204,16 @@ class Decoder:
 
     def _accepted(
         self,
-        requests: Iterable[DecodeRequest],
+        requests: Iterable[DecodeRequest | None],
         plan: DecodePlan,
         refused: deque[tuple[int, OpticalRagError]],
-    ) -> Iterator[tuple[int, DecodeRequest]]:
-        for number, request in enumerate(requests):
+    ) -> Iterator[tuple[int, DecodeRequest] | None]:
+        numbers = count()
+        for request in requests:
+            if request is None:
+                yield None
+                continue
+            number = next(numbers)
             if error := self._refusal(request, plan):
                 refused.append((number, error))
             else:
@@ -218,7 +228,10 @@ class Decoder:
         return None
 
     def _run(
-        self, requests: Iterable[tuple[int, DecodeRequest]], plan: DecodePlan, ahead: int | None
+        self,
+        requests: Iterable[tuple[int, DecodeRequest] | None],
+        plan: DecodePlan,
+        ahead: int | None,
     ) -> Iterator[tuple[int, Transcript]]:
         running: dict[int, DecodeRequest] = {}
         scheduler = self._scheduler(plan)
@@ -236,22 +249,30 @@ class Decoder:
         return Scheduler(self._stepper, plan, self._is_loop, self._context // 2, self.tally)
 
     def _pages(
-        self, requests: Iterable[tuple[int, DecodeRequest]], running: dict[int, DecodeRequest]
-    ) -> Iterator[Page]:
+        self,
+        requests: Iterable[tuple[int, DecodeRequest] | None],
+        running: dict[int, DecodeRequest],
+    ) -> Iterator[Page | None]:
+        for numbered in requests:
+            if numbered is None:
+                yield None
+                continue
+            number, request = numbered
+            running[number] = request
+            yield self._page(number, request)
+
+    def _page(self, number: int, request: DecodeRequest) -> Page:
         from .scheduler import Page
 
-        for number, request in requests:
-            running[number] = request
-            budget = self._budget(request)
-            expected = request.expected_tokens or _TYPICAL
-            yield Page(
-                number=number,
-                length=self.length(request),
-                embed=partial(self._embed, request),
-                budget=budget,
-                expected=min(expected, budget),
-                draft=tuple(self._draft(request)),
-            )
+        budget = self._budget(request)
+        return Page(
+            number=number,
+            length=self.length(request),
+            embed=partial(self._embed, request),
+            budget=budget,
+            expected=min(request.expected_tokens or _TYPICAL, budget),
+            draft=tuple(self._draft(request)),
+        )
 
     def _draft(self, request: DecodeRequest) -> Iterator[int]:
         # The end of a page is never guessed: it is the model's to say.
@@ -262,14 +283,13 @@ class Decoder:
         """``[ids before + page + ids after, dim]``."""
         import torch
 
+        from .transfer import upload
+
         inner = self._model.model
         table = self._model.get_input_embeddings()
         ids = self._tokenizer.prompt(request.prompt.text)
-        device = table.weight.device
-        before, after = (
-            table(torch.tensor(part, dtype=torch.long, device=device))
-            for part in (ids.before, ids.after)
-        )
+        prompt = upload(torch.tensor([*ids.before, *ids.after]), table.weight.device)
+        before, after = table(prompt).split([len(ids.before), len(ids.after)])
         newline = inner.image_newline.to(table.weight)
         page = pack(request.tokens, newline, inner.view_separator)
         return torch.cat([before, page, after])

@@ -197,15 +197,21 @@ class DeepSeekOcrEngine:
             outcome = failure(sheet.task, error)
         run.finish(sheet, outcome)
 
-    def _requests(self, run: _Run, images: _Images) -> Iterator[DecodeRequest]:
-        """Further tries first; new pages when there are none."""
+    def _requests(self, run: _Run, images: _Images) -> Iterator[DecodeRequest | None]:
+        """Further tries first, then new pages; None while only pages being decoded may be due."""
         number = 0
-        while run.due or self._look_at_next(run, images):
+        while True:
             if run.due:
                 sheet = run.due.popleft()
                 run.decoding[number] = sheet
                 number += 1
                 yield self._request(sheet)
+            elif self._look_at_next(run, images):
+                continue
+            elif run.decoding:
+                yield None
+            else:
+                return
 
     def _look_at_next(self, run: _Run, images: _Images) -> bool:
         """Encode the next pages; False if there are none."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -94,8 +95,8 @@ class Forward:
             _keep(number, k[0], v[0], places)
             mixed = _attend_pages(Heads(q[0], k[0], v[0]), sizes)
             hidden = self._finish(layer, hidden, mixed[None])
-        ends = torch.tensor(sizes, device=packed.device).cumsum(0) - 1
-        return self._scores(hidden[0, ends])
+        # Ends by number, not by a tensor of the host, which the device would have to wait for.
+        return self._scores(torch.stack([hidden[0, end - 1] for end in accumulate(sizes)]))
 
     def step(self, ids: Tensor, positions: Tensor, views: Sequence[SlotView]) -> Tensor:
         """Go on by one token, or by several whose scores are all wanted.

@@ -11,7 +11,10 @@ from ..errors import OutOfMemory
 
 __all__ = ["DecodePlan", "SlotClass", "does_not_fit", "halving_on_out_of_memory", "plan_slots"]
 
-_FREE_SHARE: Final = 0.85  # of free memory; the rest is for packed pages and for fragmentation
+# Of free memory. The rest is for packed pages, for fragmentation and for recorded steps, which
+# compute in memory of their own: as much as a step takes, a twentieth of the slots, and a gigabyte
+# of the driver's at most.
+_FREE_SHARE: Final = 0.85
 _SHORT: Final = 4  # a short slot has this part of the context: 2,048 tokens of 8,192
 _LONG_EVERY: Final = 16  # one slot of the whole context for so many short ones
 

@@ -120,7 +120,7 @@ class DeepSeekOcr:
         return self.decoder.decode(requests)
 
     def stream(
-        self, requests: Iterable[DecodeRequest], most: int | None = None
+        self, requests: Iterable[DecodeRequest | None], most: int | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """The same for pages that come one by one; see :meth:`.decoder.Decoder.stream`."""
         return self.decoder.stream(requests, self.decoder.plan(most))

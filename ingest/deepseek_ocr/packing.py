@@ -31,11 +31,11 @@ def pack(tokens: VisionTokens, newline: Tensor, separator: Tensor) -> Tensor:
     import torch
 
     side, dim = tokens.side, newline.shape[0]
-    whole = to_tensor(tokens.global_view).to(newline).reshape(side, side, dim)
+    whole = _on_device(tokens.global_view, newline).reshape(side, side, dim)
     parts = [_lines(whole, newline), separator.to(newline).reshape(1, dim)]
     if len(tokens.tiles):
         (cols, rows), q = tokens.grid, tokens.tile_side
-        tiles = to_tensor(tokens.tiles).to(newline).reshape(rows, cols, q, q, dim)
+        tiles = _on_device(tokens.tiles, newline).reshape(rows, cols, q, q, dim)
         page = tiles.transpose(1, 2).reshape(rows * q, cols * q, dim)
         parts.insert(0, _lines(page, newline))
     return torch.cat(parts)
@@ -48,6 +48,12 @@ def to_tensor(array: NDArray[np.float32] | NDArray[np.uint16]) -> Tensor:
 
     plain = torch.from_numpy(np.array(array))  # a copy: stored arrays are often read-only
     return plain.view(torch.bfloat16) if array.dtype == np.uint16 else plain
+
+
+def _on_device(array: NDArray[np.float32] | NDArray[np.uint16], like: Tensor) -> Tensor:
+    from .transfer import upload
+
+    return upload(to_tensor(array), like.device).to(like.dtype)
 
 
 def _lines(page: Tensor, newline: Tensor) -> Tensor:

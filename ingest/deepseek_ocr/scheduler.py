@@ -22,8 +22,9 @@ from ..vision import FinishReason
 from .graphs import RecordedSteps, Steps
 from .loops import LoopDetector
 from .memory import DecodePlan, does_not_fit
-from .slots import Rows, Slots
+from .slots import Slots, Start, starting
 from .step import Shape, Stepper
+from .transfer import Download
 
 __all__ = ["Page", "Scheduler", "Tally"]
 
@@ -98,25 +99,7 @@ class _Flight:
     """A step the device may still be at."""
 
     pages: list[Page | None]
-    written: Tensor
-    done: torch.cuda.Event | None
-
-    @classmethod
-    def of(cls, pages: list[Page | None], written: Tensor) -> _Flight:
-        if not written.is_cuda:
-            return cls(pages, written, None)
-        copy = torch.empty(written.shape, dtype=written.dtype, pin_memory=True)
-        copy.copy_(written, non_blocking=True)
-        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
-        return cls(pages, copy, event)
-
-    def read(self) -> list[list[int]]:
-        """What was written, when it has been."""
-        if self.done is not None:
-            self.done.synchronize()
-        rows: list[list[int]] = self.written.tolist()
-        return rows
+    written: Download
 
 
 class Scheduler:
@@ -149,11 +132,12 @@ class Scheduler:
         self._steps = Steps(stepper, [])
         self._tally = tally
 
-    def run(self, source: Iterable[Page], ahead: int | None = None) -> Iterator[Page]:
+    def run(self, source: Iterable[Page | None], ahead: int | None = None) -> Iterator[Page]:
         """Decode pages and yield each as soon as it has ended.
 
         Args:
-            source: asked for more when all before have started.
+            source: asked for more when all before have started; None in it says that there is
+                nothing now, which ends the run if no page is under way.
             ahead: pages looked at together to begin with the longest; None for all.
 
         Raises:
@@ -162,8 +146,8 @@ class Scheduler:
         pages = iter(source)
         while True:
             if not self._waiting:
-                found = sorted(islice(pages, ahead), key=lambda page: -page.expected)
-                self._waiting.extend(found)
+                found = [page for page in islice(pages, ahead) if page]
+                self._waiting.extend(sorted(found, key=lambda page: -page.expected))
             if not self._waiting and not self._running() and not self._flights:
                 return
             with torch.inference_mode():
@@ -299,26 +283,17 @@ class Scheduler:
         for page, _ in batch:
             page.started = now
             page.hope = self.plan.guesses / 2 if page.draft else 0.0
+        batch.sort(key=lambda start: start[1][0])  # rows of a class are put into it together
         packed = torch.cat([page.embed() for page, _ in batch])
         places = [self._classes[n].place(slot, page.length) for page, (n, slot) in batch]
-        rows = self._rows([page for page, _ in batch], packed.device)
+        starts = [Start(slot, page.length, page.budget, page.draft) for page, (_, slot) in batch]
+        where, rows = starting(starts, self._stepper.window, self._draft, packed.device)
         written, new = self._stepper.start(packed, places, rows)
-        for number, slots in enumerate(self._classes):
-            of_class = [(i, slot) for i, (_, (n, slot)) in enumerate(batch) if n == number]
-            if of_class:
-                which, where = torch.tensor(of_class, device=packed.device).unbind(1)
-                slots.rows.put(where, new.at(which))
-        self._flights.append(_Flight.of([page for page, _ in batch], written))
-
-    def _rows(self, pages: list[Page], device: torch.device) -> Rows:
-        rows = Rows.empty(len(pages), self._stepper.window, self._draft, device)
-        rows.active.fill_(True)
-        rows.lengths.copy_(torch.tensor([page.length - 1 for page in pages]))
-        rows.budgets.copy_(torch.tensor([page.budget for page in pages]))
-        for row, page in enumerate(pages):
-            kept = torch.tensor(page.draft[: self._draft], dtype=torch.long)
-            rows.drafts[row, : len(kept)] = kept.to(device)
-        return rows
+        counts = [sum(n == number for _, (n, _) in batch) for number in range(len(self._classes))]
+        parts = zip(self._classes, torch.split(where, counts), new.split(counts), strict=True)
+        for slots, of_class, started in parts:
+            slots.rows.put(of_class, started)
+        self._flights.append(_Flight([page for page, _ in batch], Download.of(written)))
 
     def _close_gaps(self) -> None:
         """Let pages in the last slots take those that stay free: steps compute the first ones."""
@@ -340,7 +315,7 @@ class Scheduler:
         written = self._steps.step(shape, guesses)
         self._tally.steps += 1
         self._tally.rows += len(pages)
-        self._flights.append(_Flight.of(pages, written))
+        self._flights.append(_Flight(pages, Download.of(written)))
 
     def _shape(self) -> Shape:
         shape = []
@@ -356,7 +331,7 @@ class Scheduler:
         behind = self.plan.lag if any(self._running()) else 0
         while len(self._flights) > behind:
             flight = self._flights.popleft()
-            for page, ids in zip(flight.pages, flight.read(), strict=True):
+            for page, ids in zip(flight.pages, flight.written.read(), strict=True):
                 if page and not page.is_done and self._note(page, ids):
                     finished.append(page)
         for page in finished:

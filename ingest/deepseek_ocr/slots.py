@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .forward import Place
 from .memory import SlotClass
+from .transfer import upload
 
-__all__ = ["Rows", "Slots"]
+__all__ = ["Rows", "Slots", "Start", "starting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,10 @@ class Rows:
         for old, value in zip(self._tensors(), new._tensors(), strict=True):
             old.index_copy_(0, rows, value)
 
-    def at(self, rows: Tensor) -> Rows:
-        """Copies of these rows. Shape: ``rows [n]``."""
-        return Rows(*(tensor.index_select(0, rows) for tensor in self._tensors()))
+    def take(self, row: int, other: Rows, there: int) -> None:
+        """Copy a row of others to one of these."""
+        for old, value in zip(self._tensors(), other._tensors(), strict=True):
+            old[row] = value[there]
 
     def copy(self) -> Rows:
         """The same in memory of its own."""
@@ -94,6 +97,43 @@ class Rows:
 
     def _tensors(self) -> list[Tensor]:
         return [getattr(self, field.name) for field in fields(self)]
+
+
+class Start(NamedTuple):
+    """A page that starts: where, with how many rows, and what it may write."""
+
+    slot: int
+    length: int
+    budget: int
+    draft: Sequence[int]
+
+
+def starting(
+    pages: Sequence[Start], window: int, draft: int, device: torch.device
+) -> tuple[Tensor, Rows]:
+    """Rows of pages before anything is written, by one copy to the device.
+
+    Args:
+        pages: at least one.
+        window: ids of history kept.
+        draft: ids of draft kept.
+        device: where the slots are.
+
+    Returns:
+        The slots they go to, ``[pages]``, and the rows; ``lengths`` is one less than the page's.
+    """
+    longest = min(draft, max(len(page.draft) for page in pages))
+    host = torch.full((len(pages), 3 + longest), -1)
+    for line, page in zip(host, pages, strict=True):
+        numbers = (page.slot, page.length - 1, page.budget, *page.draft[:longest])
+        line[: len(numbers)] = torch.tensor(numbers)
+    slots, lengths, budgets, drafts = torch.split(upload(host, device), [1, 1, 1, longest], 1)
+    rows = Rows.empty(len(pages), window, draft, device)
+    rows.active.fill_(True)
+    rows.lengths.copy_(lengths[:, 0])
+    rows.budgets.copy_(budgets[:, 0])
+    rows.drafts[:, :longest] = drafts
+    return slots[:, 0], rows
 
 
 class Slots:
@@ -134,6 +174,5 @@ class Slots:
             length: keys to take along, at least as many as there are.
         """
         target.cache[:, :, place, :length] = self.cache[:, :, slot, :length]
-        at = torch.tensor([slot, place], device=self.cache.device)
-        target.rows.put(at[1:], self.rows.at(at[:1]))
+        target.rows.take(place, self.rows, slot)
         self.stop(slot)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .drafting import MATCHED, guess
+from .drafting import MATCHED, Marks, guess
 from .forward import Forward, Place, SlotView
 from .greedy import Greedy
 from .slots import Rows, Slots
@@ -31,11 +31,13 @@ class Stepper:
         forward: the network.
         greedy: the rule of choice.
         eos: the id that ends a page.
+        marks: how a block begins.
     """
 
     forward: Forward
     greedy: Greedy
     eos: int
+    marks: Marks
 
     @property
     def window(self) -> int:
@@ -69,7 +71,7 @@ class Stepper:
         views = [SlotView(slots.cache, count, span) for slots, count, span in parts]
         rows = Rows.joined(kept)
         if guesses:
-            ahead, starts = guess(rows, guesses)
+            ahead, starts = guess(rows, guesses, self.marks)
         else:
             ahead, starts = rows.ids[:, None][:, :0], rows.cursors
         ids = torch.cat([rows.ids[:, None], ahead.clamp(min=0)], dim=1)
@@ -104,6 +106,6 @@ class Stepper:
             active=rows.active & (written < rows.budgets) & ~ends.any(dim=1),
             history=history.gather(1, places),
             drafts=rows.drafts,
-            cursors=torch.where(right > 0, starts + right, rows.cursors),
+            cursors=torch.where((right > 0) & (starts >= 0), starts + right, rows.cursors),
         )
         return chosen.masked_fill(~keep, -1), new

@@ -122,6 +122,8 @@ def test_the_gpu_measurement_measures_every_section(tiny_checkpoint: Path, tmp_p
     assert {row["slots"] for row in figures["slots"]} == {1, 8}
     (page,) = figures["pages"]
     assert page["pages_per_s_from_tokens"] > page["pages_per_s_from_pixels"] > 0
+    assert page["pages_per_s_one_by_one"] > 0
+    assert all(row["rows_a_step"] == row["slots"] for row in figures["slots"])
     if util.find_spec("triton") is not None:
         ops = {row["op"] for row in figures["kernels"]}
         assert ops == {"attend", "experts", "relative", "rotate", "route"}

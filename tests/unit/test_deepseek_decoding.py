@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,79 +12,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opticalrag.ingest.config import ConfigError
 from opticalrag.ingest.deepseek_ocr.decoder import Decoder
-from opticalrag.ingest.deepseek_ocr.graphs import RecordedSteps, Steps
-from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels
-from opticalrag.ingest.deepseek_ocr.kernels.tiles import Tile, TileRow, Tiles
 from opticalrag.ingest.deepseek_ocr.loops import cycle_start
 from opticalrag.ingest.deepseek_ocr.memory import DecodePlan, SlotClass
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.deepseek_ocr.ngram import NoRepeat
 from opticalrag.ingest.deepseek_ocr.scheduler import Page, Scheduler
 from opticalrag.ingest.deepseek_ocr.slots import Slots
-from opticalrag.ingest.deepseek_ocr.step import Shape, Stepper
+from opticalrag.ingest.deepseek_ocr.step import Stepper
 from opticalrag.ingest.errors import EngineError, OpticalRagError, OutOfMemory
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.vision import DecodeRequest, Transcript
+from torch.overrides import TorchFunctionMode
 
-from benchmarks.exactness import (
-    RULE,
-    Case,
-    chance_loop,
-    make_cases,
-    page_of_noise,
-    write_talker,
-)
+from benchmarks.exactness import Case, chance_loop, page_of_noise
 from benchmarks.one_by_one import Reference
 
-# 200 take a minute, most of it ``generate``; a part is enough to see a fault.
-PAGES = int(os.environ.get("OPTICALRAG_EXACT_PAGES", "24"))
-CONTEXT = 2048
+from .helpers_decoding import answers, expected, one_thread, plan_of
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """A network so small waits longer for a second thread than it works."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def talker(tmp_path_factory: pytest.TempPathFactory) -> DeepSeekOcr:
-    """A model whose answers end at all lengths."""
-    folder = write_talker(tmp_path_factory.mktemp("checkpoint") / "talker")
-    return DeepSeekOcr(folder, device="cpu", precision="float32")
-
-
-@pytest.fixture(scope="module")
-def cases(talker: DeepSeekOcr) -> list[Case]:
-    """Pages and what ``generate`` answers to each alone."""
-    return make_cases(talker, PAGES)
-
-
-@pytest.fixture(scope="module")
-def decoder(talker: DeepSeekOcr) -> Decoder:
-    """Ours, by the same rules."""
-    return Decoder(talker.network, talker.tokenizer, talker.weights, RULE, chance_loop)
-
-
-def plan_of(slots: int, guesses: int = 0, lag: int = 0, short: int = 112) -> DecodePlan:
-    """Slots of which most pages outgrow the shorter ones."""
-    long = SlotClass(-(-slots // 3), CONTEXT + guesses)
-    return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, pack=300)
-
-
-def answers(found: Sequence[Transcript | OpticalRagError]) -> list[tuple[tuple[int, ...], str]]:
-    """What has to be equal."""
-    transcripts = [answer for answer in found if isinstance(answer, Transcript)]
-    assert len(transcripts) == len(found)
-    return [(t.ids, t.finish_reason) for t in transcripts]
-
-
-def expected(cases: Sequence[Case]) -> list[tuple[tuple[int, ...], str]]:
-    """The same of the reference."""
-    return [(case.answer.ids, case.answer.reason) for case in cases]
+    with one_thread():
+        yield
 
 
 def test_the_cases_end_in_every_way(cases: list[Case]) -> None:
@@ -227,6 +175,40 @@ def test_a_stream_of_refused_requests_ends(decoder: Decoder, cases: list[Case]) 
     }
 
 
+def test_a_request_that_comes_late_need_not_wait_for_the_last_answer(
+    decoder: Decoder, cases: list[Case]
+) -> None:
+    """A stream that had nothing for a while is asked again."""
+    short, late, *_, long = sorted(cases, key=lambda case: len(case.answer.ids))
+    found: dict[int, Transcript | OpticalRagError] = {}
+
+    def source() -> Iterator[DecodeRequest | None]:
+        yield long.request
+        yield short.request
+        while not found:
+            yield None
+        yield late.request
+
+    for numbered in decoder.stream(source(), plan_of(2, lag=1)):
+        found.update([numbered])
+    assert list(found) == [1, 2, 0]
+    assert answers([found[number] for number in range(3)]) == expected([long, short, late])
+
+
+def test_a_stream_that_has_nothing_ends_when_nothing_is_under_way(
+    decoder: Decoder, cases: list[Case]
+) -> None:
+    """It would be asked for ever; and what was refused is not under way."""
+
+    def source() -> Iterator[DecodeRequest | None]:
+        yield replace(cases[0].request, max_tokens=0)
+        while True:
+            yield None
+
+    ((number, error),) = decoder.stream(source(), plan_of(2))
+    assert (number, type(error)) == (0, ConfigError)
+
+
 def test_right_guesses_save_steps(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,30 +346,28 @@ def test_a_real_loop_is_found_and_cut_as_before(talker: DeepSeekOcr) -> None:
     assert len(kept[0]) < len(theirs[0].ids)
 
 
-class Replayed(RecordedSteps):
-    """Graphs where there are none: the rounding of shapes is as on a GPU."""
-
-    def _record(self, shape: Shape, guesses: int) -> Callable[[], torch.Tensor]:
-        return lambda: Steps.step(self, shape, guesses)
-
-
-def test_rounded_shapes_change_nothing(
+def test_no_number_goes_to_the_device_by_itself(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that belong to no page stay idle, in a second run over the same slots, too."""
-    monkeypatch.setattr("opticalrag.ingest.deepseek_ocr.scheduler.RecordedSteps", Replayed)
-    plan = replace(plan_of(7, guesses=3, lag=2), graphs=True)
-    for _ in range(2):
-        found = decoder.decode([case.request for case in cases], plan)
-        assert answers(found) == expected(cases)
+    """A GPU stops for each list that becomes a tensor on it."""
+    alone: list[str] = []
 
+    class Watch(TorchFunctionMode):
+        """Notes tensors that are made of lists where the network is."""
 
-def test_spans_are_rounded_where_the_kernel_is_not_used(talker: DeepSeekOcr) -> None:
-    """Torch reads all of a span: whole slots would be read for a kernel that other rows have."""
-    kernels = Kernels(Tiles([TileRow("attend", 4, (Tile(16, 64, 0, 4, 2),))]))
-    ours = Decoder(talker.network, talker.tokenizer, talker.weights, RULE, kernels=kernels)
-    like = ours._stepper.forward.empty_cache
-    classes = [Slots(SlotClass(count, CONTEXT), like, 24, 8) for count in (16, 4)]
-    steps = RecordedSteps(ours._stepper, classes)
-    assert steps.rounded(((3, 100), (3, 100))) == ((4, CONTEXT), (4, CONTEXT))
-    assert steps.rounded(((9, 100), (0, 64))) == ((16, 128), (0, CONTEXT))
+        def __torch_function__(
+            self,
+            func: Callable[..., object],
+            types: object,
+            args: tuple[object, ...] = (),
+            kwargs: dict[str, object] | None = None,
+        ) -> object:
+            """As without."""
+            if func in (torch.tensor, torch.as_tensor) and "device" in (kwargs or {}):
+                alone.append(func.__name__)
+            return func(*args, **kwargs or {})
+
+    with Watch():
+        found = decoder.decode([case.request for case in cases], plan_of(4, guesses=2))
+    assert answers(found) == expected(cases)
+    assert alone == []

@@ -57,12 +57,12 @@ class ScriptedModel:
         return [self._transcript(request) for request in requests]
 
     def stream(
-        self, requests: Iterable[DecodeRequest], most: int | None = None
+        self, requests: Iterable[DecodeRequest | None], most: int | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """The script's answers, the last of two pages first."""
         source = iter(requests)
         first = 0
-        while pair := list(islice(source, 2)):
+        while pair := [request for request in islice(source, 2) if request]:
             answers = self.decode(pair)
             yield from reversed(list(enumerate(answers, first)))
             first += len(pair)
@@ -105,6 +105,16 @@ def only(outcomes: Sequence[PageOutcome]) -> Iterator[ParsedPage]:
     for outcome in outcomes:
         assert isinstance(outcome, ParsedPage)
         yield outcome
+
+
+def noted(
+    requests: Iterable[DecodeRequest | None], seen: list[DecodeRequest]
+) -> Iterator[DecodeRequest | None]:
+    """The same, remembered."""
+    for request in requests:
+        if request:
+            seen.append(request)
+        yield request
 
 
 def layer_of(topic: str) -> str:
@@ -227,11 +237,11 @@ def test_a_page_that_the_model_refuses_in_a_stream_costs_no_other(file: Path) ->
         """Refuses the page about pumps."""
 
         def stream(
-            self, requests: Iterable[DecodeRequest], most: int | None = None
+            self, requests: Iterable[DecodeRequest | None], most: int | None = None
         ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
             """As the script, but for one."""
             seen: list[DecodeRequest] = []
-            for number, answer in super().stream((seen.append(r) or r for r in requests), most):
+            for number, answer in super().stream(noted(requests, seen), most):
                 yield number, EngineError("no") if "pump" in seen[number].draft else answer
 
     outcomes = read(file, Choosy(always(layer_of("valve"))))
@@ -270,11 +280,11 @@ def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
         """Keeps the requests."""
 
         def stream(
-            self, requests: Iterable[DecodeRequest], most: int | None = None
+            self, requests: Iterable[DecodeRequest | None], most: int | None = None
         ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
             """As the script."""
             assert most == 7
-            return super().stream((seen.append(r) or r for r in requests), most)
+            return super().stream(noted(requests, seen), most)
 
     read(file, Watching(always(layer_of("valve"))), OpticalConfig(mode="tiny", batch=7))
     assert [("pump" in r.draft, r.expected_tokens) for r in seen[:3]] == [
@@ -282,6 +292,20 @@ def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
         (True, len(page_text("pump").split())),
         (False, len(page_text("rotor").split())),
     ]
+
+
+def test_further_tries_are_in_the_stream_of_the_first(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the last pages, too: in a stream of their own they waited for the last answer."""
+    streams: list[object] = []
+    stream = ScriptedModel.stream
+    monkeypatch.setattr(
+        ScriptedModel, "stream", lambda *given: streams.append(given) or stream(*given)
+    )
+    model = ScriptedModel(always("All work and no play.", "length"))
+    read(file, model)
+    assert (sum(model.decoded), len(streams)) == (9, 1)
 
 
 def test_pages_are_drawn_while_others_are_read(tmp_path: Path) -> None:

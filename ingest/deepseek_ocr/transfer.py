@@ -1,0 +1,48 @@
+"""What goes between the host and the device, so that neither waits for the other.
+
+Memory of the host that the system may move is copied while both stand still; pinned memory is
+copied when the device comes to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Download", "upload"]
+
+
+def upload(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host on the device. What is done with it there comes behind the copy."""
+    if device.type != "cuda":
+        return tensor.to(device)
+    # Torch keeps the pinned copy until it is read, and gives its memory to a later one.
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A tensor of the device on its way to the host. It may be overwritten behind :meth:`of`."""
+
+    values: Tensor
+    done: torch.cuda.Event | None
+
+    @classmethod
+    def of(cls, values: Tensor) -> Download:
+        """Begin it."""
+        if not values.is_cuda:
+            return cls(values, None)
+        copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        copy.copy_(values, non_blocking=True)
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        return cls(copy, event)
+
+    def read(self) -> list[list[int]]:
+        """The values, when they are there. Shape: two axes."""
+        if self.done is not None:
+            self.done.synchronize()
+        rows: list[list[int]] = self.values.tolist()
+        return rows
