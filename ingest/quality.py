@@ -73,7 +73,7 @@ _FEWEST_WORDS: Final = 8
 _AGREES: Final = 0.5  # share of the layer's words; right readings have 0.9 and more
 _INVENTED_WORDS: Final = 3
 _NO_MARKUP: Final = Markup()
-# Good readings slip in one number at times, but not twice (the small model, 160 pages). A text
+# Good readings slip in one number at times, but not twice (the small model, 126 pages). A text
 # about HTML, or one slip in many markers, is no more than part of the markup of its page.
 _FEWEST_BROKEN: Final = 2
 _BROKEN: Final = 0.25
