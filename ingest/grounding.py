@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from .grounding_grammar import Markup, count_markup
 from .grounding_markers import (
     KINDS,
     LOOP_LENGTH,
@@ -48,10 +49,11 @@ _CENTER = re.compile(r"</?center>", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Grounding:
-    """The blocks of a transcript, and how many were left out as repetitions of a loop."""
+    """The blocks of a transcript, how many were left out as repetitions, and its markup."""
 
     blocks: tuple[Block, ...]
     drifted: int
+    markup: Markup
 
 
 def parse_transcript(raw: str, *, truncated: bool = False) -> tuple[Block, ...]:
@@ -70,13 +72,14 @@ def read_grounding(raw: str, *, truncated: bool = False) -> Grounding:
         truncated: whether the model was stopped before its end.
     """
     text = raw.replace("\r\n", "\n").replace("\\coloneqq", ":=").replace("\\eqqcolon", "=:")
+    markup = count_markup(text, truncated=truncated)
     segments, drifted = cut_drift(read_segments(text, truncated=truncated), truncated=truncated)
     if _has_lines_only(segments):
         lines = _scrubbed(_line(s.marker) for s in segments if s.marker)
-        return Grounding(tuple(lines), drifted)
+        return Grounding(tuple(lines), drifted, markup)
     found = list(_scrubbed(b for stack in _stacks(segments) for b in _read_stack(stack)))
     blocks = list(_without_repeats(found))
-    return Grounding(tuple(blocks), drifted + len(found) - len(blocks))
+    return Grounding(tuple(blocks), drifted + len(found) - len(blocks), markup)
 
 
 def _has_lines_only(segments: Sequence[Segment]) -> bool:

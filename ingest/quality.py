@@ -1,9 +1,9 @@
 """Whether what a model wrote can be believed, and what to try when it cannot. Pure.
 
 The model fails in known ways: it repeats itself until it is stopped, runs out of tokens,
-invents text for an empty page, or reads another text than the one there is. Each has a flag;
-each flag is worth another try, in another mode and then without layout, and at last the
-page's own text layer.
+invents text for an empty page, reads another text than the one there is, or loses its place
+and with it the form of its markup. Each has a flag; each flag is worth another try, in another
+mode and then without layout, and at last the page's own text layer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from .garbling import is_garbled, is_spelt
+from .grounding_grammar import Markup
 from .modes import Mode
 from .types import Attempt
 
@@ -42,6 +43,7 @@ class Flag:
     INVENTED: Final = "text_on_blank_page"
     EMPTY: Final = "no_text_found"
     DISAGREES: Final = "low_agreement"
+    GRAMMAR: Final = "broken_markup"
     FROM_TEXT_LAYER: Final = "text_layer_used"
     """The model's text was dropped for that of the layout engine."""
     BLANK: Final = "blank"
@@ -50,6 +52,7 @@ class Flag:
 DOUBTFUL: Final = frozenset(
     {
         *(Flag.LOOP, Flag.DRIFT, Flag.TRUNCATED, Flag.INVENTED, Flag.EMPTY, Flag.DISAGREES),
+        Flag.GRAMMAR,
         "ocr_missing",  # the layout engine's: a scan, and nothing installed that reads it
     }
 )
@@ -69,6 +72,11 @@ _FEW_WORDS: Final = 20  # fewer in a text layer may be a stamp on a scan
 _FEWEST_WORDS: Final = 8
 _AGREES: Final = 0.5  # share of the layer's words; right readings have 0.9 and more
 _INVENTED_WORDS: Final = 3
+_NO_MARKUP: Final = Markup()
+# Good readings slip in one number at times, but not twice (the small model, 126 pages). A text
+# about HTML, or one slip in many markers, is no more than part of the markup of its page.
+_FEWEST_BROKEN: Final = 2
+_BROKEN: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +105,13 @@ class Evidence:
         return self.explained and len(self.words) >= _FEWEST_WORDS and is_spelt(text)
 
 
-def assess(text: str, finish_reason: str, drifted: int, evidence: Evidence) -> tuple[str, ...]:
+def assess(
+    text: str,
+    finish_reason: str,
+    drifted: int,
+    evidence: Evidence,
+    markup: Markup = _NO_MARKUP,
+) -> tuple[str, ...]:
     """What is wrong with a reading; empty if nothing is known to be.
 
     Args:
@@ -105,6 +119,7 @@ def assess(text: str, finish_reason: str, drifted: int, evidence: Evidence) -> t
         finish_reason: why the decoder stopped.
         drifted: blocks cut because they repeated others.
         evidence: what is known of the page.
+        markup: of an answer to a prompt that asks for boxes.
     """
     words = _words(text)
     found = {
@@ -116,6 +131,7 @@ def assess(text: str, finish_reason: str, drifted: int, evidence: Evidence) -> t
         Flag.DISAGREES: evidence.is_reliable
         and bool(words)
         and agreement(text, evidence.words) < _AGREES,
+        Flag.GRAMMAR: markup.broken >= max(_FEWEST_BROKEN, _BROKEN * markup.count),
     }
     return tuple(flag for flag, holds in found.items() if holds)
 

@@ -31,7 +31,6 @@ from .gate import gate
 from .held_out import Page, held_out
 from .layout import SIDE
 from .marks import box_overlap, plain, precision, truth_boxes
-from .schedule import TRAINED
 from .targets import locate
 
 __all__ = ["budget", "budgets", "lossy"]
@@ -39,7 +38,6 @@ __all__ = ["budget", "budgets", "lossy"]
 _Item = TypeVar("_Item")
 _TOGETHER: Final = 16
 _BOUND: Final = 400  # tokens of an answer; the longest true one has about 300
-_FEW: Final = 32  # pages at budgets the model was not trained at
 
 
 def main() -> None:
@@ -80,11 +78,9 @@ def main() -> None:
 
 
 def budgets(model: DeepSeekOcr, pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """Each budget, the widest first: all pages at those it was trained at, else few."""
+    """Each budget, the widest first."""
     modes = sorted(model.modes.values(), key=lambda mode: -mode.base_size)
-    return [
-        budget(model, pages if mode.base_size in TRAINED else pages[:_FEW], mode) for mode in modes
-    ]
+    return [budget(model, pages, mode) for mode in modes]
 
 
 def budget(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def _judge(
         grounding = read_grounding(answer.text, truncated=answer.finish_reason != "eos")
         text = plain(answer.text)
         flags = [
-            assess(text, answer.finish_reason, grounding.drifted, evidence)
+            assess(text, answer.finish_reason, grounding.drifted, evidence, grounding.markup)
             for evidence in (_evidence(model, page, page.text), _evidence(model, page, ""))
         ]
         endless = answer.finish_reason != "eos" or goes_round(answer.ids)

@@ -13,7 +13,9 @@ from ..config import OpticalConfig
 from ..density import estimate_load, ink_share
 from ..errors import OpticalRagError
 from ..grounding import read_grounding
+from ..grounding_grammar import Markup
 from ..modes import MODES, TARGET_COMPRESSION, Mode, PageLoad, choose_mode
+from ..prompts import prompt_named
 from ..protocols import PageEngine
 from ..quality import Evidence, Flag, Step, agreement, assess, best_attempt, needs_retry
 from ..types import (
@@ -131,6 +133,7 @@ def record(sheet: Sheet, transcript: Transcript, tokens: int) -> None:
         transcript.finish_reason,
         grounding.drifted,
         sheet.evidence,
+        grounding.markup if _is_grounded(sheet.step) else Markup(),
     )
     sheet.readings.append(grounding.blocks)
     sheet.attempts.append(
@@ -150,7 +153,7 @@ def page_of(sheet: Sheet, seconds: float, made_by: MadeBy, fallback: PageEngine)
     """The page as it is best known: by the best answer, or by its text layer if all are bad."""
     shares = [agreement(_text(blocks), sheet.evidence.words) for blocks in sheet.readings]
     best = best_attempt(sheet.attempts, shares) if sheet.attempts else None
-    flags = sheet.attempts[best].flags if best is not None else (Flag.BLANK,)
+    flags = _flags(sheet, best) if best is not None else (Flag.BLANK,)
     blocks = sheet.readings[best] if best is not None else ()
     if Flag.INVENTED in flags:
         blocks = ()
@@ -170,6 +173,23 @@ def page_of(sheet: Sheet, seconds: float, made_by: MadeBy, fallback: PageEngine)
     return ParsedPage(
         image.ref, image.width, image.height, blocks, made_by.engine, flags, seconds, reading
     )
+
+
+def _flags(sheet: Sheet, best: int) -> tuple[str, ...]:
+    """What speaks against a page of which this answer is kept.
+
+    One without boxes has no markup to break: where no text layer was there to compare it with,
+    the broken markup of the answers before it is still held against the page.
+    """
+    flags = sheet.attempts[best].flags
+    broken = any(Flag.GRAMMAR in attempt.flags for attempt in sheet.attempts[:best])
+    if not broken or _is_grounded(sheet.steps[best]) or sheet.evidence.is_reliable:
+        return flags
+    return (*flags, Flag.GRAMMAR)
+
+
+def _is_grounded(step: Step) -> bool:
+    return prompt_named(step.prompt).grounded
 
 
 def budget(sheet: Sheet, config: OpticalConfig) -> int:

@@ -5,6 +5,7 @@ import re
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opticalrag.ingest.grounding import read_grounding
+from opticalrag.ingest.grounding_grammar import Markup
 from opticalrag.ingest.markdown import render_page
 from opticalrag.ingest.table_parsing import parse_pipe_table, parse_table
 from opticalrag.ingest.types import Block, TableGrid, TextSource
@@ -12,6 +13,7 @@ from opticalrag.ingest.types import Block, TableGrid, TextSource
 from ..builders import page
 
 SPECIAL = re.compile(r"<\|/?(ref|det|grounding)|(ref|det|grounding)\|>|<｜")
+MARK = re.compile(r"<\|/?(?:ref|det)\|>")
 MARKUP = st.sampled_from(
     "<table> </table> <tr> </tr> <td> </td> <th> <thead> </thead> <br> <b> </b> <center> </center>"
     ' <td\u00a0rowspan="2"> <td\u00a0colspan=3> </t <t < > \\[ \\] \\( \\) \\\\ $$ ``` ~~~ # ###'
@@ -39,6 +41,14 @@ LABEL = st.sampled_from(
 )
 DET = st.lists(BOX, max_size=2).map(str)
 MARKER = st.builds("<|ref|>{}<|/ref|><|det|>{}<|/det|>".format, LABEL, DET)
+LEGAL_BOX = st.tuples(
+    *(st.lists(st.integers(0, 999), min_size=2, max_size=2, unique=True).map(sorted),) * 2
+).map(lambda sides: [sides[0][0], sides[1][0], sides[0][1], sides[1][1]])
+LEGAL_MARKER = st.builds(
+    "<|ref|>{}<|/ref|><|det|>{}<|/det|>".format,
+    LABEL | WORD,
+    st.lists(LEGAL_BOX, min_size=1, max_size=3),
+)
 TOKEN = st.sampled_from(
     ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>", "<｜end▁of▁sentence｜>"]
 )
@@ -51,6 +61,12 @@ BROKEN_MARKERS = st.lists(
 
 def joined(parts: list[tuple[str, str]]) -> str:
     return "".join(part + space for part, space in parts)
+
+
+def cut_at_token(raw: str, stop: int) -> str:
+    """The text up to there; the marks of a marker are single tokens and stay whole."""
+    inside = next((m for m in MARK.finditer(raw) if m.start() < stop < m.end()), None)
+    return raw[: inside.start() if inside else stop]
 
 
 def texts(block: Block) -> list[str]:
@@ -126,3 +142,26 @@ def test_any_table_is_read(text: str) -> None:
     pipes = parse_pipe_table(text)
     if pipes:
         check_grid(pipes)
+
+
+@settings(max_examples=300, deadline=None)
+@given(BROKEN_MARKERS, st.booleans())
+def test_no_more_is_broken_than_begun(parts: list[tuple[str, str]], cut: bool) -> None:
+    """Whatever tokens are written in whatever order."""
+    markup = read_grounding(joined(parts), truncated=cut).markup
+
+    assert 0 <= markup.broken <= markup.count
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(LEGAL_MARKER | WORD | MARKUP, SPACE), max_size=40), st.data())
+def test_markers_as_released_are_never_broken(
+    parts: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    """Also where the model is stopped anywhere within one."""
+    raw = joined(parts)
+    whole = sum("<|ref|>" in part for part, _ in parts)
+    stop = data.draw(st.integers(0, len(raw)))
+
+    assert read_grounding(raw).markup == Markup(whole, 0)
+    assert read_grounding(cut_at_token(raw, stop), truncated=True).markup.broken == 0

@@ -183,6 +183,37 @@ def test_a_scan_keeps_the_best_of_bad_tries(tmp_path: Path) -> None:
     assert [block.text for block in page_.blocks] == ["Some text."]
 
 
+BROKEN = "<|ref|>text<|/ref|><|det|>[[100, 100, 9000]]<|/det|>\n{}\n\n"
+
+
+@pytest.mark.parametrize("free_ocr_too", [False, True])
+def test_a_scan_read_in_broken_markup_is_doubted(tmp_path: Path, free_ocr_too: bool) -> None:
+    """Fluent rubbish on scans was never doubted; nor is it cleared by text without boxes."""
+    with pymupdf.open() as document:
+        document.new_page().draw_rect((100, 100, 400, 300), fill=(0, 0, 0))
+        document.save(tmp_path / "scan.pdf")
+    broken = BROKEN.format("Fluent.") + BROKEN.format("Rubbish.")
+    free = broken if free_ocr_too else "Fluent rubbish."
+    model = ScriptedModel(lambda prompt, mode: (free if prompt == "free_ocr" else broken, "eos"))
+    (page_,) = only(read(tmp_path / "scan.pdf", model))
+
+    assert page_.optical is not None
+    assert [a.flags for a in page_.optical.attempts] == [(Flag.GRAMMAR,), (Flag.GRAMMAR,), ()]
+    assert page_.flags == (Flag.GRAMMAR,)
+
+
+def test_a_text_layer_clears_an_answer_without_boxes(file: Path) -> None:
+    """Broken markup before it says no more than the text layer does."""
+    broken = BROKEN.format("Fluent.") + BROKEN.format("Rubbish.")
+    model = ScriptedModel(
+        lambda prompt, mode: (page_text("valve") if prompt == "free_ocr" else broken, "eos")
+    )
+    first = next(only(read(file, model)))
+
+    assert first.optical is not None
+    assert (first.optical.chosen, first.flags) == (2, ())
+
+
 def test_an_empty_page_is_not_shown_to_the_model(tmp_path: Path) -> None:
     """It would invent something."""
     write_pdf(tmp_path / "empty.pdf", "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opticalrag.ingest.grounding_grammar import Markup
 from opticalrag.ingest.modes import MODES
 from opticalrag.ingest.quality import (
     Evidence,
@@ -57,6 +58,18 @@ def test_readings_are_flagged_for_what_is_wrong(
 ) -> None:
     """Each way to fail has its flag; good readings and unknown pages have none."""
     assert assess(text, reason, drifted, evidence) == flags
+
+
+@pytest.mark.parametrize(
+    ("count", "broken", "doubted"),
+    [(0, 0, False), (1, 1, False), (2, 2, True), (8, 2, True), (9, 2, False), (40, 10, True)],
+)
+def test_markup_is_doubted_from_two_faults_and_a_quarter_of_it(
+    count: int, broken: int, doubted: bool
+) -> None:
+    """Scans that were read as fluent rubbish were never doubted."""
+    flags = assess(TEXT, "eos", 0, Evidence(), Markup(count, broken))
+    assert flags == ((Flag.GRAMMAR,) if doubted else ())
 
 
 def test_agreement_ignores_case_forms_and_order() -> None:
