@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from opticalrag.ingest.config import ConfigError, OpticalConfig
 from opticalrag.ingest.deepseek_ocr.engine import DeepSeekOcrEngine
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.grounding import read_grounding
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.modes import Mode
 from opticalrag.ingest.pages import open_document
@@ -21,6 +22,7 @@ from opticalrag.ingest.vision import DecodeRequest
 from benchmarks.tiny.held_out import Page, held_out
 from benchmarks.tiny.marks import box_overlap, plain, precision, truth_boxes
 from benchmarks.tiny.schedule import TRAINED
+from benchmarks.tiny.targets import locate
 
 from ..conftest import CARDS, TINY_SYNTHETIC
 
@@ -56,16 +58,26 @@ def test_it_reads_pages_and_words_it_has_never_seen(
 ) -> None:
     read = ask(reading_model, [page.pixels for page in pages], "free_ocr")
     share, report = compare(read, [page.text for page in pages])
-    assert share > 0.9, report
+    assert share > 0.95, report
 
 
 def test_it_says_what_stands_where(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
     pages = pages[::2]  # with boxes an answer is four times as long
     read = ask(reading_model, [page.pixels for page in pages], "markdown")
     share, report = compare(list(map(plain, read)), [plain(page.markdown) for page in pages])
-    assert share > 0.8, report
+    assert share > 0.95, report
     boxes = [box_overlap(r, truth_boxes(p.sheet)) for r, p in zip(read, pages, strict=True)]
-    assert np.mean(boxes) > 0.6, f"overlaps of boxes: {boxes}; answers: {read}"
+    assert np.mean(boxes) > 0.85, f"overlaps of boxes: {boxes}; answers: {read}"
+
+
+def test_it_says_where_a_phrase_stands(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
+    overlaps = []
+    for page in pages:
+        line = page.sheet.parts[0].lines[0]
+        phrase, target = locate(line, slice(0, 2))
+        (answer,) = ask(reading_model, [page.pixels], f"locate:{phrase}")
+        overlaps.append(box_overlap(answer, [read_grounding(target.text).blocks[0].box]))
+    assert np.mean(overlaps) > 0.6, overlaps
 
 
 def test_fewer_vision_tokens_read_less(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
@@ -78,7 +90,7 @@ def test_fewer_vision_tokens_read_less(reading_model: DeepSeekOcr, pages: list[P
         shares[mode.base_size], _ = compare(read, [page.text for page in pages])
     best = max(shares)
     assert shares[best] == max(shares.values()), shares
-    assert shares[best] > max(s for side, s in shares.items() if side not in TRAINED) + 0.3, shares
+    assert shares[best] > max(s for side, s in shares.items() if side not in TRAINED) + 0.5, shares
 
 
 def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:
@@ -96,7 +108,7 @@ def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:
     first = read[0]
     assert isinstance(first, ParsedPage)
     words = ["harbor", "winter", "ships", "copper", "damage", "pump"]
-    assert agreement(" ".join(block.text for block in first.blocks), words) > 0.8
+    assert agreement(" ".join(block.text for block in first.blocks), words) > 0.95
 
 
 def test_its_caution_is_said_when_it_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
