@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from threading import Event
@@ -135,12 +135,17 @@ class DocumentWriter:
         self._forget_moved(draft)
         return done
 
-    def note_unchanged(self, draft: Draft) -> None:
-        """Record a document that the store has and the journal, if it was lost, does not."""
+    def note_unchanged(self, draft: Draft, keys: Callable[[Draft], Mapping[int, str]]) -> None:
+        """Record a document that the store has and the journal does not.
+
+        It was lost, or the run was cut off between the two. ``keys`` are of its pages: those that
+        were taken over from an earlier content are known by that only, and would go with it.
+        """
         if self._journal is None:
             return
         entry = self._journal.entry(draft.ref.id)
         if entry is None or entry.fingerprint != draft.fingerprint or entry.chunks < 0:
+            draft.keys.update(keys(draft))
             self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
 
     def _delete_moved(self, draft: Draft) -> Counter[str]:

@@ -191,6 +191,10 @@ class Intake:
         keyed = self._keyed(draft)
         return sum(self._recorded(ref, key, look=True) is not None for ref, key in keyed)
 
+    def keys(self, draft: Draft) -> dict[int, str]:
+        """The journal's keys of a draft's pages, by 0-based index."""
+        return {ref.index: key for ref, key in self._keyed(draft) if key}
+
     def tasks(self, draft: Draft) -> Iterator[PageTask]:
         """The pages left to parse; the others are put into the draft on the way."""
         for ref, key in self._keyed(draft):

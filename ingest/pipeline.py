@@ -195,7 +195,7 @@ class _Run:
                 yield from self._begun(draft)
                 continue
             with draft.resources, self._listed(str(file)):
-                self._writer.note_unchanged(draft)
+                self._writer.note_unchanged(draft, self._intake.keys)
                 self._report.add(self._writer.drop_moved(draft))
                 self._moved_from(draft)
                 self._report.documents += 1

@@ -841,3 +841,21 @@ def test_a_disk_that_is_full_for_a_while_costs_a_journal_that_while_only(
         journal.add_page("document", "0" * 64, "c", made)
         assert [journal.page(key) is not None for key in "abc"] == [False, False, True]
     assert caplog.text.count("cannot be recorded") == 1
+
+
+def test_pages_taken_over_are_not_lost_with_a_run_cut_off_before_it_is_recorded(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All points of an edited file were stored, and a kill came before the journal's last word."""
+    file = write_pdf(place.files / "a.pdf", *(page_text(f"valve{n}") for n in range(5)))
+    place.run()
+    edit(file, 1, "The rotor was replaced.")
+    with monkeypatch.context() as killed:
+        killed.setattr(Journal, "finish", lambda *_: None)
+        assert place.run().pages_parsed == 1
+    assert place.run().unchanged == 1
+    edit(file, 2, "The stator was replaced.")
+    report = place.run()
+
+    assert (report.pages_parsed, report.pages_reused) == (1, 4)
+    assert place.payloads() == as_if_new(place)
