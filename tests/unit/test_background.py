@@ -248,7 +248,7 @@ def test_a_stored_document_that_the_store_refuses_to_count_ends_no_run(
     files = documents(tmp_path, 2, 1)
     run(store, files, TextEngine())
 
-    def refused(writer: DocumentWriter, draft: Draft) -> None:
+    def refused(writer: DocumentWriter, draft: Draft, keys: object) -> None:
         if draft.ref.name == "0.pdf":
             raise StoreError("this filter cannot be")
 
