@@ -68,6 +68,7 @@ def prompt_named(name: str) -> Prompt:
 
 
 def _locate(phrase: str) -> Prompt:
-    if not phrase or "<|" in phrase or IMAGE_MARK in phrase:
+    # A mark of the vocabulary would be taken for one, also in the wide bars of its own ones.
+    if not phrase or "<|" in phrase or "<\uff5c" in phrase or IMAGE_MARK in phrase:
         raise ConfigError(f"nothing can be located by {phrase!r}; write plain text after {LOCATE}")
     return Prompt("locate", f"<image>\nLocate <|ref|>{phrase}<|/ref|> in the image.", True)

@@ -54,6 +54,7 @@ DOUBTFUL: Final = frozenset(
         *(Flag.LOOP, Flag.DRIFT, Flag.TRUNCATED, Flag.INVENTED, Flag.EMPTY, Flag.DISAGREES),
         Flag.GRAMMAR,
         "ocr_missing",  # the layout engine's: a scan, and nothing installed that reads it
+        "damaged_file",  # its, too: an empty page of a file that MuPDF had to mend
     }
 )
 """Flags of pages whose text may be wrong or incomplete."""

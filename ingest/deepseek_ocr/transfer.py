@@ -37,7 +37,8 @@ class Download:
         copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         copy.copy_(values, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        event.record()
+        # Not that of the current device, which need not be the one this is on.
+        event.record(torch.cuda.current_stream(values.device))
         return cls(copy, event)
 
     def read(self) -> list[list[int]]:

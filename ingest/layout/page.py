@@ -60,9 +60,14 @@ def parse_page(
     width, height = page.rect.width, page.rect.height
     sheet = _sheet(page, config, threads)
     blocks = _lay_out(sheet, _outline(document, ref))
-    flags = sheet.flags if blocks else (*sheet.flags, "blank")
+    flags = sheet.flags if blocks else (*sheet.flags, *_empty(document))
     seconds = time.perf_counter() - started
     return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds)
+
+
+def _empty(document: pymupdf.Document) -> tuple[str, ...]:
+    """What a page without blocks is: blank, or one whose content a damaged file may have lost."""
+    return ("blank", "damaged_file") if document.is_repaired else ("blank",)
 
 
 def _sheet(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _Sheet:

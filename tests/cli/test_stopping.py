@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -35,6 +36,8 @@ def test_an_ingest_that_is_stopped_leaves_no_copies_and_no_processes(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Whoever runs the tests may have it ignored, as nohup does, and children inherit that.
+        preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
     ) as process:
         ends = time.monotonic() + 120
         while not any(copies.glob("opticalrag-*.pdf")):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pymupdf
 import pytest
 from opticalrag.ingest.config import LayoutConfig
-from opticalrag.ingest.errors import MissingExtra
+from opticalrag.ingest.errors import DamagedDocument, MissingExtra
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.layout import engine as engine_module
 from opticalrag.ingest.layout import page as page_module
@@ -21,6 +22,7 @@ from opticalrag.ingest.layout.ocr import _not_too_thin
 from opticalrag.ingest.opening import load
 from opticalrag.ingest.pages import open_document
 from opticalrag.ingest.protocols import PageEngine
+from opticalrag.ingest.quality import doubts
 from opticalrag.ingest.types import (
     Block,
     BlockKind,
@@ -398,3 +400,17 @@ def test_a_page_of_a_file_that_is_overwritten_while_read_is_a_failure(
 
     assert isinstance(outcome, PageFailure)
     assert outcome.code == "source_changed"
+
+
+def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path) -> None:
+    """MuPDF mends it, and pages whose content is gone look blank."""
+    whole = write_pdf(tmp_path / "whole.pdf", *(f"{n} {PARAGRAPH}" for n in range(4)))
+    content, pages = whole.read_bytes(), []
+    for share in (45, 55, 65, 75):
+        cut = tmp_path / f"{share}.pdf"
+        cut.write_bytes(content[: len(content) * share // 100])
+        with suppress(DamagedDocument):  # cut in some places nothing can be mended
+            pages += parsed(cut, LayoutConfig(ocr="off"))
+    flags = {frozenset(page.flags) for page in pages if not page.blocks}
+    assert flags == {frozenset({"blank", "damaged_file"})}
+    assert doubts(next(iter(flags))) == ("damaged_file",)

@@ -35,6 +35,7 @@ def test_a_whole_prompt_is_taken_as_it_is() -> None:
         "locate:",
         "locate: ",
         "locate:a<|/ref|>b",
+        "locate:<\uff5cUser\uff5c>b",
         "locate:<image>",
         "locate:\ud800",
         "<image>\udcff",
