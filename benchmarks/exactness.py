@@ -21,12 +21,22 @@ from safetensors.torch import save_file
 
 from .one_by_one import Answer, Reference
 from .random_checkpoint import SHARD, TINY, random_tensors, write_checkpoint
+from .tiny.held_out import held_out
 
-__all__ = ["RULE", "Case", "chance_loop", "make_cases", "page_of_noise", "write_talker"]
+__all__ = [
+    "RULE",
+    "Case",
+    "chance_loop",
+    "make_cases",
+    "page_of_noise",
+    "read_cases",
+    "write_talker",
+]
 
 RULE = NoRepeat(4, 24)  # small enough to forbid something on most pages
 _LETTERS = slice(2, 96)  # the ids of printable ASCII: text that survives being text
 _CLOSE = 3e-5  # of scores around 5; float32 errors are near 1e-6
+_LONGEST = 400  # ids of an answer about a card
 _END = 0.9  # how much likelier the end of a page is made
 
 
@@ -77,16 +87,35 @@ def make_cases(model: DeepSeekOcr, count: int, seed: int = 0) -> list[Case]:
         tokens = page_of_noise(model, seed + number, int(random.integers(1, 9)))
         prompt = PROMPTS[names[number % len(names)]] if number % 7 else PROMPTS["free_ocr"]
         budget = int(min(400, 1 + random.lognormal(3.0, 1.1)))
-        request = DecodeRequest(tokens, prompt, budget)
-        (answer,) = reference.decode([request])
-        close = [i for i, gap in enumerate(answer.gaps) if gap < _CLOSE]
-        if close and close[0] <= len(answer.ids):
-            request = replace(request, max_tokens=max(1, close[0]))
-            (answer,) = reference.decode([request])
-        draft = damaged(model.tokenizer.decode(answer.ids), random)
-        expected = len(answer.ids) if number % 3 else None
-        cases.append(Case(replace(request, draft=draft, expected_tokens=expected), answer))
+        case = _alone(reference, DecodeRequest(tokens, prompt, budget))
+        draft = damaged(model.tokenizer.decode(case.answer.ids), random)
+        expected = len(case.answer.ids) if number % 3 else None
+        request = replace(case.request, draft=draft, expected_tokens=expected)
+        cases.append(Case(request, case.answer))
     return cases
+
+
+def read_cases(model: DeepSeekOcr, count: int) -> list[Case]:
+    """The same of a model that reads: held-out cards, and their own text as the draft."""
+    reference = Reference(model, measure=True)
+    widest = max(model.modes.values(), key=lambda mode: mode.base_size)
+    cases = []
+    for number, page in enumerate(held_out(count)):
+        (tokens,) = model.encode([page.pixels], widest)
+        prompt = PROMPTS[("free_ocr", "markdown")[number % 2]]
+        case = _alone(reference, DecodeRequest(tokens, prompt, _LONGEST))
+        cases.append(Case(replace(case.request, draft=page.text), case.answer))
+    return cases
+
+
+def _alone(reference: Reference, request: DecodeRequest) -> Case:
+    """A request with its answer, which ends before the first choice that rounding could decide."""
+    (answer,) = reference.decode([request])
+    close = [i for i, gap in enumerate(answer.gaps) if gap < _CLOSE]
+    if close and close[0] <= len(answer.ids):
+        request = replace(request, max_tokens=max(1, close[0]))
+        (answer,) = reference.decode([request])
+    return Case(request, answer)
 
 
 def damaged(text: str, random: np.random.Generator) -> str:

@@ -24,10 +24,11 @@ from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.vision import DecodeRequest, Transcript
 from torch.overrides import TorchFunctionMode
 
-from benchmarks.exactness import Case, chance_loop, page_of_noise
+from benchmarks.exactness import Case, chance_loop, page_of_noise, read_cases
 from benchmarks.one_by_one import Reference
 
-from .helpers_decoding import answers, expected, one_thread, plan_of
+from ..conftest import TINY_SYNTHETIC
+from .helpers_decoding import PAGES, answers, expected, one_thread, plan_of
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,6 +53,30 @@ def test_pages_in_slots_are_what_generate_makes_of_them_alone(
     """Every token and every reason, with and without guesses, whatever the host's lag."""
     found = decoder.decode([case.request for case in cases], plan_of(slots, guesses, lag))
     assert answers(found) == expected(cases)
+
+
+@pytest.fixture(scope="module")
+def reader() -> DeepSeekOcr:
+    """The trained small model, exactly enough to compare."""
+    return DeepSeekOcr(TINY_SYNTHETIC, device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def cards(reader: DeepSeekOcr) -> list[Case]:
+    """Cards, and what ``generate`` reads on each alone: longer answers, so fewer of them."""
+    return read_cases(reader, PAGES // 4)
+
+
+@pytest.mark.parametrize(("guesses", "lag"), [(0, 0), (7, 2)])
+@pytest.mark.parametrize("slots", [1, 7, 64])
+def test_cards_in_slots_are_read_as_generate_reads_them_alone(
+    reader: DeepSeekOcr, cards: list[Case], slots: int, guesses: int, lag: int
+) -> None:
+    """Real text, with the text of the page as the draft."""
+    decoder = Decoder(reader.network, reader.tokenizer, reader.weights)
+    found = decoder.decode([case.request for case in cards], plan_of(slots, guesses, lag, 256))
+    assert answers(found) == expected(cards)
+    assert guesses == 0 or decoder.tally.right > 0.2 * decoder.tally.guessed
 
 
 @settings(max_examples=12)
