@@ -86,9 +86,10 @@ def check_target(file: Path) -> None:
     """See that a file can be written, before hours of work.
 
     Raises:
-        ConfigError: there is no folder to write it to.
+        ConfigError: there is no folder to write it to, or what has its name is no file.
     """
-    if file.is_dir() or not os.access(file.parent, os.W_OK):
+    # A device or pipe would be replaced by the file.
+    if (file.exists() and not file.is_file()) or not os.access(file.resolve().parent, os.W_OK):
         raise ConfigError(f"{file} cannot be written; name a file in a folder of yours")
 
 
@@ -119,7 +120,8 @@ def write_report(
 
 
 def replace_file(path: Path, text: str, mode: int) -> None:
-    """Write a file at once and whole: others may read it at any time."""
+    """Write a file at once and whole: others may read it at any time. A link stays one."""
+    path = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

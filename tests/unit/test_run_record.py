@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -199,7 +200,16 @@ def test_a_run_that_the_system_ends_leaves_no_old_figures_either(tmp_path: Path)
 
 
 def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
-    """Not after a night's work."""
-    for file in (tmp_path / "none" / "r.html", tmp_path):
+    """Not after a night's work; and a pipe or device would be replaced."""
+    os.mkfifo(tmp_path / "pipe")
+    for file in (tmp_path / "none" / "r.html", tmp_path, tmp_path / "pipe"):
         with pytest.raises(ConfigError, match="cannot be written"):
             RunRecord(file)
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.html", tmp_path / "target.html"
+    link.symlink_to(target)
+    RunRecord(link).write(IngestReport(), SourceConfig(), LIMITS)
+    assert link.is_symlink()
+    assert "<html" in target.read_text()
