@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .layout import COLUMN, ROW, SIDE, Line, Part, Sheet
 
@@ -118,7 +117,7 @@ def _corner(box: tuple[float, float, float, float], x: int, y: int) -> Point:
 
 def _lines(target: Target, part: Part) -> None:
     if part.kind == "table":
-        _rows(target, part, "", " ", "", "\n")
+        _rows(target, part, " ", "\n")
         return
     for number, line in enumerate(part.lines):
         if number:
@@ -146,11 +145,11 @@ def _centred(target: Target, part: Part) -> None:
 
 def _table(target: Target, part: Part) -> None:
     target.mark("<table><tr><td>")
-    _rows(target, part, "", "</td><td>", "", "</td></tr><tr><td>")
+    _rows(target, part, "</td><td>", "</td></tr><tr><td>")
     target.mark("</td></tr></table>")
 
 
-def _rows(target: Target, part: Part, _a: str, between: str, _b: str, after: str) -> None:
+def _rows(target: Target, part: Part, between: str, after: str) -> None:
     for number, line in enumerate(part.lines):
         if number:
             target.mark(between if number % part.columns else after)
@@ -168,8 +167,3 @@ _CONTENT: dict[str, Callable[[Target, Part], None]] = {
     "table": _table,
     "image": _nothing,
 }
-
-
-def points_array(target: Target) -> NDArray[np.float32]:
-    """The points as an array ``[characters, 2]``."""
-    return np.array(target.points, np.float32).reshape(-1, 2)
