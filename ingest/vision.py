@@ -150,7 +150,8 @@ class Transcript:
 
     ``ids`` and ``text`` leave out the end-of-sentence token and keep all other special tokens
     (``<td>``, ``<|ref|>`` …). ``seconds`` is the time from the start of the page to its last
-    token; other pages share it.
+    token; other pages share it. ``repeated`` counts the ids behind these that were written, too,
+    and are left out because they only repeat.
     """
 
     ids: tuple[int, ...]
@@ -161,6 +162,12 @@ class Transcript:
     vision_tokens: int
     decoder_tokens: int
     seconds: float
+    repeated: int = 0
+
+    @property
+    def written(self) -> int:
+        """Tokens that were decoded, whether they were worth keeping or not."""
+        return len(self.ids) + self.repeated
 
 
 def bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:

@@ -58,6 +58,7 @@ class Redecoding:
     """What the model wrote this time. ``page`` is 1-based; boxes as in :class:`Block`.
 
     ``text`` is as the model wrote it, marks included; ``blocks`` is what it means.
+    ``output_tokens`` are all that were decoded, also what a loop wrote before it was cut.
     """
 
     document: str
@@ -174,7 +175,7 @@ def _redecoding(page: PageTarget, tokens: VisionTokens, transcript: Transcript) 
         text=transcript.text,
         blocks=blocks,
         finish_reason=transcript.finish_reason,
-        output_tokens=len(transcript.ids),
+        output_tokens=transcript.written,
         vision_tokens=transcript.vision_tokens,
         seconds=transcript.seconds,
     )

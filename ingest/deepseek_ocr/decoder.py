@@ -305,4 +305,5 @@ class Decoder:
             vision_tokens=request.tokens.count,
             decoder_tokens=request.tokens.decoder_count,
             seconds=page.seconds,
+            repeated=len(page.ids) - len(kept),
         )

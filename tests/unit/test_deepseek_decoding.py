@@ -371,6 +371,18 @@ def test_a_real_loop_is_found_and_cut_as_before(talker: DeepSeekOcr) -> None:
     assert len(kept[0]) < len(theirs[0].ids)
 
 
+def test_what_a_loop_wrote_before_it_was_cut_is_counted(talker: DeepSeekOcr) -> None:
+    """It was decoded like the rest; of an answer that ends, all is kept."""
+    requests = [
+        DecodeRequest(page_of_noise(talker, seed, 2), PROMPTS["free_ocr"], 800) for seed in (6, 3)
+    ]
+    ours = Decoder(talker.network, talker.tokenizer, talker.weights, NoRepeat(1))
+    loop, ended = ours.decode(requests, plan_of(2))
+    assert loop.finish_reason == "loop"
+    assert len(loop.ids) < 512 < loop.written  # a cycle is found after 512 ids of it
+    assert (ended.finish_reason, ended.written) == ("eos", len(ended.ids))
+
+
 def test_no_number_goes_to_the_device_by_itself(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:

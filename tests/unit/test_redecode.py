@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pymupdf
 import pytest
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from numpy.typing import NDArray
 from opticalrag.ingest.config import ConfigError, TokenCacheConfig
 from opticalrag.ingest.deepseek_ocr.engine import PROFILE
@@ -24,8 +24,13 @@ from opticalrag.ingest.token_file import key_of
 from opticalrag.ingest.types import DocumentRef, PageRef
 from opticalrag.ingest.vision import DecodeRequest, Transcript, VisionTokens
 from opticalrag.retrievers.query import Hit
-from opticalrag.retrievers.redecode import PageTarget, Redecoder, target_of
-from opticalrag.retrievers.second_look import REDECODED_KEY, SecondLook, redecode_tool
+from opticalrag.retrievers.redecode import (
+    PageTarget,
+    Redecoder,
+    Redecoding,
+    redecode_all,
+    target_of,
+)
 
 from .test_deepseek_engine import ScriptedModel, always
 from .test_pipeline import page_text, write_pdf
@@ -103,6 +108,13 @@ def redecoder(tmp_path: Path) -> Redecoder:
     return Redecoder(
         TokenCache(TokenCacheConfig(str(tmp_path / "tokens"))), ScriptedModel(always(TABLE))
     )
+
+
+class LoopingModel(ScriptedModel):
+    """Writes three tokens worth keeping, and a hundred more until it is stopped."""
+
+    def _transcript(self, request: DecodeRequest) -> Transcript:
+        return replace(super()._transcript(request), finish_reason="loop", repeated=100)
 
 
 def encode(redecoder: Redecoder, file: Path, page: int = 1) -> None:
@@ -198,85 +210,11 @@ def test_tokens_of_another_width_are_our_error(tmp_path: Path, tiny_model: DeepS
         tiny_model.decode([DecodeRequest(page, PROMPTS["markdown"], 3)])
 
 
-# -- LlamaIndex -------------------------------------------------------------------------------
-
-
-def node(file: Path, kind: str, page: int = 1) -> NodeWithScore:
-    """A retrieved node."""
-    facts = {Field.FILE_PATH: str(file), Field.FILE_ID: str(file), Field.PAGES: [page]}
-    return NodeWithScore(node=TextNode(text="Production.", metadata={**facts, Field.KIND: kind}))
-
-
-def look(redecoder: Redecoder, *nodes: NodeWithScore, **options: Any) -> list[NodeWithScore]:
-    """The nodes after a second look."""
-    looking = SecondLook(redecoder, **options)
-    return looking.postprocess_nodes(list(nodes), query_bundle=QueryBundle("pump"))
-
-
-def test_a_table_hit_brings_its_table(redecoder: Redecoder, file: Path) -> None:
-    """Only that, in Markdown; text hits stay as they are."""
-    encode(redecoder, file)
-    table, text = look(redecoder, node(file, "table"), node(file, "text"))
-
-    assert "| May | 3.1 |" in table.node.get_content()
-    assert "Before." not in table.node.get_content()
-    assert table.node.metadata[REDECODED_KEY]["prompt"] == "markdown"
-    assert REDECODED_KEY not in text.node.metadata
-
-
-def test_a_figure_hit_is_parsed(redecoder: Redecoder, file: Path) -> None:
-    """With the prompt for charts."""
-    encode(redecoder, file)
-    (figure,) = look(redecoder, node(file, "figure"))
-    assert figure.node.metadata[REDECODED_KEY]["prompt"] == "figure"
-
-
-def test_the_question_can_be_located(redecoder: Redecoder, file: Path) -> None:
-    """Boxes in the metadata, nothing in the text."""
-    encode(redecoder, file)
-    asked = "locate:{query}"
-    (found,) = look(redecoder, node(file, "text"), prompt=asked)
-    assert found.node.metadata[REDECODED_KEY]["prompt"] == "locate"
-    assert found.node.metadata[REDECODED_KEY]["boxes"]
-    assert found.node.get_content() == "Production."
-
-
-def test_the_budget_bounds_what_is_looked_at(redecoder: Redecoder, file: Path) -> None:
-    """Each answer of the script costs three tokens."""
-    encode(redecoder, file)
-    seen = look(redecoder, *[node(file, "table")] * 3, token_budget=4)
-    assert [REDECODED_KEY in hit.node.metadata for hit in seen] == [True, True, False]
-    seen = look(redecoder, *[node(file, "table")] * 3, top_n=1)
-    assert [REDECODED_KEY in hit.node.metadata for hit in seen] == [True, False, False]
-
-
-def test_a_page_without_tokens_leaves_its_node_alone(
-    redecoder: Redecoder, file: Path, caplog: pytest.LogCaptureFixture
+def test_what_a_loop_wrote_before_it_was_cut_counts_against_the_budget(
+    redecoder: Redecoder, file: Path
 ) -> None:
-    """With a warning; the others are looked at."""
+    """A hundred and three tokens each: the third page is not asked any more."""
     encode(redecoder, file)
-    gone, kept = look(redecoder, node(file, "table", 2), node(file, "table"))
-    assert REDECODED_KEY not in gone.node.metadata
-    assert REDECODED_KEY in kept.node.metadata
-    assert "not looked at again" in caplog.text
-
-
-@pytest.mark.parametrize("pages", ["[1]", [None], 3, []])
-def test_a_node_without_pages_is_left_alone(redecoder: Redecoder, file: Path, pages: Any) -> None:
-    """Other tools write other metadata."""
-    other = node(file, "table")
-    other.node.metadata[Field.PAGES] = pages
-    (seen,) = look(redecoder, other)
-    assert REDECODED_KEY not in seen.node.metadata
-
-
-def test_an_agent_can_read_a_page_again(redecoder: Redecoder, file: Path) -> None:
-    """Failures are words, not exceptions."""
-    encode(redecoder, file)
-    tool = redecode_tool(redecoder)
-    call: Callable[..., Any] = tool.call
-    assert call(document="a.pdf", page=1, prompt="free_ocr").content == TABLE
-    assert call(document="a.pdf", page="1").content == TABLE
-    for wrong in ({"page": 7}, {"page": "x"}, {"page": 1.5}, {"document": "x" * 5000}):
-        assert "cannot be read again" in call(**{"document": "a.pdf", "page": 1, **wrong}).content
-    assert tool.metadata.name == "read_page_again"
+    looping = Redecoder(redecoder.cache, LoopingModel(always("pump pump")))
+    answers = redecode_all(looping, [(PageTarget(str(file), 1), "free_ocr")] * 3, 200)
+    assert [a.output_tokens for a in answers if isinstance(a, Redecoding)] == [103, 103]
