@@ -13,7 +13,16 @@ from functools import reduce
 
 from .types import BlockKind, Box
 
-__all__ = ["KINDS", "LOOP_LENGTH", "Marker", "Segment", "cut_drift", "read_segments", "scrub"]
+__all__ = [
+    "KINDS",
+    "LOOP_LENGTH",
+    "WHOLE_PAGE",
+    "Marker",
+    "Segment",
+    "cut_drift",
+    "read_segments",
+    "scrub",
+]
 
 KINDS: dict[str, BlockKind] = {
     # Labels found in the model's published outputs.
@@ -49,6 +58,7 @@ KINDS: dict[str, BlockKind] = {
 """Every label known, and the kind of block it names."""
 
 WHOLE_PAGE = Box(0.0, 0.0, 1.0, 1.0)
+"""The box of a marker that names no place."""
 
 _SCALE = 999
 LOOP_LENGTH = 6

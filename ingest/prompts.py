@@ -21,12 +21,14 @@ _LONGEST = 2000  # characters; the context of 8,192 tokens is shared with page a
 class Prompt:
     """What is asked of a page.
 
-    ``text`` names the page by ``<image>``. ``grounded`` prompts are answered with boxes.
+    ``text`` names the page by ``<image>``. ``grounded`` prompts are answered with boxes, and
+    those with a ``phrase`` with the boxes of that.
     """
 
     name: str
     text: str
     grounded: bool = False
+    phrase: str = ""
 
 
 PROMPTS: Final[Mapping[str, Prompt]] = {
@@ -71,4 +73,5 @@ def _locate(phrase: str) -> Prompt:
     # A mark of the vocabulary would be taken for one, also in the wide bars of its own ones.
     if not phrase or "<|" in phrase or "<\uff5c" in phrase or IMAGE_MARK in phrase:
         raise ConfigError(f"nothing can be located by {phrase!r}; write plain text after {LOCATE}")
-    return Prompt("locate", f"<image>\nLocate <|ref|>{phrase}<|/ref|> in the image.", True)
+    text = f"{IMAGE_MARK}\nLocate <|ref|>{phrase}<|/ref|> in the image."
+    return Prompt("locate", text, grounded=True, phrase=phrase)

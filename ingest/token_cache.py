@@ -26,7 +26,8 @@ from .modes import MODES
 from .token_entries import Check, Entries, best_effort, checked
 from .token_file import TokenKey, decode_file, decode_tokens, encode_tokens
 from .token_index import StoredPage, TokenIndex, Totals
-from .types import PageRef
+from .token_misses import Wanted, why_none
+from .types import DocumentRef, PageRef
 from .vision import VisionTokens
 
 __all__ = ["TokenCache"]
@@ -152,10 +153,13 @@ class TokenCache(Closeable):
             sha256: only those of a file of these bytes; empty for the last that was kept.
 
         Raises:
-            CacheMiss: there are none (any more).
+            CacheMiss: there are none (any more), or the name fits several documents.
             CacheError: the cache cannot be read.
         """
-        for stored in self.candidates(document, page, weights=weights, mode=mode, sha256=sha256):
+        wanted = Wanted(document, page, weights, mode, sha256)
+        kept = self._of_one(document)
+        fitting = filter(wanted.is_of, kept)
+        for stored in sorted(fitting, key=lambda s: (_width(s.mode), s.accessed), reverse=True):
             data = self._entries.read(stored.name)
             if data is None:
                 continue
@@ -166,36 +170,20 @@ class TokenCache(Closeable):
                 continue
             self._touch(stored.name)
             return tokens
-        asked = "" if mode is None else f" in mode {mode}"
-        state = " as it was when this was asked for" if sha256 else ""
-        raise CacheMiss(
-            f"no vision tokens of page {page + 1} of {document}{state}{asked} are kept for this"
-            " model"
-        )
+        raise CacheMiss(why_none(wanted, kept))
 
-    def candidates(
-        self,
-        document: str,
-        page: int,
-        *,
-        weights: str | None = None,
-        mode: str | None = None,
-        sha256: str = "",
-    ) -> list[StoredPage]:
-        """Entries of a page, the widest first; arguments as of :meth:`load`.
+    def document(self, name: str) -> DocumentRef | None:
+        """The document that a name means, as its tokens were kept last; None if none are.
+
+        Args:
+            name: id, path or file name.
 
         Raises:
-            CacheMiss: the name fits several documents.
+            CacheMiss: it fits several documents.
+            CacheError: the cache cannot be read.
         """
-        fitting = [
-            stored
-            for stored in self._of_one(document)
-            if stored.page == page
-            and weights in (None, stored.weights)
-            and mode in (None, stored.mode)
-            and sha256 in ("", stored.sha256)
-        ]
-        return sorted(fitting, key=lambda s: (_width(s.mode), s.accessed), reverse=True)
+        stored = self._of_one(name)
+        return stored[0].ref.document if stored else None
 
     # -- looking after --------------------------------------------------------------------
 

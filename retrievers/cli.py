@@ -143,6 +143,7 @@ def redecode(
     with commands(as_json), open_tokens(tokens) as cache:
         from ..ingest.engines import load_model
         from ..ingest.prompts import prompt_named
+        from .answer_flags import NOT_LOCATED
         from .redecode import PageTarget, Redecoder
 
         prompt_named(prompt)  # a wrong one is said before the model is loaded
@@ -160,6 +161,10 @@ def redecode(
         emit_text(answer.text)
         if answer.finish_reason != "eos":
             notes.print(f"the answer ended by {answer.finish_reason}", markup=False)
+        if NOT_LOCATED in answer.flags:
+            notes.print("nothing was located: the answer names no place on the page", markup=False)
+        if answer.flags:
+            notes.print(f"doubtful: {', '.join(answer.flags)}", markup=False)
 
 
 def _hit_to_json(hit: Any, drawn: Mapping[str, Any], failures: Mapping[str, str]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from llama_index.core.tools import FunctionTool
 
 from ..ingest.errors import OpticalRagError
 from ..ingest.schema import Field
-from ..ingest.types import BlockKind
+from ..ingest.types import Block, BlockKind
+from .answer_flags import NOT_LOCATED
 from .redecode import PageTarget, Redecoder, Redecoding, redecode_all
 
 __all__ = ["REDECODED_KEY", "SecondLook", "redecode_tool"]
@@ -22,7 +23,8 @@ __all__ = ["REDECODED_KEY", "SecondLook", "redecode_tool"]
 _log = logging.getLogger(__name__)
 
 REDECODED_KEY = "redecoded"
-"""Metadata of a node whose page was decoded again: prompt, page, text and boxes."""
+"""Metadata of a node whose page was decoded again: prompt, page, text, boxes, and flags that say
+why these may be wrong."""
 
 BY_KIND = {BlockKind.FIGURE.value: "figure", BlockKind.TABLE.value: "markdown"}
 
@@ -32,7 +34,8 @@ class SecondLook(BaseNodePostprocessor):
 
     Figures are parsed and tables are written once more; what comes is added to the node's text.
     ``prompt="locate:{query}"`` looks for the question's phrase instead and adds its boxes to the
-    metadata. A page whose tokens are gone leaves its node as it is, with a warning.
+    metadata. What is doubtful says so, in the metadata and in the text. A page whose tokens are
+    gone leaves its node as it is, with a warning.
 
     Example:
         >>> engine = index.as_query_engine(node_postprocessors=[SecondLook(redecoder)])
@@ -100,14 +103,15 @@ def _with(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
         "prompt": answer.prompt,
         "page": answer.page,
         "text": text,
-        "boxes": [list(block.box.as_tuple()) for block in answer.blocks],
+        "boxes": [list(block.box.as_tuple()) for block in _placed(answer)],
+        "flags": list(answer.flags),
     }
     node = hit.node.model_copy(deep=True)
     node.metadata[REDECODED_KEY] = found
     node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, REDECODED_KEY]
     node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, REDECODED_KEY]
     if isinstance(node, TextNode) and text and answer.prompt != "locate":
-        node.set_content(f"{node.get_content(MetadataMode.NONE)}\n\n{text}")
+        node.set_content(f"{node.get_content(MetadataMode.NONE)}\n\n{_with_doubts(text, answer)}")
     return NodeWithScore(node=node, score=hit.score)
 
 
@@ -118,6 +122,16 @@ def _wanted_text(answer: Redecoding) -> str:
     tables = [block for block in answer.blocks if block.table is not None]
     blocks: Sequence[Any] = tables if answer.prompt == "markdown" else answer.blocks
     return "\n\n".join(filter(None, map(block_markdown, blocks)))
+
+
+def _placed(answer: Redecoding) -> Sequence[Block]:
+    """Blocks whose boxes say something: what was not located has the whole page for its place."""
+    return () if NOT_LOCATED in answer.flags else answer.blocks
+
+
+def _with_doubts(text: str, answer: Redecoding) -> str:
+    """For who reads the text alone, as language models do."""
+    return f"{text}\n\n(doubtful: {', '.join(answer.flags)})" if answer.flags else text
 
 
 def redecode_tool(redecoder: Redecoder) -> FunctionTool:
@@ -137,8 +151,9 @@ def redecode_tool(redecoder: Redecoder) -> FunctionTool:
         """
         try:
             # Language models also write "4"; of 4.5 no page can be made.
-            return redecoder.redecode(PageTarget(document, int(str(page))), prompt).text
+            answer = redecoder.redecode(PageTarget(document, int(str(page))), prompt)
         except (OpticalRagError, ValueError) as error:
             return f"cannot be read again: {error}"
+        return _with_doubts(answer.text, answer)
 
     return FunctionTool.from_defaults(read_page_again)

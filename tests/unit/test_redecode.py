@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from opticalrag.ingest.config import ConfigError, TokenCacheConfig
 from opticalrag.ingest.deepseek_ocr.engine import PROFILE
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.errors import CacheMiss, EngineError, SourceError
+from opticalrag.ingest.errors import CacheMiss, EngineError, SourceChanged, SourceError
 from opticalrag.ingest.modes import MODES, TARGET_COMPRESSION, Mode
 from opticalrag.ingest.prompts import PROMPTS
 from opticalrag.ingest.schema import Field
@@ -133,7 +133,7 @@ def test_a_missing_page_says_whether_it_could_be_encoded(redecoder: Redecoder, f
     """A typed miss; the offer depends on the file."""
     with pytest.raises(CacheMiss, match="encode it again with encode=True"):
         redecoder.redecode(PageTarget(str(file), 1))
-    with pytest.raises(CacheMiss, match="not there any more"):
+    with pytest.raises(CacheMiss, match=r"nor is there a file /nowhere\.pdf: check its path"):
         redecoder.redecode(PageTarget("/nowhere.pdf", 1))
 
 
@@ -148,7 +148,7 @@ def test_a_page_is_encoded_once_if_asked(redecoder: Redecoder, file: Path) -> No
 
 def test_a_changed_file_is_not_encoded_in_its_place(redecoder: Redecoder, file: Path) -> None:
     """The answer would be about another page."""
-    with pytest.raises(SourceError, match="has changed"):
+    with pytest.raises(SourceChanged, match="has changed"):
         redecoder.redecode(hit(file, **{Field.FILE_SHA256: "0" * 64}), encode=True)
     with pytest.raises(SourceError, match="has 2 pages, not 7"):
         redecoder.redecode(PageTarget(str(file), 7), encode=True)
@@ -158,7 +158,7 @@ def test_another_models_tokens_are_a_miss(redecoder: Redecoder, file: Path) -> N
     """They would be decoded to noise."""
     encode(redecoder, file)
     redecoder.model.weights = "1" * 16  # type: ignore[misc]
-    with pytest.raises(CacheMiss):
+    with pytest.raises(CacheMiss, match=r"kept as encoded by the weights 0+, not by this model's"):
         redecoder.redecode(PageTarget(str(file), 1))
 
 
@@ -197,8 +197,10 @@ def test_auto_means_whatever_is_kept(redecoder: Redecoder, file: Path) -> None:
 def test_a_name_no_file_can_have_is_a_miss(redecoder: Redecoder) -> None:
     """Language models invent them."""
     for encode_it in (False, True):
-        with pytest.raises(CacheMiss, match="not there any more"):
-            redecoder.redecode(PageTarget("x" * 5000, 1), encode=encode_it)
+        for name in ("x" * 5000, "/" + "x" * 5000):
+            with pytest.raises(CacheMiss, match="no vision tokens are kept of a document") as said:
+                redecoder.redecode(PageTarget(name, 1), encode=encode_it)
+            assert len(str(said.value)) < 600
 
 
 def test_tokens_of_another_width_are_our_error(tmp_path: Path, tiny_model: DeepSeekOcr) -> None:
@@ -218,3 +220,108 @@ def test_what_a_loop_wrote_before_it_was_cut_counts_against_the_budget(
     looping = Redecoder(redecoder.cache, LoopingModel(always("pump pump")))
     answers = redecode_all(looping, [(PageTarget(str(file), 1), "free_ocr")] * 3, 200)
     assert [a.output_tokens for a in answers if isinstance(a, Redecoding)] == [103, 103]
+
+
+# -- why there are no tokens, and where a page may be encoded from ----------------------------
+
+
+def test_a_name_never_stands_for_a_file_of_the_folder_one_is_in(
+    redecoder: Redecoder, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The recorded document was somewhere else; its other page is encoded from there, or not."""
+    encode(redecoder, file)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    write_pdf(elsewhere / "a.pdf", page_text("rotor"), page_text("stator"))
+    monkeypatch.chdir(elsewhere)
+    redecoder.redecode(PageTarget("a.pdf", 2), mode="tiny", encode=True)
+    assert {(it.page, it.uri) for it in redecoder.cache.pages()} == {(0, str(file)), (1, str(file))}
+
+    file.unlink()
+    with pytest.raises(CacheMiss, match=f"its file {file} is not there any more"):
+        redecoder.redecode(PageTarget("a.pdf", 2), mode="base", encode=True)
+    assert len(redecoder.model.encoded) == 2  # type: ignore[attr-defined]
+
+
+def test_a_name_that_nobody_knows_is_no_path(
+    redecoder: Redecoder, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has to be written as one to be encoded."""
+    monkeypatch.chdir(file.parent)
+    with pytest.raises(CacheMiss, match=r"name 'a\.pdf'.*name it by its path, as in \./report"):
+        redecoder.redecode(PageTarget("a.pdf", 1), encode=True)
+    redecoder.redecode(PageTarget("./a.pdf", 1), mode="tiny", encode=True)
+    assert redecoder.redecode(PageTarget("a.pdf", 1)).mode == "tiny"
+
+
+def test_a_file_edited_since_its_tokens_were_kept_is_not_encoded_by_its_name(
+    redecoder: Redecoder, file: Path
+) -> None:
+    """Nor by its path: pages of two contents would be one document."""
+    encode(redecoder, file)
+    write_pdf(file, page_text("rotor"), page_text("stator"))
+    for name in ("a.pdf", str(file)):
+        with pytest.raises(SourceChanged, match="ingest it again"):
+            redecoder.redecode(PageTarget(name, 2), encode=True)
+    assert len(redecoder.cache.pages("a.pdf")) == 1
+
+
+def test_a_moved_file_is_encoded_as_the_document_it_was(
+    redecoder: Redecoder, file: Path, tmp_path: Path
+) -> None:
+    """Where the path is given and the bytes are the same."""
+    encode(redecoder, file)
+    file.rename(tmp_path / "moved.pdf")
+    moved = PageTarget("a.pdf", 2, str(tmp_path / "moved.pdf"))
+    redecoder.redecode(moved, mode="tiny", encode=True)
+    assert {it.uri for it in redecoder.cache.pages("a.pdf")} == {str(file)}
+    assert redecoder.redecode(PageTarget("a.pdf", 2)).mode == "tiny"
+
+
+@pytest.mark.parametrize("encode_it", [False, True])
+@pytest.mark.parametrize(
+    ("page", "mode", "said"),
+    [
+        (7, None, "there is no page 7 of a.pdf, which has 2 pages; choose one from 1 to 2"),
+        (-1, None, "there is no page -1 of a.pdf, which has 2 pages; choose one from 1 to 2"),
+        (1, "large", "page 1 of a.pdf is kept in mode tiny, not in large; leave the mode out; its"),
+        (2, None, "no vision tokens of page 2 of a.pdf are kept, or not any more; its file"),
+    ],
+)
+def test_each_miss_says_its_own_reason(
+    redecoder: Redecoder, file: Path, page: int, mode: str | None, said: str, encode_it: bool
+) -> None:
+    """The file is gone, which is said where it would have helped."""
+    encode(redecoder, file)
+    file.unlink()
+    with pytest.raises(CacheMiss) as miss:
+        redecoder.redecode(PageTarget("a.pdf", page), mode=mode, encode=encode_it)
+    assert str(miss.value).startswith(said)
+    assert ("is not there any more" in str(miss.value)) == said.endswith(("its", "file"))
+
+
+def test_an_ambiguous_name_is_said_and_nothing_else(redecoder: Redecoder, tmp_path: Path) -> None:
+    """Which file is not there, nobody can say."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        encode(redecoder, Path(write_pdf(tmp_path / folder / "a.pdf", page_text(folder))))
+    with pytest.raises(CacheMiss, match=r"names 2 documents: give the path \(.*\)$"):
+        redecoder.redecode(PageTarget("a.pdf", 1), encode=True)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [("", "read from no file: ingest"), ("s3://bucket/a.pdf", "s3://bucket/a.pdf, which is not")],
+)
+def test_a_document_without_a_file_of_its_own_cannot_be_encoded(
+    redecoder: Redecoder, tmp_path: Path, uri: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was read from memory or a bucket."""
+    write_pdf(tmp_path / "a.pdf", page_text("rotor"))
+    monkeypatch.chdir(tmp_path)
+    (tokens,) = redecoder.model.encode([np.zeros((8, 8, 3), np.uint8)], MODES["tiny"])
+    document = DocumentRef("doc", "0" * 64, "a.pdf", uri, 2)
+    key = key_of(np.zeros((8, 8, 3), np.uint8), PROFILE, "tiny", redecoder.model)
+    redecoder.cache.store(key, tokens, PageRef(document, 0, "1"))
+    with pytest.raises(CacheMiss, match=said):
+        redecoder.redecode(PageTarget("a.pdf", 2), encode=True)

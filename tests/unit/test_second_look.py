@@ -14,7 +14,7 @@ from opticalrag.ingest.token_cache import TokenCache
 from opticalrag.retrievers.redecode import Redecoder
 from opticalrag.retrievers.second_look import REDECODED_KEY, SecondLook, redecode_tool
 
-from .test_deepseek_engine import ScriptedModel, always
+from .test_deepseek_engine import MARK, ScriptedModel, always
 from .test_pipeline import page_text, write_pdf
 from .test_redecode import TABLE, encode
 
@@ -67,10 +67,31 @@ def test_the_question_can_be_located(redecoder: Redecoder, file: Path) -> None:
     """Boxes in the metadata, nothing in the text."""
     encode(redecoder, file)
     asked = "locate:{query}"
-    (found,) = look(redecoder, node(file, "text"), prompt=asked)
+    located = Redecoder(redecoder.cache, ScriptedModel(always(MARK.format("Pump", ""))))
+    (found,) = look(located, node(file, "text"), prompt=asked)
     assert found.node.metadata[REDECODED_KEY]["prompt"] == "locate"
     assert found.node.metadata[REDECODED_KEY]["boxes"]
+    assert found.node.metadata[REDECODED_KEY]["flags"] == []
     assert found.node.get_content() == "Production."
+
+
+def test_what_was_not_located_has_no_boxes(redecoder: Redecoder, file: Path) -> None:
+    """The whole page is no place on it."""
+    encode(redecoder, file)
+    (found,) = look(redecoder, node(file, "text"), prompt="locate:{query}")
+    assert found.node.metadata[REDECODED_KEY]["boxes"] == []
+    assert found.node.metadata[REDECODED_KEY]["flags"] == ["not_located"]
+
+
+def test_a_doubtful_answer_says_so_to_who_reads_its_text(redecoder: Redecoder, file: Path) -> None:
+    """Language models are shown no metadata."""
+    encode(redecoder, file)
+    cut = Redecoder(redecoder.cache, ScriptedModel(always(TABLE, "length")))
+    (table,) = look(cut, node(file, "table"))
+    assert table.node.metadata[REDECODED_KEY]["flags"] == ["truncated"]
+    assert table.node.get_content().endswith("| May | 3.1 |\n\n(doubtful: truncated)")
+    said = redecode_tool(cut).call(document="a.pdf", page=1).content
+    assert said == f"{TABLE}\n\n(doubtful: truncated)"
 
 
 def test_the_budget_bounds_what_is_looked_at(redecoder: Redecoder, file: Path) -> None:
