@@ -154,9 +154,9 @@ class Decoder:
         import torch
 
         self._check(request)
-        with torch.inference_mode():
+        with torch.inference_mode(), self._stepper.forward.launching():
             output = self._model(inputs_embeds=self._embed(request)[None], logits_to_keep=1)
-        scores: NDArray[np.float32] = output.logits[0, -1].float().cpu().numpy()
+            scores: NDArray[np.float32] = output.logits[0, -1].float().cpu().numpy()
         return scores
 
     def constants(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -58,12 +58,15 @@ class Encoder:
         Raises:
             OutOfMemory: not even one view fits the device.
         """
+        from .transfer import launching_on
+
         views = [[page.global_view, *page.tiles] for page in pages]
         done: dict[_View, NDArray[Any]] = {}
-        for batch in _batches(views, self._pixels_at_once()):
-            stack = [views[page][number] for page, number in batch]
-            features = halving_on_out_of_memory(self._forward, stack, "encoding a page")
-            done.update(zip(batch, features, strict=True))
+        with launching_on(next(self._projector.parameters())):
+            for batch in _batches(views, self._pixels_at_once()):
+                stack = [views[page][number] for page, number in batch]
+                features = halving_on_out_of_memory(self._forward, stack, "encoding a page")
+                done.update(zip(batch, features, strict=True))
         return [self._tokens(number, page, done) for number, page in enumerate(pages)]
 
     def _pixels_at_once(self) -> int:

@@ -7,6 +7,7 @@ The weights are used where transformers' model holds them; what may have a kerne
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -18,6 +19,7 @@ from transformers.models.unlimited_ocr.modeling_unlimited_ocr import apply_rotar
 
 from .kernels.choice import Kernels
 from .kernels.rotary import Heads
+from .transfer import launching_on
 
 __all__ = ["Forward", "Place", "SlotView"]
 
@@ -74,6 +76,10 @@ class Forward:
         """A cache without slots, of the right numbers on the right device."""
         like: Tensor = self._head.weight
         return like.new_zeros(self.layers, 2, 0, 0, self._heads, self.head_dim)
+
+    def launching(self) -> AbstractContextManager[None]:
+        """See :func:`.transfer.launching_on`; not to be held while others run in this thread."""
+        return launching_on(self._head.weight)
 
     def start(self, packed: Tensor, places: Sequence[Place]) -> Tensor:
         """Read pages from their beginning and keep their keys.

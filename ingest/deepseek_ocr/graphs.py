@@ -55,6 +55,7 @@ class RecordedSteps(Steps):
         self._replays: dict[tuple[Shape, int], Callable[[], Tensor]] = {}
         self._most = _MOST
         self._pool: Any = None  # of the first graph
+        self._stream: Any = None  # of all of them: memory is shared along one stream only
 
     def rounded(self, shape: Shape) -> Shape:
         """Rows up to a power of two, spans too, or all where kernels are told lengths."""
@@ -94,10 +95,12 @@ class RecordedSteps(Steps):
 
     def _capture(self, shape: Shape, guesses: int) -> Callable[[], Tensor]:
         graph = torch.cuda.CUDAGraph()
+        # Torch's own is of whichever device recorded the first graph of the process.
+        self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
         # The outer context takes the stream back that a recording which fails leaves.
         with (
             torch.cuda.stream(torch.cuda.current_stream()),
-            torch.cuda.graph(graph, pool=self._pool),
+            torch.cuda.graph(graph, pool=self._pool, stream=self._stream),
         ):
             written = super().step(shape, guesses)
         self._pool = graph.pool()

@@ -29,10 +29,9 @@ BYTES: dict[Number, int] = {"float32": 4, "bfloat16": 2}
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this machine can do."""
+    """What this machine can do. ``gpus`` says of each whether it computes in bfloat16."""
 
-    cuda: bool
-    cuda_bfloat16: bool
+    gpus: tuple[bool, ...]
     cpu_bfloat16: bool
     flash_attention: bool
 
@@ -67,13 +66,12 @@ def plan_runtime(machine: Machine, device: str = "auto", precision: Precision = 
     Raises:
         ConfigError: the device is unknown or not there.
     """
-    chosen = ("cuda" if machine.cuda else "cpu") if device == "auto" else device
+    chosen = ("cuda" if machine.gpus else "cpu") if device == "auto" else device
     kind = chosen.partition(":")[0]
     if kind not in ("cpu", "cuda"):
         raise ConfigError(f"device is {device!r}; choose auto, cpu, cuda or cuda:N")
-    if kind == "cuda" and not machine.cuda:
-        raise ConfigError(f"device is {device!r}, but PyTorch sees no GPU; choose cpu")
-    if precision == "float32" or (kind == "cuda" and not machine.cuda_bfloat16):
+    is_fast = kind == "cpu" or all(_gpus_meant(machine, chosen))
+    if precision == "float32" or not is_fast:
         return Runtime(chosen, "float32", "float32", "sdpa")
     if kind == "cpu":
         return Runtime(
@@ -84,16 +82,28 @@ def plan_runtime(machine: Machine, device: str = "auto", precision: Precision = 
     return Runtime(chosen, "bfloat16", "bfloat16", attention)
 
 
+def _gpus_meant(machine: Machine, device: str) -> tuple[bool, ...]:
+    """The GPU of ``"cuda:N"``; of ``"cuda"`` all, because torch may say later which it is."""
+    if not machine.gpus:
+        raise ConfigError(f"device is {device!r}, but PyTorch sees no GPU; choose cpu")
+    if device == "cuda":
+        return machine.gpus
+    names = [f"cuda:{number}" for number in range(len(machine.gpus))]
+    if device not in names:
+        raise ConfigError(f"device is {device!r}; PyTorch sees {', '.join(names)}: choose one")
+    return (machine.gpus[names.index(device)],)
+
+
 def probe_machine() -> Machine:
-    """Look at the GPU, the CPU's instructions and the packages here."""
+    """Look at the GPUs, the CPU's instructions and the packages here."""
     import torch
 
-    cuda = torch.cuda.is_available()
+    gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
     # Absent before torch 2.12; then bfloat16 is taken to be emulated, which is slow but right.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return Machine(
-        cuda=cuda,
-        cuda_bfloat16=cuda and torch.cuda.is_bf16_supported(including_emulation=False),
+        # As torch decides for the current GPU: bfloat16 came with capability 8.0.
+        gpus=tuple(torch.cuda.get_device_capability(gpu) >= (8, 0) for gpu in gpus),
         cpu_bfloat16=bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")),
         flash_attention=util.find_spec("flash_attn") is not None,
     )

@@ -150,7 +150,7 @@ class Scheduler:
                 self._waiting.extend(sorted(found, key=lambda page: -page.expected))
             if not self._waiting and not self._running() and not self._flights:
                 return
-            with torch.inference_mode():
+            with torch.inference_mode(), self._stepper.forward.launching():
                 self._advance()
                 finished = self._collect()
             yield from finished

@@ -6,12 +6,23 @@ copied when the device comes to it.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-__all__ = ["Download", "upload"]
+__all__ = ["Download", "launching_on", "upload"]
+
+
+def launching_on(tensor: Tensor) -> AbstractContextManager[None]:
+    """Make the GPU of a tensor the current one; nothing where it is on a CPU.
+
+    Torch's own operations go to where their tensors are. Triton's kernels, graphs, streams, events
+    and pinned memory go to the current GPU: the first one, in every new thread again.
+    """
+    device: AbstractContextManager[None] = torch.cuda.device_of(tensor)  # type: ignore[no-untyped-call]
+    return device
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:

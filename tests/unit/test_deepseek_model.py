@@ -162,8 +162,8 @@ def test_what_is_no_page_image_is_refused(pixels: NDArray[np.uint8]) -> None:
 
 def test_where_a_model_runs_follows_from_the_machine() -> None:
     """GPU first; bfloat16 where it is fast; flash attention where installed."""
-    gpu = Machine(cuda=True, cuda_bfloat16=True, cpu_bfloat16=False, flash_attention=True)
-    old = Machine(cuda=False, cuda_bfloat16=False, cpu_bfloat16=False, flash_attention=True)
+    gpu = Machine(gpus=(True,), cpu_bfloat16=False, flash_attention=True)
+    old = Machine(gpus=(), cpu_bfloat16=False, flash_attention=True)
     assert plan_runtime(gpu) == Runtime("cuda", "bfloat16", "bfloat16", "flash_attention_2")
     assert plan_runtime(old) == Runtime("cpu", "float32", "bfloat16", "sdpa")
     assert plan_runtime(gpu, "cpu", "float32") == Runtime("cpu", "float32", "float32", "sdpa")
@@ -171,6 +171,24 @@ def test_where_a_model_runs_follows_from_the_machine() -> None:
         plan_runtime(old, "cuda")
     with pytest.raises(ConfigError, match="choose auto"):
         plan_runtime(old, "tpu")
+
+
+def test_a_gpu_is_chosen_by_what_it_can_do_itself() -> None:
+    """Not by the first one; of "cuda" alone nobody knows which it will be."""
+    mixed = Machine(gpus=(True, False), cpu_bfloat16=False, flash_attention=False)
+    assert plan_runtime(mixed, "cuda:0").decoder == "bfloat16"
+    assert plan_runtime(mixed, "cuda:1").decoder == "float32"
+    assert plan_runtime(mixed, "cuda").decoder == "float32"
+
+
+@pytest.mark.parametrize(
+    "device", ["cuda:2", "cuda:", "cuda:x", "cuda:-1", "cuda:01", "cuda:\u00b2"]
+)
+def test_a_gpu_that_is_not_there_is_said(device: str) -> None:
+    """Torch would end with an error of its own, some of them only when memory is taken."""
+    two = Machine(gpus=(True, True), cpu_bfloat16=False, flash_attention=False)
+    with pytest.raises(ConfigError, match="PyTorch sees cuda:0, cuda:1: choose one"):
+        plan_runtime(two, device)
 
 
 def test_memory_that_torch_keeps_for_later_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
