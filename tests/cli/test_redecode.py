@@ -41,6 +41,31 @@ def test_a_page_is_read_again_without_its_file(place: Path, tiny_checkpoint: Pat
 
     assert (answer["page"], answer["prompt"], answer["mode"]) == (2, "locate", "gundam-6")
     assert answer["output_tokens"] <= 8
+    assert "not_located" in answer["flags"]
+
+
+def test_doubts_are_said_to_people_beside_the_answer(place: Path, tiny_checkpoint: Path) -> None:
+    """Random weights locate nothing; stdout has the answer alone."""
+    asked = ["redecode", "a.pdf", "--page", "2", "--prompt", "locate:pump"]
+    done = run_command(*asked, *model(tiny_checkpoint), cwd=place)
+    assert done.returncode == 0
+    assert "nothing was located: the answer names no place on the page" in done.stderr
+    assert "doubtful: " in done.stderr
+    assert "doubtful" not in done.stdout
+
+
+def test_a_file_of_the_same_name_is_not_encoded_for_the_one_that_is_gone(
+    place: Path, tiny_checkpoint: Path
+) -> None:
+    """Another document lies in the folder one is in by now."""
+    elsewhere = place / "elsewhere"
+    elsewhere.mkdir()
+    write_pdf(elsewhere / "a.pdf", page_text("rotor"), page_text("stator"))
+    asked = ["redecode", "a.pdf", "--page", "1", "--mode", "large", "--encode"]
+    stored = ["--tokens", str(place / ".opticalrag" / "tokens")]
+    said = test_cli.run_json(*asked, *stored, *model(tiny_checkpoint), cwd=elsewhere, code=1)
+    assert said["error"]["code"] == "cache_miss"
+    assert f"its file {place / 'a.pdf'} is not there any more" in said["error"]["message"]
 
 
 @pytest.mark.parametrize(
