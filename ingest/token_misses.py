@@ -48,22 +48,26 @@ def why_none(wanted: Wanted, stored: Sequence[StoredPage]) -> str:
         wanted: what was looked for.
         stored: all that is kept of its document.
     """
-    name, number = f"{wanted.document:.{_SHOWN}}", wanted.page + 1
+    name = f"{wanted.document:.{_SHOWN}}"
     if not stored:
         return (
             f"no vision tokens are kept of a document with the id, path or file name {name!r}"
             " (see `opticalrag cache ls`)"
         )
-    page = f"page {number} of {name}"
+    page, count = f"page {wanted.page + 1} of {name}", stored[0].page_count
     if wanted.sha256 not in ("", stored[0].sha256):
         return f"no vision tokens of {page} as it was when this was asked for are kept"
-    count = stored[0].page_count
-    if not 1 <= number <= count:
+    if not 0 <= wanted.page < count:
         return f"there is no {page}, which has {count} pages; choose one from 1 to {count}"
     of_page = [it for it in stored if it.page == wanted.page]
-    ours = [it for it in of_page if wanted.weights in (None, it.weights)]
-    if of_page and not ours:
-        others = _listed(it.weights for it in of_page)
+    return _why_none_of(page, wanted, of_page)
+
+
+def _why_none_of(page: str, wanted: Wanted, stored: Sequence[StoredPage]) -> str:
+    """Of a page that the document has, and what is kept of it."""
+    ours = [it for it in stored if wanted.weights in (None, it.weights)]
+    if stored and not ours:
+        others = _listed(it.weights for it in stored)
         return (
             f"{page} is kept as encoded by the weights {others}, not by this model's"
             f" ({wanted.weights}); load that model"
