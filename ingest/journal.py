@@ -122,8 +122,8 @@ class Journal(Closeable):
 
     def pages_of(self, entry: JournalEntry) -> Iterator[tuple[int, PageMarkdown]]:
         """Recorded pages of a document as it was last, with their 0-based numbers in it."""
-        query = """SELECT page, key FROM places
-            WHERE document = ? AND sha256 = ? AND key IS NOT NULL ORDER BY page"""
+        query = """SELECT page, key FROM places WHERE document = ? AND sha256 = ?
+            AND key IS NOT NULL AND failure IS NULL ORDER BY page"""
         place = (entry.id, entry.sha256)
         rows: list[Any] = self._read(lambda db: db.execute(query, place).fetchall(), [])
         for number, key in rows:
@@ -150,19 +150,18 @@ class Journal(Closeable):
         self._write(add)
 
     def add_failure(self, document: str, sha256: str, failure: PageFailure) -> None:
-        """Record why a page could not be parsed; the next run tries it again."""
+        """Record why a page could not be parsed; the next run tries it again.
+
+        What was recorded at its place, as by another engine, stays there: the store may have it.
+        """
         if failure.index is None:
             return
         place = (document, sha256, failure.index)
         # What a library quotes of a broken file need not have a UTF-8 form.
         why = f"{failure.code}: {failure.message}".encode("utf-8", "backslashreplace").decode()
-
-        def add(db: sqlite3.Connection) -> None:
-            _drop_places(db, _AT, place)  # or the text of an earlier run would be of no document
-            insert = "INSERT INTO places VALUES (?, ?, ?, NULL, ?)"
-            db.execute(insert, (*place, why[:_LONGEST]))
-
-        self._write(add)
+        insert = """INSERT INTO places VALUES (?, ?, ?, NULL, ?)
+            ON CONFLICT DO UPDATE SET failure = excluded.failure"""
+        self._write(lambda db: db.execute(insert, (*place, why[:_LONGEST])))
 
     # -- documents -----------------------------------------------------------------------------
 

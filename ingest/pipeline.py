@@ -12,7 +12,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from .background import BackgroundWriter
 from .config import ChunkingConfig, IngestOptions, SourceConfig
@@ -30,6 +32,7 @@ from .vanished import is_gone
 __all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
 
 _log = logging.getLogger(__name__)
+_KEPT: Final = "what an earlier run read of it is kept"
 
 OnEvent = Callable[[IngestEvent], None]
 
@@ -238,10 +241,7 @@ class _Run:
     def _collect(self, draft: Draft, outcome: PageOutcome) -> None:
         ref = draft.ref
         if isinstance(outcome, PageFailure):
-            draft.failed += 1
-            self._report.failures.append(outcome)
-            if self._journal is not None:
-                self._journal.add_failure(ref.id, ref.sha256, outcome)
+            self._collect_failure(draft, outcome)
         else:
             page = render_page(outcome, self._maker.chunking.furniture)
             draft.pages.append(page)
@@ -250,6 +250,20 @@ class _Run:
             if self._journal is not None:
                 self._journal.add_page(ref.id, ref.sha256, draft.keys[page.index], page)
         self._on_event(IngestEvent("page", ref.uri, 1))
+
+    def _collect_failure(self, draft: Draft, failure: PageFailure) -> None:
+        """List a page that failed; where an earlier run read it, that reading is kept."""
+        former = self._intake.former(draft, failure.index)
+        if former is not None:
+            draft.pages.append(former)
+            self._report.pages += 1
+            self._report.pages_reused += 1
+            failure = replace(failure, message=f"{failure.message}; {_KEPT}")
+        else:
+            draft.failed += 1
+            if self._journal is not None:
+                self._journal.add_failure(draft.ref.id, draft.ref.sha256, failure)
+        self._report.failures.append(failure)
 
     def _finish(self, draft: Draft) -> None:
         draft.resources.close()  # its file is not needed any more

@@ -699,16 +699,6 @@ def test_text_of_a_document_cut_off_while_it_was_read_can_be_removed(
     assert rows(place.journal) == {"documents": 0, "pages": 0, "places": 0}
 
 
-def test_the_text_of_a_page_that_fails_later_is_not_left_without_a_document(
-    tmp_path: Path,
-) -> None:
-    """Its place named the failure only, and a deletion did not find the text."""
-    with Journal(tmp_path / "a.db") as journal:
-        journal.add_page("document", "0" * 64, "key", render_page(page(block("Text."))))
-        journal.add_failure("document", "0" * 64, PageFailure("a.pdf", 0, "timeout", ""))
-        assert journal.page("key") is None
-
-
 def test_a_message_that_is_no_utf_8_ends_no_journal(tmp_path: Path) -> None:
     """A broken file may be quoted in it; the journal was given up for the whole run."""
     with Journal(tmp_path / "a.db") as journal:
