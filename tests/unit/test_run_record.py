@@ -202,9 +202,19 @@ def test_a_run_that_the_system_ends_leaves_no_old_figures_either(tmp_path: Path)
 def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
     """Not after a night's work; and a pipe or device would be replaced."""
     os.mkfifo(tmp_path / "pipe")
-    for file in (tmp_path / "none" / "r.html", tmp_path, tmp_path / "pipe"):
+    (tmp_path / "loop").symlink_to("loop")
+    names = ("none/r.html", "", "pipe", "loop", "r" * 256, "\0")
+    for file in (tmp_path / name for name in names):
         with pytest.raises(ConfigError, match="cannot be written"):
             RunRecord(file)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["loop", "pipe"]
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    """It was found out after a night's work that another one made of it cannot."""
+    target = tmp_path / ("r" * 255)
+    RunRecord(target).write(IngestReport(), SourceConfig(), LIMITS)
+    assert [file.name for file in tmp_path.iterdir()] == [target.name]
 
 
 def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
