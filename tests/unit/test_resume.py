@@ -14,7 +14,7 @@ from typing import Any
 import pymupdf
 import pytest
 from opticalrag.ingest.config import ConfigError, IngestOptions, StoreConfig
-from opticalrag.ingest.errors import CacheFull, StoreUnavailable
+from opticalrag.ingest.errors import CacheFull, StoreError, StoreUnavailable
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.markdown import render_page
@@ -848,4 +848,29 @@ def test_pages_taken_over_are_not_lost_with_a_run_cut_off_before_it_is_recorded(
     report = place.run()
 
     assert (report.pages_parsed, report.pages_reused) == (1, 4)
+    assert place.payloads() == as_if_new(place)
+
+
+def test_a_document_that_cannot_be_pruned_is_a_failure_of_its_own(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report of a run that had done all else was lost; the journal forgets what went only."""
+    files = [write_pdf(place.files / f"{name}.pdf", page_text(name)) for name in "abc"]
+    place.run()
+    for file in files[1:]:
+        file.unlink()
+    delete = QdrantStore.delete_documents
+
+    def refusing(self: QdrantStore, documents: Any) -> int:
+        if place.store.paths()[documents[0]].endswith("b.pdf"):
+            raise StoreError("this may not be deleted")
+        return delete(self, documents)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(QdrantStore, "delete_documents", refusing)
+        report = place.run(prune=True)
+
+    assert [(one.file, one.code) for one in report.failures] == [(str(files[1]), "store")]
+    assert (report.unchanged, report.pruned, rows(place.journal)["documents"]) == (1, 1, 2)
+    assert place.run(prune=True).pruned == 1
     assert place.payloads() == as_if_new(place)
