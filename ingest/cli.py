@@ -122,7 +122,10 @@ def parse(
     """Turn a document into Markdown, with every block's place on the page in --json."""
     with commands(as_json):
         from .parsing import parse_document
+        from .report_file import check_target
 
+        if output is not None and (output.is_file() or not output.exists()):
+            check_target(output)  # a pipe or device may be one, too
         optical = OpticalConfig(
             ocr_model,
             mode=mode,

@@ -223,13 +223,18 @@ class Journal(Closeable):
 
         While another process has the journal open none goes: it may be a run that reads them.
         """
-        with self._usable() as database:
-            if database is not None and not database.is_alone():
-                _log.warning("what was begun is left: another process has %s open", self._path)
-                return 0
         begun = [one.id for one in self.entries() if one.chunks < 0 and one.id not in stored]
+        if not begun or not self._is_alone():
+            return 0
         self.forget(begun)
         return len(begun)
+
+    def _is_alone(self) -> bool:
+        with self._usable() as database:
+            if database is not None and database.is_alone():
+                return True
+            _log.warning("what was begun is left: another process has %s open", self._path)
+        return False
 
     def entry(self, document: str) -> JournalEntry | None:
         """What is recorded of a document."""

@@ -312,3 +312,15 @@ def test_verify_lists_and_cleans_what_was_begun_and_never_stored(tmp_path: Path)
     assert [(p["file"], p["kind"]) for p in found["problems"]] == [(file, "begun")]
     assert (found["documents_forgotten"], cleaned["documents_forgotten"]) == (0, 1)
     assert (cleaned["documents"], cleaned["problems"]) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["none/all.md", "m" * 256])
+def test_where_markdown_cannot_be_written_is_said_before_pages_are_read(
+    tmp_path: Path, name: str
+) -> None:
+    """A document may take hours."""
+    done = run("parse", "not-there.pdf", "-o", name, cwd=tmp_path)
+
+    assert done.returncode in (1, 2)
+    assert "not-there" not in done.stderr
+    assert name[:9] in done.stderr
