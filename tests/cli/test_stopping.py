@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pymupdf
 import pytest
+from opticalrag.ingest.console import commands
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -56,3 +57,18 @@ def test_an_ingest_that_is_stopped_leaves_no_copies_and_no_processes(
     assert list(copies.glob("opticalrag-*")) == []
     assert workers
     assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_a_defect_is_told_with_where_it_is_and_without_what_it_quotes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its words may be text of a document; with --json there was no object at all."""
+    text = " ".join(("the", "secret", "text"))
+    with pytest.raises(SystemExit) as ended, commands(True):
+        raise KeyError(text)
+    said = capsys.readouterr()
+
+    assert ended.value.code == 1
+    assert json.loads(said.out)["error"]["code"] == "internal"
+    assert "raise KeyError(text)" in said.err
+    assert text not in said.out + said.err
