@@ -19,7 +19,7 @@ from typing import Final
 from .background import BackgroundWriter
 from .config import ChunkingConfig, IngestOptions, SourceConfig
 from .document_writer import DocumentWriter
-from .errors import OpticalRagError, StoreUnavailable
+from .errors import EngineError, OpticalRagError, StoreUnavailable
 from .guarded import DocumentExaminer
 from .ingest_report import IngestEvent, IngestReport
 from .intake import Draft, Intake, Maker
@@ -158,6 +158,7 @@ class _Run:
                 elif self._options.stream and draft.part_is_due:
                     self._background.submit_part(draft)
                 self._settle()
+            self._note_unread()
             self._settle(everything=True)
             self._note_vanished()
         except StoreUnavailable as error:
@@ -319,6 +320,14 @@ class _Run:
                 if not writing.draft.failed:
                     self._moved_from(writing.draft)
                 self._on_event(IngestEvent("finished", writing.draft.ref.uri))
+
+    def _note_unread(self) -> None:
+        """List documents of which the engine, though it ended, did not give every page."""
+        for draft in self._open:
+            given = len(draft.pages) + draft.failed
+            name, of = self._maker.engine.name, f"{given} of {draft.expected} pages"
+            error = EngineError(f"the engine {name} gave {of}: ingest the file again")
+            self._failed(draft.ref.uri, error)
 
     # -- the end -------------------------------------------------------------------------------
 

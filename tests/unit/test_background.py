@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +379,21 @@ def test_a_page_that_no_markdown_can_be_made_of_is_a_failure_of_its_own(
     assert (failure.file, failure.index, failure.code) == (str(file), 1, "internal")
     assert "secret" not in failure.message
     assert (report.documents, report.pages) == (1, 2)
+
+
+def test_a_document_that_an_engine_does_not_finish_is_a_failure(
+    tmp_path: Path, store: QdrantStore
+) -> None:
+    """It was neither stored nor listed, and all seemed well."""
+    files = documents(tmp_path, 2, 2)
+
+    class Ending(TextEngine):
+        def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+            yield from islice(super().parse(tasks), 3)
+
+    report = run(store, files, Ending())
+
+    (failure,) = report.failures
+    assert (failure.file, failure.code) == (str(files[1]), "engine")
+    assert "1 of 2 pages" in failure.message
+    assert (report.documents, run(store, files, TextEngine()).unchanged) == (1, 1)
