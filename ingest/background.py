@@ -5,6 +5,7 @@ One thread: documents are written in their order, and the store has one writer.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,17 +15,20 @@ from typing import Final
 from .closing import Closeable
 from .document_writer import DocumentWriter
 from .intake import Draft
+from .markdown import PageMarkdown
 
 __all__ = ["BackgroundWriter", "Writing"]
 
-_MOST_WAITING: Final = 16 * 1024**2
-"""Characters of pages that may wait to be written; with their blocks they take about ten times as
-many bytes. A book of 1,000 pages has three million."""
+_MOST_WAITING: Final = 64 * 1024**2
+"""Bytes of pages that may wait to be written. A book of 1,000 full pages has 10 MB."""
+_OF_BLOCK: Final = 400
+"""Bytes of a block with its box, as tracemalloc counts them for the sample report's pages."""
+_OF_EDGE: Final = 32  # of a float and what refers to it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Writing:
-    """A document, or a part of it, that is being written; ``size`` in characters."""
+    """A document, or a part of it, that is being written; ``size`` in bytes."""
 
     draft: Draft
     whole: bool
@@ -50,7 +54,7 @@ class BackgroundWriter(Closeable):
 
     def submit(self, draft: Draft) -> None:
         """Take a document whose pages are all there."""
-        size = sum(len(page.text) for page in draft.pages)
+        size = sum(map(_size, draft.pages))
         future = self._thread.submit(self._writer.write, draft)
         self._queue.append(Writing(draft, True, size, future))
 
@@ -63,7 +67,7 @@ class BackgroundWriter(Closeable):
         self._queue.append(Writing(draft, False, 0, future))
 
     def settled(self, *, everything: bool = False) -> Iterator[Writing]:
-        """Yield what is written; wait while too much text is not, or until everything is."""
+        """Yield what is written; wait while too much is not, or until everything is."""
         waiting = sum(writing.size for writing in self._queue)
         while self._queue:
             first = self._queue[0]
@@ -72,7 +76,21 @@ class BackgroundWriter(Closeable):
             waiting -= first.size
             yield self._queue.popleft()
 
+    def finished(self) -> Iterator[Counter[str]]:
+        """What was done of that which nobody settled any more; for after it is closed."""
+        for writing in self._queue:
+            future = writing.future
+            if not future.cancelled() and future.exception() is None:
+                yield future.result()
+
     def close(self) -> None:
         """Give up what is not written, after the points that are just on their way."""
         self._writer.stop()
         self._thread.shutdown(cancel_futures=True)
+
+
+def _size(page: PageMarkdown) -> int:
+    """Bytes of memory that a page takes, about."""
+    texts = sum(map(sys.getsizeof, (page.text, *page.furniture)))
+    edges = sum(len(block.row_edges) for block in page.blocks)
+    return texts + _OF_BLOCK * len(page.blocks) + _OF_EDGE * edges

@@ -122,7 +122,10 @@ def parse(
     """Turn a document into Markdown, with every block's place on the page in --json."""
     with commands(as_json):
         from .parsing import parse_document
+        from .report_file import check_target
 
+        if output is not None and (output.is_file() or not output.exists()):
+            check_target(output)  # a pipe or device may be one, too
         optical = OpticalConfig(
             ocr_model,
             mode=mode,
@@ -221,6 +224,7 @@ def ingest(
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
     with commands(as_json):
+        from .ingest_report import IngestReport
         from .run_record import RunRecord
         from .sources import expand_sources, roots_of
         from .wiring import open_pipeline
@@ -242,13 +246,13 @@ def ingest(
             raise ConfigError("--dry-run does nothing to report; leave out --report and --metrics")
         source, record = SourceConfig(password, pages), RunRecord(report_file, metrics)
         options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
-        seen = (record.observe,)
+        seen, report = (record.observe,), IngestReport()
         with (
-            record.failures_noted(),
+            record.failures_noted(report),
             _ingest_progress() as on_event,
             open_pipeline(store, reader, chunking, model, seen, dry_run=dry_run) as pipeline,
         ):
-            report = pipeline.run(files, source, on_event, options)
+            pipeline.run(files, source, on_event, options, report)
         record.write(report, source, limits)
         values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
         if as_json:
@@ -257,7 +261,8 @@ def ingest(
             _note_report(values, prune)
         note_failures(report.failures)
     codes = [failure.code for failure in report.failures]
-    raise SystemExit(exit_for_failures(report.documents, codes))
+    # What a run that its server left has parsed is kept: it did not fail as a whole.
+    raise SystemExit(exit_for_failures(report.documents + report.interrupted, codes))
 
 
 @app.command()

@@ -110,26 +110,27 @@ def verify(
     wait: WaitOption = 0,
     journal: JournalOption = "auto",
     clean: Annotated[
-        bool, typer.Option("--clean", help="Delete what interrupted replacements left behind.")
+        bool, typer.Option("--clean", help="Delete what interrupted runs left behind.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Compare what is stored with itself, the files and the journal; 3 if something is wrong."""
     with commands(as_json):
-        from .wiring import open_store, verify_store
+        from .wiring import clean_store, open_store, verify_store
 
         config = _config(qdrant, collection, api_key, tenant, grpc, wait, journal)
         with open_store(config) as store:
-            deleted = store.delete_orphans() if clean else 0
+            deleted, forgotten = clean_store(store, config) if clean else (0, 0)
             found = verify_store(store, config)
         if as_json:
-            emit_json({**asdict(found), "points_deleted": deleted})
+            done = {"points_deleted": deleted, "documents_forgotten": forgotten}
+            emit_json({**asdict(found), **done})
         else:
             for problem in found.problems:
                 emit(f"{problem.file}: {problem.kind}: {problem.detail}")
             notes.print(
                 f"{found.documents} documents, {found.points} points, {len(found.problems)}"
-                f" problems, {deleted} points deleted",
+                f" problems, {deleted} points deleted, {forgotten} begun documents removed",
                 markup=False,
             )
     raise SystemExit(Exit.PARTIAL if found.problems else Exit.OK)

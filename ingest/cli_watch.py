@@ -91,14 +91,15 @@ def watch(
 
 
 def _stop_on_signals() -> Event:
-    """Set at the first SIGINT or SIGTERM; a second one ends the process as ever."""
+    """Set at the first SIGINT or SIGTERM; a second one ends it at once, as any command."""
     stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def on_signal(*_: object) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
+    for number in before:
+        signal.signal(number, on_signal)
     return stop

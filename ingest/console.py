@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import IntEnum
@@ -153,7 +154,7 @@ class _Stopped(KeyboardInterrupt):
 
 @contextmanager
 def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
-    """Run a command's body: errors of ours, and signals, become a message and an exit code.
+    """Run a command's body: errors, and signals, become a message and an exit code.
 
     Args:
         as_json: also write ``{"error": {"code", "message"}}`` to stdout.
@@ -176,6 +177,12 @@ def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
         with suppress(OSError):  # the terminal may be gone
             _say_error("interrupted", f"interrupted by {stopped}; run it again", as_json)
         raise SystemExit(128 + stopped.number) from error
+    except Exception as error:
+        for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
+            notes.print(line, markup=False, soft_wrap=True)
+        # Without its own words: they may quote a document.
+        _say_error("internal", f"a defect ({type(error).__name__}): please report it", as_json)
+        raise SystemExit(Exit.FAILED) from error
 
 
 def _say_error(code: str, message: str, as_json: bool) -> None:

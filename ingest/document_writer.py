@@ -71,6 +71,8 @@ class DocumentWriter:
             StoreError: the store failed, or lost what was written.
         """
         ref = draft.ref
+        if draft.failed and self._store.is_complete(ref.id, draft.fingerprint):
+            return self._keep(draft)
         draft.pages.sort(key=lambda page: page.index)
         chunks = chunk_pages(ref, draft.pages, self._maker.embedder, self._maker.chunking)
         count = len(chunks)
@@ -147,6 +149,13 @@ class DocumentWriter:
         if entry is None or entry.fingerprint != draft.fingerprint or entry.chunks < 0:
             draft.keys.update(keys(draft))
             self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
+
+    def _keep(self, draft: Draft) -> Counter[str]:
+        """Leave a document as it is that a forced run could not make as whole as it is stored."""
+        there = {page.index for page in draft.pages}
+        draft.keys = {index: key for index, key in draft.keys.items() if index in there}
+        self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
+        return Counter(documents=bool(there))
 
     def _delete_moved(self, draft: Draft) -> Counter[str]:
         if not draft.moved:

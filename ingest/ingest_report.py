@@ -31,7 +31,8 @@ class IngestReport:
     ``pages_reused`` from the journal. Of the ``points_written``, some were ``embedded``, others
     have the vectors of the same text, as in a renamed file (``vectors_copied``). ``vanished`` names
     files whose documents are stored but which are not there any more; ``pruned`` of these were
-    removed. ``interrupted``: the store did not answer, and files are left to be done.
+    removed. ``interrupted``: the store did not answer, or the run was ended by an error or signal,
+    and files are left to be done.
     """
 
     documents: int = 0

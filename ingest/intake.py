@@ -188,6 +188,8 @@ class Intake:
 
     def known_pages(self, draft: Draft) -> int:
         """How many pages of a draft need not be parsed; changes nothing."""
+        if self._options.force:
+            return 0
         keyed = self._keyed(draft)
         return sum(self._recorded(ref, key, look=True) is not None for ref, key in keyed)
 
@@ -200,13 +202,19 @@ class Intake:
         for ref, key in self._keyed(draft):
             if key:
                 draft.keys[ref.index] = key
-            found = self._recorded(ref, key)
+            found = None if self._options.force else self._recorded(ref, key)
             if found is None:
                 yield PageTask(draft.source.spec, ref)
             else:
-                # The same page may stand elsewhere in this file than where it was parsed.
-                draft.pages.append(_placed(found, ref))
+                draft.pages.append(found)
                 draft.reused += 1
+
+    def former(self, draft: Draft, index: int | None) -> PageMarkdown | None:
+        """A page (0-based) that a forced run failed to parse, as an earlier run recorded it."""
+        if not self._options.force or index is None:
+            return None
+        (ref,) = draft.source.page_refs(str(index + 1))
+        return self._recorded(ref, draft.keys.get(index, ""))
 
     def _recorded(self, ref: PageRef, key: str, *, look: bool = False) -> PageMarkdown | None:
         """A page parsed before, if what was kept of it is, or with ``look`` could be, this one's.
@@ -214,21 +222,26 @@ class Intake:
         Of a blank page nothing may have been kept. What was kept of this very page is its own
         already, or was dropped to make room, which is no reason to read it again.
         """
-        if self._journal is None or not key or self._options.force:
-            return None
-        found, keeper = self._journal.page(key), self._maker.keeper
-        if found is None or keeper is None:
-            return found
+        page = self._journal.page(key) if self._journal is not None and key else None
+        # The same page may stand elsewhere in this file than where it was parsed.
+        found = None if page is None else _placed(page, ref)
+        return found if found is None or self._is_kept(ref, key, found, look) else None
+
+    def _is_kept(self, ref: PageRef, key: str, page: PageMarkdown, look: bool) -> bool:
+        """Whether what the engine keeps of a recorded page is this one's, or need not be."""
+        journal, keeper = self._journal, self._maker.keeper
+        if journal is None or keeper is None:
+            return True
         here = (ref.document.id, ref.document.sha256, ref.index)
-        places = self._journal.places(key)
+        places = journal.places(key)
         if here in places:
-            return found
+            return True
         # Here first: a run that was cut off may have passed it on already.
         kept = any(
             keeper.keeps(*place) if look else keeper.pass_on(*place, ref)
             for place in (here, *places)
         )
-        return found if kept or Flag.BLANK in found.flags else None
+        return kept or Flag.BLANK in page.flags
 
     def _keyed(self, draft: Draft) -> Iterator[tuple[PageRef, str]]:
         """Pages with the journal's keys, which are empty where there is no journal."""

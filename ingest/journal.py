@@ -90,6 +90,7 @@ class Journal(Closeable):
         self._use = use
         self._gave_up = False
         self._found_full = False
+        self._begun: dict[str, JournalEntry] = {}  # documents whose pages are being read
         self._database = self._opened()
 
     @property
@@ -122,8 +123,8 @@ class Journal(Closeable):
 
     def pages_of(self, entry: JournalEntry) -> Iterator[tuple[int, PageMarkdown]]:
         """Recorded pages of a document as it was last, with their 0-based numbers in it."""
-        query = """SELECT page, key FROM places
-            WHERE document = ? AND sha256 = ? AND key IS NOT NULL ORDER BY page"""
+        query = """SELECT page, key FROM places WHERE document = ? AND sha256 = ?
+            AND key IS NOT NULL AND failure IS NULL ORDER BY page"""
         place = (entry.id, entry.sha256)
         rows: list[Any] = self._read(lambda db: db.execute(query, place).fetchall(), [])
         for number, key in rows:
@@ -144,25 +145,39 @@ class Journal(Closeable):
         content = pack_page(page)
 
         def add(db: sqlite3.Connection) -> None:
+            self._name(db, document)
             db.execute("INSERT OR REPLACE INTO pages VALUES (?, ?)", (key, content))
             _place(db, document, sha256, page.index, key)
 
         self._write(add)
 
     def add_failure(self, document: str, sha256: str, failure: PageFailure) -> None:
-        """Record why a page could not be parsed; the next run tries it again."""
+        """Record why a page could not be parsed; the next run tries it again.
+
+        What was recorded at its place, as by another engine, stays there: the store may have it.
+        """
         if failure.index is None:
             return
         place = (document, sha256, failure.index)
         # What a library quotes of a broken file need not have a UTF-8 form.
         why = f"{failure.code}: {failure.message}".encode("utf-8", "backslashreplace").decode()
+        insert = """INSERT INTO places VALUES (?, ?, ?, NULL, ?)
+            ON CONFLICT DO UPDATE SET failure = excluded.failure"""
 
         def add(db: sqlite3.Connection) -> None:
-            _drop_places(db, _AT, place)  # or the text of an earlier run would be of no document
-            insert = "INSERT INTO places VALUES (?, ?, ?, NULL, ?)"
+            self._name(db, document)
             db.execute(insert, (*place, why[:_LONGEST]))
 
         self._write(add)
+
+    def _name(self, db: sqlite3.Connection, document: str) -> None:
+        """See that a document is recorded before its page, or nobody could find and delete that.
+
+        The disk may have been full when it was begun, or another process deleted it meanwhile.
+        """
+        entry = self._begun.get(document)
+        if entry is not None:
+            db.execute("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?, ?)", astuple(entry))
 
     # -- documents -----------------------------------------------------------------------------
 
@@ -172,8 +187,9 @@ class Journal(Closeable):
         If that does not come to its end, the document still is one that can vanish, be renamed or
         deleted, with the pages that were read.
         """
+        begun = self._begun[entry.id] = replace(entry, chunks=-1)
         insert = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)"
-        self._write(lambda db: db.execute(insert, astuple(replace(entry, chunks=-1))))
+        self._write(lambda db: db.execute(insert, astuple(begun)))
 
     def finish(self, entry: JournalEntry, keys: Mapping[int, str]) -> None:
         """Record a document as stored, and drop the pages of its earlier contents.
@@ -190,6 +206,7 @@ class Journal(Closeable):
             _drop_places(db, "document = ? AND sha256 != ?", (entry.id, entry.sha256))
 
         self._write(record)
+        self._begun.pop(entry.id, None)
 
     def forget(self, documents: Collection[str]) -> None:
         """Drop documents, and their pages as far as no other document has them."""
@@ -200,6 +217,24 @@ class Journal(Closeable):
                 _drop_places(db, "document = ?", (one,))
 
         self._write(drop)
+
+    def forget_unstored(self, stored: Collection[str]) -> int:
+        """Drop documents that were begun and are not among those stored; how many there were.
+
+        While another process has the journal open none goes: it may be a run that reads them.
+        """
+        begun = [one.id for one in self.entries() if one.chunks < 0 and one.id not in stored]
+        if not begun or not self._is_alone():
+            return 0
+        self.forget(begun)
+        return len(begun)
+
+    def _is_alone(self) -> bool:
+        with self._usable() as database:
+            if database is not None and database.is_alone():
+                return True
+            _log.warning("what was begun is left: another process has %s open", self._path)
+        return False
 
     def entry(self, document: str) -> JournalEntry | None:
         """What is recorded of a document."""

@@ -12,17 +12,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from .background import BackgroundWriter
 from .config import ChunkingConfig, IngestOptions, SourceConfig
 from .document_writer import DocumentWriter
-from .errors import OpticalRagError, StoreUnavailable
+from .errors import EngineError, OpticalRagError, StoreUnavailable
 from .guarded import DocumentExaminer
 from .ingest_report import IngestEvent, IngestReport
 from .intake import Draft, Intake, Maker
 from .journal import Journal
-from .markdown import render_page
+from .markdown import PageMarkdown, render_page
+from .observed import Listener
 from .protocols import Embedder, PageEngine, PageKeeper, PointStore, SparseEncoder
 from .types import PageFailure, PageOutcome, PageTask
 from .vanished import is_gone
@@ -30,6 +33,7 @@ from .vanished import is_gone
 __all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
 
 _log = logging.getLogger(__name__)
+_KEPT: Final = "what an earlier run read of it is kept"
 
 OnEvent = Callable[[IngestEvent], None]
 
@@ -79,6 +83,7 @@ class IngestPipeline:
         source: SourceConfig | None = None,
         on_event: OnEvent = lambda event: None,
         options: IngestOptions | None = None,
+        report: IngestReport | None = None,
     ) -> IngestReport:
         """Ingest files; a bad page or file is reported and the rest goes on.
 
@@ -89,8 +94,9 @@ class IngestPipeline:
         Args:
             files: paths of PDFs and images.
             source: password, pages and limits for all of them.
-            on_event: called in this thread as the work goes on.
+            on_event: called in this thread as the work goes on; an error in it is logged, once.
             options: what to do again, and what to do with files that are gone.
+            report: is filled and returned; who passes one has what was done if the run is cut off.
 
         Raises:
             ConfigError: chunks may not be as long as asked for.
@@ -107,16 +113,18 @@ class IngestPipeline:
             chosen,
             self._examiner,
         )
-        run = _Run(self._maker, self.store, self.journal, intake, chosen, on_event)
-        report = run.preview(files) if chosen.dry_run else run.ingest(files)
-        report.seconds = time.perf_counter() - started
-        return report
+        told = report or IngestReport()
+        run = _Run(self._maker, self.store, self.journal, intake, chosen, on_event, told)
+        try:
+            return run.preview(files) if chosen.dry_run else run.ingest(files)
+        finally:
+            told.seconds = time.perf_counter() - started
 
 
 class _Run:
     """One run: the documents that are open, and the report."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  the stages
         self,
         maker: Maker,
         store: PointStore,
@@ -124,14 +132,15 @@ class _Run:
         intake: Intake,
         options: IngestOptions,
         on_event: OnEvent,
+        report: IngestReport,
     ) -> None:
         self._maker = maker
         self._store = store
         self._journal = journal
         self._intake = intake
         self._options = options
-        self._on_event = on_event
-        self._report = IngestReport()
+        self._on_event = Listener(on_event)
+        self._report = report
         self._writer = DocumentWriter(maker, store, journal, options.force)
         self._background = BackgroundWriter(self._writer)
         self._open: deque[Draft] = deque()
@@ -149,12 +158,15 @@ class _Run:
                 elif self._options.stream and draft.part_is_due:
                     self._background.submit_part(draft)
                 self._settle()
+            self._note_unread()
             self._settle(everything=True)
             self._note_vanished()
         except StoreUnavailable as error:
             self._interrupted(error)
         finally:
             self._background.close()
+            for done in self._background.finished():
+                self._report.add(done)
             for draft in self._open:
                 draft.resources.close()
         return self._report
@@ -236,20 +248,43 @@ class _Run:
         self._on_event(IngestEvent("unchanged", str(file)))
 
     def _collect(self, draft: Draft, outcome: PageOutcome) -> None:
-        ref = draft.ref
-        if isinstance(outcome, PageFailure):
-            draft.failed += 1
-            self._report.failures.append(outcome)
-            if self._journal is not None:
-                self._journal.add_failure(ref.id, ref.sha256, outcome)
+        page = self._rendered(outcome)
+        if isinstance(page, PageFailure):
+            self._collect_failure(draft, page)
         else:
-            page = render_page(outcome, self._maker.chunking.furniture)
-            draft.pages.append(page)
+            self._collect_page(draft, page)
+        self._on_event(IngestEvent("page", draft.ref.uri, 1))
+
+    def _rendered(self, outcome: PageOutcome) -> PageMarkdown | PageFailure:
+        if isinstance(outcome, PageFailure):
+            return outcome
+        try:
+            return render_page(outcome, self._maker.chunking.furniture)
+        except Exception as error:  # noqa: BLE001  a page of which nobody thought
+            ref = outcome.ref
+            return replace(_file_failure(ref.document.uri, error), index=ref.index)
+
+    def _collect_page(self, draft: Draft, page: PageMarkdown) -> None:
+        draft.pages.append(page)
+        self._report.pages += 1
+        self._report.pages_parsed += 1
+        if self._journal is not None:
+            key = draft.keys[page.index]
+            self._journal.add_page(draft.ref.id, draft.ref.sha256, key, page)
+
+    def _collect_failure(self, draft: Draft, failure: PageFailure) -> None:
+        """List a page that failed; where an earlier run read it, that reading is kept."""
+        former = self._intake.former(draft, failure.index)
+        if former is not None:
+            draft.pages.append(former)
             self._report.pages += 1
-            self._report.pages_parsed += 1
+            self._report.pages_reused += 1
+            failure = replace(failure, message=f"{failure.message}; {_KEPT}")
+        else:
+            draft.failed += 1
             if self._journal is not None:
-                self._journal.add_page(ref.id, ref.sha256, draft.keys[page.index], page)
-        self._on_event(IngestEvent("page", ref.uri, 1))
+                self._journal.add_failure(draft.ref.id, draft.ref.sha256, failure)
+        self._report.failures.append(failure)
 
     def _finish(self, draft: Draft) -> None:
         draft.resources.close()  # its file is not needed any more
@@ -286,6 +321,14 @@ class _Run:
                     self._moved_from(writing.draft)
                 self._on_event(IngestEvent("finished", writing.draft.ref.uri))
 
+    def _note_unread(self) -> None:
+        """List documents of which the engine, though it ended, did not give every page."""
+        for draft in self._open:
+            given = len(draft.pages) + draft.failed
+            name, of = self._maker.engine.name, f"{given} of {draft.expected} pages"
+            error = EngineError(f"the engine {name} gave {of}: ingest the file again")
+            self._failed(draft.ref.uri, error)
+
     # -- the end -------------------------------------------------------------------------------
 
     def _note_vanished(self) -> None:
@@ -302,11 +345,17 @@ class _Run:
         }
         there = sorted(gone.keys() & stored.keys(), key=gone.__getitem__)
         report.vanished = [gone[document] for document in there]
-        if gone and options.prune and not options.dry_run:
-            report.points_deleted += self._store.delete_documents(there)
-            report.pruned = len(there)
-            if self._journal is not None:
-                self._journal.forget(gone)
+        if options.prune and not options.dry_run:
+            for document in gone:
+                with self._listed(gone[document]):
+                    self._prune(document, is_stored=document in stored)
+
+    def _prune(self, document: str, *, is_stored: bool) -> None:
+        if is_stored:
+            self._report.points_deleted += self._store.delete_documents([document])
+            self._report.pruned += 1
+        if self._journal is not None:
+            self._journal.forget([document])
 
     def _interrupted(self, error: StoreUnavailable) -> None:
         message = f"{error}; what is done is kept: run it again to go on"

@@ -61,14 +61,15 @@ class RunRecord:
         self._doubtful.add(noted)
 
     @contextmanager
-    def failures_noted(self) -> Iterator[None]:
-        """Write figures also of a run that an error ends, so that no old ones stand."""
+    def failures_noted(self, report: IngestReport) -> Iterator[None]:
+        """Write figures also of a run that an error or signal ends, so that no old ones stand."""
         try:
             yield
-        except (OpticalRagError, OSError) as error:
-            failure = PageFailure("", None, getattr(error, "code", "io"), str(error))
+        except BaseException as error:
+            report.interrupted = True
+            report.failures.append(PageFailure("", None, _code(error), str(error)))
             with suppress(OSError):  # the disk may be what the run failed with
-                self._write_metrics(IngestReport(interrupted=True, failures=[failure]))
+                self._write_metrics(report)
             raise
 
     def write(self, report: IngestReport, source: SourceConfig, limits: WorkLimits) -> None:
@@ -99,6 +100,14 @@ class RunRecord:
     def doubtful(self) -> int:
         """Pages whose text may be wrong or incomplete."""
         return len(self._doubtful)
+
+
+def _code(error: BaseException) -> str:
+    if isinstance(error, OpticalRagError):
+        return error.code
+    if isinstance(error, KeyboardInterrupt):  # and signals that end a command as it does
+        return "interrupted"
+    return "io" if isinstance(error, OSError) else "internal"
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from qdrant_client import models
@@ -28,6 +29,8 @@ _MOST_POINTS: Final = 256
 _MOST_BYTES: Final = 8 * 1024**2
 _MOST_IDS: Final = 1000
 _UPLOADS: Final = 4  # requests to a server at a time
+# A book of 5,000 pages has 15,000 chunks, which a CPU embeds in minutes.
+_ON_ITS_WAY: Final = timedelta(hours=1)
 
 
 class QdrantStore(ReadingStore):
@@ -68,13 +71,7 @@ class QdrantStore(ReadingStore):
 
     def delete_ids(self, ids: Collection[str]) -> int:
         """Delete points by id and return how many there were."""
-        listed = list(ids)
-        return sum(
-            self.delete_where(
-                models.Filter(must=[models.HasIdCondition(has_id=listed[at : at + _MOST_IDS])])
-            )
-            for at in range(0, len(listed), _MOST_IDS)
-        )
+        return self._delete_listed(list(ids), [])
 
     def delete_where(self, where: models.Filter) -> int:
         """Delete the points a filter lets through and return how many there were."""
@@ -102,13 +99,20 @@ class QdrantStore(ReadingStore):
         """Delete what interrupted replacements left behind and return how many points it was.
 
         A document whose newest content is stored whole keeps that; one of which no content is
-        whole is left as it is, to be ingested again.
+        whole is left as it is, to be ingested again. So is on a server what was written in the
+        last hour: it may be a replacement on its way.
         """
         fields = (Field.FILE_ID, Field.FINGERPRINT, Field.CHUNK_COUNT, Field.INGESTED_AT)
         records: dict[str, list[models.Record]] = defaultdict(list)
         for record in self.scroll(None, fields) if self.exists() else ():
             records[str((record.payload or {}).get(Field.FILE_ID, ""))].append(record)
-        return self.delete_ids([orphan for found in records.values() for orphan in _orphans(found)])
+        orphans = [orphan for found in records.values() for orphan in _orphans(found)]
+        # Others write to a server only; also what they made anew since it was listed stays.
+        before = datetime.now(timezone.utc) - _ON_ITS_WAY
+        settled = models.FieldCondition(
+            key=Field.INGESTED_AT, range=models.DatetimeRange(lt=before)
+        )
+        return self._delete_listed(orphans, [settled] if self.is_server else [])
 
     # -- requests ------------------------------------------------------------------------------
 
@@ -121,6 +125,14 @@ class QdrantStore(ReadingStore):
                 f"{len(others)} points, the first with id {others[0]}, belong to another tenant"
                 f" than {self.tenant!r}: give nodes ids of their own, or use another collection"
             )
+
+    def _delete_listed(self, ids: Sequence[str], also: Sequence[models.FieldCondition]) -> int:
+        """Delete those of these points that are as said, too."""
+        parts = (list(ids[at : at + _MOST_IDS]) for at in range(0, len(ids), _MOST_IDS))
+        return sum(
+            self.delete_where(models.Filter(must=[models.HasIdCondition(has_id=part), *also]))
+            for part in parts
+        )
 
     def _writing(self, batch: Sequence[Point]) -> Callable[[], Any]:
         made = [to_struct(point, self.tenant) for point in batch]

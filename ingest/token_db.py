@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -102,6 +102,24 @@ class Database:
             finally:
                 if db.in_transaction:
                     db.execute("ROLLBACK")
+
+    def is_alone(self) -> bool:
+        """Whether nobody else has the file open, as a run has its journal until it ends.
+
+        SQLite lets the last one only leave WAL, and knows who was killed; the next connection
+        goes back to it.
+
+        Raises:
+            CacheError: the file cannot be written.
+        """
+        with self._lock:
+            while self._idle:
+                self._idle.pop().close()
+        with (
+            self._typed_errors("written"),
+            closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as db,
+        ):
+            return _leaves_wal(db)
 
     def _version(self, ours: int) -> int:
         with self.read() as db:
@@ -216,6 +234,16 @@ def _uses_wal(db: sqlite3.Connection, patient: bool) -> bool:
         db.execute("PRAGMA journal_mode = WAL")
     except sqlite3.OperationalError as error:
         if patient and _is_locked(error):
+            return False
+        raise
+    return True
+
+
+def _leaves_wal(db: sqlite3.Connection) -> bool:
+    try:
+        db.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError as error:
+        if _is_locked(error):
             return False
         raise
     return True

@@ -7,7 +7,7 @@ it has chunks, one for each place in the order of chunks, and its file still has
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,8 +21,19 @@ FIELDS: Final = (
 )
 """Payload fields that are looked at."""
 
+_LOST: Final = "was stored and is not there any more: ingest it again, or delete it"
+_BEGUN: Final = "was begun and is not stored: ingest it again, or remove it by verify --clean"
+
 Kind = Literal[
-    "mixed", "missing", "duplicate", "unfinished", "schema", "changed", "vanished", "lost"
+    "mixed",
+    "missing",
+    "duplicate",
+    "unfinished",
+    "schema",
+    "changed",
+    "vanished",
+    "lost",
+    "begun",
 ]
 
 
@@ -33,7 +44,8 @@ class Problem:
     ``kind``: ``mixed``, points of several contents, as an interrupted replacement leaves them;
     ``missing`` or ``duplicate`` (too many) chunks; ``unfinished``, pages of it failed; ``schema``,
     made by another version; ``changed`` or ``vanished``, its file; ``lost``, all of it, though the
-    journal says that it was stored.
+    journal says that it was stored; ``begun``, it was not stored yet, because its run was cut off
+    or goes on, or none of its pages could be read.
     """
 
     document_id: str
@@ -55,6 +67,7 @@ def verify(
     payloads: Iterable[Mapping[str, Any]],
     sha256_of: Callable[[str], str | None],
     recorded: Mapping[str, str] | None = None,
+    begun: Mapping[str, str] | None = None,
 ) -> Verification:
     """Look at the payloads of all points.
 
@@ -63,6 +76,7 @@ def verify(
         sha256_of: the hash of the file at a path; empty if it is not there, None if it cannot be
             known, as of a URL.
         recorded: paths of the documents that should have points, by id.
+        begun: of those whose pages were, or are, being read.
     """
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for payload in payloads:
@@ -80,13 +94,17 @@ def verify(
         for points in (documents[key],)
         for kind, detail in (*_of_points(points), *_of_file(points[0], sha256_of))
     ]
-    lost = "was stored and is not there any more: ingest it again, or delete it"
-    problems += [
-        Problem(key, path, "lost", lost)
-        for key, path in (recorded or {}).items()
-        if key not in documents
-    ]
+    problems += _absent(recorded or {}, documents, "lost", _LOST)
+    problems += _absent(begun or {}, documents, "begun", _BEGUN)
     return Verification(len(documents), sum(map(len, documents.values())), tuple(problems))
+
+
+def _absent(
+    recorded: Mapping[str, str], documents: Collection[str], kind: Kind, detail: str
+) -> Iterator[Problem]:
+    for key, path in recorded.items():
+        if key not in documents:
+            yield Problem(key, path, kind, detail)
 
 
 def _name(points: Sequence[Mapping[str, Any]]) -> str:

@@ -29,7 +29,14 @@ from .token_cache import TokenCache
 from .types import PageOutcome
 from .verification import FIELDS, Problem, Verification, verify
 
-__all__ = ["delete_document", "open_journal", "open_pipeline", "open_store", "verify_store"]
+__all__ = [
+    "clean_store",
+    "delete_document",
+    "open_journal",
+    "open_pipeline",
+    "open_store",
+    "verify_store",
+]
 
 _STATE: Final = ".opticalrag/journal"
 """Where the journals of servers' collections are."""
@@ -204,21 +211,47 @@ def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verif
     Raises:
         StoreError: there is no such collection.
     """
-    if not store.exists():
-        raise StoreError(f"there is no collection {store.collection!r} at {store.location}")
+    _check_there(store)
     payloads = (record.payload or {} for record in store.scroll(None, FIELDS))
     journal = open_journal(config) if config else None
     if journal is None:
         return verify(payloads, _sha256)
     with journal:
-        recorded = {entry.id: entry.path for entry in journal.entries() if entry.chunks > 0}
-        found = verify(payloads, _sha256, recorded)
+        entries = journal.entries()  # before the points: what is stored meanwhile is not missed
+        recorded = {entry.id: entry.path for entry in entries if entry.chunks > 0}
+        begun = {entry.id: entry.path for entry in entries if entry.chunks < 0}
+        found = verify(payloads, _sha256, recorded, begun)
         return replace(found, problems=tuple(_explained(one, journal) for one in found.problems))
+
+
+def clean_store(store: QdrantStore, config: StoreConfig) -> tuple[int, int]:
+    """Delete what interrupted runs left in a store and its journal; one that goes on is safe.
+
+    Returns:
+        How many points of replacements were deleted, and how many documents of which nothing is
+        stored went from the journal, with their pages.
+
+    Raises:
+        StoreError: there is no such collection.
+    """
+    _check_there(store)
+    points = store.delete_orphans()
+    journal = open_journal(config, change=True)
+    if journal is None:
+        return points, 0
+    with journal:
+        return points, journal.forget_unstored(store.paths())
+
+
+def _check_there(store: QdrantStore) -> None:
+    if not store.exists():
+        raise StoreError(f"there is no collection {store.collection!r} at {store.location}")
 
 
 def _explained(problem: Problem, journal: Journal) -> Problem:
     """A problem with the pages that failed, and why, where the journal knows."""
-    failures = journal.failures(problem.document_id) if problem.kind == "unfinished" else []
+    explained = problem.kind in ("unfinished", "begun")
+    failures = journal.failures(problem.document_id) if explained else []
     causes = "; ".join(f"page {page + 1}: {why}" for page, why in failures[:_MOST_CAUSES])
     return replace(problem, detail=f"{problem.detail} ({causes})") if causes else problem
 

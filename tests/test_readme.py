@@ -53,7 +53,10 @@ def test_the_commands_run(workplace: Path) -> None:
 
     assert "coolant pump" in shown
     assert "report.pdf · page 2 (1)" in shown
-    assert list((workplace / "found").glob("*.png"))
+    assert list((workplace / ".opticalrag" / "found").glob("*.png"))
+    assert (workplace / ".opticalrag" / "all.html").is_file()
+    # What git ignores in a checkout, and the sample.
+    assert {file.name for file in workplace.iterdir()} == {".opticalrag", "notebooks"}
 
 
 def test_the_two_set_up_commands_are_targets() -> None:

@@ -40,6 +40,9 @@ _VENDOR_ERRORS: Final = (
     onnx.RuntimeException,
 )
 """What PyMuPDF, its models and RapidOCR were seen to raise, or may, on damaged pages."""
+_QUOTING: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
+"""Those that quote what could not be used, as Python's own do: it may be the text of a page, and
+what a failure says is logged."""
 
 
 class LayoutEngine:
@@ -97,8 +100,12 @@ def _parse_task(task: PageTask, config: LayoutConfig, threads: int) -> PageOutco
     except OpticalRagError as error:
         return _failure(task, error.code, str(error))
     except _VENDOR_ERRORS as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return _failure(task, PageRenderFailed.code, reason)
+        return _failure(task, PageRenderFailed.code, _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    name = type(error).__name__
+    return name if isinstance(error, _QUOTING) else " ".join(f"{name}: {error}".split())
 
 
 def _failure(task: PageTask, code: str, reason: str) -> PageFailure:

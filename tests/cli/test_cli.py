@@ -11,6 +11,8 @@ from typing import Any
 
 import pymupdf
 import pytest
+from opticalrag.ingest.identity import document_id
+from opticalrag.ingest.journal import Journal, JournalEntry
 from opticalrag.retrievers.cli import _hit_to_text
 from opticalrag.retrievers.query import Hit
 
@@ -295,3 +297,30 @@ def test_verify_compares_the_store_with_the_files(tmp_path: Path) -> None:
         ("a.pdf", "changed"),
         ("b.pdf", "vanished"),
     ]
+
+
+def test_verify_lists_and_cleans_what_was_begun_and_never_stored(tmp_path: Path) -> None:
+    """Until then it is a finding like others."""
+    write_pdf(tmp_path / "a.pdf", page_text("valve"))
+    run_json("ingest", ".", cwd=tmp_path)
+    file, sha256 = str(tmp_path / "b.pdf"), "0" * 64
+    with Journal(tmp_path / ".opticalrag" / "qdrant" / "journal" / "opticalrag.db") as journal:
+        journal.begin(JournalEntry(document_id(file, sha256, None), file, sha256, "1" * 64, -1))
+    found = run_json("verify", cwd=tmp_path, code=3)
+    cleaned = run_json("verify", "--clean", cwd=tmp_path)
+
+    assert [(p["file"], p["kind"]) for p in found["problems"]] == [(file, "begun")]
+    assert (found["documents_forgotten"], cleaned["documents_forgotten"]) == (0, 1)
+    assert (cleaned["documents"], cleaned["problems"]) == (1, [])
+
+
+@pytest.mark.parametrize("name", ["none/all.md", "m" * 256])
+def test_where_markdown_cannot_be_written_is_said_before_pages_are_read(
+    tmp_path: Path, name: str
+) -> None:
+    """A document may take hours."""
+    done = run("parse", "not-there.pdf", "-o", name, cwd=tmp_path)
+
+    assert done.returncode in (1, 2)
+    assert "not-there" not in done.stderr
+    assert name[:9] in done.stderr

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pymupdf
 import pytest
+from opticalrag.ingest.console import commands
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -29,8 +30,9 @@ def test_an_ingest_that_is_stopped_leaves_no_copies_and_no_processes(
     for number_of_dots in range(60, 90):  # so many that none of them is the last
         page.get_pixmap(dpi=number_of_dots).save(files / f"scan-{number_of_dots}.png")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("QDRANT_")}
+    metrics = ("--metrics", "run.prom")
     with subprocess.Popen(
-        [sys.executable, "-m", "opticalrag.retrievers", "ingest", "files", "--json"],
+        [sys.executable, "-m", "opticalrag.retrievers", "ingest", "files", "--json", *metrics],
         cwd=tmp_path,
         env={**environment, "TMPDIR": str(copies)},
         stdout=subprocess.PIPE,
@@ -51,6 +53,22 @@ def test_an_ingest_that_is_stopped_leaves_no_copies_and_no_processes(
     assert process.returncode == 128 + number
     assert json.loads(out)["error"]["code"] == "interrupted"
     assert words == f"error: interrupted by {number.name}; run it again\n"
+    assert "opticalrag_ingest_interrupted 1" in (tmp_path / "run.prom").read_text()
     assert list(copies.glob("opticalrag-*")) == []
     assert workers
     assert psutil.wait_procs(workers, timeout=5)[1] == []
+
+
+def test_a_defect_is_told_with_where_it_is_and_without_what_it_quotes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its words may be text of a document; with --json there was no object at all."""
+    text = " ".join(("the", "secret", "text"))
+    with pytest.raises(SystemExit) as ended, commands(True):
+        raise KeyError(text)
+    said = capsys.readouterr()
+
+    assert ended.value.code == 1
+    assert json.loads(said.out)["error"]["code"] == "internal"
+    assert "raise KeyError(text)" in said.err
+    assert text not in said.out + said.err

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from opticalrag.ingest import wiring
 from opticalrag.ingest.config import StoreConfig
+from opticalrag.ingest.errors import StoreUnavailable
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.store_faults import Retry
 from opticalrag.retrievers.cli import main
@@ -65,9 +66,25 @@ def test_a_run_ends_when_its_server_is_away_too_long_and_the_next_goes_on(
             assert wiring.verify_store(store, config).problems == ()
             assert [one.pages for one in store.documents()] == [2, 2, 2]
 
-    assert first["interrupted"]
+    assert (first["interrupted"], first["documents"]) == (True, 1)
     assert [one["code"] for one in first["failures"]] == ["store_unavailable"]
     assert "run it again to go on" in first["failures"][0]["message"]
     assert not second["interrupted"]
     assert first["pages_parsed"] + second["pages_parsed"] == 6
     assert third["unchanged"] == 3
+
+
+def test_a_run_whose_server_leaves_before_anything_is_stored_did_not_fail_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ingest: Ingest
+) -> None:
+    """Pages are parsed, and the next run goes on: the same exit code as later in a run."""
+    with serving(tmp_path / "server") as service:
+
+        def away(store: QdrantStore, points: Any) -> int:
+            service.kill()
+            raise StoreUnavailable("nobody answers")
+
+        monkeypatch.setattr(QdrantStore, "upsert", away)
+        report = ingest(service.url, 3)
+
+    assert (report["interrupted"], report["documents"]) == (True, 0)

@@ -74,6 +74,27 @@ def test_a_file_is_tried_again_when_its_store_was_away(
         assert store.count() == told[1]
 
 
+def test_a_second_signal_ends_a_watch_as_it_ends_other_commands() -> None:
+    """Copies of documents were left behind: the process had no chance to remove them."""
+    script = """
+import os, signal, time
+from opticalrag.ingest.cli_watch import _stop_on_signals
+from opticalrag.ingest.console import commands
+with commands(False):
+    stop = _stop_on_signals()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.wait(9)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(9)
+    finally:
+        print("cleaned up")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "cleaned up\n")
+
+
 def test_watching_what_is_no_folder_is_wrong_usage(tmp_path: Path) -> None:
     """The message names it."""
     done = run("watch", "nowhere", cwd=tmp_path)

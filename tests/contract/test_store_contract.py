@@ -14,6 +14,7 @@ from opticalrag.ingest.errors import (
     SchemaMismatch,
     StoreError,
 )
+from opticalrag.ingest.indexing import now
 from opticalrag.ingest.schema import DENSE, INDEXED, SPARSE, Field
 from opticalrag.ingest.store import QdrantStore
 from opticalrag.ingest.store_requests import named
@@ -147,6 +148,19 @@ def test_an_interrupted_replacement_is_seen_and_cleaned(store: QdrantStore) -> N
     assert store.delete_orphans() == 3
     assert store.is_complete("d", "new")
     assert store.delete_orphans() == 0
+
+
+def test_a_replacement_that_may_be_on_its_way_is_not_cleaned_from_a_server(
+    store: QdrantStore,
+) -> None:
+    """Another process may be writing it; a folder has one process."""
+    whole = make_points(3, file_id="d", fingerprint="old", chunk_count=3, ingested_at="2026-01-01")
+    store.upsert(whole)
+    begun = {"fingerprint": "new", "chunk_count": 9, "ingested_at": now()}
+    store.upsert(make_points(7, file_id="d", **begun)[3:])
+
+    assert store.delete_orphans() == (0 if store.is_server else 4)
+    assert store.is_complete("d", "old") is not store.is_server
 
 
 # -- tenants, aliases, snapshots, options ------------------------------------------------------

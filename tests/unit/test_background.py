@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 from opticalrag.ingest import background
+from opticalrag.ingest import pipeline as pipeline_module
+from opticalrag.ingest.background import BackgroundWriter
 from opticalrag.ingest.config import ChunkingConfig, IngestOptions, StoreConfig
 from opticalrag.ingest.document_writer import DocumentWriter
 from opticalrag.ingest.errors import StoreError
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.intake import Draft
+from opticalrag.ingest.markdown import BlockSpan, PageMarkdown
+from opticalrag.ingest.observed import ObservedEngine
 from opticalrag.ingest.pipeline import IngestEvent, IngestPipeline
 from opticalrag.ingest.schema import Field
 from opticalrag.ingest.sparse import Bm25Encoder
 from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.types import PageFailure, PageOutcome, PageTask
+from opticalrag.ingest.types import BlockKind, PageFailure, PageOutcome, PageTask, ParsedPage
 from opticalrag.ingest.wiring import open_journal, open_store, verify_store
 
 from ..chaos.ingester import SmallEmbedder, TextEngine
@@ -130,6 +136,50 @@ def test_only_so_much_text_waits_to_be_written(
     run(store, documents(tmp_path, 6, 1), WatchedEngine(before), on_event=on_event)
 
     assert waiting["finished"] == 6
+
+
+def test_pages_without_text_wait_for_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawings and empty tables are boxes only; with their text alone they took no room."""
+    monkeypatch.setattr(background, "_MOST_WAITING", 10_000)
+    writer, gate = DocumentWriter.__new__(DocumentWriter), threading.Event()
+    monkeypatch.setattr(DocumentWriter, "write", lambda *_: gate.wait(PATIENCE))
+    monkeypatch.setattr(DocumentWriter, "stop", lambda _: gate.set())
+    spans = tuple(BlockSpan(n, BlockKind.FIGURE, 0, 0) for n in range(20))
+    with BackgroundWriter(writer) as waiting:
+        waiting.submit(drafted(PageMarkdown(0, "1", "", spans)))
+        assert next(waiting.settled(), None) is None
+        waiting.submit(drafted(PageMarkdown(0, "1", "", spans)))
+        assert next(waiting.settled(), None) is not None
+
+
+def drafted(page: PageMarkdown) -> Draft:
+    draft = Draft.__new__(Draft)
+    draft.pages = [page]
+    return draft
+
+
+def test_who_passes_a_report_knows_what_a_run_did_that_was_stopped(
+    tmp_path: Path, store: QdrantStore
+) -> None:
+    """Also the document that was just being written."""
+    files, embedder, report = documents(tmp_path, 3, 2), GatedEmbedder(), IngestReport()
+
+    def before(name: str, _: int) -> None:
+        if name == "1.pdf":
+            assert embedder.asked.wait(PATIENCE)
+            threading.Timer(0.5, embedder.open.set).start()
+            raise KeyboardInterrupt
+
+    embedder_and_sparse = embedder, Bm25Encoder()
+    store.ensure(*embedder_and_sparse)
+    engine = WatchedEngine(before)
+    pipeline = IngestPipeline(engine, *embedder_and_sparse, store, ChunkingConfig(64))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(files, report=report)
+
+    assert (report.documents, report.pages_parsed) == (1, 2)
+    assert report.points_written == store.count() > 0
+    assert report.seconds > 0
 
 
 def test_pressing_ctrl_c_ends_the_writer_and_leaves_nothing_half_replaced(
@@ -286,3 +336,64 @@ def test_parts_of_a_document_whose_last_page_fails_are_not_left(
         run(other, [file], Failing(lambda *_: None))
         ids = {str(record.id) for record in other.scroll(None)}
     assert {str(record.id) for record in store.scroll(None)} == ids
+
+
+def test_who_is_told_of_a_run_does_not_end_it(
+    tmp_path: Path, store: QdrantStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An error in a callback lost the night, or was listed as one of a file; it is logged once."""
+    files = [*documents(tmp_path, 2, 2), tmp_path / "none.pdf"]
+
+    def broken(told: object) -> None:
+        raise ValueError("the secret text of a document")
+
+    engine = ObservedEngine(TextEngine(), broken)
+    store.ensure(SmallEmbedder(64), Bm25Encoder())
+    pipeline = IngestPipeline(engine, SmallEmbedder(64), Bm25Encoder(), store, ChunkingConfig(64))
+    first = pipeline.run(files, on_event=broken)
+    again = pipeline.run(files, on_event=broken)
+
+    assert (first.documents, first.pages, again.unchanged) == (2, 4, 2)
+    assert [one.file for one in (*first.failures, *again.failures)] == [str(files[2])] * 2
+    warned = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    assert warned == ["who is told of the run failed (ValueError)"] * 3
+    assert all("secret" not in words for words in warned)
+
+
+def test_a_page_that_no_markdown_can_be_made_of_is_a_failure_of_its_own(
+    tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect of ours there ended the run; what it says may quote the page."""
+    (file,) = documents(tmp_path, 1, 3)
+    render = pipeline_module.render_page
+
+    def broken(page: ParsedPage, furniture: Any) -> PageMarkdown:
+        if page.ref.index == 1:
+            raise KeyError("the secret text of a document")
+        return render(page, furniture)
+
+    monkeypatch.setattr(pipeline_module, "render_page", broken)
+    report = run(store, [file], TextEngine())
+
+    (failure,) = report.failures
+    assert (failure.file, failure.index, failure.code) == (str(file), 1, "internal")
+    assert "secret" not in failure.message
+    assert (report.documents, report.pages) == (1, 2)
+
+
+def test_a_document_that_an_engine_does_not_finish_is_a_failure(
+    tmp_path: Path, store: QdrantStore
+) -> None:
+    """It was neither stored nor listed, and all seemed well."""
+    files = documents(tmp_path, 2, 2)
+
+    class Ending(TextEngine):
+        def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+            yield from islice(super().parse(tasks), 3)
+
+    report = run(store, files, Ending())
+
+    (failure,) = report.failures
+    assert (failure.file, failure.code) == (str(files[1]), "engine")
+    assert "1 of 2 pages" in failure.message
+    assert (report.documents, run(store, files, TextEngine()).unchanged) == (1, 1)

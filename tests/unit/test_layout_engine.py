@@ -414,3 +414,19 @@ def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path) ->
     flags = {frozenset(page.flags) for page in pages if not page.blocks}
     assert flags == {frozenset({"blank", "damaged_file"})}
     assert doubts(next(iter(flags))) == ("damaged_file",)
+
+
+def test_what_is_said_of_a_page_that_fails_quotes_none_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is printed and logged: the text of a page that a number was expected in stood there."""
+
+    def broken(*_: object) -> None:
+        float("the secret text of a document")
+
+    monkeypatch.setattr(engine_module, "parse_page", broken)
+    with open_document(write_pdf(tmp_path / "a.pdf", "Text.")) as source:
+        (outcome,) = LayoutEngine().parse(source.tasks())
+
+    assert isinstance(outcome, PageFailure)
+    assert outcome.message == "page 1 of a.pdf cannot be parsed: ValueError"

@@ -14,7 +14,7 @@ from typing import Any
 import pymupdf
 import pytest
 from opticalrag.ingest.config import ConfigError, IngestOptions, StoreConfig
-from opticalrag.ingest.errors import CacheFull, StoreUnavailable
+from opticalrag.ingest.errors import CacheFull, StoreError, StoreUnavailable
 from opticalrag.ingest.ingest_report import IngestReport
 from opticalrag.ingest.journal import Journal
 from opticalrag.ingest.markdown import render_page
@@ -699,16 +699,6 @@ def test_text_of_a_document_cut_off_while_it_was_read_can_be_removed(
     assert rows(place.journal) == {"documents": 0, "pages": 0, "places": 0}
 
 
-def test_the_text_of_a_page_that_fails_later_is_not_left_without_a_document(
-    tmp_path: Path,
-) -> None:
-    """Its place named the failure only, and a deletion did not find the text."""
-    with Journal(tmp_path / "a.db") as journal:
-        journal.add_page("document", "0" * 64, "key", render_page(page(block("Text."))))
-        journal.add_failure("document", "0" * 64, PageFailure("a.pdf", 0, "timeout", ""))
-        assert journal.page("key") is None
-
-
 def test_a_message_that_is_no_utf_8_ends_no_journal(tmp_path: Path) -> None:
     """A broken file may be quoted in it; the journal was given up for the whole run."""
     with Journal(tmp_path / "a.db") as journal:
@@ -858,4 +848,29 @@ def test_pages_taken_over_are_not_lost_with_a_run_cut_off_before_it_is_recorded(
     report = place.run()
 
     assert (report.pages_parsed, report.pages_reused) == (1, 4)
+    assert place.payloads() == as_if_new(place)
+
+
+def test_a_document_that_cannot_be_pruned_is_a_failure_of_its_own(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report of a run that had done all else was lost; the journal forgets what went only."""
+    files = [write_pdf(place.files / f"{name}.pdf", page_text(name)) for name in "abc"]
+    place.run()
+    for file in files[1:]:
+        file.unlink()
+    delete = QdrantStore.delete_documents
+
+    def refusing(self: QdrantStore, documents: Any) -> int:
+        if place.store.paths()[documents[0]].endswith("b.pdf"):
+            raise StoreError("this may not be deleted")
+        return delete(self, documents)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(QdrantStore, "delete_documents", refusing)
+        report = place.run(prune=True)
+
+    assert [(one.file, one.code) for one in report.failures] == [(str(files[1]), "store")]
+    assert (report.unchanged, report.pruned, rows(place.journal)["documents"]) == (1, 1, 2)
+    assert place.run(prune=True).pruned == 1
     assert place.payloads() == as_if_new(place)

@@ -175,36 +175,62 @@ def test_a_report_that_cannot_be_written_leaves_nothing(
 
 
 def test_a_run_that_an_error_ends_leaves_no_old_figures(tmp_path: Path) -> None:
-    """They would say that all went well."""
-    target = tmp_path / "run.prom"
-    with pytest.raises(StoreUnavailable), RunRecord(metrics=target).failures_noted():
+    """They would say that all went well; what was done until then is counted."""
+    target, done = tmp_path / "run.prom", IngestReport(pages=3)
+    with pytest.raises(StoreUnavailable), RunRecord(metrics=target).failures_noted(done):
         raise StoreUnavailable("nobody answers")
 
     lines = target.read_text(encoding="utf-8").splitlines()
     assert 'opticalrag_ingest_failures{code="store_unavailable"} 1' in lines
-    assert "opticalrag_ingest_interrupted 1" in lines
+    assert {"opticalrag_ingest_interrupted 1", "opticalrag_ingest_pages 3"} <= {*lines}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt("SIGTERM"), "interrupted"), (KeyError(1), "internal")]
+)
+def test_a_run_that_is_stopped_or_meets_a_defect_leaves_no_old_figures(
+    tmp_path: Path, error: BaseException, code: str
+) -> None:
+    """Those of the last night that went well stood there."""
+    target = tmp_path / "run.prom"
+    with pytest.raises(type(error)), RunRecord(metrics=target).failures_noted(IngestReport()):
+        raise error
+    assert f'failures{{code="{code}"}} 1' in target.read_text(encoding="utf-8")
 
 
 def test_a_run_that_the_system_ends_leaves_no_old_figures_either(tmp_path: Path) -> None:
     """As a disk that is full; the error is told, whatever can be written of it."""
     target = tmp_path / "run.prom"
-    with pytest.raises(OSError, match="no space"), RunRecord(metrics=target).failures_noted():
+    with (
+        pytest.raises(OSError, match="no space"),
+        RunRecord(metrics=target).failures_noted(IngestReport()),
+    ):
         raise OSError("no space left on device")
     assert 'failures{code="io"} 1' in target.read_text(encoding="utf-8")
 
     record = RunRecord(metrics=target)
     target.unlink()
     target.mkdir()
-    with pytest.raises(StoreUnavailable), record.failures_noted():
+    with pytest.raises(StoreUnavailable), record.failures_noted(IngestReport()):
         raise StoreUnavailable("nobody answers")
 
 
 def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
     """Not after a night's work; and a pipe or device would be replaced."""
     os.mkfifo(tmp_path / "pipe")
-    for file in (tmp_path / "none" / "r.html", tmp_path, tmp_path / "pipe"):
+    (tmp_path / "loop").symlink_to("loop")
+    names = ("none/r.html", "", "pipe", "loop", "r" * 256, "\0")
+    for file in (tmp_path / name for name in names):
         with pytest.raises(ConfigError, match="cannot be written"):
             RunRecord(file)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["loop", "pipe"]
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    """It was found out after a night's work that another one made of it cannot."""
+    target = tmp_path / ("r" * 255)
+    RunRecord(target).write(IngestReport(), SourceConfig(), LIMITS)
+    assert [file.name for file in tmp_path.iterdir()] == [target.name]
 
 
 def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:

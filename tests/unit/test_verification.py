@@ -79,3 +79,13 @@ def test_a_document_that_was_stored_and_is_not_there_is_found() -> None:
     found = verify(points(), lambda path: HASH, {"gone": "/gone.pdf", "d": "/a.pdf"})
 
     assert [(p.document_id, p.kind) for p in found.problems] == [("gone", "lost")]
+
+
+def test_a_document_that_was_begun_and_is_not_stored_is_found() -> None:
+    """With what to do; one of which an earlier content is stored is judged by that."""
+    found = verify(points(), lambda path: HASH, {}, {"new": "/new.pdf", "d": "/a.pdf"})
+
+    assert [(p.document_id, p.file, p.kind) for p in found.problems] == [
+        ("new", "/new.pdf", "begun")
+    ]
+    assert "ingest it again, or" in found.problems[0].detail
