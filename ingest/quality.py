@@ -18,7 +18,7 @@ from typing import Final
 from .garbling import is_garbled, is_spelt
 from .grounding_grammar import Markup
 from .modes import Mode
-from .types import Attempt
+from .types import Attempt, Block
 
 __all__ = [
     "DOUBTFUL",
@@ -29,6 +29,7 @@ __all__ = [
     "assess",
     "best_attempt",
     "doubts",
+    "lost",
     "needs_retry",
     "retry_ladder",
 ]
@@ -47,14 +48,15 @@ class Flag:
     FROM_TEXT_LAYER: Final = "text_layer_used"
     """The model's text was dropped for that of the layout engine."""
     BLANK: Final = "blank"
+    DAMAGED: Final = "damaged_file"
+    """Nothing is on the page, and its file had to be mended: what was lost may be the page's."""
 
 
 DOUBTFUL: Final = frozenset(
     {
         *(Flag.LOOP, Flag.DRIFT, Flag.TRUNCATED, Flag.INVENTED, Flag.EMPTY, Flag.DISAGREES),
-        Flag.GRAMMAR,
+        *(Flag.GRAMMAR, Flag.DAMAGED),
         "ocr_missing",  # the layout engine's: a scan, and nothing installed that reads it
-        "damaged_file",  # its, too: an empty page of a file that MuPDF had to mend
     }
 )
 """Flags of pages whose text may be wrong or incomplete."""
@@ -64,6 +66,11 @@ def doubts(flags: Iterable[str]) -> tuple[str, ...]:
     """The flags that speak against a text; none if its page's text layer was taken instead."""
     found = frozenset(flags)
     return () if Flag.FROM_TEXT_LAYER in found else tuple(sorted(found & DOUBTFUL))
+
+
+def lost(blocks: Sequence[Block], *, mended: bool) -> tuple[str, ...]:
+    """The flag of a page that a damaged file may have lost the content of."""
+    return (Flag.DAMAGED,) if mended and not blocks else ()
 
 
 # Dust and scanner edges are below; one short line of small print is 0.1 % of a page.

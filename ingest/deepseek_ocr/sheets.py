@@ -17,7 +17,7 @@ from ..grounding_grammar import Markup
 from ..modes import MODES, TARGET_COMPRESSION, Mode, PageLoad, choose_mode
 from ..prompts import prompt_named
 from ..protocols import PageEngine
-from ..quality import Evidence, Flag, Step, agreement, assess, best_attempt, needs_retry
+from ..quality import Evidence, Flag, Step, agreement, assess, best_attempt, lost, needs_retry
 from ..types import (
     Attempt,
     Block,
@@ -162,6 +162,7 @@ def page_of(sheet: Sheet, seconds: float, made_by: MadeBy, fallback: PageEngine)
         if isinstance(other, ParsedPage):
             best, blocks = None, other.blocks
             flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
+    flags = tuple(dict.fromkeys((*flags, *lost(blocks, mended=sheet.image.mended))))
     reading = OpticalReading(
         made_by.model,
         sheet.load.text_tokens,

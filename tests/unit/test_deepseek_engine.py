@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -222,6 +223,27 @@ def test_an_empty_page_is_not_shown_to_the_model(tmp_path: Path) -> None:
 
     assert (page.blocks, page.flags) == ((), (Flag.BLANK,))
     assert model.encoded == []
+
+
+def emptied(folder: Path) -> Path:
+    """A file that was cut short: MuPDF mends it, and a page without its content is left."""
+    whole = write_pdf(folder / "whole.pdf", *(page_text("valve") for _ in range(4))).read_bytes()
+    for share in range(45, 80, 5):
+        (folder / "cut.pdf").write_bytes(whole[: len(whole) * share // 100])
+        with suppress(DamagedDocument), open_document(folder / "cut.pdf") as document:
+            if not all(document.words(i) for i in range(document.ref.page_count)):
+                return folder / "cut.pdf"
+    raise AssertionError("no cut left an empty page")
+
+
+def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path) -> None:
+    """What they held may be what was cut off."""
+    pages = list(only(read(emptied(tmp_path), ScriptedModel(always(layer_of("valve"))))))
+
+    empty = [page for page in pages if not page.blocks]
+    assert empty
+    assert {page.flags for page in empty} == {(Flag.BLANK, Flag.DAMAGED)}
+    assert not any(Flag.DAMAGED in page.flags for page in pages if page.blocks)
 
 
 def test_a_page_too_large_for_memory_costs_no_other(file: Path) -> None:
