@@ -87,17 +87,17 @@ _NO_MARKUP: Final = Markup()
 # about HTML, or one slip in many markers, is no more than part of the markup of its page.
 _FEWEST_BROKEN: Final = 2
 _BROKEN: Final = 0.25
-# Without a text layer one is enough if it is half of the markup: of the small model's answers to
-# held-out pages no good one has it (89), and of rubbish in whole lines one in seven (96).
+# Without a text layer one is enough if it is half of the markup: no good answer of the small model
+# to 89 held-out pages has it, and 14 of 96 that read the first row of a page again and again.
 _BROKEN_ALONE: Final = 0.5
 # What looks like fewer tokens may be a photograph or a logo (20 at most, see density.py); the
-# page with least text among the shared scans looks like 32.
+# shared scan with least text looks like 32.
 _SOME_PRINT: Final = 25
-# Whole readings have 0.19 and more: 40 real pages by their text layers, screenshots not read,
-# and 200 of the small model's. Of its answers to pages too dense for it most have 0.05.
+# Whole readings have 0.19 and more: the text layers of 39 real pages, two of them with unread
+# screenshots, and 200 held-out pages. The small model has 0.05 where a page is too dense for it.
 _WORDS_PER_TOKEN: Final = 0.125
-# A page of running text looks like 440 tokens and more. Called a picture as a whole, and nothing
-# read, it is a page lost; photographs look like none, diagrams with as much print hold text, too.
+# 26 of 27 real pages of 200 words and more look like 435 tokens and more. Called a picture as a
+# whole, and no word read, such a page is lost; a diagram with as much print holds text, too.
 _PAGE_OF_PRINT: Final = 400
 
 
