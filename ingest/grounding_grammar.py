@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 __all__ = ["Markup", "count_markup"]
@@ -18,7 +17,13 @@ _TOKENS: Final = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
 _PLAIN: Final = r"(?:(?!<\|/?(?:ref|det)\|>).)*"
 _MARKER = re.compile(rf"<\|ref\|>{_PLAIN}<\|/ref\|>\s*<\|det\|>({_PLAIN})<\|/det\|>", re.DOTALL)
 _BOX = re.compile(r"\[\s*" + r"\s*,\s*".join([r"(\d{1,3})"] * 4) + r"\s*\]", re.ASCII)
-_CELL_TAG = re.compile(r"<(/?)t[dh]\b[^<>]*>")
+# What a marker may be as long as the model writes it. A label goes on in no second line: there
+# a broken marker ends and text begins.
+_CUT_MARKER = re.compile(
+    r"<\|ref\|>(?:(?!<\|/?(?:ref|det)\|>)[^\n])*"
+    r"(?:<\|/ref\|>\s*(?:<\|det\|>[\[\]\s\d,]*)?)?(?:<\|?/?\w*\|?)?\Z"
+)
+_TABLE_TAG = re.compile(r"<(/?)(t[dh]|table)\b[^<>]*>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ def count_markup(raw: str, *, truncated: bool) -> Markup:
 
 def _without_cut_marker(raw: str) -> str:
     start = raw.rfind("<|ref|>")
-    return raw[:start] if start >= 0 and "<|/det|>" not in raw[start:] else raw
+    return raw[:start] if start >= 0 and _CUT_MARKER.match(raw, start) else raw
 
 
 def _has_box(coordinates: str) -> bool:
@@ -60,9 +65,20 @@ def _has_box(coordinates: str) -> bool:
 
 
 def _count_cells(text: str, *, truncated: bool) -> Markup:
-    closes = [tag[1] == "/" for tag in _CELL_TAG.finditer(text)]
-    if truncated and closes and not closes[-1]:
-        closes.pop()
-    whole = sum(not first and second for first, second in pairwise(closes))
-    count = max(sum(closes), len(closes) - sum(closes))
+    """Pair the tags of cells, table by table: one that begins in an open cell stands in it."""
+    is_open = [False]  # the cell of each table that is being read, the innermost last
+    begun = ended = whole = 0
+    for close, name in _TABLE_TAG.findall(text):
+        if name == "table":
+            if not close and is_open[-1]:
+                is_open.append(False)
+            elif close and len(is_open) > 1:
+                is_open.pop()
+            continue
+        begun, ended = begun + (not close), ended + bool(close)
+        whole += bool(close) and is_open[-1]
+        is_open[-1] = not close
+    if truncated:
+        begun -= sum(is_open)
+    count = max(begun, ended)
     return Markup(count, count - whole)

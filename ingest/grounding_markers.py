@@ -193,8 +193,8 @@ def _read_marker(tokens: _Tokens, *, truncated: bool) -> tuple[Marker | None, st
         return _read_open_label(label, cut=truncated and tokens.next_kind() is None)
     inside = tokens.take("text") or ""
     shut = tokens.take("/det") is not None
-    end = _coordinates_end(inside, shut=shut)
     cut = not shut and tokens.next_kind() is None
+    end = _coordinates_end(inside, shut=shut, cut=cut)
     return Marker(label.strip(), _read_box(inside[:end]), cut), inside[end:]
 
 
@@ -207,11 +207,15 @@ def _read_open_label(label: str, *, cut: bool) -> tuple[Marker | None, str]:
     return None, "" if cut and any(known.startswith(begun) for known in KINDS) else label
 
 
-def _coordinates_end(inside: str, *, shut: bool) -> int:
-    """Where coordinates end; in a marker that nothing closes, digits may be the page's."""
+def _coordinates_end(inside: str, *, shut: bool, cut: bool) -> int:
+    """Where coordinates end; in a marker that nothing closes, digits may be the page's.
+
+    In one that is cut they are not, while a list of boxes is open.
+    """
     match = _COORDINATES.match(inside)
     end = match.end() if match else 0
-    if shut:
+    is_open = end == len(inside) and inside.count("[") > inside.count("]")
+    if shut or (cut and is_open):
         return end
     bracket = inside.rfind("]", 0, end)
     return bracket + 1 if bracket >= 0 else end if "[" in inside[:end] else 0

@@ -248,6 +248,7 @@ def render_page(
             matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
         )
         words = page_words(page)
+        mended = bool(document.is_repaired)  # known when the page is read, not before
     except MUPDF_ERRORS as error:
         if isinstance(error, OpticalRagError):
             raise
@@ -256,7 +257,7 @@ def render_page(
     pixels = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3).copy()
     if long_side is not None and max(pixels.shape) > long_side:
         pixels = pixels[:long_side, :long_side]  # MuPDF rounds the box outwards
-    return PageImage(ref, pixels, rect.width, rect.height, words)
+    return PageImage(ref, pixels, rect.width, rect.height, words, mended)
 
 
 def _scale(points: float, long_side: int | None, dpi: int | None, where: str) -> float:

@@ -21,22 +21,23 @@ _LONGEST = 2000  # characters; the context of 8,192 tokens is shared with page a
 class Prompt:
     """What is asked of a page.
 
-    ``text`` names the page by ``<image>``. ``grounded`` prompts are answered with boxes, and
-    those with a ``phrase`` with the boxes of that.
+    ``text`` names the page by ``<image>``. ``grounded`` prompts are answered with boxes, those
+    with a ``phrase`` with the boxes of that, and ``whole`` ones with all text of the page.
     """
 
     name: str
     text: str
     grounded: bool = False
+    whole: bool = False
     phrase: str = ""
 
 
 PROMPTS: Final[Mapping[str, Prompt]] = {
     prompt.name: prompt
     for prompt in (
-        Prompt("markdown", "<image>\n<|grounding|>Convert the document to markdown.", True),
-        Prompt("ocr", "<image>\n<|grounding|>OCR this image.", True),
-        Prompt("free_ocr", "<image>\nFree OCR."),
+        Prompt("markdown", "<image>\n<|grounding|>Convert the document to markdown.", True, True),
+        Prompt("ocr", "<image>\n<|grounding|>OCR this image.", True, True),
+        Prompt("free_ocr", "<image>\nFree OCR.", whole=True),
         Prompt("figure", "<image>\nParse the figure."),
         Prompt("describe", "<image>\nDescribe this image in detail."),
     )

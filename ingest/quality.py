@@ -1,9 +1,9 @@
 """Whether what a model wrote can be believed, and what to try when it cannot. Pure.
 
 The model fails in known ways: it repeats itself until it is stopped, runs out of tokens,
-invents text for an empty page, reads another text than the one there is, or loses its place
-and with it the form of its markup. Each has a flag; each flag is worth another try, in another
-mode and then without layout, and at last the page's own text layer.
+invents text for an empty page, reads another text than the one there is or next to nothing of
+it, or loses its place and with it the form of its markup. Each has a flag; each flag is worth
+another try, in another mode and then without layout, and at last the page's own text layer.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Final
 from .garbling import is_garbled, is_spelt
 from .grounding_grammar import Markup
 from .modes import Mode
-from .types import Attempt
+from .types import Attempt, Block
 
 __all__ = [
     "DOUBTFUL",
@@ -29,6 +29,7 @@ __all__ = [
     "assess",
     "best_attempt",
     "doubts",
+    "lost",
     "needs_retry",
     "retry_ladder",
 ]
@@ -42,19 +43,22 @@ class Flag:
     TRUNCATED: Final = "truncated"
     INVENTED: Final = "text_on_blank_page"
     EMPTY: Final = "no_text_found"
+    SHORT: Final = "too_short"
+    """Far fewer words than the print of a page without a reliable text layer looks like."""
     DISAGREES: Final = "low_agreement"
     GRAMMAR: Final = "broken_markup"
     FROM_TEXT_LAYER: Final = "text_layer_used"
     """The model's text was dropped for that of the layout engine."""
     BLANK: Final = "blank"
+    DAMAGED: Final = "damaged_file"
+    """Nothing is on the page, and its file had to be mended: what was lost may be the page's."""
 
 
 DOUBTFUL: Final = frozenset(
     {
         *(Flag.LOOP, Flag.DRIFT, Flag.TRUNCATED, Flag.INVENTED, Flag.EMPTY, Flag.DISAGREES),
-        Flag.GRAMMAR,
+        *(Flag.SHORT, Flag.GRAMMAR, Flag.DAMAGED),
         "ocr_missing",  # the layout engine's: a scan, and nothing installed that reads it
-        "damaged_file",  # its, too: an empty page of a file that MuPDF had to mend
     }
 )
 """Flags of pages whose text may be wrong or incomplete."""
@@ -64,6 +68,11 @@ def doubts(flags: Iterable[str]) -> tuple[str, ...]:
     """The flags that speak against a text; none if its page's text layer was taken instead."""
     found = frozenset(flags)
     return () if Flag.FROM_TEXT_LAYER in found else tuple(sorted(found & DOUBTFUL))
+
+
+def lost(blocks: Sequence[Block], *, mended: bool) -> tuple[str, ...]:
+    """The flag of a page that a damaged file may have lost the content of."""
+    return (Flag.DAMAGED,) if mended and not blocks else ()
 
 
 # Dust and scanner edges are below; one short line of small print is 0.1 % of a page.
@@ -78,6 +87,18 @@ _NO_MARKUP: Final = Markup()
 # about HTML, or one slip in many markers, is no more than part of the markup of its page.
 _FEWEST_BROKEN: Final = 2
 _BROKEN: Final = 0.25
+# Without a text layer one is enough if it is half of the markup: no good answer of the small model
+# to 148 held-out pages has it, and 15 of 96 that read the first row of a page again and again do.
+_BROKEN_ALONE: Final = 0.5
+# What looks like fewer tokens may be a photograph or a logo (20 at most, see density.py); the
+# shared scan with least text looks like 32.
+_SOME_PRINT: Final = 25
+# Whole readings have 0.19 and more: the text layers of 39 real pages, two of them with unread
+# screenshots, and 200 held-out pages. The small model has 0.05 where a page is too dense for it.
+_WORDS_PER_TOKEN: Final = 0.125
+# 26 of 27 real pages of 200 words and more look like 435 tokens and more. Called a picture as a
+# whole, and no word read, such a page is lost; a diagram with as much print holds text, too.
+_PAGE_OF_PRINT: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +106,14 @@ class Evidence:
     """What is known of a page without the model.
 
     ``words`` are those of its text layer; ``ink`` is the share of its area that is printed;
-    ``explained`` says that there is no more print on the page than the layer has words for.
+    ``explained`` says that there is no more print on the page than the layer has words for;
+    ``tokens`` is how much text the print looks like.
     """
 
     words: tuple[str, ...] = ()
     ink: float = 1.0
     explained: bool = False
+    tokens: int = 0
 
     @property
     def is_blank(self) -> bool:
@@ -112,6 +135,7 @@ def assess(
     drifted: int,
     evidence: Evidence,
     markup: Markup = _NO_MARKUP,
+    pictured: int = 0,
 ) -> tuple[str, ...]:
     """What is wrong with a reading; empty if nothing is known to be.
 
@@ -121,20 +145,37 @@ def assess(
         drifted: blocks cut because they repeated others.
         evidence: what is known of the page.
         markup: of an answer to a prompt that asks for boxes.
+        pictured: of the tokens that its print looks like, those within what was read as pictures.
     """
     words = _words(text)
+    reliable = evidence.is_reliable
+    missing = not reliable and _is_missing(len(words), evidence.tokens, pictured)
     found = {
         Flag.LOOP: finish_reason == "loop" and not drifted,
         Flag.DRIFT: drifted > 0,
         Flag.TRUNCATED: finish_reason == "length",
         Flag.INVENTED: evidence.is_blank and len(words) >= _INVENTED_WORDS,
-        Flag.EMPTY: evidence.is_reliable and not words,
-        Flag.DISAGREES: evidence.is_reliable
-        and bool(words)
-        and agreement(text, evidence.words) < _AGREES,
-        Flag.GRAMMAR: markup.broken >= max(_FEWEST_BROKEN, _BROKEN * markup.count),
+        Flag.EMPTY: (reliable or missing) and not words,
+        Flag.SHORT: missing and bool(words),
+        Flag.DISAGREES: reliable and bool(words) and agreement(text, evidence.words) < _AGREES,
+        Flag.GRAMMAR: _is_broken(markup, alone=not reliable),
     }
     return tuple(flag for flag, holds in found.items() if holds)
+
+
+def _is_missing(words: int, tokens: int, pictured: int) -> bool:
+    """Whether there is more print beside the pictures, or for no word at all, than was read."""
+    left = tokens - pictured
+    if left >= _SOME_PRINT and words < _WORDS_PER_TOKEN * left:
+        return True
+    return not words and tokens >= _PAGE_OF_PRINT
+
+
+def _is_broken(markup: Markup, *, alone: bool) -> bool:
+    """Whether too much is broken, on a page where nothing else speaks for the answer or against."""
+    if markup.broken >= max(_FEWEST_BROKEN, _BROKEN * markup.count):
+        return True
+    return alone and markup.broken > 0 and markup.broken >= _BROKEN_ALONE * markup.count
 
 
 def agreement(text: str, words: Iterable[str]) -> float:

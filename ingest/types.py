@@ -230,8 +230,8 @@ class PageTask:
 class PageImage:
     """A drawn page.
 
-    Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB, as displayed. ``width`` and
-    ``height`` are of the displayed page in points (1/72 inch).
+    Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB, as displayed. ``width``, ``height``:
+    points (1/72 inch) of the page as displayed. ``mended``: its file was damaged.
     """
 
     ref: PageRef
@@ -239,6 +239,7 @@ class PageImage:
     width: float
     height: float
     words: tuple[Word, ...] = ()
+    mended: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.deepseek_ocr.sheets import look_at
+from opticalrag.ingest.deepseek_ocr.sheets import held_against, look_at
 from opticalrag.ingest.density import estimate_load, ink_share
 from opticalrag.ingest.grounding import read_grounding
 from opticalrag.ingest.prompts import PROMPTS
-from opticalrag.ingest.quality import Evidence, assess
+from opticalrag.ingest.quality import Evidence
 from opticalrag.ingest.types import Box, DocumentRef, PageImage, PageRef, Word
 from opticalrag.ingest.vision import DecodeRequest, VisionTokens, bfloat16_bits, float32_values
 
@@ -88,7 +88,7 @@ def _judge(
         grounding = read_grounding(answer.text, truncated=answer.finish_reason != "eos")
         text = plain(answer.text)
         flags = [
-            assess(text, answer.finish_reason, grounding.drifted, evidence, grounding.markup)
+            held_against(answer, grounding, PROMPTS["markdown"], evidence, page.pixels)
             for evidence in (_evidence(model, page, page.text), _evidence(model, page, ""))
         ]
         endless = answer.finish_reason != "eos" or goes_round(answer.ids)

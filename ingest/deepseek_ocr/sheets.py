@@ -6,21 +6,25 @@ Knows nothing of what makes the answers: a model here, or one on a server.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..config import OpticalConfig
 from ..density import estimate_load, ink_share
 from ..errors import OpticalRagError
-from ..grounding import read_grounding
+from ..grounding import Grounding, read_grounding
 from ..grounding_grammar import Markup
 from ..modes import MODES, TARGET_COMPRESSION, Mode, PageLoad, choose_mode
-from ..prompts import prompt_named
+from ..prompts import Prompt, prompt_named
 from ..protocols import PageEngine
-from ..quality import Evidence, Flag, Step, agreement, assess, best_attempt, needs_retry
+from ..quality import Evidence, Flag, Step, agreement, assess, best_attempt, lost, needs_retry
 from ..types import (
     Attempt,
     Block,
+    BlockKind,
     OpticalReading,
     PageFailure,
     PageImage,
@@ -39,12 +43,13 @@ __all__ = [
     "Sheet",
     "budget",
     "failure",
+    "held_against",
     "look_at",
     "page_of",
     "record",
 ]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Raised when the same answer of the model may be read differently by this package."""
 
 DPI: Final = 144  # as the published PDF script
@@ -118,7 +123,8 @@ def look_at(
     load = estimate_load(image.pixels)
     tokens = count_tokens(" ".join(words))
     ink = 1.0 if words else ink_share(image.pixels)
-    evidence = Evidence(words, ink, explained=tokens >= _EXPLAINED * load.text_tokens)
+    explained = tokens >= _EXPLAINED * load.text_tokens
+    evidence = Evidence(words, ink, explained, load.text_tokens)
     if evidence.is_reliable:
         load = PageLoad(tokens, load.columns)
     height, width = image.pixels.shape[:2]
@@ -128,13 +134,8 @@ def look_at(
 def record(sheet: Sheet, transcript: Transcript, tokens: int) -> None:
     """Read an answer of so many tokens, doubt it, and put both on the record of the page."""
     grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
-    flags = assess(
-        _text(grounding.blocks),
-        transcript.finish_reason,
-        grounding.drifted,
-        sheet.evidence,
-        grounding.markup if _is_grounded(sheet.step) else Markup(),
-    )
+    prompt = prompt_named(sheet.step.prompt)
+    flags = held_against(transcript, grounding, prompt, sheet.evidence, sheet.image.pixels)
     sheet.readings.append(grounding.blocks)
     sheet.attempts.append(
         Attempt(
@@ -147,6 +148,40 @@ def record(sheet: Sheet, transcript: Transcript, tokens: int) -> None:
             flags=flags,
         )
     )
+
+
+def held_against(
+    transcript: Transcript,
+    grounding: Grounding,
+    prompt: Prompt,
+    evidence: Evidence,
+    pixels: NDArray[np.uint8],
+) -> tuple[str, ...]:
+    """What is wrong with an answer.
+
+    Args:
+        transcript: the answer.
+        grounding: the same, read.
+        prompt: that it answers; only one that asks for the whole page can be answered too shortly.
+        evidence: what is known of the page.
+        pixels: the page, drawn.
+    """
+    return assess(
+        _text(grounding.blocks),
+        transcript.finish_reason,
+        grounding.drifted,
+        evidence if prompt.whole else replace(evidence, tokens=0),
+        grounding.markup if prompt.grounded else Markup(),
+        _pictured(grounding.blocks, evidence, pixels) if prompt.whole else 0,
+    )
+
+
+def _pictured(blocks: Iterable[Block], evidence: Evidence, pixels: NDArray[np.uint8]) -> int:
+    """Of the tokens that the print of a page looks like, those in pictures."""
+    boxes = [block.box for block in blocks if block.kind is BlockKind.FIGURE]
+    if not boxes or evidence.is_reliable:
+        return 0
+    return evidence.tokens - estimate_load(pixels, boxes).text_tokens
 
 
 def page_of(sheet: Sheet, seconds: float, made_by: MadeBy, fallback: PageEngine) -> ParsedPage:
@@ -162,6 +197,7 @@ def page_of(sheet: Sheet, seconds: float, made_by: MadeBy, fallback: PageEngine)
         if isinstance(other, ParsedPage):
             best, blocks = None, other.blocks
             flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
+    flags = tuple(dict.fromkeys((*flags, *lost(blocks, mended=sheet.image.mended))))
     reading = OpticalReading(
         made_by.model,
         sheet.load.text_tokens,

@@ -12,6 +12,7 @@ import pymupdf
 
 from ..config import LayoutConfig
 from ..errors import MissingExtra
+from ..quality import Flag, lost
 from ..types import Block, PageRef, ParsedPage
 from .assign import assign, regions_for_rest, with_numbers
 from .blocks import PageContext, build_blocks
@@ -60,14 +61,10 @@ def parse_page(
     width, height = page.rect.width, page.rect.height
     sheet = _sheet(page, config, threads)
     blocks = _lay_out(sheet, _outline(document, ref))
-    flags = sheet.flags if blocks else (*sheet.flags, *_empty(document))
+    flags = sheet.flags if blocks else (*sheet.flags, Flag.BLANK)
+    flags += lost(blocks, mended=bool(document.is_repaired))
     seconds = time.perf_counter() - started
     return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds)
-
-
-def _empty(document: pymupdf.Document) -> tuple[str, ...]:
-    """What a page without blocks is: blank, or one whose content a damaged file may have lost."""
-    return ("blank", "damaged_file") if document.is_repaired else ("blank",)
 
 
 def _sheet(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _Sheet:

@@ -50,6 +50,14 @@ LEGAL_MARKER = st.builds(
     st.lists(LEGAL_BOX, min_size=1, max_size=3),
 )
 CELL = st.builds("{}{}</td>".format, st.sampled_from(["<td>", '<td rowspan="2">']), WORD)
+NESTED = CELL.map(lambda cell: f"<td><table><tr>{cell}</tr></table></td>")
+LEGAL_BLOCK = st.builds(
+    "<|ref|>{}<|/ref|><|det|>{}<|/det|>\n{}\n\n".format,
+    st.sampled_from(["title", "text", "table", "image", "image_caption", "equation", "list"]),
+    st.lists(LEGAL_BOX, min_size=1, max_size=2),
+    st.lists(WORD, max_size=4).map(" ".join)
+    | st.lists(CELL | NESTED, min_size=1, max_size=4).map("<table><tr>{0[0]}</tr></table>".format),
+)
 TOKEN = st.sampled_from(
     ["<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>", "<｜end▁of▁sentence｜>"]
 )
@@ -120,6 +128,19 @@ def test_broken_markers_never_leak(parts: list[tuple[str, str]], cut: bool) -> N
     check_blocks(read_grounding(joined(parts), truncated=cut).blocks)
 
 
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.tuples(LEGAL_BLOCK, SPACE), min_size=1, max_size=12).map(joined), st.data())
+def test_a_cut_answer_keeps_all_that_was_written_of_it(raw: str, data: st.DataObject) -> None:
+    """Of whole blocks and of the one the model was stopped in; only markers go."""
+    cut = cut_at_token(raw, data.draw(st.integers(0, len(raw))))
+
+    said = re.sub(r"<\|ref\|>.*?(?:<\|/det\|>|\Z)", " ", cut)
+    said = re.sub(r"<[^<>]*(?:>|\Z)", " ", said)
+    blocks = read_grounding(cut, truncated=True).blocks
+    kept = " ".join(text for block in blocks for text in texts(block))
+    assert sorted(re.sub(r"<\w*", " ", kept).split()) == sorted(said.split())
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=300) | st.text("<|/refdt>[]01, \n\\$`#-•&;｜", max_size=300), st.booleans())
 @example("<|<|ref|>ref|>", False)
@@ -155,13 +176,13 @@ def test_no_more_is_broken_than_begun(parts: list[tuple[str, str]], cut: bool) -
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(LEGAL_MARKER | CELL | WORD, SPACE), max_size=40), st.data())
+@given(st.lists(st.tuples(LEGAL_MARKER | CELL | NESTED | WORD, SPACE), max_size=40), st.data())
 def test_markup_as_released_is_never_broken(
     parts: list[tuple[str, str]], data: st.DataObject
 ) -> None:
     """Also where the model is stopped anywhere within it."""
     raw = joined(parts)
-    whole = sum(part.startswith("<") for part, _ in parts)
+    whole = sum(max(part.count("<|ref|>"), part.count("<td")) for part, _ in parts)
     stop = data.draw(st.integers(0, len(raw)))
 
     assert read_grounding(raw).markup == Markup(whole, 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from opticalrag.ingest.errors import DamagedDocument, EngineError, OpticalRagErr
 from opticalrag.ingest.layout import LayoutEngine
 from opticalrag.ingest.modes import MODES, TARGET_COMPRESSION, Mode
 from opticalrag.ingest.pages import open_document
-from opticalrag.ingest.quality import Flag
+from opticalrag.ingest.quality import Flag, doubts
 from opticalrag.ingest.types import BlockKind, PageFailure, PageOutcome, PageTask, ParsedPage
 from opticalrag.ingest.vision import DecodeRequest, FinishReason, Transcript, VisionTokens
 from opticalrag.ingest.workers import WorkerPool
@@ -183,6 +184,83 @@ def test_a_scan_keeps_the_best_of_bad_tries(tmp_path: Path) -> None:
     assert [block.text for block in page_.blocks] == ["Some text."]
 
 
+def scanned(folder: Path, text: str = "", *, upper: float = 0) -> Path:
+    """A page that is a picture: text, below a photograph of so much of its height."""
+    page = pymupdf.open().new_page()
+    page.insert_textbox((60, 60 + 842 * upper, 535, 800), text, fontsize=10)
+    if upper:
+        page.draw_rect((60, 40, 535, 842 * upper), fill=(0.3, 0.3, 0.3))
+    with pymupdf.open() as document:
+        document.new_page().insert_image((0, 0, 595, 842), pixmap=page.get_pixmap(dpi=144))
+        document.save(folder / "scan.pdf")
+    page.parent.close()
+    return folder / "scan.pdf"
+
+
+PROSE = "The harbour master counted the ships that came in before the storm. " * 30
+PICTURE = "<|ref|>image<|/ref|><|det|>[[90, 40, 910, 500]]<|/det|>\n\n"
+SHEET = "<|ref|>image<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\n\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "upper", "flags"),
+    [
+        ("", 0, (Flag.EMPTY,)),
+        ("Of the storm.", 0, (Flag.SHORT,)),
+        (SHEET, 0, (Flag.EMPTY,)),
+        (PICTURE, 0.48, (Flag.EMPTY,)),
+        (PICTURE + MARK.format("text", "Ships."), 0.48, (Flag.SHORT,)),
+    ],
+    ids=["nothing", "short", "all picture", "only picture", "picture and short"],
+)
+def test_a_scan_of_which_next_to_nothing_is_read_is_doubted(
+    tmp_path: Path, answer: str, upper: float, flags: tuple[str, ...]
+) -> None:
+    """It was stored as if nothing more stood there; now it is tried in each way, and flagged."""
+    (page,) = only(read(scanned(tmp_path, PROSE, upper=upper), ScriptedModel(always(answer))))
+
+    assert page.optical is not None
+    assert [a.prompt for a in page.optical.attempts] == ["markdown", "markdown", "free_ocr"]
+    assert page.flags == flags
+    assert doubts(page.flags) == flags
+
+
+def test_a_scan_that_another_mode_reads_is_not_doubted(tmp_path: Path) -> None:
+    """The first, short answer stays on record."""
+    model = ScriptedModel(
+        lambda prompt, mode: ("Ships." if mode == "base" else MARK.format("text", PROSE), "eos")
+    )
+    (page,) = only(read(scanned(tmp_path, PROSE), model, OpticalConfig(mode="base")))
+
+    assert page.optical is not None
+    assert [a.flags for a in page.optical.attempts] == [(Flag.SHORT,), ()]
+    assert page.flags == ()
+
+
+@pytest.mark.parametrize("answer", ["", PICTURE, PICTURE + MARK.format("text", "Figure 1")])
+def test_a_photograph_needs_no_words(tmp_path: Path, answer: str) -> None:
+    """Whether or not the model says where it is."""
+    (page,) = only(read(scanned(tmp_path, upper=0.48), ScriptedModel(always(answer))))
+
+    assert page.optical is not None
+    assert (page.flags, len(page.optical.attempts)) == ((), 1)
+
+
+def test_the_words_of_a_diagram_need_not_be_read(tmp_path: Path) -> None:
+    """What stands in a picture is explained by it; the caption was read."""
+    answer = SHEET + MARK.format("image_caption", "Figure 1")
+    (page,) = only(read(scanned(tmp_path, PROSE), ScriptedModel(always(answer))))
+    assert page.flags == ()
+
+
+def test_an_answer_that_was_not_to_be_the_whole_page_may_be_short(tmp_path: Path) -> None:
+    """A place, or a sentence about the page."""
+    place = "<|ref|>ships<|/ref|><|det|>[[90, 40, 910, 500]]<|/det|>"
+    config = OpticalConfig(prompt="locate:ships")
+    (page,) = only(read(scanned(tmp_path, PROSE), ScriptedModel(always(place)), config))
+    assert page.flags == ()
+
+
 BROKEN = "<|ref|>text<|/ref|><|det|>[[100, 100, 9000]]<|/det|>\n{}\n\n"
 
 
@@ -222,6 +300,27 @@ def test_an_empty_page_is_not_shown_to_the_model(tmp_path: Path) -> None:
 
     assert (page.blocks, page.flags) == ((), (Flag.BLANK,))
     assert model.encoded == []
+
+
+def emptied(folder: Path) -> Path:
+    """A file that was cut short: MuPDF mends it, and a page without its content is left."""
+    whole = write_pdf(folder / "whole.pdf", *(page_text("valve") for _ in range(4))).read_bytes()
+    for share in range(45, 80, 5):
+        (folder / "cut.pdf").write_bytes(whole[: len(whole) * share // 100])
+        with suppress(DamagedDocument), open_document(folder / "cut.pdf") as document:
+            if not all(document.words(i) for i in range(document.ref.page_count)):
+                return folder / "cut.pdf"
+    raise AssertionError("no cut left an empty page")
+
+
+def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path) -> None:
+    """What they held may be what was cut off."""
+    pages = list(only(read(emptied(tmp_path), ScriptedModel(always(layer_of("valve"))))))
+
+    empty = [page for page in pages if not page.blocks]
+    assert empty
+    assert {page.flags for page in empty} == {(Flag.BLANK, Flag.DAMAGED)}
+    assert not any(Flag.DAMAGED in page.flags for page in pages if page.blocks)
 
 
 def test_a_page_too_large_for_memory_costs_no_other(file: Path) -> None:

@@ -7,6 +7,7 @@ import pymupdf
 import pytest
 from numpy.typing import NDArray
 from opticalrag.ingest.density import estimate_load, ink_share
+from opticalrag.ingest.types import Box
 
 SENTENCE = "The harbour master counted the ships that came in before the storm. "
 
@@ -54,6 +55,24 @@ def test_a_picture_is_no_text() -> None:
     page = np.full((1000, 800, 3), 255, np.uint8)
     page[200:800, 100:700] = 0
     assert estimate_load(page).text_tokens == 0
+
+
+def test_dust_over_a_page_is_no_text() -> None:
+    """Rows of specks between two lines counted as lines as wide as the page."""
+    page = drawn(SENTENCE * 2, size=20).copy()
+    clean = estimate_load(page).text_tokens
+    page[np.random.default_rng(0).random(page.shape[:2]) < 0.003] = 60
+
+    assert clean / 2 < estimate_load(page).text_tokens < 2 * clean
+
+
+def test_what_stands_in_a_picture_can_be_left_out() -> None:
+    """Then what is beside it counts."""
+    page = drawn(SENTENCE * 20, SENTENCE * 20)
+    whole = estimate_load(page).text_tokens
+
+    assert estimate_load(page, [Box(0, 0, 0.5, 1)]).text_tokens == pytest.approx(whole / 2, rel=0.1)
+    assert estimate_load(page, [Box(0, 0, 1, 1)]).text_tokens == 0
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 5000, 3), (5000, 1, 3), (3, 3, 3)])

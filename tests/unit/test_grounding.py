@@ -296,6 +296,7 @@ def test_a_phrase_with_text_after_it_keeps_both() -> None:
         "<|ref|>sub_ti",
         "<|ref|>image<|/ref|>",
         "<|ref|>image<|/ref|><|det|>[[12, 3",
+        "<|ref|>image<|/ref|><|det|>[[1, 2, 3, 4], ",
         "<|re",
         "<|",
         "<|ref|>text<|/ref|><|det|>[[1, 2, 3, 4]]<|/d",

@@ -53,10 +53,22 @@ def test_broken_markers(marker: str) -> None:
 
 def test_the_marker_in_which_the_model_was_stopped_is_not_counted() -> None:
     """It is no fault of the reading; one that the model left itself is."""
-    for cut in ("<|ref|>", "<|ref|>te", "<|ref|>text<|/ref|><|det|>[[10, 2"):
+    for cut in (
+        *("<|ref|>", "<|ref|>te", "<|ref|>text<|/ref|>", "<|ref|>text<|/ref|><|det|>[[10, 2"),
+        "<|ref|>text<|/ref|><|det|>[[10, 20, 300, 400]]",
+    ):
         assert count_markup(WHOLE + cut, truncated=True) == Markup(1, 0)
         assert count_markup(WHOLE + cut, truncated=False) == Markup(2, 1)
     assert count_markup(WHOLE + "wor", truncated=True) == Markup(1, 0)
+
+
+@pytest.mark.parametrize(
+    "broken", ["<|ref|>text\nwords", "<|ref|>text<|/ref|>\nwords", "<|ref|>a<|/ref|><|det|>words"]
+)
+def test_a_marker_with_text_behind_it_is_not_the_one_the_model_was_stopped_in(broken: str) -> None:
+    """It is broken, and what follows it still counts."""
+    cut = WHOLE + broken + " <table><tr><td>a</td><td>b</td><td>c"
+    assert count_markup(cut, truncated=True) == Markup(4, 1)
 
 
 @pytest.mark.parametrize(
@@ -67,6 +79,11 @@ def test_the_marker_in_which_the_model_was_stopped_is_not_counted() -> None:
         ("<table><tr><td>a</td>b</td></tr></table>", 2, 1),
         ("</td></tr><tr><td></tr></table>", 1, 1),
         ("a <thead> and a <tdx>", 0, 0),
+        ("<td>a <table><tr><td>b</td><td>c</td></tr></table></td><td>d</td>", 4, 0),
+        ("<td><table><td><table><td>a</td></table></td></table></td>", 3, 0),
+        ("<td><table><td>a</td><td>b</table></td>", 3, 1),
+        ("<td><table><td>a</td></td>", 2, 1),
+        ("<td>a</td><table><td>b</td></table></table>", 2, 0),
     ],
 )
 def test_a_cell_is_closed_before_the_next_begins(cells: str, count: int, broken: int) -> None:
@@ -79,6 +96,8 @@ def test_the_cell_in_which_the_model_was_stopped_is_not_counted() -> None:
     cut = WHOLE + "<table><tr><td>a</td><td>b"
     assert count_markup(cut, truncated=True) == Markup(2, 0)
     assert count_markup(cut, truncated=False) == Markup(3, 1)
+    nested = cut + "<table><tr><td>c</td><td>d"
+    assert count_markup(nested, truncated=True) == Markup(3, 0)
 
 
 def test_text_without_markup_has_none() -> None:
@@ -95,7 +114,9 @@ def test_a_long_answer_of_tokens_is_counted_in_no_time() -> None:
         "<|det|>[[1, 2, 3",
         "<td",
         "<td>",
+        "<td><table>",
+        "<|ref|>a<|/ref|><|det|>[[1, 2",
     ):
         started = time.perf_counter()
-        count_markup(token * 20_000, truncated=False)
+        count_markup(token * 20_000, truncated=True)
         assert time.perf_counter() - started < 5

@@ -51,6 +51,12 @@ def attempt(*flags: str) -> Attempt:
         ("anything", "eos", 0, Evidence(SHORT[:7], explained=True), ()),
         ("anything", "eos", 0, Evidence(("Xrtp", "brwq") * 5, explained=True), ()),  # garbage
         ("anything", "eos", 0, Evidence(("12.5",) * 15, explained=True), ()),  # no words
+        ("anything", "eos", 0, Evidence(("stamp",), tokens=400), (Flag.SHORT,)),
+        ("anything", "length", 0, Evidence(tokens=400), (Flag.TRUNCATED, Flag.SHORT)),
+        (" ".join(WORDS[:15]), "eos", 0, Evidence(tokens=120), ()),
+        ("", "eos", 0, Evidence(tokens=32), (Flag.EMPTY,)),  # the smallest of the shared scans
+        ("", "eos", 0, Evidence(tokens=20), ()),  # a photograph
+        (TEXT, "eos", 0, Evidence(WORDS, tokens=4000), ()),  # the text layer knows better
     ],
 )
 def test_readings_are_flagged_for_what_is_wrong(
@@ -61,14 +67,46 @@ def test_readings_are_flagged_for_what_is_wrong(
 
 
 @pytest.mark.parametrize(
+    ("words", "tokens", "pictured", "flags"),
+    [
+        (10, 400, 320, ()),
+        (10, 400, 319, (Flag.SHORT,)),
+        (0, 380, 376, ()),  # a diagram, and nothing beside it
+        (0, 380, 355, (Flag.EMPTY,)),
+        (0, 400, 400, (Flag.EMPTY,)),  # a page of text taken for a picture as a whole
+        (1, 400, 400, ()),
+        (0, 400, 420, (Flag.EMPTY,)),  # two guesses of the same ink differ
+    ],
+)
+def test_print_within_pictures_needs_no_words(
+    words: int, tokens: int, pictured: int, flags: tuple[str, ...]
+) -> None:
+    """Unless there is a page of it, and no word was read."""
+    text = " ".join(WORDS[:words])
+    assert assess(text, "eos", 0, Evidence(tokens=tokens), pictured=pictured) == flags
+
+
+@pytest.mark.parametrize(
+    ("count", "broken", "doubted"),
+    [(1, 0, False), (1, 1, True), (2, 1, True), (3, 1, False), (2, 2, True), (9, 2, False)],
+)
+def test_without_a_text_layer_one_fault_in_two_is_a_doubt(
+    count: int, broken: int, doubted: bool
+) -> None:
+    """Nothing else tells the rubbish of one or two blocks."""
+    flags = assess(TEXT, "eos", 0, Evidence(), Markup(count, broken))
+    assert flags == ((Flag.GRAMMAR,) if doubted else ())
+
+
+@pytest.mark.parametrize(
     ("count", "broken", "doubted"),
     [(0, 0, False), (1, 1, False), (2, 2, True), (8, 2, True), (9, 2, False), (40, 10, True)],
 )
 def test_markup_is_doubted_from_two_faults_and_a_quarter_of_it(
     count: int, broken: int, doubted: bool
 ) -> None:
-    """Scans that were read as fluent rubbish were never doubted."""
-    flags = assess(TEXT, "eos", 0, Evidence(), Markup(count, broken))
+    """Where a text layer agrees with the answer, one slip is no doubt."""
+    flags = assess(TEXT, "eos", 0, PAGE, Markup(count, broken))
     assert flags == ((Flag.GRAMMAR,) if doubted else ())
 
 

@@ -32,7 +32,7 @@ from opticalrag.ingest.reader import DeepSeekOCRReader
 from opticalrag.ingest.types import PageFailure, PageOutcome, PageTask, ParsedPage
 from PIL import Image
 
-from .test_deepseek_engine import MARK
+from .test_deepseek_engine import MARK, emptied
 from .test_pipeline import page_text, write_pdf
 
 KEY = "sk-a-secret-that-nobody-may-see"
@@ -522,6 +522,14 @@ def test_a_source_that_breaks_loses_no_page_before_it(tmp_path: Path, server: Fa
         assert [type(next(outcomes)) for _ in range(2)] == [ParsedPage, ParsedPage]
         with pytest.raises(SourceMissing):
             next(outcomes)
+
+
+def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path, server: Fake) -> None:
+    """As with the model here."""
+    server.will(echo)
+    pages = [page for page in read(emptied(tmp_path), server) if isinstance(page, ParsedPage)]
+    flags = {page.flags for page in pages if not page.blocks}
+    assert flags == {("blank", "damaged_file")}
 
 
 @pytest.mark.parametrize("how", ["outcomes", "engine"])
