@@ -35,10 +35,13 @@ def answer_flags(prompt: Prompt, answer: Transcript, grounding: Grounding) -> tu
     Returns:
         What is wrong with it; empty if nothing is known to be.
     """
-    markup = grounding.markup if prompt.grounded else Markup()
+    located = _location_flags(prompt.phrase, answer) if prompt.phrase else ()
+    # That nothing was located says all of markers without a place.
+    is_judged = prompt.grounded and NOT_LOCATED not in located
+    markup = grounding.markup if is_judged else Markup()
     flags = assess(answer.text, answer.finish_reason, grounding.drifted, Evidence(), markup)
     if prompt.phrase:
-        return flags + _location_flags(prompt.phrase, answer)
+        return flags + located
     # Pages without print have no vision tokens: the engine does not encode them.
     return flags if grounding.blocks else (*flags, Flag.EMPTY)
 
