@@ -35,7 +35,7 @@ from typing import Generic, TypeVar
 
 from .closing import Closeable
 from .config import WorkLimits
-from .watchdog import INTERVAL, Cause, exceeded, explain, resident_bytes
+from .watchdog import INTERVAL, Cause, exceeded, explain, paused_for, resident_bytes
 
 __all__ = ["WorkerCrash", "WorkerPool"]
 
@@ -182,9 +182,12 @@ class _Crew:
             self._idle.put(worker)
 
     def _watch(self) -> None:
+        last = time.monotonic()
         while not self._ended.wait(INTERVAL):
+            last, before = time.monotonic(), last
+            paused = paused_for(last - before)
             for worker in self._workers:
-                worker.check()
+                worker.check(paused)
 
     def dismiss(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -239,14 +242,20 @@ class _Worker:
         answer: R = result
         return answer
 
-    def check(self) -> None:
-        """Kill the process if it breaks a limit; called by the thread that watches."""
+    def check(self, paused: float = 0) -> None:
+        """Kill the process if it breaks a limit; called by the thread that watches.
+
+        Args:
+            paused: seconds just passed in which nothing ran; they are not the item's.
+        """
         with self._lock:
             process, since = self._process, self._since
             if self._limits is None or process is None or since is None or self._cause:
                 return
-            memory = resident_bytes(process.pid or 0)
-            self._cause = exceeded(self._limits, time.monotonic() - since, memory)
+            memory, now = resident_bytes(process.pid or 0), time.monotonic()
+            # What began behind the pause, or counts from a time to come, gains nothing by it.
+            self._since = since = max(since, min(since + paused, now))
+            self._cause = exceeded(self._limits, now - since, memory)
             if self._cause:
                 process.kill()
 

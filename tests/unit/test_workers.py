@@ -57,6 +57,14 @@ def eat_on_three(value: int) -> int:
     return value
 
 
+def nap(place: str) -> str:
+    """Needs a second of running, however long it is stopped meanwhile."""
+    Path(place).touch()
+    for _ in range(20):
+        time.sleep(0.05)
+    return "rested"
+
+
 hoard: list[bytearray] = []
 
 
@@ -220,6 +228,29 @@ def test_the_time_a_process_takes_to_start_is_not_an_items() -> None:
     """A limit shorter than the start of a process stops nobody."""
     with WorkerPool(1, WorkLimits(0.2)) as pool:
         assert list(pool.map(double, range(3))) == [0, 2, 4]
+
+
+def test_the_time_in_which_all_is_stopped_is_not_an_items(tmp_path: Path) -> None:
+    """Ctrl+Z and fg, or a container that is paused, cost no page."""
+    begun = tmp_path / "begun"
+    lines = (
+        "from opticalrag.ingest.config import WorkLimits",
+        "from opticalrag.ingest.workers import WorkerPool",
+        "from tests.unit.test_workers import nap",
+        "with WorkerPool(1, WorkLimits(2)) as pool:",
+        f"    print(list(pool.map(nap, [{str(begun)!r}])))",
+    )
+    arguments = [sys.executable, "-c", "\n".join(lines)]
+    run = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with run:
+        while not begun.exists():
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGSTOP)
+        time.sleep(3)
+        os.killpg(run.pid, signal.SIGCONT)
+        told, _ = run.communicate(timeout=60)
+
+    assert told == "['rested']\n"
 
 
 def test_large_results_arrive_while_being_watched() -> None:
