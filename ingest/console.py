@@ -187,7 +187,8 @@ def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
 
 def _say_error(code: str, message: str, as_json: bool) -> None:
     if as_json:
-        emit_json({"error": {"code": code, "message": message}})
+        with suppress(OSError):  # stdout may be what cannot be written: stderr still says it
+            emit_json({"error": {"code": code, "message": message}})
     notes.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
 
 

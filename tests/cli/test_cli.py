@@ -182,6 +182,19 @@ def test_an_error_is_json_too(tmp_path: Path) -> None:
     assert value["error"].keys() == {"code", "message"}
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device is Linux's")
+def test_json_that_cannot_be_written_is_an_error_without_a_traceback(folder: Path) -> None:
+    """Where stdout is a file on a full disk, stderr says so."""
+    main = "from opticalrag.retrievers.cli import main; main()"
+    command = (sys.executable, "-c", main, "status", "--json")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True)
+
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_doctor_says_what_would_be_used(tmp_path: Path) -> None:
     """Doctor names the engine, the device and where the model comes from."""
     value = run_json("doctor", cwd=tmp_path)
