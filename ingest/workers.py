@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import time
@@ -353,7 +354,17 @@ def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
             if isinstance(error, SystemExit):
                 return
             if error is not None:
-                connection.send((ExceptionWithTraceback(error, error.__traceback__), None))
+                _send_error(connection, error)
+
+
+def _send_error(connection: Connection, error: BaseException) -> None:
+    """Send what a call raised; if it cannot be sent, as errors of MuPDF, its name only."""
+    sent = ExceptionWithTraceback(error, error.__traceback__)
+    try:
+        pickle.dumps(sent)
+    except Exception:  # noqa: BLE001  whatever an error refuses to be pickled with
+        sent = RuntimeError(f"{type(error).__name__}, which cannot be sent between processes")
+    connection.send((sent, None))
 
 
 def _volunteer() -> None:

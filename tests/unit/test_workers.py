@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 import psutil
 import pytest
@@ -126,6 +126,28 @@ def test_an_exception_of_the_function_reaches_the_caller() -> None:
         with pytest.raises(LookupError):
             list(pool.map(fail, [1]))
         assert list(pool.map(double, [4])) == [8]
+
+
+class Unsendable(Exception):
+    """Holds what cannot be pickled."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+
+
+def fail_unsendably(value: int) -> int:
+    raise Unsendable
+
+
+def test_an_exception_that_cannot_be_sent_is_no_crash() -> None:
+    """The process lives, and says on no terminal what happened."""
+    with WorkerPool(1, ROOMY) as pool:
+        (before,) = pool.map(pid_and_threads, [0])
+        with pytest.raises(RuntimeError, match="Unsendable"):
+            list(pool.map(fail_unsendably, [1]))
+        (behind,) = pool.map(pid_and_threads, [0])
+
+    assert before == behind
 
 
 def test_stopping_early_leaves_no_process_behind() -> None:
