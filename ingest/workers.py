@@ -244,11 +244,7 @@ class _Worker:
         return answer
 
     def check(self, paused: float = 0) -> None:
-        """Kill the process if it breaks a limit; called by the thread that watches.
-
-        Args:
-            paused: seconds just passed in which nothing ran; they are not the item's.
-        """
+        """Kill the process if it breaks a limit; ``paused`` seconds are not the item's."""
         with self._lock:
             process, since = self._process, self._since
             if self._limits is None or process is None or since is None or self._cause:
