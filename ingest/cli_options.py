@@ -27,11 +27,13 @@ __all__ = [
     "JournalOption",
     "JsonOption",
     "KeepTokensOption",
+    "MaxTokensOption",
     "MetricsOption",
     "ModeOption",
     "ModelOption",
     "OcrModelOption",
     "OcrOption",
+    "OverlapOption",
     "PageMemoryOption",
     "PageTimeoutOption",
     "PagesOption",
@@ -40,6 +42,7 @@ __all__ = [
     "QdrantOption",
     "ReportOption",
     "StoreEngineOption",
+    "TargetTokensOption",
     "TenantOption",
     "VllmOption",
     "WaitOption",
@@ -136,6 +139,16 @@ GrpcOption = Annotated[bool, typer.Option("--grpc", help="Speak gRPC to the serv
 ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
+MaxTokensOption = Annotated[
+    int | None, typer.Option(help="Cap of a chunk; default: what the model reads.")
+]
+TargetTokensOption = Annotated[
+    int | None,
+    typer.Option(help="What small neighbours are merged up to; default: the cap."),
+]
+OverlapOption = Annotated[
+    int, typer.Option(min=0, help="Of the chunk before, repeated in whole sentences.")
+]
 KeepTokensOption = Annotated[
     str,
     typer.Option(
