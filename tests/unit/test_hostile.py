@@ -28,7 +28,7 @@ from benchmarks.hostile_files import MAKERS, PLACES, mutate, pdf_of
 LIMITS = WorkLimits(3, 1024**3)
 IMPATIENT = WorkLimits(0.5, 1024**3)  # a fast machine reads some of the slow files in 3 s
 READ = {"page_without_end.pdf", "page_without_area.pdf", "page_inside_out.pdf", "renamed.txt"}
-READ |= {"active.pdf", "draws_itself.pdf", "nested_objects.pdf"}
+READ |= {"active.pdf", "draws_itself.pdf", "nested_objects.pdf", "page_20000pt.pdf"}
 SLOW = {"bomb_content.pdf", "bomb_picture.pdf", "draws_10e30_times.pdf", "words_200000.pdf"}
 
 
