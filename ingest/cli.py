@@ -18,7 +18,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .cli_cache import DEFAULT_TOKENS
 from .cli_cache import app as cache_app
 from .cli_models import app as models_app
 from .cli_options import (
@@ -26,6 +25,7 @@ from .cli_options import (
     DEFAULT_PAGE_MEMORY,
     DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
+    DEFAULT_TOKENS,
     ApiKeyOption,
     BudgetOption,
     CodecOption,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,21 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from .config import PageFurniture, StoreEngine, VllmConfig, WorkLimits
+from .config import (
+    ConfigError,
+    PageFurniture,
+    StoreEngine,
+    TokenCacheConfig,
+    VllmConfig,
+    WorkLimits,
+)
 
 __all__ = [
     "DEFAULT_COLLECTION",
     "DEFAULT_PAGE_MEMORY",
     "DEFAULT_PAGE_TIMEOUT",
     "DEFAULT_STORE",
+    "DEFAULT_TOKENS",
     "ApiKeyOption",
     "BudgetOption",
     "CodecOption",
@@ -172,7 +181,13 @@ def vllm_server(engine: str, url: str | None, model: str | None) -> VllmConfig |
 
 
 def work_limits(seconds: float, gigabytes: float) -> WorkLimits:
-    """Limits of a page from their options."""
+    """Limits of a page from their options.
+
+    Raises:
+        ConfigError: under such limits nothing can be read, or they cannot be kept.
+    """
+    if math.isinf(gigabytes):
+        raise ConfigError(f"--page-memory is {gigabytes:g}; name a number of GiB")
     return WorkLimits(seconds, int(gigabytes * 1024**3))
 
 
@@ -180,3 +195,4 @@ DEFAULT_PAGE_TIMEOUT: Final = WorkLimits().seconds
 DEFAULT_PAGE_MEMORY: Final = WorkLimits().memory / 1024**3
 DEFAULT_STORE: Final = ".opticalrag/qdrant"
 DEFAULT_COLLECTION: Final = "opticalrag"
+DEFAULT_TOKENS: Final = TokenCacheConfig().location

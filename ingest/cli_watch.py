@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from .cli_cache import DEFAULT_TOKENS
 from .cli_options import (
     DEFAULT_COLLECTION,
     DEFAULT_PAGE_MEMORY,
     DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
+    DEFAULT_TOKENS,
     ApiKeyOption,
     BudgetOption,
     CodecOption,

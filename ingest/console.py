@@ -109,13 +109,15 @@ def emit_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def _write(text: str) -> None:
+    if sys.stdout is None:  # closed by who started the command: as print, write nowhere
+        return
     # Broken PDF encodings yield lone surrogates, and a terminal may not know UTF-8.
     sys.stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))
     sys.stdout.flush()
 
 
 def _encoding() -> str:
-    return sys.stdout.encoding or "utf-8"
+    return (sys.stdout and sys.stdout.encoding) or "utf-8"
 
 
 def exit_for(done: int, failed: int) -> Exit:
