@@ -18,7 +18,6 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from .cli_cache import DEFAULT_TOKENS
 from .cli_cache import app as cache_app
 from .cli_models import app as models_app
 from .cli_options import (
@@ -26,6 +25,7 @@ from .cli_options import (
     DEFAULT_PAGE_MEMORY,
     DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
+    DEFAULT_TOKENS,
     ApiKeyOption,
     BudgetOption,
     CodecOption,
@@ -37,11 +37,13 @@ from .cli_options import (
     JournalOption,
     JsonOption,
     KeepTokensOption,
+    MaxTokensOption,
     MetricsOption,
     ModelOption,
     ModeOption,
     OcrModelOption,
     OcrOption,
+    OverlapOption,
     PageMemoryOption,
     PagesOption,
     PageTimeoutOption,
@@ -50,6 +52,7 @@ from .cli_options import (
     QdrantOption,
     ReportOption,
     StoreEngineOption,
+    TargetTokensOption,
     TenantOption,
     VllmOption,
     WaitOption,
@@ -193,15 +196,9 @@ def ingest(
     password: PasswordOption = None,
     furniture: FurnitureOption = "metadata",
     ocr: OcrOption = "auto",
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Cap of a chunk; default: what the model reads.")
-    ] = None,
-    target_tokens: Annotated[
-        int | None, typer.Option(help="What small neighbours are merged up to; default: the cap.")
-    ] = None,
-    overlap_tokens: Annotated[
-        int, typer.Option(min=0, help="Of the chunk before, repeated in whole sentences.")
-    ] = 0,
+    max_tokens: MaxTokensOption = None,
+    target_tokens: TargetTokensOption = None,
+    overlap_tokens: OverlapOption = 0,
     tokens: KeepTokensOption = DEFAULT_TOKENS,
     codec: CodecOption = "lossless",
     workers: WorkersOption = 1,

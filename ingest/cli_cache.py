@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .cli_options import DEFAULT_TOKENS
 from .config import TokenCacheConfig
 from .console import Exit, commands, emit, emit_json, emit_table, exit_for
 
@@ -28,7 +29,6 @@ TokensOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 DocumentArgument = Annotated[str, typer.Argument(help="File path, file name or document id.")]
-DEFAULT_TOKENS = TokenCacheConfig().location
 
 
 @contextmanager

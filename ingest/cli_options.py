@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,13 +10,21 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from .config import PageFurniture, StoreEngine, VllmConfig, WorkLimits
+from .config import (
+    ConfigError,
+    PageFurniture,
+    StoreEngine,
+    TokenCacheConfig,
+    VllmConfig,
+    WorkLimits,
+)
 
 __all__ = [
     "DEFAULT_COLLECTION",
     "DEFAULT_PAGE_MEMORY",
     "DEFAULT_PAGE_TIMEOUT",
     "DEFAULT_STORE",
+    "DEFAULT_TOKENS",
     "ApiKeyOption",
     "BudgetOption",
     "CodecOption",
@@ -27,11 +36,13 @@ __all__ = [
     "JournalOption",
     "JsonOption",
     "KeepTokensOption",
+    "MaxTokensOption",
     "MetricsOption",
     "ModeOption",
     "ModelOption",
     "OcrModelOption",
     "OcrOption",
+    "OverlapOption",
     "PageMemoryOption",
     "PageTimeoutOption",
     "PagesOption",
@@ -40,6 +51,7 @@ __all__ = [
     "QdrantOption",
     "ReportOption",
     "StoreEngineOption",
+    "TargetTokensOption",
     "TenantOption",
     "VllmOption",
     "WaitOption",
@@ -136,6 +148,16 @@ GrpcOption = Annotated[bool, typer.Option("--grpc", help="Speak gRPC to the serv
 ModelOption = Annotated[str | None, typer.Option(help="Embedding model: a name or local path.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
+MaxTokensOption = Annotated[
+    int | None, typer.Option(help="Cap of a chunk; default: what the model reads.")
+]
+TargetTokensOption = Annotated[
+    int | None,
+    typer.Option(help="What small neighbours are merged up to; default: the cap."),
+]
+OverlapOption = Annotated[
+    int, typer.Option(min=0, help="Of the chunk before, repeated in whole sentences.")
+]
 KeepTokensOption = Annotated[
     str,
     typer.Option(
@@ -159,7 +181,13 @@ def vllm_server(engine: str, url: str | None, model: str | None) -> VllmConfig |
 
 
 def work_limits(seconds: float, gigabytes: float) -> WorkLimits:
-    """Limits of a page from their options."""
+    """Limits of a page from their options.
+
+    Raises:
+        ConfigError: under such limits nothing can be read, or they cannot be kept.
+    """
+    if math.isinf(gigabytes):
+        raise ConfigError(f"--page-memory is {gigabytes:g}; name a number of GiB")
     return WorkLimits(seconds, int(gigabytes * 1024**3))
 
 
@@ -167,3 +195,4 @@ DEFAULT_PAGE_TIMEOUT: Final = WorkLimits().seconds
 DEFAULT_PAGE_MEMORY: Final = WorkLimits().memory / 1024**3
 DEFAULT_STORE: Final = ".opticalrag/qdrant"
 DEFAULT_COLLECTION: Final = "opticalrag"
+DEFAULT_TOKENS: Final = TokenCacheConfig().location

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -15,24 +15,49 @@ from .cli_options import (
     DEFAULT_PAGE_MEMORY,
     DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
+    DEFAULT_TOKENS,
     ApiKeyOption,
+    BudgetOption,
+    CodecOption,
     CollectionOption,
+    DeviceOption,
     EngineOption,
+    FurnitureOption,
+    GrpcOption,
+    JournalOption,
+    KeepTokensOption,
+    MaxTokensOption,
     ModelOption,
+    ModeOption,
+    OcrModelOption,
     OcrOption,
+    OverlapOption,
     PageMemoryOption,
     PageTimeoutOption,
     PasswordOption,
     QdrantOption,
     StoreEngineOption,
+    TargetTokensOption,
     TenantOption,
+    VllmOption,
     WaitOption,
     WorkersOption,
+    vllm_server,
     work_limits,
 )
-from .config import ConfigError, EngineConfig, LayoutConfig, SourceConfig, StoreConfig
+from .config import (
+    ChunkingConfig,
+    ConfigError,
+    EngineConfig,
+    LayoutConfig,
+    OpticalConfig,
+    SourceConfig,
+    StoreConfig,
+    TokenCacheConfig,
+)
 from .console import commands, note_failures, notes
 from .errors import StoreUnavailable
+from .modes import AUTO
 
 __all__ = ["watch"]
 
@@ -48,46 +73,84 @@ def watch(
     api_key: ApiKeyOption = None,
     store_engine: StoreEngineOption = "auto",
     tenant: TenantOption = None,
+    grpc: GrpcOption = False,
     wait: WaitOption = 60,
     model: ModelOption = None,
     engine: EngineOption = "auto",
+    ocr_model: OcrModelOption = None,
+    vllm_url: VllmOption = None,
+    mode: ModeOption = AUTO,
+    max_output_tokens: BudgetOption = None,
+    device: DeviceOption = "auto",
     password: PasswordOption = None,
+    furniture: FurnitureOption = "metadata",
     ocr: OcrOption = "auto",
+    max_tokens: MaxTokensOption = None,
+    target_tokens: TargetTokensOption = None,
+    overlap_tokens: OverlapOption = 0,
+    tokens: KeepTokensOption = DEFAULT_TOKENS,
+    codec: CodecOption = "lossless",
     workers: WorkersOption = 1,
     page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
     page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
+    journal: JournalOption = "auto",
 ) -> None:
     """Ingest what is new or changed in a folder, until SIGINT or SIGTERM.
 
     The store is open only while there is something to do. A file that failed is tried again when
-    it changes. What vanishes from the folder stays in the store.
+    it changes. What vanishes from the folder stays in the store. Files are read as by an ingest
+    with the same options.
     """
     with commands(False):
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder; name one that is there")
-        from .watching import FolderWatch
-        from .watching import watch as watch_folder
-        from .wiring import open_pipeline
-
-        store = StoreConfig(
-            qdrant, collection, api_key, engine=store_engine, tenant=tenant, wait=wait
+        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
+        optical = OpticalConfig(
+            ocr_model,
+            mode=mode,
+            device=device,
+            max_output_tokens=max_output_tokens,
+            tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
         )
         limits = work_limits(page_timeout, page_memory)
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), limits=limits)
+        server = vllm_server(engine, vllm_url, ocr_model)
+        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits, server)
+        chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
+        ingest = _ingester(store, reader, chunking, model, SourceConfig(password))
+        _watch(folder, settle, interval, ingest)
 
-        def ingest(files: Iterator[Path]) -> None:
-            with open_pipeline(store, reader, None, model) as pipeline:
-                report = pipeline.run(files, SourceConfig(password))
-            note_failures(report.failures)
-            if report.interrupted:  # what was begun is not done, and is to be tried again
-                raise StoreUnavailable(f"{qdrant} does not answer; the next look goes on")
 
-        stop = _stop_on_signals()
-        for cycle in watch_folder(folder, FolderWatch(settle), ingest, stop, interval):
-            outcome = f"error: {cycle.error}" if cycle.error else f"{cycle.begun} ingested"
-            words = f"look {cycle.number}: {cycle.seen} files, {outcome}"
-            notes.print(words, markup=False, soft_wrap=True)
-        notes.print("stopped", markup=False)
+def _ingester(
+    store: StoreConfig,
+    reader: EngineConfig,
+    chunking: ChunkingConfig,
+    model: str | None,
+    source: SourceConfig,
+) -> Callable[[Iterator[Path]], None]:
+    from .wiring import open_pipeline
+
+    def ingest(files: Iterator[Path]) -> None:
+        with open_pipeline(store, reader, chunking, model) as pipeline:
+            report = pipeline.run(files, source)
+        note_failures(report.failures)
+        if report.interrupted:  # what was begun is not done, and is to be tried again
+            raise StoreUnavailable(f"{store.location} does not answer; the next look goes on")
+
+    return ingest
+
+
+def _watch(
+    folder: Path, settle: float, interval: float, ingest: Callable[[Iterator[Path]], None]
+) -> None:
+    from .watching import FolderWatch
+    from .watching import watch as watch_folder
+
+    stop = _stop_on_signals()
+    for cycle in watch_folder(folder, FolderWatch(settle), ingest, stop, interval):
+        outcome = f"error: {cycle.error}" if cycle.error else f"{cycle.begun} ingested"
+        words = f"look {cycle.number}: {cycle.seen} files, {outcome}"
+        notes.print(words, markup=False, soft_wrap=True)
+    notes.print("stopped", markup=False)
 
 
 def _stop_on_signals() -> Event:

@@ -77,9 +77,14 @@ class WorkLimits:
                 f"a page cannot be read in {self.seconds:g} s and {self.memory:,} bytes; allow"
                 f" more than 0 s and at least {MIN_MEMORY:,} bytes, which models take up"
             )
+        if self.seconds > MAX_SECONDS:  # the system's clocks cannot be set to it
+            raise ConfigError(
+                f"{self.seconds:g} s is no limit that can be kept; {MAX_SECONDS:,} s are a year"
+            )
 
 
 MIN_MEMORY = 256 * 1024**2
+MAX_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)

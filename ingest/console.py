@@ -109,13 +109,15 @@ def emit_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def _write(text: str) -> None:
+    if sys.stdout is None:  # closed by who started the command: as print, write nowhere
+        return
     # Broken PDF encodings yield lone surrogates, and a terminal may not know UTF-8.
     sys.stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))
     sys.stdout.flush()
 
 
 def _encoding() -> str:
-    return sys.stdout.encoding or "utf-8"
+    return (sys.stdout and sys.stdout.encoding) or "utf-8"
 
 
 def exit_for(done: int, failed: int) -> Exit:
@@ -187,7 +189,8 @@ def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
 
 def _say_error(code: str, message: str, as_json: bool) -> None:
     if as_json:
-        emit_json({"error": {"code": code, "message": message}})
+        with suppress(OSError):  # stdout may be what cannot be written: stderr still says it
+            emit_json({"error": {"code": code, "message": message}})
     notes.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
 
 

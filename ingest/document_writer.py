@@ -175,20 +175,19 @@ class DocumentWriter:
         self, chunks: Sequence[Chunk], known: set[str], stale: set[str], draft: Draft
     ) -> dict[str, str]:
         """Points that have the vectors of new chunks: their ids by the text."""
-        if self._force or all(chunk.id in known for chunk in chunks):
-            return {}
-        ids = stale.union(*map(self._store.existing_ids, self._of_same_bytes(draft)))
-        if not ids:
-            return {}
         wanted = {chunk.embedded_text for chunk in chunks if chunk.id not in known}
-        found = self._store.texts(ids)
-        return {text: point for point, text in found.items() if text in wanted}
+        if self._force or not wanted:
+            return {}
+        donors = self._having(wanted, stale)
+        for twin in draft.twins:
+            if missing := wanted - donors.keys():
+                donors |= self._having(missing, self._store.existing_ids(twin))
+        return donors
 
-    def _of_same_bytes(self, draft: Draft) -> Iterator[str]:
-        """Ids of other documents that are stored."""
-        for entry in self._journal.with_content(draft.ref.sha256) if self._journal else ():
-            if entry.id != draft.ref.id:
-                yield entry.id
+    def _having(self, wanted: set[str], ids: set[str]) -> dict[str, str]:
+        """Points of those with these ids that have a wanted text: their ids by the text."""
+        found = self._store.texts(ids) if ids else {}
+        return {text: point for point, text in found.items() if text in wanted}
 
     def _write_window(
         self,

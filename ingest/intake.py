@@ -7,7 +7,7 @@ nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from .vanished import was_moved
 __all__ = ["Draft", "Intake", "Maker"]
 
 _GROWTH: Final = 0.1  # of a document, between two of its parts that are stored while it is read
+_TWINS: Final = 2  # each is asked for in the store; thousands of files may have the same bytes
 _FORMAT: Final = "page/2"
 """Raised when Markdown made of the same parsed page changes its form."""
 
@@ -74,6 +75,7 @@ class Draft:
     """A document between its first page and its last.
 
     ``moved`` are documents of the same bytes whose files are gone: this one under older names.
+    ``twins`` are ids of some that had these bytes when it was opened, which may have its vectors.
     ``keys`` are the journal's keys of pages, by 0-based index; ``reused`` pages were recorded under
     theirs; ``streamed`` is how many pages were there when a part was last stored.
     """
@@ -83,6 +85,7 @@ class Draft:
     expected: int
     fingerprint: str
     moved: tuple[JournalEntry, ...] = ()
+    twins: tuple[str, ...] = ()
     keys: dict[int, str] = field(default_factory=dict)
     pages: list[PageMarkdown] = field(default_factory=list)
     reused: int = 0
@@ -140,6 +143,7 @@ class Intake:
         self._source = source
         self._options = options
         self._examiner = examiner or DocumentExaminer()
+        self._opened: dict[str, list[str]] = {}  # ids of the first documents by their bytes
 
     def open(self, file: str | Path) -> tuple[Draft, bool]:
         """Open a document, and say whether all of it is stored already; the caller closes it.
@@ -162,22 +166,36 @@ class Intake:
             ref = source.ref
             expected = len(source.page_refs(options.pages))
             fingerprint = self._maker.fingerprint(ref, options.pages)
-            moved = self._moved_from(ref)
             complete = not self._options.force and self._is_stored(ref.id, fingerprint)
-            return Draft(source, stack.pop_all(), expected, fingerprint, moved), complete
+            moved, twins = self._of_same_bytes(ref, complete)
+            made = (source, stack.pop_all(), expected, fingerprint, moved, twins)
+            return Draft(*made), complete
 
-    def _moved_from(self, ref: DocumentRef) -> tuple[JournalEntry, ...]:
-        """Documents of the same bytes whose files are gone, if this one is new at its place."""
-        if self._journal is None:
-            return ()
-        here = self._journal.entry(ref.id)
-        if here is not None and here.chunks >= 0 and here.sha256 == ref.sha256:
-            return ()
-        return tuple(
-            entry
-            for entry in self._journal.with_content(ref.sha256)
-            if entry.id != ref.id and was_moved(entry.path, self._options.roots)
-        )
+    def _of_same_bytes(
+        self, ref: DocumentRef, complete: bool
+    ) -> tuple[tuple[JournalEntry, ...], tuple[str, ...]]:
+        """Documents whose files are gone, if this one is new at its place, and its twins."""
+        here = None if self._journal is None else self._journal.entry(ref.id)
+        is_new = here is None or here.chunks < 0 or here.sha256 != ref.sha256
+        if self._journal is None or (complete and not is_new):
+            return (), ()
+        same = [one for one in self._journal.with_content(ref.sha256) if one.id != ref.id]
+        roots = self._options.roots
+        moved = tuple(one for one in same if is_new and was_moved(one.path, roots))
+        return moved, self._twins(ref, same)
+
+    def _twins(self, ref: DocumentRef, same: Sequence[JournalEntry]) -> tuple[str, ...]:
+        """Some documents of the same bytes: those that this run opened first, then stored ones.
+
+        Asked before this one is begun, and not when it is written: of files that swap their names,
+        each is the other's twin only until then.
+        """
+        opened = self._opened.setdefault(ref.sha256, [])
+        stored = sorted(same, key=lambda one: one.chunks < 1)
+        known = dict.fromkeys([*opened, *(one.id for one in stored)])
+        if len(opened) < _TWINS:
+            opened.append(ref.id)
+        return tuple(known)[: 2 * _TWINS]
 
     def _is_stored(self, document: str, fingerprint: str) -> bool:
         if self._store.is_complete(document, fingerprint):
@@ -206,6 +224,8 @@ class Intake:
             if found is None:
                 yield PageTask(draft.source.spec, ref)
             else:
+                if self._journal is not None:
+                    self._journal.claim_page(ref.document.id, ref.document.sha256, key, found)
                 draft.pages.append(found)
                 draft.reused += 1
 

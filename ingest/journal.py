@@ -151,6 +151,26 @@ class Journal(Closeable):
 
         self._write(add)
 
+    def claim_page(self, document: str, sha256: str, key: str, page: PageMarkdown) -> None:
+        """Record that a page recorded before is one of this document, too.
+
+        Else it would go with the last document that had it, as when two files swap their names.
+        """
+        place = (document, sha256, page.index)
+        query = f"SELECT 1 FROM places JOIN pages USING (key) WHERE {_AT} AND key = ?"  # noqa: S608
+        claimed = self._read(lambda db: db.execute(query, (*place, key)).fetchone(), None)
+        if claimed is not None:
+            return
+
+        def claim(db: sqlite3.Connection) -> None:
+            self._name(db, document)
+            if not db.execute("SELECT 1 FROM pages WHERE key = ?", (key,)).fetchone():
+                # It went since it was read: another document that had it is finished or deleted.
+                db.execute("INSERT INTO pages VALUES (?, ?)", (key, pack_page(page)))
+            _place(db, *place, key)
+
+        self._write(claim)
+
     def add_failure(self, document: str, sha256: str, failure: PageFailure) -> None:
         """Record why a page could not be parsed; the next run tries it again.
 

@@ -109,7 +109,7 @@ def examine(candidate: Candidate) -> Facts:
     if document.page_count > limits.pages:
         raise LimitExceeded(
             f"{name} has {document.page_count:,} pages, the limit is {limits.pages:,};"
-            " raise PageLimits.pages to read it"
+            " split it, for example with qpdf, or raise PageLimits.pages in Python"
         )
     labels, title = _labels(document), _title(document)
     if stamp_of(candidate.file) != before:

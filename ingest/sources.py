@@ -233,6 +233,7 @@ def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> Non
         UnsupportedSource: no image of a kind we read.
         DamagedDocument: the image breaks off or is malformed.
         LimitExceeded: too many pixels in a frame, or too many frames.
+        OSError: the PDF cannot be written.
     """
     document = pymupdf.open()
     try:
@@ -243,7 +244,6 @@ def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> Non
                 for frame in ImageSequence.Iterator(image):
                     _check_image(frame, name, limits)
                     _add_page(document, frame)
-        document.save(target)
     except UnidentifiedImageError as error:
         raise UnsupportedSource(
             f"{name} is neither a PDF nor an image we read ({', '.join(_IMAGE_FORMATS)})"
@@ -254,8 +254,20 @@ def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> Non
         if isinstance(error, LimitExceeded | UnsupportedSource):
             raise
         raise DamagedDocument(f"{name} is a damaged image: {error}") from error
+    else:
+        _save(document, name, target)
     finally:
         document.close()
+
+
+def _save(document: Any, name: str, target: Path) -> None:
+    try:
+        document.save(target)
+    except pymupdf.mupdf.FzErrorSystem as error:  # MuPDF's own, which says nothing of the file
+        raise OSError(
+            f"the pages of {name} cannot be written to {target.parent}: {error};"
+            " make room there, or name another folder (TMPDIR)"
+        ) from error
 
 
 def _check_image(image: Image.Image, name: str, limits: PageLimits) -> None:

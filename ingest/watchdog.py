@@ -8,12 +8,15 @@ from typing import Final, Literal
 
 from .config import WorkLimits
 
-__all__ = ["INTERVAL", "Cause", "exceeded", "explain", "resident_bytes"]
+__all__ = ["INTERVAL", "Cause", "exceeded", "explain", "paused_for", "resident_bytes"]
 
 Cause = Literal["timeout", "out_of_memory", "crashed"]
 
 INTERVAL: Final = 0.05
 """Seconds between two looks at a worker: at 2 GB/s it takes 100 MB more than allowed."""
+
+_PAUSE: Final = 1.0
+"""Seconds between two looks that say that this process was stopped, not only slow."""
 
 _PAGE_BYTES: Final = 4096
 _GIB: Final = 1024**3
@@ -24,6 +27,15 @@ def exceeded(limits: WorkLimits, seconds: float, resident: int) -> Cause | None:
     if resident > limits.memory:
         return "out_of_memory"
     return "timeout" if seconds > limits.seconds else None
+
+
+def paused_for(between: float) -> float:
+    """Seconds of those between two looks in which this process did not run.
+
+    Ctrl+Z stops the workers with it, and a container that is paused all it holds: what they work
+    on took none of that time. One that hangs is still ended, by the alarm of its own process.
+    """
+    return between - INTERVAL if between > _PAUSE else 0.0
 
 
 def resident_bytes(pid: int) -> int:

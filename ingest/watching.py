@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import Final
 
+from .config import ConfigError
 from .errors import OpticalRagError, UnsupportedSource
 from .sources import expand_sources
 from .types import Stamp
@@ -87,7 +88,7 @@ def watch(
         folder: is searched as for an ingest.
         state: what is known of its files.
         ingest: takes files and reads them one after the other. If it raises one of our errors,
-            or one of the system, the files that it took are tried again.
+            or one of the system, the files that it took are tried again; wrong options end it.
         stop: no file is begun after it is set.
         interval: seconds between two looks.
     """
@@ -119,6 +120,8 @@ def _ingest(
 
     try:
         ingest(until_stopped())
+    except ConfigError:  # no look that follows would find it otherwise
+        raise
     except (OpticalRagError, OSError) as error:
         return error
     return None

@@ -151,6 +151,8 @@ def open_journal(
 
 
 def _journal_path(config: StoreConfig) -> Path | None:
+    if not config.journal:  # Path takes it for the folder one is in
+        raise ConfigError("the journal's place is ''; name a folder, or leave it out")
     if config.journal == "off" or config.location == ":memory:":
         return None
     remote = "://" in config.location

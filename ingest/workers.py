@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import time
@@ -35,7 +36,7 @@ from typing import Generic, TypeVar
 
 from .closing import Closeable
 from .config import WorkLimits
-from .watchdog import INTERVAL, Cause, exceeded, explain, resident_bytes
+from .watchdog import INTERVAL, Cause, exceeded, explain, paused_for, resident_bytes
 
 __all__ = ["WorkerCrash", "WorkerPool"]
 
@@ -182,9 +183,12 @@ class _Crew:
             self._idle.put(worker)
 
     def _watch(self) -> None:
+        last = time.monotonic()
         while not self._ended.wait(INTERVAL):
+            last, before = time.monotonic(), last
+            paused = paused_for(last - before)
             for worker in self._workers:
-                worker.check()
+                worker.check(paused)
 
     def dismiss(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -239,14 +243,16 @@ class _Worker:
         answer: R = result
         return answer
 
-    def check(self) -> None:
-        """Kill the process if it breaks a limit; called by the thread that watches."""
+    def check(self, paused: float = 0) -> None:
+        """Kill the process if it breaks a limit; ``paused`` seconds are not the item's."""
         with self._lock:
             process, since = self._process, self._since
             if self._limits is None or process is None or since is None or self._cause:
                 return
-            memory = resident_bytes(process.pid or 0)
-            self._cause = exceeded(self._limits, time.monotonic() - since, memory)
+            memory, now = resident_bytes(process.pid or 0), time.monotonic()
+            # What began behind the pause, or counts from a time to come, gains nothing by it.
+            self._since = since = max(since, min(since + paused, now))
+            self._cause = exceeded(self._limits, now - since, memory)
             if self._cause:
                 process.kill()
 
@@ -344,7 +350,17 @@ def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
             if isinstance(error, SystemExit):
                 return
             if error is not None:
-                connection.send((ExceptionWithTraceback(error, error.__traceback__), None))
+                _send_error(connection, error)
+
+
+def _send_error(connection: Connection, error: BaseException) -> None:
+    """Send what a call raised; if it cannot be sent, as errors of MuPDF, its name only."""
+    sent = ExceptionWithTraceback(error, error.__traceback__)
+    try:
+        pickle.dumps(sent)
+    except Exception:  # noqa: BLE001  whatever an error refuses to be pickled with
+        sent = RuntimeError(f"{type(error).__name__}, which cannot be sent between processes")
+    connection.send((sent, None))
 
 
 def _volunteer() -> None:

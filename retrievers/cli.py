@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 import typer
 
 from ..ingest.cli import app
-from ..ingest.cli_cache import DEFAULT_TOKENS, TokensOption, open_tokens
+from ..ingest.cli_cache import TokensOption, open_tokens
 from ..ingest.cli_options import (
     DEFAULT_COLLECTION,
     DEFAULT_STORE,
+    DEFAULT_TOKENS,
     ApiKeyOption,
     BudgetOption,
     CollectionOption,

@@ -53,8 +53,15 @@ class Region:
 
 
 def find_regions(page: pymupdf.Page, facts: PageFacts) -> list[Region]:
-    """Run the layout model on an upright page without rotation."""
-    page.get_layout(return_raw=True)
+    """Run the layout model on an upright page without rotation.
+
+    None on a page of more points than a picture may have pixels (about 16,000 each way), which
+    the model draws point by point: its text then has no layout, rather than being lost.
+    """
+    try:
+        page.get_layout(return_raw=True)
+    except pymupdf.mupdf.FzErrorLimit:
+        return []
     raw = [b for b in page.layout_information if _is_region(b)]
     grids = _grids(page, raw)
     page.layout_information = [[*map(float, b["group_bbox"]), b["class_name"]] for b in raw]

@@ -160,6 +160,9 @@ def test_what_cannot_be_looked_at_in_a_folder_is_listed(tmp_path: Path) -> None:
         (["search", "  "], 2),
         (["ingest", "a.pdf", "--max-tokens", "9999"], 2),
         (["ingest"], 2),
+        (["ingest", "a.pdf", "--journal", ""], 2),
+        (["ingest", "a.pdf", "--page-timeout", "inf"], 2),
+        (["ingest", "a.pdf", "--page-memory", "inf"], 2),
     ],
 )
 def test_failures_are_words_on_stderr_and_a_code(
@@ -180,6 +183,28 @@ def test_an_error_is_json_too(tmp_path: Path) -> None:
     value = run_json("parse", "gone.pdf", cwd=tmp_path, code=1)
 
     assert value["error"].keys() == {"code", "message"}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device is Linux's")
+def test_json_that_cannot_be_written_is_an_error_without_a_traceback(folder: Path) -> None:
+    """Where stdout is a file on a full disk, stderr says so."""
+    main = "from opticalrag.retrievers.cli import main; main()"
+    command = (sys.executable, "-c", main, "status", "--json")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True)
+
+    assert done.returncode == 1
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_command_whose_stdout_is_closed_does_its_work(folder: Path) -> None:
+    """Python then has no stdout at all, which is no defect of ours."""
+    main = "import sys; sys.stdout = None; from opticalrag.retrievers.cli import main; main()"
+    command = (sys.executable, "-c", main, "status", "--json")
+    done = subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, text=True)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
 
 
 def test_doctor_says_what_would_be_used(tmp_path: Path) -> None:

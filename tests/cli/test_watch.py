@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from opticalrag.ingest.cli import ingest
 from opticalrag.ingest.cli_watch import watch
 from opticalrag.ingest.config import StoreConfig
 from opticalrag.ingest.errors import StoreUnavailable
@@ -93,6 +95,42 @@ with commands(False):
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "cleaned up\n")
+
+
+def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Path) -> None:
+    """Else the two would undo each other's work, and no engine but the layout's could watch."""
+    theirs, ours = (inspect.signature(one).parameters for one in (ingest, watch))
+    of_one_run = {"paths", "pages", "report_file", "metrics", "as_json"}
+    of_one_run |= {"force", "dry_run", "prune", "stream"}
+
+    assert theirs.keys() - ours.keys() == of_one_run
+    assert {name for name in ours if ours[name] != theirs.get(name, ours[name])} == {"wait"}
+
+    write_pdf(tmp_path / "valve.pdf", page_text("valve"))
+    done = run("ingest", ".", "--max-tokens", "64", "--ocr", "off", cwd=tmp_path)
+    assert done.returncode == 0
+    chunks = run_json("status", cwd=tmp_path)["points"]
+    command = ["watch", ".", "--interval", "0.1", "--settle", "0", "--max-tokens", "64"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "opticalrag.retrievers", *command, "--ocr", "off"],
+        cwd=tmp_path,
+        env={k: v for k, v in os.environ.items() if not k.startswith("QDRANT_")},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert "1 ingested" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert run_json("status", cwd=tmp_path)["points"] == chunks > 1
+
+
+def test_wrong_options_end_a_watch(tmp_path: Path) -> None:
+    """It would say the same at every look, and never ingest a file."""
+    write_pdf(tmp_path / "valve.pdf", page_text("valve"))
+    done = run("watch", ".", "--engine", "bogus", "--settle", "0", cwd=tmp_path)
+
+    assert (done.returncode, "choose one of" in done.stderr) == (2, True)
 
 
 def test_watching_what_is_no_folder_is_wrong_usage(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pymupdf
 import pytest
 from opticalrag.ingest import errors
 from opticalrag.ingest.config import LayoutConfig, WorkLimits
@@ -27,7 +28,7 @@ from benchmarks.hostile_files import MAKERS, PLACES, mutate, pdf_of
 LIMITS = WorkLimits(3, 1024**3)
 IMPATIENT = WorkLimits(0.5, 1024**3)  # a fast machine reads some of the slow files in 3 s
 READ = {"page_without_end.pdf", "page_without_area.pdf", "page_inside_out.pdf", "renamed.txt"}
-READ |= {"active.pdf", "draws_itself.pdf", "nested_objects.pdf"}
+READ |= {"active.pdf", "draws_itself.pdf", "nested_objects.pdf", "page_20000pt.pdf"}
 SLOW = {"bomb_content.pdf", "bomb_picture.pdf", "draws_10e30_times.pdf", "words_200000.pdf"}
 
 
@@ -64,6 +65,19 @@ def test_generated_files_are_read_or_fail_with_a_type(
     outcome = first_page(tmp_path / name, engine, examiner)
 
     assert isinstance(outcome, ParsedPage) == (name in READ)
+
+
+def test_a_page_too_large_to_be_drawn_keeps_its_text(
+    tmp_path: Path, engine: LayoutEngine, examiner: DocumentExaminer
+) -> None:
+    """MuPDF refuses the picture that the layout model wants of 20,000 x 20,000 points."""
+    document = pymupdf.open()
+    document.new_page(width=20_000, height=20_000).insert_text((900, 900), "A map", fontsize=500)
+    document.save(tmp_path / "map.pdf")
+    outcome = first_page(tmp_path / "map.pdf", engine, examiner)
+
+    assert isinstance(outcome, ParsedPage)
+    assert [block.text for block in outcome.blocks] == ["A map"]
 
 
 @pytest.mark.slow

@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from opticalrag.ingest.config import ConfigError
+from opticalrag.ingest.config import ConfigError, PageLimits
 from opticalrag.ingest.errors import UnsupportedSource
-from opticalrag.ingest.sources import expand_sources
+from opticalrag.ingest.sources import expand_sources, pdf_of_image
+from PIL import Image
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -64,3 +65,10 @@ def test_an_empty_name_is_not_the_folder_one_is_in(
     with pytest.raises(ConfigError, match="a variable not set"):
         expand_sources([""])
     assert expand_sources(["."]) == (tmp_path / "a.pdf",)
+
+
+def test_a_full_disk_is_no_damaged_image(tmp_path: Path) -> None:
+    """MuPDF says so with an error of its own, which would look like a crash of the worker."""
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    with pytest.raises(OSError, match=r"a\.png cannot be written to .*TMPDIR"):
+        pdf_of_image(tmp_path / "a.png", "a.png", PageLimits(), tmp_path / "gone" / "a.pdf")

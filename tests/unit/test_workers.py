@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 import psutil
 import pytest
@@ -55,6 +55,14 @@ def eat_on_three(value: int) -> int:
         eaten.append(bytearray(os.urandom(1024)) * 16 * 1024)
         time.sleep(0.005)
     return value
+
+
+def nap(place: str) -> str:
+    """Needs a second of running, however long it is stopped meanwhile."""
+    Path(place).touch()
+    for _ in range(20):
+        time.sleep(0.05)
+    return "rested"
 
 
 hoard: list[bytearray] = []
@@ -118,6 +126,28 @@ def test_an_exception_of_the_function_reaches_the_caller() -> None:
         with pytest.raises(LookupError):
             list(pool.map(fail, [1]))
         assert list(pool.map(double, [4])) == [8]
+
+
+class Unsendable(Exception):
+    """Holds what cannot be pickled."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+
+
+def fail_unsendably(value: int) -> int:
+    raise Unsendable
+
+
+def test_an_exception_that_cannot_be_sent_is_no_crash() -> None:
+    """The process lives, and says on no terminal what happened."""
+    with WorkerPool(1, ROOMY) as pool:
+        (before,) = pool.map(pid_and_threads, [0])
+        with pytest.raises(RuntimeError, match="Unsendable"):
+            list(pool.map(fail_unsendably, [1]))
+        (behind,) = pool.map(pid_and_threads, [0])
+
+    assert before == behind
 
 
 def test_stopping_early_leaves_no_process_behind() -> None:
@@ -220,6 +250,29 @@ def test_the_time_a_process_takes_to_start_is_not_an_items() -> None:
     """A limit shorter than the start of a process stops nobody."""
     with WorkerPool(1, WorkLimits(0.2)) as pool:
         assert list(pool.map(double, range(3))) == [0, 2, 4]
+
+
+def test_the_time_in_which_all_is_stopped_is_not_an_items(tmp_path: Path) -> None:
+    """Ctrl+Z and fg, or a container that is paused, cost no page."""
+    begun = tmp_path / "begun"
+    lines = (
+        "from opticalrag.ingest.config import WorkLimits",
+        "from opticalrag.ingest.workers import WorkerPool",
+        "from tests.unit.test_workers import nap",
+        "with WorkerPool(1, WorkLimits(2)) as pool:",
+        f"    print(list(pool.map(nap, [{str(begun)!r}])))",
+    )
+    arguments = [sys.executable, "-c", "\n".join(lines)]
+    run = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    with run:
+        while not begun.exists():
+            time.sleep(0.01)
+        os.killpg(run.pid, signal.SIGSTOP)
+        time.sleep(3)
+        os.killpg(run.pid, signal.SIGCONT)
+        told, _ = run.communicate(timeout=60)
+
+    assert told == "['rested']\n"
 
 
 def test_large_results_arrive_while_being_watched() -> None:
