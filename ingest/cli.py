@@ -299,6 +299,8 @@ def _note_report(values: dict[str, Any], prune: bool) -> None:
         done = "would be removed" if values["dry_run"] else "removed"
     for path in values["vanished"]:
         notes.print(f"gone: {path} ({done})", markup=False, soft_wrap=True)
+    for path in values["mended"]:
+        notes.print(f"mended: {path} (damaged: pages may be missing)", markup=False, soft_wrap=True)
     words = (
         f"{values['documents']} documents ({values['unchanged']} unchanged,"
         f" {values['renamed']} renamed), {values['pages_parsed']} pages parsed,"

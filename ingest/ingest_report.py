@@ -31,8 +31,9 @@ class IngestReport:
     ``pages_reused`` from the journal. Of the ``points_written``, some were ``embedded``, others
     have the vectors of the same text, as in a renamed file (``vectors_copied``). ``vanished`` names
     files whose documents are stored but which are not there any more; ``pruned`` of these were
-    removed. ``interrupted``: the store did not answer, or the run was ended by an error or signal,
-    and files are left to be done.
+    removed. ``mended`` names files that were read and are damaged: pages may be missing that no
+    failure tells of. ``interrupted``: the store did not answer, or the run was ended by an error or
+    signal, and files are left to be done.
     """
 
     documents: int = 0
@@ -48,6 +49,7 @@ class IngestReport:
     points_deleted: int = 0
     vanished: list[str] = field(default_factory=list)
     pruned: int = 0
+    mended: list[str] = field(default_factory=list)
     dry_run: bool = False
     interrupted: bool = False
     failures: list[PageFailure] = field(default_factory=list)

@@ -80,7 +80,7 @@ class Facts:
     """What is known of a document once it is open.
 
     ``labels`` are those printed in the file, one per page, or None if it has none. ``stamp`` is
-    of the PDF that was looked at.
+    of the PDF that was looked at. ``mended``: it was damaged, and has the pages that MuPDF found.
     """
 
     sha256: str
@@ -88,6 +88,7 @@ class Facts:
     title: str
     labels: tuple[str, ...] | None
     stamp: Stamp
+    mended: bool = False
 
 
 def examine(candidate: Candidate) -> Facts:
@@ -111,11 +112,12 @@ def examine(candidate: Candidate) -> Facts:
             f"{name} has {document.page_count:,} pages, the limit is {limits.pages:,};"
             " split it, for example with qpdf, or raise PageLimits.pages in Python"
         )
-    labels, title = _labels(document), _title(document)
+    labels, title, mended = _labels(document), _title(document), bool(document.is_repaired)
     if stamp_of(candidate.file) != before:
         raise _changed(name)
     _remember(candidate.spec, document)
-    return Facts(sha256, document.page_count, title, labels, stamp_of(candidate.spec.path))
+    stamp = stamp_of(candidate.spec.path)
+    return Facts(sha256, document.page_count, title, labels, stamp, mended)
 
 
 def _open(spec: SourceSpec, name: str) -> Any:

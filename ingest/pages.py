@@ -67,27 +67,36 @@ Examiner = Callable[[Candidate], Facts]
 class SourceDocument(Closeable):
     """An opened document. Close it, or use it in a ``with`` statement.
 
-    ``ref`` identifies it; ``spec`` lets any process open it while this one keeps it open.
+    ``ref`` identifies it; ``spec`` lets any process open it while this one keeps it open;
+    ``mended`` says that the file was damaged, and pages of it may be missing.
     """
 
     def __init__(
         self,
         ref: DocumentRef,
         spec: SourceSpec,
-        labels: tuple[str, ...] | None,
+        facts: Facts,
         limits: PageLimits,
         resources: ExitStack,
     ) -> None:
         self.ref = ref
         self.spec = spec
         self.limits = limits
-        self._labels = labels
+        self.mended = facts.mended
+        self._labels = facts.labels
         self._resources = resources
 
     def close(self) -> None:
         """Remove temporary files; the document cannot be used any more."""
         close_document(self.spec)
         self._resources.close()
+
+    @property
+    def warning(self) -> str:
+        """What whoever reads it should know of the file; empty if there is nothing."""
+        if not self.mended:
+            return ""
+        return f"{self.ref.uri or self.ref.name} is damaged and was mended: pages may be missing"
 
     def page_refs(self, pages: str | None = None) -> tuple[PageRef, ...]:
         """The pages chosen by a 1-based range such as ``"1-3,7"``; None for all.
@@ -179,7 +188,7 @@ def open_document(  # noqa: PLR0913  all but the source have a default
             title=facts.title,
         )
         spec = replace(spec, stamp=facts.stamp)
-        return SourceDocument(ref, spec, facts.labels, limits, stack.pop_all())
+        return SourceDocument(ref, spec, facts, limits, stack.pop_all())
 
 
 def _temporary(stack: ExitStack) -> Path:

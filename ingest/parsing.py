@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,8 @@ from .pages import open_document
 from .types import Block, OpticalReading, PageFailure, ParsedPage
 
 __all__ = ["page_to_json", "parse_document"]
+
+_log = logging.getLogger(__name__)
 
 
 def parse_document(
@@ -41,6 +44,8 @@ def parse_document(
     reader = make_engine(engine)
     try:
         with open_document(file, password=options.password, limits=options.limits) as document:
+            if document.warning:
+                _log.warning("%s", document.warning)
             total = len(document.page_refs(options.pages))
             tasks = document.tasks(options.pages)
             for done, outcome in enumerate(reader.parse(tasks), start=1):

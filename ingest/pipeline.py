@@ -187,6 +187,7 @@ class _Run:
                 if complete:
                     self._unchanged(file)
                     continue
+                self._note_mended(draft)
                 reused = self._intake.known_pages(draft)
                 report.pages += draft.expected
                 report.pages_reused += reused
@@ -217,6 +218,7 @@ class _Run:
         """The pages of a document that are left to parse; if there is none, it is finished."""
         self._on_event(IngestEvent("opened", draft.ref.uri, draft.expected))
         self._open.append(draft)
+        self._note_mended(draft)
         if self._journal is not None:
             self._journal.begin(draft.entry())
         yield from self._intake.tasks(draft)
@@ -242,6 +244,10 @@ class _Run:
         Unless a page of it failed: then what was stored under that name is still there.
         """
         self._seen.update(entry.id for entry in draft.moved)
+
+    def _note_mended(self, draft: Draft) -> None:
+        if draft.source.mended:
+            self._report.mended.append(draft.ref.uri)
 
     def _unchanged(self, file: str | Path) -> None:
         self._report.unchanged += 1

@@ -118,6 +118,8 @@ class DeepSeekOCRReader(BasePydanticReader):
         engine = make_engine(self._engine_config())
         try:
             with open_document(file, password=password, fs=fs) as source:
+                if source.warning:
+                    _log.warning("%s", source.warning)
                 for outcome in engine.parse(source.tasks(self.pages)):
                     page_event(outcome)
                     if isinstance(outcome, PageFailure):

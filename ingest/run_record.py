@@ -121,5 +121,6 @@ def _as_failure(file: Path | None, report: IngestReport) -> Iterator[None]:
 def _counts(report: IngestReport, record: RunRecord) -> dict[str, float]:
     return {
         **{name: getattr(report, name) for name in _COUNTS},
+        "mended_files": len(report.mended),
         "doubtful_pages": record.doubtful,
     }

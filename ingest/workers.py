@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import signal
 import sys
 import time
@@ -355,12 +354,13 @@ def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
 
 def _send_error(connection: Connection, error: BaseException) -> None:
     """Send what a call raised; if it cannot be sent, as errors of MuPDF, its name only."""
-    sent = ExceptionWithTraceback(error, error.__traceback__)
     try:
-        pickle.dumps(sent)
-    except Exception:  # noqa: BLE001  whatever an error refuses to be pickled with
-        sent = RuntimeError(f"{type(error).__name__}, which cannot be sent between processes")
-    connection.send((sent, None))
+        connection.send((ExceptionWithTraceback(error, error.__traceback__), None))
+    except OSError:  # the other end is gone
+        raise
+    except Exception:  # noqa: BLE001  whatever an error refuses to be sent with; nothing was yet
+        name = type(error).__name__
+        connection.send((RuntimeError(f"{name}, which cannot be sent between processes"), None))
 
 
 def _volunteer() -> None:

@@ -130,6 +130,15 @@ def test_a_file_that_fails_among_others_is_exit_three(tmp_path: Path) -> None:
     ]
 
 
+def test_a_damaged_file_that_is_read_is_named(tmp_path: Path) -> None:
+    """On stderr and in JSON: pages may be missing of which no failure tells."""
+    file = write_pdf(tmp_path / "cut.pdf", page_text("valve"))
+    file.write_bytes(file.read_bytes()[:-200])
+
+    assert run_json("ingest", "cut.pdf", "--dry-run", cwd=tmp_path)["mended"] == [str(file)]
+    assert f"mended: {file}" in run("ingest", "cut.pdf", "--dry-run", cwd=tmp_path).stderr
+
+
 def test_what_cannot_be_looked_at_in_a_folder_is_listed(tmp_path: Path) -> None:
     """Folders too deep to list, links that lead nowhere or in a circle; exit 3, the rest stored."""
     write_pdf(tmp_path / "good.pdf", page_text("valve"))
