@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import ctypes
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import torch
 from opticalrag.ingest import embedding
 from opticalrag.ingest.embedding import DEFAULT_MODEL, SentenceTransformerEmbedder, resolve_model
 from opticalrag.ingest.errors import CheckpointMismatch, ModelNotFound
+from opticalrag.ingest.watchdog import resident_bytes
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +106,26 @@ def test_cores_that_others_compute_on_are_left_to_them(
         assert (seen, torch.get_num_threads()) == ([left], 3)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives back what it keeps")
+def test_memory_that_was_freed_goes_back_to_the_system(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    """What lies below a block in use is else kept, as of batches of many lengths."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    if not hasattr(libc, "malloc_trim"):
+        pytest.skip("this C library has no malloc_trim")
+    embedder.embed_documents(["Warm."])
+    blocks = [ctypes.c_void_p(libc.malloc(100_000)) for _ in range(2000)]
+    for block in blocks:
+        ctypes.memset(block, 1, 100_000)
+    for block in blocks[:-1]:
+        libc.free(block)
+    before = resident_bytes(os.getpid())
+    embedder.embed_documents(["Cold."])
+    freed = before - resident_bytes(os.getpid())
+    libc.free(blocks[-1])
+
+    assert freed > 150_000_000
