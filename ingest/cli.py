@@ -57,6 +57,7 @@ from .cli_options import (
     VllmOption,
     WaitOption,
     WorkersOption,
+    optical_config,
     vllm_server,
     work_limits,
 )
@@ -72,7 +73,6 @@ from .config import (
     PageFurniture,
     SourceConfig,
     StoreConfig,
-    TokenCacheConfig,
 )
 from .console import (
     Exit,
@@ -228,13 +228,7 @@ def ingest(
 
         files = expand_sources(paths)
         store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
-        optical = OpticalConfig(
-            ocr_model,
-            mode=mode,
-            device=device,
-            max_output_tokens=max_output_tokens,
-            tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
-        )
+        optical = optical_config(ocr_model, mode, device, max_output_tokens, tokens, codec)
         limits = work_limits(page_timeout, page_memory)
         server = vllm_server(engine, vllm_url, ocr_model)
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits, server)

@@ -12,6 +12,7 @@ import typer
 
 from .config import (
     ConfigError,
+    OpticalConfig,
     PageFurniture,
     StoreEngine,
     TokenCacheConfig,
@@ -56,6 +57,7 @@ __all__ = [
     "VllmOption",
     "WaitOption",
     "WorkersOption",
+    "optical_config",
     "vllm_server",
     "work_limits",
 ]
@@ -178,6 +180,24 @@ def vllm_server(engine: str, url: str | None, model: str | None) -> VllmConfig |
     key = os.environ.get("OPTICALRAG_VLLM_API_KEY")
     server = VllmConfig(url, key)
     return replace(server, model=model) if model else server
+
+
+def optical_config(
+    model: str | None,
+    mode: str,
+    device: str,
+    max_output_tokens: int | None,
+    tokens: str,
+    codec: Literal["lossless", "int8", "int4"],
+) -> OpticalConfig:
+    """How DeepSeek-OCR reads pages for a collection, and where their vision tokens are kept."""
+    return OpticalConfig(
+        model,
+        mode=mode,
+        device=device,
+        max_output_tokens=max_output_tokens,
+        tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
+    )
 
 
 def work_limits(seconds: float, gigabytes: float) -> WorkLimits:

@@ -42,6 +42,7 @@ from .cli_options import (
     VllmOption,
     WaitOption,
     WorkersOption,
+    optical_config,
     vllm_server,
     work_limits,
 )
@@ -50,10 +51,8 @@ from .config import (
     ConfigError,
     EngineConfig,
     LayoutConfig,
-    OpticalConfig,
     SourceConfig,
     StoreConfig,
-    TokenCacheConfig,
 )
 from .console import commands, note_failures, notes
 from .errors import StoreUnavailable
@@ -105,13 +104,7 @@ def watch(
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder; name one that is there")
         store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
-        optical = OpticalConfig(
-            ocr_model,
-            mode=mode,
-            device=device,
-            max_output_tokens=max_output_tokens,
-            tokens=None if tokens == "off" else TokenCacheConfig(tokens, codec=codec),
-        )
+        optical = optical_config(ocr_model, mode, device, max_output_tokens, tokens, codec)
         limits = work_limits(page_timeout, page_memory)
         server = vllm_server(engine, vllm_url, ocr_model)
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits, server)
