@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from opticalrag.ingest.errors import CacheFull
 from opticalrag.ingest.identity import document_id
 from opticalrag.ingest.journal import Journal, JournalEntry
 from opticalrag.ingest.markdown import render_page
-from opticalrag.ingest.token_db import Database
 from opticalrag.ingest.types import PageFailure
 from opticalrag.ingest.wiring import clean_store, open_journal, verify_store
 
 from ..builders import block, page
 from .test_pipeline import page_text, write_pdf
-from .test_resume import Place, as_if_new, cut_off, place, rows
+from .test_resume import Place, as_if_new, cut_off, full_disk, place, rows
 
 __all__ = ["place"]
 
@@ -104,15 +99,8 @@ def test_a_document_begun_on_a_full_disk_is_named_with_its_first_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Room was made meanwhile: no text is recorded of a document that cannot be deleted."""
-
-    @contextmanager
-    def full(self: Database) -> Iterator[sqlite3.Connection]:
-        raise CacheFull("database or disk is full")
-        yield
-
     with Journal(tmp_path / "a.db") as journal:
-        with monkeypatch.context() as filled:
-            filled.setattr(Database, "write", full)
+        with full_disk(monkeypatch):
             journal.begin(begun())
         journal.add_page(begun().id, SHA256, "key", MADE)
         assert journal.entry(begun().id) == begun()

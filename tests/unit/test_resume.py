@@ -82,6 +82,20 @@ def as_if_new(place: Place) -> dict[str, dict[str, Any]]:
         return {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
 
 
+@contextmanager
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A disk on which no database can write."""
+
+    @contextmanager
+    def full(self: Database) -> Iterator[sqlite3.Connection]:
+        raise CacheFull("database or disk is full")
+        yield
+
+    with monkeypatch.context() as filled:
+        filled.setattr(Database, "write", full)
+        yield
+
+
 def edit(file: Path, page: int, text: str) -> None:
     """Write something more on a page, as an editor would."""
     document = pymupdf.open(file)
@@ -818,14 +832,8 @@ def test_a_disk_that_is_full_for_a_while_costs_a_journal_that_while_only(
     """It was given up for the rest of the run; the note stands there once."""
     made = render_page(page(block("Text.")))
 
-    @contextmanager
-    def full(self: Database) -> Iterator[sqlite3.Connection]:
-        raise CacheFull("database or disk is full")
-        yield
-
     with Journal(tmp_path / "a.db") as journal:
-        with monkeypatch.context() as filled:
-            filled.setattr(Database, "write", full)
+        with full_disk(monkeypatch):
             for key in "ab":
                 journal.add_page("document", "0" * 64, key, made)
         journal.add_page("document", "0" * 64, "c", made)

@@ -8,29 +8,14 @@ from typing import Any
 
 import pytest
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from opticalrag.ingest.config import TokenCacheConfig
 from opticalrag.ingest.schema import Field
-from opticalrag.ingest.token_cache import TokenCache
 from opticalrag.retrievers.redecode import Redecoder
 from opticalrag.retrievers.second_look import REDECODED_KEY, SecondLook, redecode_tool
 
 from .test_deepseek_engine import MARK, ScriptedModel, always
-from .test_pipeline import page_text, write_pdf
-from .test_redecode import TABLE, encode
+from .test_redecode import TABLE, encode, file, redecoder
 
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """Two pages of text."""
-    return Path(write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("pump")))
-
-
-@pytest.fixture
-def redecoder(tmp_path: Path) -> Redecoder:
-    """A cache with nothing in it, and a model that answers with a table."""
-    return Redecoder(
-        TokenCache(TokenCacheConfig(str(tmp_path / "tokens"))), ScriptedModel(always(TABLE))
-    )
+__all__ = ["file", "redecoder"]
 
 
 def node(file: Path, kind: str, page: int = 1) -> NodeWithScore:
