@@ -16,6 +16,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 ARG EXTRAS=ocr,offline
 COPY pyproject.toml README.md LICENSE ./
+COPY src src
 COPY ingest ingest
 COPY retrievers retrievers
 RUN --mount=type=cache,target=/root/.cache/pip \

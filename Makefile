@@ -18,7 +18,7 @@ endif
 PDF ?= notebooks/sample/report.pdf
 Q   ?= Why was turbine T2 out of service in May?
 
-.PHONY: demo test check parity gpu-check gpu-decode train-tiny install fix lint types floors clean
+.PHONY: demo test check parity gpu-check gpu-decode train-tiny install fix lint types contracts clean
 
 demo: ## ingest PDF and answer Q with citations
 	@start=$$(date +%s); \
@@ -28,11 +28,11 @@ demo: ## ingest PDF and answer Q with citations
 	end=$$(date +%s) && \
 	echo "whole time $$((end - start)) s, of it installation $$((ready - start)) s" >&2
 
-test: install lint types floors ## everything CI runs
+test: install lint types contracts ## everything CI runs
 	$(BIN)/python -m pytest -p no:cacheprovider
 	$(BIN)/python -m pytest -p no:cacheprovider --nbmake --nbmake-timeout=600 notebooks
 
-check: install lint types floors ## the fast subset
+check: install lint types contracts ## the fast subset
 	$(BIN)/python -m pytest -m "not slow" -q
 
 parity: install ## DeepSeek-OCR beside the published numbers, if they are here (2 GB, 3 minutes)
@@ -41,12 +41,12 @@ parity: install ## DeepSeek-OCR beside the published numbers, if they are here (
 RANDOM := build/random-deepseek-ocr
 
 gpu-check: install ## DeepSeek-OCR at full size with random weights on a CUDA GPU (7 GB of disk)
-	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.random_checkpoint $(RANDOM)
-	$(BIN)/python -m benchmarks.gpu_check $(RANDOM) --output benchmarks/results/gpu_check.json
+	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.decoding.random_checkpoint $(RANDOM)
+	$(BIN)/python -m benchmarks.gpu.check $(RANDOM) --output benchmarks/results/gpu_check.json
 
 gpu-decode: install ## how fast a CUDA GPU reads pages, and the table of kernels for it (8 minutes)
-	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.random_checkpoint $(RANDOM)
-	$(BIN)/python -m benchmarks.gpu_decode $(RANDOM) --write-tiles \
+	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.decoding.random_checkpoint $(RANDOM)
+	$(BIN)/python -m benchmarks.gpu.decode $(RANDOM) --write-tiles \
 	  --output benchmarks/results/gpu_decode.json
 
 RUN := build/tiny-run
@@ -73,17 +73,11 @@ fix: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# mypy and import-linter read the packages under their public names through two links.
-build/src/opticalrag:
-	mkdir -p $@
-	ln -sfn ../../../ingest $@/ingest
-	ln -sfn ../../../retrievers $@/retrievers
+types:
+	MYPYPATH=src $(BIN)/mypy -p opticalrag
 
-types: build/src/opticalrag
-	MYPYPATH=build/src $(BIN)/mypy -p opticalrag.ingest -p opticalrag.retrievers
-
-floors: build/src/opticalrag
-	PYTHONPATH=build/src $(BIN)/lint-imports
+contracts:
+	$(BIN)/lint-imports
 
 clean:
 	rm -rf build dist .opticalrag .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,1 +1,1 @@
-"""Measurements: run each with ``python -m benchmarks.NAME``; figures are in ``results/``."""
+"""Measurements: run each with ``python -m benchmarks.GROUP.NAME``; figures are in ``results/``."""

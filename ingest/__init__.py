@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
-    from .config import (
+    from .core.config import (
         ChunkingConfig,
         CollectionOptions,
         LayoutConfig,
@@ -19,43 +19,43 @@ if TYPE_CHECKING:
         PageLimits,
         TokenCacheConfig,
     )
-    from .engines import load_model
-    from .errors import OpticalRagError
-    from .indexing import index_nodes
-    from .node_parser import LayoutNodeParser
-    from .pages import open_document
-    from .pictures import draw_boxes
-    from .pipeline import IngestPipeline, IngestReport
-    from .reader import DeepSeekOCRReader
-    from .store import QdrantStore
-    from .token_cache import TokenCache
-    from .types import Block, BlockKind, Box, Chunk, ParsedPage
-    from .vector_store import OpticalVectorStore
+    from .core.errors import OpticalRagError
+    from .core.records import Block, BlockKind, Box, Chunk, ParsedPage
+    from .documents.drawing import draw_boxes
+    from .documents.pages import open_document
+    from .engines.choice import load_model
+    from .llama_index.index_nodes import index_nodes
+    from .llama_index.node_parser import LayoutNodeParser
+    from .llama_index.reader import DeepSeekOCRReader
+    from .llama_index.vector_store import OpticalVectorStore
+    from .pipeline.pipeline import IngestPipeline, IngestReport
+    from .store.store import QdrantStore
+    from .token_cache.cache import TokenCache
 
 _HOMES = {
-    "Block": "types",
-    "BlockKind": "types",
-    "Box": "types",
-    "Chunk": "types",
-    "ChunkingConfig": "config",
-    "CollectionOptions": "config",
-    "DeepSeekOCRReader": "reader",
-    "IngestPipeline": "pipeline",
-    "IngestReport": "pipeline",
-    "LayoutConfig": "config",
-    "LayoutNodeParser": "node_parser",
-    "OpticalRagError": "errors",
-    "PageLimits": "config",
-    "OpticalConfig": "config",
-    "OpticalVectorStore": "vector_store",
-    "ParsedPage": "types",
-    "QdrantStore": "store",
-    "TokenCache": "token_cache",
-    "TokenCacheConfig": "config",
-    "draw_boxes": "pictures",
-    "index_nodes": "indexing",
-    "load_model": "engines",
-    "open_document": "pages",
+    "Block": "core.records",
+    "BlockKind": "core.records",
+    "Box": "core.records",
+    "Chunk": "core.records",
+    "ChunkingConfig": "core.config",
+    "CollectionOptions": "core.config",
+    "DeepSeekOCRReader": "llama_index.reader",
+    "IngestPipeline": "pipeline.pipeline",
+    "IngestReport": "pipeline.pipeline",
+    "LayoutConfig": "core.config",
+    "LayoutNodeParser": "llama_index.node_parser",
+    "OpticalRagError": "core.errors",
+    "PageLimits": "core.config",
+    "OpticalConfig": "core.config",
+    "OpticalVectorStore": "llama_index.vector_store",
+    "ParsedPage": "core.records",
+    "QdrantStore": "store.store",
+    "TokenCache": "token_cache.cache",
+    "TokenCacheConfig": "core.config",
+    "draw_boxes": "documents.drawing",
+    "index_nodes": "llama_index.index_nodes",
+    "load_model": "engines.choice",
+    "open_document": "documents.pages",
 }
 
 __all__ = [

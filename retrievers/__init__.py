@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .citations import Citation, cite, markdown_slices
-    from .cited_pictures import page_pictures
     from .hybrid import HybridRetriever
+    from .pictures import page_pictures
     from .postprocessors import CrossEncoderRerank, WiderContext
     from .query import Hit, Query
     from .redecode import PageTarget, Redecoder, Redecoding
@@ -29,7 +29,7 @@ _HOMES = {
     "WiderContext": "postprocessors",
     "cite": "citations",
     "markdown_slices": "citations",
-    "page_pictures": "cited_pictures",
+    "page_pictures": "pictures",
     "redecode_tool": "second_look",
 }
 

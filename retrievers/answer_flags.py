@@ -8,12 +8,12 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from ..ingest.grounding import Grounding
-from ..ingest.grounding_grammar import Markup
-from ..ingest.grounding_markers import WHOLE_PAGE, read_segments
-from ..ingest.prompts import Prompt
-from ..ingest.quality import Evidence, Flag, assess
-from ..ingest.vision import Transcript
+from ..ingest.core.flags import Flag
+from ..ingest.core.prompts import Prompt
+from ..ingest.core.vision import Transcript
+from ..ingest.engines.deepseek_ocr.grounding.markers import WHOLE_PAGE, read_segments
+from ..ingest.engines.deepseek_ocr.grounding.transcript import Grounding
+from ..ingest.engines.quality.assessment import Evidence, Markup, assess
 
 __all__ = ["NOT_LOCATED", "OTHER_PHRASE", "answer_flags"]
 

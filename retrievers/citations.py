@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from ..ingest.errors import SourceChanged
-from ..ingest.types import Box
+from ..ingest.core.errors import SourceChanged
+from ..ingest.core.records import Box
 from .query import Hit, ranges_of
 
 __all__ = ["Citation", "PagePlace", "cite", "markdown_slices"]

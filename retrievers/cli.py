@@ -10,9 +10,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ..ingest.cli import app
-from ..ingest.cli_cache import TokensOption, open_tokens
-from ..ingest.cli_options import (
+from ..ingest.cli.app import app
+from ..ingest.cli.cache import TokensOption, open_tokens
+from ..ingest.cli.console import Exit, commands, emit_json, emit_text, notes, plain
+from ..ingest.cli.options import (
     DEFAULT_COLLECTION,
     DEFAULT_STORE,
     DEFAULT_TOKENS,
@@ -30,9 +31,8 @@ from ..ingest.cli_options import (
     TenantOption,
     WaitOption,
 )
-from ..ingest.config import OpticalConfig, StoreConfig
-from ..ingest.console import Exit, commands, emit_json, emit_text, notes, plain
-from ..ingest.errors import SourceError
+from ..ingest.core.config import OpticalConfig, StoreConfig
+from ..ingest.core.errors import SourceError
 
 __all__ = ["app", "main"]
 
@@ -70,9 +70,9 @@ def search(
 ) -> None:
     """Find the chunks that answer a question, with file, page and boxes."""
     with commands(as_json):
-        from ..ingest.embedding import SentenceTransformerEmbedder
-        from ..ingest.sparse import Bm25Encoder
-        from ..ingest.wiring import open_store
+        from ..ingest.assembly import open_store
+        from ..ingest.indexing.dense import SentenceTransformerEmbedder
+        from ..ingest.indexing.sparse import Bm25Encoder
         from .query import Query
         from .rerank import CrossEncoderReranker
         from .search import search as find
@@ -108,7 +108,7 @@ def _draw(
     hits: Sequence[Any], folder: Path, password: str | None
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Write the pictures of hits; returns their files, and why there are none, by id of the hit."""
-    from .cited_pictures import page_pictures
+    from .pictures import page_pictures
 
     folder.mkdir(parents=True, exist_ok=True)
     drawn: dict[str, list[str]] = {}
@@ -142,8 +142,8 @@ def redecode(
 ) -> None:
     """Read a page again with another prompt, from its stored vision tokens alone."""
     with commands(as_json), open_tokens(tokens) as cache:
-        from ..ingest.engines import load_model
-        from ..ingest.prompts import prompt_named
+        from ..ingest.core.prompts import prompt_named
+        from ..ingest.engines.choice import load_model
         from .answer_flags import NOT_LOCATED
         from .redecode import PageTarget, Redecoder
 

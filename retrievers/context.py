@@ -14,10 +14,10 @@ from typing import Any
 
 from qdrant_client import models
 
-from ..ingest.filters import qdrant_filter
-from ..ingest.identity import point_id
-from ..ingest.schema import Field
-from ..ingest.store import QdrantStore
+from ..ingest.core.identity import point_id
+from ..ingest.core.schema import Field
+from ..ingest.store.filters import qdrant_filter
+from ..ingest.store.store import QdrantStore
 from .query import Context, Hit, Query, hit_from_payload
 
 __all__ = ["stored_hits", "with_context", "without_covered"]

@@ -13,10 +13,10 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
 
-from ..ingest.embedding import SentenceTransformerEmbedder
-from ..ingest.protocols import Embedder
-from ..ingest.sparse import Bm25Encoder
-from ..ingest.store import QdrantStore
+from ..ingest.core.protocols import Embedder
+from ..ingest.indexing.dense import SentenceTransformerEmbedder
+from ..ingest.indexing.sparse import Bm25Encoder
+from ..ingest.store.store import QdrantStore
 from .context import without_covered
 from .nodes import node_of
 from .query import Query, SearchMode

@@ -10,8 +10,8 @@ from llama_index.core.bridge.pydantic import PrivateAttr
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
-from ..ingest.identity import point_id
-from ..ingest.store import QdrantStore
+from ..ingest.core.identity import point_id
+from ..ingest.store.store import QdrantStore
 from .context import stored_hits, with_context, without_covered
 from .nodes import node_of
 from .query import ContextKind, Query

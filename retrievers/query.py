@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..ingest.config import ConfigError
-from ..ingest.quality import doubts
-from ..ingest.schema import Field
-from ..ingest.types import Box
+from ..ingest.core.errors import ConfigError
+from ..ingest.core.flags import doubts
+from ..ingest.core.records import Box
+from ..ingest.core.schema import Field
 
 if TYPE_CHECKING:
     from llama_index.core.vector_stores import MetadataFilters
@@ -58,8 +58,8 @@ class Query:
         top_k: how many hits are wanted.
         mode: which vectors are used.
         filters: LlamaIndex's metadata filters; or payload fields
-            (:class:`opticalrag.ingest.schema.Field`) with the value they must have, or a list of
-            values of which one must match.
+            (:class:`opticalrag.ingest.core.schema.Field`) with the value they must have, or a
+            list of values of which one must match.
         fusion: how hybrid hits are ranked: ``"rrf"`` by their ranks, ``"dbsf"`` by their scores.
         rrf_k: the constant of reciprocal rank fusion; the smaller, the more the first ranks count.
         weights: of dense and sparse in reciprocal rank fusion: a rank counts as rank / weight,
@@ -84,9 +84,10 @@ class Query:
     top_k: int = 5
     mode: SearchMode = "hybrid"
     filters: MetadataFilters | Mapping[str, Any] = field(default_factory=dict)
-    # Chosen by benchmarks/fusion.py on half of the questions (62); on the other half (64) its
-    # hit@1, 3, 5 are 0.859, 0.969, 0.984; dense alone has 0.766, 0.875, 0.906, sparse alone 0.766,
-    # 0.906, 0.938. Larger k, unequal weights and dbsf are within a question or two of it.
+    # Chosen by benchmarks/retrieval/fusion.py on half of the questions (62); on the other half
+    # (64) its hit@1, 3, 5 are 0.859, 0.969, 0.984; dense alone has 0.766, 0.875, 0.906, sparse
+    # alone 0.766, 0.906, 0.938. Larger k, unequal weights and dbsf are within a question or two
+    # of it.
     fusion: Fusion = "rrf"
     rrf_k: int = 2
     weights: tuple[float, float] = (1.0, 1.0)

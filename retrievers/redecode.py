@@ -11,19 +11,18 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from ..ingest.deepseek_ocr.sheets import DPI, LONG_SIDE, PROFILE, look_at
-from ..ingest.errors import CacheMiss, OpticalRagError, SourceChanged, SourceError
-from ..ingest.grounding import read_grounding
-from ..ingest.modes import AUTO, mode_named
-from ..ingest.pages import open_document
-from ..ingest.prompts import Prompt, prompt_named
-from ..ingest.protocols import OpticalModel
-from ..ingest.schema import Field
-from ..ingest.sources import path_of
-from ..ingest.token_cache import TokenCache
-from ..ingest.token_file import key_of
-from ..ingest.types import Block, DocumentRef, PageRef
-from ..ingest.vision import DecodeRequest, Transcript, VisionTokens
+from ..ingest.core.errors import CacheMiss, OpticalRagError, SourceChanged, SourceError
+from ..ingest.core.modes import AUTO, mode_named
+from ..ingest.core.prompts import Prompt, prompt_named
+from ..ingest.core.protocols import OpticalModel
+from ..ingest.core.records import Block, DocumentRef, PageRef
+from ..ingest.core.schema import Field
+from ..ingest.core.vision import DecodeRequest, Transcript, VisionTokens, key_of
+from ..ingest.documents.pages import open_document
+from ..ingest.documents.sources import path_of
+from ..ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
+from ..ingest.engines.deepseek_ocr.sheets import DPI, LONG_SIDE, PROFILE, look_at
+from ..ingest.token_cache.cache import TokenCache
 from .answer_flags import answer_flags
 from .query import Hit
 
@@ -117,7 +116,7 @@ class Redecoder:
 
         Args:
             target: the page, or a hit that starts on it.
-            prompt: see :func:`opticalrag.ingest.prompts.prompt_named`.
+            prompt: see :func:`opticalrag.ingest.core.prompts.prompt_named`.
             mode: only tokens of this mode; None or "auto" for the widest that are kept.
             max_tokens: bound of the answer; None for the model's context.
             encode: open, draw and encode the page if its tokens are gone: from where the document

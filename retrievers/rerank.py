@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..ingest.config import ConfigError
-from ..ingest.embedding import model_folder, resolve_model
-from ..ingest.errors import CheckpointMismatch
-from ..ingest.quiet import no_progress_bar
+from ..ingest.core.errors import CheckpointMismatch, ConfigError
+from ..ingest.indexing.dense import model_folder, resolve_model
+from ..ingest.system.progress import no_progress_bar
 from .query import Hit
 
 __all__ = ["CrossEncoderReranker", "Reranker"]

@@ -7,11 +7,11 @@ from typing import Any
 
 from qdrant_client import models
 
-from ..ingest.filters import qdrant_filter
-from ..ingest.protocols import Embedder, SparseEncoder
-from ..ingest.quality import DOUBTFUL, Flag
-from ..ingest.schema import DENSE, SPARSE, Field
-from ..ingest.store import QdrantStore
+from ..ingest.core.flags import DOUBTFUL, Flag
+from ..ingest.core.protocols import Embedder, SparseEncoder
+from ..ingest.core.schema import DENSE, SPARSE, Field
+from ..ingest.store.filters import qdrant_filter
+from ..ingest.store.store import QdrantStore
 from .context import with_context
 from .query import MOST_DIVERSE, Hit, Query, at_most_per_place, hit_from_payload
 from .rerank import Reranker

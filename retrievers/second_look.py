@@ -12,9 +12,9 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 from llama_index.core.tools import FunctionTool
 
-from ..ingest.errors import OpticalRagError
-from ..ingest.schema import Field
-from ..ingest.types import Block, BlockKind
+from ..ingest.core.errors import OpticalRagError
+from ..ingest.core.records import Block, BlockKind
+from ..ingest.core.schema import Field
 from .answer_flags import NOT_LOCATED
 from .redecode import PageTarget, Redecoder, Redecoding, redecode_all
 
@@ -117,7 +117,7 @@ def _with(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
 
 def _wanted_text(answer: Redecoding) -> str:
     """Of a page written again for a table: its tables only."""
-    from ..ingest.markdown import block_markdown
+    from ..ingest.markdown.render import block_markdown
 
     tables = [block for block in answer.blocks if block.table is not None]
     blocks: Sequence[Any] = tables if answer.prompt == "markdown" else answer.blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from opticalrag.ingest.types import (
+from opticalrag.ingest.core.records import (
     Block,
     BlockKind,
     Box,

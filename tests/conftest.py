@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
-import torch
-
-from benchmarks.random_checkpoint import write_checkpoint
 
 from .guard.sitecustomize import block_network
 
 if TYPE_CHECKING:
-    from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+    from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("OPTICALRAG_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -26,10 +23,6 @@ TINY_SYNTHETIC = REPOSITORY / "models" / "tiny-synthetic"
 
 # Nothing may ask a model hub, also not in the processes that tests start.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-
-# Read when triton is first imported: without a GPU its kernels run in its interpreter.
-if not torch.cuda.is_available():
-    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 # How long an example takes says more about the machine than about the code.
 # Where CI runs, the same examples are tried every time: it judges a change, people explore.
@@ -66,13 +59,15 @@ def sample() -> Path:
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DeepSeek-OCR of random weights in the released layout; read only."""
+    from benchmarks.decoding.random_checkpoint import write_checkpoint
+
     return write_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
 @pytest.fixture(scope="session")
 def tiny_model(tiny_checkpoint: Path) -> DeepSeekOcr:
     """That model, loaded in float32 on the CPU."""
-    from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+    from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
     return DeepSeekOcr(tiny_checkpoint, device="cpu", precision="float32")
 
@@ -80,6 +75,6 @@ def tiny_model(tiny_checkpoint: Path) -> DeepSeekOcr:
 @pytest.fixture(scope="session")
 def reading_model() -> DeepSeekOcr:
     """The shipped small model, which reads the sample cards and pages drawn like them."""
-    from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
+    from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
     return DeepSeekOcr(TINY_SYNTHETIC, device="cpu")

@@ -14,7 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Counter:
-    """What :class:`opticalrag.ingest.protocols.TokenCounter` asks for, over any tokenizer."""
+    """What :class:`opticalrag.ingest.core.protocols.TokenCounter` asks for, over any tokenizer."""
 
     def __init__(self, count: Any, max_tokens: int = 256) -> None:
         self.count_tokens = count
@@ -24,7 +24,7 @@ class Counter:
 @cache
 def wordpiece() -> Counter:
     """MiniLM's, with its special tokens."""
-    from opticalrag.ingest.embedding import SentenceTransformerEmbedder
+    from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 
     return Counter(SentenceTransformerEmbedder().count_tokens)
 

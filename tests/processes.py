@@ -17,7 +17,7 @@ __all__ = ["run_command"]
 _context = multiprocessing.get_context("forkserver")
 # What commands import before they work: it takes seconds, and begins no thread.
 _context.set_forkserver_preload(
-    ["opticalrag.retrievers.cli", "opticalrag.ingest.wiring", "sentence_transformers"]
+    ["opticalrag.retrievers.cli", "opticalrag.ingest.assembly", "sentence_transformers"]
 )
 
 

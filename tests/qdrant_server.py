@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from opticalrag.ingest.edge_client import EdgeClient
-from opticalrag.ingest.errors import OpticalRagError, StoreUnavailable
 from pydantic import BaseModel, ValidationError
 from qdrant_client import models
+
+from opticalrag.ingest.core.errors import OpticalRagError, StoreUnavailable
+from opticalrag.ingest.store.edge.client import EdgeClient
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 DONE: Final = {"operation_id": 1, "status": "completed"}

@@ -10,11 +10,12 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from opticalrag.ingest.deepseek_ocr.preprocess import prepare
-from opticalrag.ingest.modes import Mode
-from opticalrag.ingest.prompts import Prompt, prompt_named
 from tokenizers import Tokenizer
 from torch.utils.data import IterableDataset
+
+from opticalrag.ingest.core.modes import Mode
+from opticalrag.ingest.core.prompts import Prompt, prompt_named
+from opticalrag.ingest.engines.deepseek_ocr.encoder.preprocess import prepare
 
 from .drawing import pixels
 from .layout import COLUMN, ROW, SIDE, Sheet, lay_out

@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from opticalrag.ingest.codecs import CODECS
-from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.grounding import read_grounding
-from opticalrag.ingest.modes import Mode
-from opticalrag.ingest.prompts import PROMPTS, prompt_named
-from opticalrag.ingest.token_file import TokenKey, decode_tokens, encode_tokens
-from opticalrag.ingest.types import Box
-from opticalrag.ingest.vision import DecodeRequest, Transcript, VisionTokens
+
+from opticalrag.ingest.core.modes import Mode
+from opticalrag.ingest.core.prompts import PROMPTS, prompt_named
+from opticalrag.ingest.core.records import Box
+from opticalrag.ingest.core.vision import DecodeRequest, TokenKey, Transcript, VisionTokens
+from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
+from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.token_cache.codecs import CODECS
+from opticalrag.ingest.token_cache.file import decode_tokens, encode_tokens
 
 from ..machine import describe
 from .card import with_table

@@ -12,11 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from opticalrag.ingest.deepseek_ocr.family import read_shape
-from opticalrag.ingest.deepseek_ocr.manifest import tensor_shapes
 from safetensors.torch import load_file, save_file
 
-from ..random_checkpoint import SHARD
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.family import read_shape
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.manifest import tensor_shapes
+
+from ..decoding.random_checkpoint import SHARD
 from .network import TrainingNetwork
 from .shape import CONFIG
 

@@ -14,14 +14,15 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.deepseek_ocr.sheets import held_against, look_at
-from opticalrag.ingest.density import estimate_load, ink_share
-from opticalrag.ingest.grounding import read_grounding
-from opticalrag.ingest.prompts import PROMPTS
-from opticalrag.ingest.quality import Evidence
-from opticalrag.ingest.types import Box, DocumentRef, PageImage, PageRef, Word
-from opticalrag.ingest.vision import DecodeRequest, VisionTokens, bfloat16_bits, float32_values
+
+from opticalrag.ingest.core.prompts import PROMPTS
+from opticalrag.ingest.core.records import Box, DocumentRef, PageImage, PageRef, Word
+from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens, bfloat16_bits, float32_values
+from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
+from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
+from opticalrag.ingest.engines.deepseek_ocr.sheets import held_against, look_at
+from opticalrag.ingest.engines.quality.assessment import Evidence
+from opticalrag.ingest.engines.quality.density import estimate_load, ink_share
 
 from .held_out import Page, held_out
 from .layout import SIDE

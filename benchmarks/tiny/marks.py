@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from opticalrag.ingest.grounding import read_grounding
-from opticalrag.ingest.types import Box
+
+from opticalrag.ingest.core.records import Box
+from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
 
 from .layout import SIDE, Sheet
 

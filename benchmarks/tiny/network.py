@@ -12,13 +12,14 @@ from types import MethodType
 from typing import Any, Final
 
 import torch
-from opticalrag.ingest.deepseek_ocr.family import read_shape
-from opticalrag.ingest.deepseek_ocr.weights import model_config
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import UnlimitedOcrForConditionalGeneration
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.family import read_shape
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.weights import model_config
 
 from .layout import COLUMN, ROW, SIDE
 from .shape import CONFIG

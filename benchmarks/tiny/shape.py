@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Final
 
-from opticalrag.ingest.deepseek_ocr.family import TINY_SYNTHETIC
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.family import TINY_SYNTHETIC
 
-from ..random_checkpoint import RELEASED
+from ..decoding.random_checkpoint import RELEASED
 from .tokens import VOCABULARY
 
 __all__ = ["CONFIG"]

@@ -10,8 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from opticalrag.ingest.deepseek_ocr.family import TINY_SYNTHETIC
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.family import TINY_SYNTHETIC
 
 __all__ = ["FIRST_LETTER", "VOCABULARY", "write_tokenizer"]
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.retrieval.retrieval.fusion import (
+    QuestionEmbedder,
+    compare,
+    is_for_choosing,
+    ways,
+    winner,
+)
 from llama_index.core.schema import TextNode
-from opticalrag.ingest.indexing import index_nodes
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.retrievers.query import Hit, Query
 
-from benchmarks.fusion import QuestionEmbedder, compare, is_for_choosing, ways, winner
+from opticalrag.ingest.llama_index.index_nodes import index_nodes
+from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.retrievers.query import Hit, Query
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import Any, cast
 
 import pytest
 import torch
-from opticalrag.ingest.deepseek_ocr.kernels.choice import Kernels
-from opticalrag.ingest.deepseek_ocr.kernels.tiles import Tile, TileRow, read_table
-from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
 
-from benchmarks.gpu_decode import Run
-from benchmarks.tune_kernels import SMALL, Trial, add_to_table, tune
+from benchmarks.gpu.decode import Run
+from benchmarks.gpu.tune_kernels import SMALL, Trial, add_to_table, tune
+from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Tile, TileRow, read_table
+from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 from ..conftest import REPOSITORY
 
@@ -36,7 +36,7 @@ def run(module: str, output: Path, *arguments: str) -> dict[str, Any]:
 def test_the_gpu_check_finds_nothing_wrong(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """On a CPU it checks the same things; bfloat16 is near float32 in every mode."""
     options = ["--device", "cpu", "--tokens", "8", "--batch", "2", "--modes", "tiny", "gundam"]
-    figures = run("gpu_check", tmp_path / "out.json", str(tiny_checkpoint), *options)
+    figures = run("gpu.check", tmp_path / "out.json", str(tiny_checkpoint), *options)
     assert [row["mode"] for row in figures["modes"]] == ["tiny", "gundam"]
     assert all(row["redecode_equal"] for row in figures["modes"])
     assert all(0 < row["vision_error"] < 0.05 for row in figures["modes"])
@@ -46,7 +46,7 @@ def test_the_gpu_check_finds_nothing_wrong(tiny_checkpoint: Path, tmp_path: Path
 def test_our_decoder_writes_what_the_library_writes(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """From stored tokens as from pixels."""
     options = ["--tokens", "12", "--repeat", "1", "--device", "cpu"]
-    figures = run("full_size", tmp_path / "out.json", str(tiny_checkpoint), *options)
+    figures = run("decoding.full_size", tmp_path / "out.json", str(tiny_checkpoint), *options)
     assert figures["same_tokens"]
     assert figures["decode_tokens_per_s"] > 0
 
@@ -102,7 +102,7 @@ def test_tiles_that_fail_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> Non
         return torch.ones(3)
 
     trials = [trial(timed) for timed in (raises, breaks, lies, right)]
-    monkeypatch.setattr("benchmarks.tune_kernels._trials", lambda sizes, device: iter(trials))
+    monkeypatch.setattr("benchmarks.gpu.tune_kernels._trials", lambda sizes, device: iter(trials))
     (row,) = tune(SMALL, "cpu")
     assert (row.op, row.up_to) == ("attend", 4)
 
@@ -112,7 +112,7 @@ def test_the_gpu_measurement_measures_every_section(tiny_checkpoint: Path, tmp_p
     """On a CPU with small numbers; kernels by Triton's interpreter, where that is installed."""
     options = ["--device", "cpu", "--slots", "1", "8", "--tokens", "8", "--page-tokens", "6"]
     options += ["--pages", "3", "--modes", "tiny", "--length", "256"]
-    figures = run("gpu_decode", tmp_path / "out.json", str(tiny_checkpoint), *options)
+    figures = run("gpu.decode", tmp_path / "out.json", str(tiny_checkpoint), *options)
     copied, computed = figures["card"]
     assert copied["copy_gb_per_s"] > 0
     assert computed["matmul_tflop_per_s"] > 0

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opticalrag.ingest.grounding import read_grounding
-from opticalrag.ingest.types import BlockKind
 
 from benchmarks.tiny.drawing import pixels
 from benchmarks.tiny.held_out import held_out
@@ -15,6 +13,8 @@ from benchmarks.tiny.layout import COLUMN, ROW, SIDE, Sheet, lay_out
 from benchmarks.tiny.lexicon import HELD_OUT
 from benchmarks.tiny.marks import box_overlap, plain, precision, truth_boxes
 from benchmarks.tiny.targets import free_ocr, glyphs, locate, markdown
+from opticalrag.ingest.core.records import BlockKind
+from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
 
 seeds = st.integers(0, 2**32)
 levels = st.integers(0, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from ..unit.test_pipeline import write_pdf
+from ..unit.pipeline.test_pipeline import write_pdf
 
 FILES: Final = 20
 _SAME: Final = {18: 3, 19: 1}  # files that have the bytes of another

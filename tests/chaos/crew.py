@@ -7,11 +7,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final
 
-from opticalrag.ingest.config import StoreConfig, WorkLimits
-from opticalrag.ingest.errors import StoreUnavailable
-from opticalrag.ingest.guarded import DocumentExaminer
-from opticalrag.ingest.journal import Journal
-from opticalrag.ingest.wiring import open_journal, open_store
+from opticalrag.ingest.assembly import open_journal, open_store
+from opticalrag.ingest.core.config import StoreConfig, WorkLimits
+from opticalrag.ingest.core.errors import StoreUnavailable
+from opticalrag.ingest.documents.examiner import DocumentExaminer
+from opticalrag.ingest.pipeline.journal import Journal
 
 from .engines import PooledTextEngine, note
 from .ingester import ingest

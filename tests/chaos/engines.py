@@ -8,9 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from opticalrag.ingest.config import WorkLimits
-from opticalrag.ingest.opening import load
-from opticalrag.ingest.types import (
+from opticalrag.ingest.core.config import WorkLimits
+from opticalrag.ingest.core.records import (
     Block,
     BlockKind,
     Box,
@@ -19,7 +18,8 @@ from opticalrag.ingest.types import (
     PageTask,
     ParsedPage,
 )
-from opticalrag.ingest.workers import WorkerCrash, WorkerPool
+from opticalrag.ingest.documents.opening import load
+from opticalrag.ingest.system.workers import WorkerCrash, WorkerPool
 
 WORKERS: Final = 2
 _SECONDS: Final = 0.02  # of a page in a worker, so that it can be killed in the midst of one

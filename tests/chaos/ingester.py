@@ -12,14 +12,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from opticalrag.ingest.config import ChunkingConfig, IngestOptions, StoreConfig
-from opticalrag.ingest.guarded import DocumentExaminer
-from opticalrag.ingest.journal import Journal
-from opticalrag.ingest.pipeline import IngestPipeline, IngestReport
-from opticalrag.ingest.protocols import PageEngine, PageKeeper
-from opticalrag.ingest.sparse import Bm25Encoder
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.wiring import open_journal, open_store
+
+from opticalrag.ingest.assembly import open_journal, open_store
+from opticalrag.ingest.core.config import ChunkingConfig, IngestOptions, StoreConfig
+from opticalrag.ingest.core.protocols import PageEngine, PageKeeper
+from opticalrag.ingest.documents.examiner import DocumentExaminer
+from opticalrag.ingest.indexing.sparse import Bm25Encoder
+from opticalrag.ingest.pipeline.journal import Journal
+from opticalrag.ingest.pipeline.pipeline import IngestPipeline, IngestReport
+from opticalrag.ingest.store.store import QdrantStore
 
 from ..builders import WordCounter
 from .engines import TextEngine

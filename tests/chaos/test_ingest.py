@@ -10,13 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from opticalrag.ingest.config import StoreConfig
-from opticalrag.ingest.schema import Field
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.wiring import open_store, verify_store
+
+from opticalrag.ingest.assembly import open_store
+from opticalrag.ingest.core.config import StoreConfig
+from opticalrag.ingest.core.schema import Field
+from opticalrag.ingest.maintenance.maintenance import verify_store
+from opticalrag.ingest.store.store import QdrantStore
 
 from ..conftest import REPOSITORY
-from ..unit.test_pipeline import write_pdf
+from ..unit.pipeline.test_pipeline import write_pdf
 from .ingester import ingest
 
 KILLS = int(os.environ.get("OPTICALRAG_KILLS", "6")) // 2

@@ -16,10 +16,12 @@ from typing import Any, Final
 import numpy as np
 import psutil
 import pytest
-from opticalrag.ingest.config import StoreConfig
-from opticalrag.ingest.schema import Field
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.wiring import open_journal, open_store, verify_store
+
+from opticalrag.ingest.assembly import open_journal, open_store
+from opticalrag.ingest.core.config import StoreConfig
+from opticalrag.ingest.core.schema import Field
+from opticalrag.ingest.maintenance.maintenance import verify_store
+from opticalrag.ingest.store.store import QdrantStore
 
 from ..conftest import REPOSITORY
 from ..qdrant_server import Service, serving

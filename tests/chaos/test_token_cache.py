@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from opticalrag.ingest.config import TokenCacheConfig
-from opticalrag.ingest.token_cache import TokenCache
-from opticalrag.ingest.token_file import decode_tokens
+
+from opticalrag.ingest.core.config import TokenCacheConfig
+from opticalrag.ingest.token_cache.cache import TokenCache
+from opticalrag.ingest.token_cache.file import decode_tokens
 
 from ..conftest import REPOSITORY
-from ..unit.test_codecs import same, tokens
+from ..unit.token_cache.test_codecs import same, tokens
 
 ROUNDS = 25  # of two kills each
 

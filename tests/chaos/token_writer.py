@@ -7,11 +7,11 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from opticalrag.ingest.config import TokenCacheConfig
-from opticalrag.ingest.token_cache import TokenCache
-from opticalrag.ingest.types import DocumentRef, PageRef
+from opticalrag.ingest.core.config import TokenCacheConfig
+from opticalrag.ingest.core.records import DocumentRef, PageRef
+from opticalrag.ingest.token_cache.cache import TokenCache
 
-from ..unit.test_codecs import KEY, tokens
+from ..unit.token_cache.test_codecs import KEY, tokens
 
 if __name__ == "__main__":
     folder, writer = Path(sys.argv[1]), sys.argv[2]

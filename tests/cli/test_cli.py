@@ -11,13 +11,14 @@ from typing import Any
 
 import pymupdf
 import pytest
-from opticalrag.ingest.identity import document_id
-from opticalrag.ingest.journal import Journal, JournalEntry
+
+from opticalrag.ingest.core.identity import document_id
+from opticalrag.ingest.pipeline.journal import Journal, JournalEntry
 from opticalrag.retrievers.cli import _hit_to_text
 from opticalrag.retrievers.query import Hit
 
 from ..processes import run_command as run
-from ..unit.test_pipeline import page_text, write_pdf
+from ..unit.pipeline.test_pipeline import page_text, write_pdf
 
 
 def run_json(*arguments: str, cwd: Path, code: int = 0) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ..processes import run_command
-from ..unit.test_pipeline import page_text, write_pdf
+from ..unit.pipeline.test_pipeline import page_text, write_pdf
 from . import test_cli
 
 

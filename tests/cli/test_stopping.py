@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pymupdf
 import pytest
-from opticalrag.ingest.console import commands
+
+from opticalrag.ingest.cli.console import commands
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opticalrag.ingest import wiring
-from opticalrag.ingest.config import StoreConfig
-from opticalrag.ingest.errors import StoreUnavailable
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.store_faults import Retry
+
+from opticalrag.ingest import assembly as wiring
+from opticalrag.ingest.core.config import StoreConfig
+from opticalrag.ingest.core.errors import StoreUnavailable
+from opticalrag.ingest.store.faults import Retry
+from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.cli import main
 
 from ..qdrant_server import serving
-from ..unit.test_pipeline import page_text, write_pdf
+from ..unit.pipeline.test_pipeline import page_text, write_pdf
 
 Ingest = Callable[[str, int], dict[str, Any]]
 

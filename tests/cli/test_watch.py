@@ -12,16 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from opticalrag.ingest.cli import ingest
-from opticalrag.ingest.cli_watch import watch
-from opticalrag.ingest.config import StoreConfig
-from opticalrag.ingest.errors import StoreUnavailable
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.types import Point
-from opticalrag.ingest.wiring import open_store
+
+from opticalrag.ingest.assembly import open_store
+from opticalrag.ingest.cli.app import ingest
+from opticalrag.ingest.cli.watch import watch
+from opticalrag.ingest.core.config import StoreConfig
+from opticalrag.ingest.core.errors import StoreUnavailable
+from opticalrag.ingest.core.records import Point
+from opticalrag.ingest.store.store import QdrantStore
 
 from ..processes import run_command as run
-from ..unit.test_pipeline import page_text, write_pdf
+from ..unit.pipeline.test_pipeline import page_text, write_pdf
 from .test_cli import run_json
 
 
@@ -80,8 +81,8 @@ def test_a_second_signal_ends_a_watch_as_it_ends_other_commands() -> None:
     """Copies of documents were left behind: the process had no chance to remove them."""
     script = """
 import os, signal, time
-from opticalrag.ingest.cli_watch import _stop_on_signals
-from opticalrag.ingest.console import commands
+from opticalrag.ingest.cli.watch import _stop_on_signals
+from opticalrag.ingest.cli.console import commands
 with commands(False):
     stop = _stop_on_signals()
     os.kill(os.getpid(), signal.SIGTERM)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from opticalrag.ingest.store import QdrantStore
+
+from opticalrag.ingest.store.store import QdrantStore
 
 from ..qdrant_server import serving
 from .stores import COUNT, ENGINES, LOOPBACK, MODELS, make_points, open_store

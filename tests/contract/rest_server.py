@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from opticalrag.ingest.schema import DENSE, SPARSE
+from opticalrag.ingest.core.schema import DENSE, SPARSE
 
 NAME = "opticalrag"
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from opticalrag.ingest.config import StoreEngine
-from opticalrag.ingest.schema import DENSE, SPARSE, Field
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.types import Point, SparseVector
 from qdrant_client import models
+
+from opticalrag.ingest.core.config import StoreEngine
+from opticalrag.ingest.core.records import Point, SparseVector
+from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
+from opticalrag.ingest.store.store import QdrantStore
 
 DIMENSION = 16
 COUNT = 60  # points of a filled store

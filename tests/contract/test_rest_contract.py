@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opticalrag.ingest.collection_schema import made_for
-from opticalrag.ingest.config import CollectionOptions
-from opticalrag.ingest.errors import StoreError, StoreUnavailable
-from opticalrag.ingest.schema import DENSE, INDEXED, SPARSE, Field
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.store_faults import Retry
-from opticalrag.ingest.store_requests import named
 from qdrant_client import models
+
+from opticalrag.ingest.core.config import CollectionOptions
+from opticalrag.ingest.core.errors import StoreError, StoreUnavailable
+from opticalrag.ingest.core.schema import DENSE, INDEXED, SPARSE, Field
+from opticalrag.ingest.store.faults import Retry
+from opticalrag.ingest.store.requests import named
+from opticalrag.ingest.store.settings import made_for
+from opticalrag.ingest.store.store import QdrantStore
 
 from .rest_server import NAME, Recorder, recording
 from .stores import MODELS, make_points, point_id

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from opticalrag.ingest.config import CollectionOptions
-from opticalrag.ingest.errors import (
+from qdrant_client import models
+
+from opticalrag.ingest.core.config import CollectionOptions
+from opticalrag.ingest.core.errors import (
     NotSupported,
     SchemaMismatch,
     StoreError,
 )
-from opticalrag.ingest.indexing import now
-from opticalrag.ingest.schema import DENSE, INDEXED, SPARSE, Field
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.store_requests import named
-from qdrant_client import models
+from opticalrag.ingest.core.schema import DENSE, INDEXED, SPARSE, Field
+from opticalrag.ingest.indexing.points import now
+from opticalrag.ingest.store.requests import named
+from opticalrag.ingest.store.store import QdrantStore
 
 from .stores import (
     COUNT,

@@ -13,12 +13,13 @@ import pytest
 from llama_index.core import MockEmbedding, VectorStoreIndex
 from llama_index.core.schema import TextNode
 from llama_index.vector_stores.qdrant import QdrantVectorStore
-from opticalrag.ingest import edge_config
-from opticalrag.ingest.errors import StoreLocked
-from opticalrag.ingest.schema import DENSE, SPARSE
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.vector_store import OpticalVectorStore
 from qdrant_client import QdrantClient
+
+from opticalrag.ingest.core.errors import StoreLocked
+from opticalrag.ingest.core.schema import DENSE, SPARSE
+from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
+from opticalrag.ingest.store.edge import config as edge_config
+from opticalrag.ingest.store.store import QdrantStore
 
 from .stores import (
     COUNT,
@@ -66,8 +67,8 @@ def python(code: str, **options: Any) -> subprocess.Popen[str]:
 def test_a_second_process_is_refused(kept: str, tmp_path: Path) -> None:
     """With what to do, also when it asks for the other engine's files."""
     code = (
-        "from opticalrag.ingest.errors import StoreUnavailable\n"
-        "from opticalrag.ingest.store import QdrantStore\n"
+        "from opticalrag.ingest.core.errors import StoreUnavailable\n"
+        "from opticalrag.ingest.store.store import QdrantStore\n"
         f"try: QdrantStore({str(tmp_path / 'store')!r})\n"
         "except StoreUnavailable as error: print(error)\n"
     )

@@ -7,9 +7,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from opticalrag.ingest.schema import DENSE, SPARSE, Field
-from opticalrag.ingest.store import QdrantStore
 from qdrant_client import models
+
+from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
+from opticalrag.ingest.store.store import QdrantStore
 
 from .stores import (
     COUNT,

@@ -8,7 +8,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from opticalrag.ingest.store import QdrantStore
+
+from opticalrag.ingest.store.store import QdrantStore
 
 from ..qdrant_server import Service, serving
 from .stores import COUNT, MODELS, make_points

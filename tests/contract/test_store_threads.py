@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 from llama_index.core.schema import TextNode
-from opticalrag.ingest.store import QdrantStore
-from opticalrag.ingest.vector_store import OpticalVectorStore
+
+from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
+from opticalrag.ingest.store.store import QdrantStore
 
 from .stores import COUNT, MODELS, make_points, open_store, point_id
 

@@ -53,8 +53,8 @@ def test_every_public_name_can_be_loaded(name: str) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(REPOSITORY)))
 def test_files_stay_small(path: Path) -> None:
-    """One concept per file: 400 lines are enough."""
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    """One concept per file: 500 lines are enough."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 500
 
 
 @pytest.mark.slow
@@ -70,17 +70,18 @@ def test_the_wheel_holds_the_two_packages_only(tmp_path: Path) -> None:
     names = [n for n in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in n]
 
     assert {"/".join(n.split("/")[:2]) for n in names} == {
+        "opticalrag/__init__.py",
+        "opticalrag/py.typed",
         "opticalrag/ingest",
         "opticalrag/retrievers",
     }
     assert {n for n in names if not n.endswith(".py")} == {
-        "opticalrag/ingest/deepseek_ocr/kernels/tiles.json",
-        "opticalrag/ingest/py.typed",
-        "opticalrag/retrievers/py.typed",
+        "opticalrag/ingest/engines/deepseek_ocr/kernels/tiles.json",
+        "opticalrag/py.typed",
     }
     sources = {
         f"opticalrag/{p.relative_to(REPOSITORY).as_posix()}"
         for folder in ("ingest", "retrievers")
         for p in (REPOSITORY / folder).rglob("*.py")
     }
-    assert {n for n in names if n.endswith(".py")} == sources
+    assert {n for n in names if n.endswith(".py")} == {"opticalrag/__init__.py", *sources}

@@ -19,16 +19,17 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from opticalrag.ingest.deepseek_ocr.family import DEEPSEEK_OCR
-from opticalrag.ingest.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.deepseek_ocr.ngram import banned_anywhere, banned_in_window
-from opticalrag.ingest.deepseek_ocr.packing import pack, to_tensor
-from opticalrag.ingest.deepseek_ocr.preprocess import prepare
-from opticalrag.ingest.deepseek_ocr.tokenizer import Tokenizer
-from opticalrag.ingest.modes import MODES, Mode, decoder_tokens, tile_grid
-from opticalrag.ingest.prompts import PROMPTS
-from opticalrag.ingest.vision import DecodeRequest, VisionTokens
 from PIL import Image
+
+from opticalrag.ingest.core.modes import MODES, Mode, decoder_tokens, tile_grid
+from opticalrag.ingest.core.prompts import PROMPTS
+from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.family import DEEPSEEK_OCR
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.tokenizer import Tokenizer
+from opticalrag.ingest.engines.deepseek_ocr.decoder.inputs import pack, to_tensor
+from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import banned_anywhere, banned_in_window
+from opticalrag.ingest.engines.deepseek_ocr.encoder.preprocess import prepare
+from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 from ..conftest import DATA
 

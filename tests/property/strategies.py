@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from hypothesis import strategies as st
-from opticalrag.ingest.markdown import PageMarkdown, render_page
-from opticalrag.ingest.scanning import scan_markdown
-from opticalrag.ingest.types import Block, BlockKind, Box, TableCell, TableGrid, TextSource
+
+from opticalrag.ingest.core.records import Block, BlockKind, Box, TableCell, TableGrid, TextSource
+from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
 from ..builders import page
 
@@ -116,7 +117,7 @@ def blocks(draw: st.DrawFn) -> Block:
 def documents(draw: st.DrawFn) -> list[PageMarkdown]:
     """Pages of one document as the engines' blocks, or as Markdown without any."""
     pages = draw(st.lists(st.lists(blocks(), max_size=8), min_size=1, max_size=4))
-    made = [render_page(page(*b, index=n), "keep") for n, b in enumerate(pages)]
+    made = [page_markdown(page(*b, index=n), "keep") for n, b in enumerate(pages)]
     if draw(st.booleans()):
         return made
     end = draw(st.sampled_from(["\n", "\n", "\r\n"]))

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opticalrag.ingest.chunking import chunk_pages
-from opticalrag.ingest.config import ChunkingConfig
-from opticalrag.ingest.flow import flow
-from opticalrag.ingest.markdown import PageMarkdown
-from opticalrag.ingest.protocols import TokenCounter
-from opticalrag.ingest.types import BlockKind, Chunk
+
+from opticalrag.ingest.chunking.chunker import chunk_pages
+from opticalrag.ingest.chunking.flow import flow
+from opticalrag.ingest.core.config import ChunkingConfig
+from opticalrag.ingest.core.protocols import TokenCounter
+from opticalrag.ingest.core.records import BlockKind, Chunk
+from opticalrag.ingest.markdown.render import PageMarkdown
 
 from ..builders import CharacterCounter, document
 from ..counters import COUNTERS

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from opticalrag.ingest.schema import Field
-from opticalrag.ingest.store import QdrantStore
 from qdrant_client import models
+
+from opticalrag.ingest.core.schema import Field
+from opticalrag.ingest.store.store import QdrantStore
 
 from ..contract.stores import MODELS, has, make_points, point_id
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from llama_index.core.vector_stores import FilterCondition, FilterOperator, MetadataFilters
 from llama_index.core.vector_stores import MetadataFilter as One
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
-from opticalrag.ingest.filters import qdrant_filter
 from qdrant_client import QdrantClient, models
+
+from opticalrag.ingest.store.filters import qdrant_filter
 
 KEYS = ["a", "b"]
 WORDS = ["x", "pump", "Pump room", "the pump room", ""]

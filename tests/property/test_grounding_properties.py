@@ -4,11 +4,12 @@ import re
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from opticalrag.ingest.grounding import read_grounding
-from opticalrag.ingest.grounding_grammar import Markup
-from opticalrag.ingest.markdown import render_page
-from opticalrag.ingest.table_parsing import parse_pipe_table, parse_table
-from opticalrag.ingest.types import Block, TableGrid, TextSource
+
+from opticalrag.ingest.core.records import Block, TableGrid, TextSource
+from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
+from opticalrag.ingest.engines.quality.assessment import Markup
+from opticalrag.ingest.markdown.render import page_markdown
+from opticalrag.ingest.markdown.table_parsing import parse_pipe_table, parse_table
 
 from ..builders import page
 
@@ -104,7 +105,7 @@ def check_blocks(blocks: tuple[Block, ...]) -> None:
         assert block.table is None or not block.text
         if block.table:
             check_grid(block.table)
-    render_page(page(*blocks), "keep")
+    page_markdown(page(*blocks), "keep")
 
 
 @settings(max_examples=500, deadline=None)

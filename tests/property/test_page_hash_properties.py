@@ -10,10 +10,10 @@ import pymupdf
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opticalrag.ingest.page_hash import PageHasher
-from opticalrag.ingest.pdf_objects import dictionary, elements, reference, tokens
 
-from benchmarks.hostile_files import pdf_of
+from benchmarks.parsing.hostile_files import pdf_of
+from opticalrag.ingest.documents.page_hash import PageHasher
+from opticalrag.ingest.documents.pdf_objects import dictionary, elements, reference, tokens
 
 NAMES: Final = ("P", "B", "Thumb", "Metadata", "Popup", "Parent", "A", "Type", "X", "StructParent")
 ENTRIES: Final = (

@@ -5,10 +5,11 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
-from opticalrag.ingest.delimiters import Nesting, avoid_cuts, inner_spans, wrap
-from opticalrag.ingest.scanning import scan_markdown
-from opticalrag.ingest.splitting import last_sentences, split_text
-from opticalrag.ingest.types import BlockKind
+
+from opticalrag.ingest.chunking.text_cutting import last_sentences, split_text
+from opticalrag.ingest.core.records import BlockKind
+from opticalrag.ingest.markdown.delimiters import Nesting, avoid_cuts, inner_spans, wrap
+from opticalrag.ingest.markdown.parse import scan_markdown
 
 from .strategies import FORMULAS
 

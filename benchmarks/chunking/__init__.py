@@ -1,0 +1,1 @@
+"""Chunkers beside each other: what their pieces keep."""

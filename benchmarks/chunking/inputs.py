@@ -1,0 +1,172 @@
+"""What the chunkers are compared on: PDFs, answers of DeepSeek-OCR, and generated pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from opticalrag.ingest.core.config import ChunkingConfig, EngineConfig
+from opticalrag.ingest.core.errors import OpticalRagError
+from opticalrag.ingest.core.identity import document_id
+from opticalrag.ingest.core.records import (
+    Block,
+    BlockKind,
+    DocumentRef,
+    PageFailure,
+    PageRef,
+    ParsedPage,
+)
+from opticalrag.ingest.documents.pages import open_document
+from opticalrag.ingest.engines.choice import make_engine
+from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import parse_transcript
+from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
+
+__all__ = [
+    "AtomTruth",
+    "Column",
+    "Source",
+    "TableTruth",
+    "as_source",
+    "read_pdfs",
+    "read_transcripts",
+]
+
+PAGE = (595.0, 842.0)  # A4 in points, for pages that were never drawn
+_OWNERS = frozenset({BlockKind.TABLE, BlockKind.FIGURE})
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a generated table: words of its headers, and of its cells only."""
+
+    header: frozenset[str]
+    body: frozenset[str]
+
+
+@dataclass(frozen=True)
+class TableTruth:
+    """A generated table: its columns, and the words of its caption."""
+
+    columns: tuple[Column, ...]
+    caption: frozenset[str]
+
+
+@dataclass(frozen=True)
+class AtomTruth:
+    """A generated formula or code block: its text, and words that stand nowhere else."""
+
+    kind: BlockKind
+    text: str
+    markdown: str
+    ids: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One document. ``file`` is None for what is no PDF."""
+
+    name: str
+    group: str  # "pdf" | "tables" | "formulas and code" | "deepseek"
+    document: DocumentRef
+    parsed: tuple[ParsedPage, ...]
+    pages: tuple[PageMarkdown, ...]
+    file: Path | None = None
+    tables: tuple[TableTruth, ...] = ()
+    atoms: tuple[AtomTruth, ...] = ()
+
+    def blocks(self) -> Iterator[tuple[ParsedPage, list[Block]]]:
+        """By page, the blocks that are part of its text or give a place: no furniture."""
+        for parsed, page in zip(self.parsed, self.pages, strict=True):
+            yield parsed, [parsed.blocks[i] for i in sorted({span.index for span in page.blocks})]
+
+    def for_peers(self) -> dict[str, Any]:
+        """The source as JSON values; see :mod:`benchmarks.peers.protocol`."""
+        pages = []
+        for page, (parsed, blocks) in zip(self.pages, self.blocks(), strict=True):
+            owners = _caption_owners(blocks)
+            pages.append(
+                {
+                    "number": page.index + 1,
+                    "label": page.label,
+                    "width": parsed.width,
+                    "height": parsed.height,
+                    "text": page.text,
+                    "blocks": [
+                        {**_as_json(block), "caption_of": owners.get(number)}
+                        for number, block in enumerate(blocks)
+                    ],
+                }
+            )
+        return {"name": self.name, "file": str(self.file) if self.file else None, "pages": pages}
+
+
+def _as_json(block: Block) -> dict[str, Any]:
+    values = asdict(block)
+    values["box"] = block.box.as_tuple()
+    for cell, values_of_cell in zip(
+        block.table.cells if block.table else (),
+        (values["table"] or {"cells": ()})["cells"],
+        strict=True,
+    ):
+        values_of_cell["box"] = cell.box.as_tuple() if cell.box else None
+    return {key: v.value if isinstance(v, Enum) else v for key, v in values.items()}
+
+
+def _caption_owners(blocks: Sequence[Block]) -> dict[int, int]:
+    """For each caption, its table or figure: of its two neighbours the one that is nearer."""
+    owners = {}
+    for number, block in enumerate(blocks):
+        if block.kind is not BlockKind.CAPTION:
+            continue
+        near = [
+            i
+            for i in (number - 1, number + 1)
+            if 0 <= i < len(blocks) and blocks[i].kind in _OWNERS
+        ]
+        if near:
+            owners[number] = min(near, key=lambda i, b=block: _gap(b, blocks[i]))
+    return owners
+
+
+def _gap(a: Block, b: Block) -> float:
+    return max(a.box.y0 - b.box.y1, b.box.y0 - a.box.y1)
+
+
+def as_source(name: str, group: str, pages: Sequence[Sequence[Block]], **truth: Any) -> Source:
+    """A source of blocks that come from no file, page by page."""
+    ref = DocumentRef(document_id(name, ""), "", name, name, len(pages))
+    parsed = tuple(
+        ParsedPage(PageRef(ref, i, str(i + 1)), *PAGE, tuple(blocks), "benchmark")
+        for i, blocks in enumerate(pages)
+    )
+    return Source(name, group, ref, parsed, _rendered(parsed), **truth)
+
+
+def read_transcripts(folder: Path) -> Iterator[Source]:
+    """Answers of DeepSeek-OCR, one page each."""
+    for file in sorted(folder.glob("*.md")):
+        yield as_source(file.stem, "deepseek", [parse_transcript(file.read_text("utf-8"))])
+
+
+def read_pdfs(folder: Path) -> Iterator[Source | str]:
+    """PDFs as the layout engine reads them; for what cannot be read, why."""
+    engine = make_engine(EngineConfig(name="layout"))
+    for file in sorted(folder.glob("*.pdf")):
+        try:
+            with open_document(file) as document:
+                outcomes = list(engine.parse(document.tasks()))
+                ref = document.ref
+        except OpticalRagError as error:
+            yield f"{file.name}: {error}"
+            continue
+        yield from (f"{file.name}: {o.message}" for o in outcomes if isinstance(o, PageFailure))
+        parsed = tuple(o for o in outcomes if isinstance(o, ParsedPage))
+        yield Source(file.name, "pdf", ref, parsed, _rendered(parsed), file)
+    engine.close()
+
+
+def _rendered(pages: Sequence[ParsedPage]) -> tuple[PageMarkdown, ...]:
+    return tuple(page_markdown(page, ChunkingConfig().furniture) for page in pages)

@@ -1,0 +1,1 @@
+"""Vision tokens and their decoding: speed, exactness, storage."""

@@ -1,0 +1,1 @@
+"""What needs a CUDA GPU: checks, speed, the table of kernels."""

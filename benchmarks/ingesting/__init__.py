@@ -1,0 +1,1 @@
+"""Whole ingests: throughput and memory."""

@@ -1,0 +1,1 @@
+"""Pages to Markdown: time, and files made to break readers."""

@@ -1,0 +1,1 @@
+"""Search: whether the right page is found, and how fast."""

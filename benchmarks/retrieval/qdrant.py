@@ -1,0 +1,323 @@
+"""What the embedded engines of the store do with many chunks: edge beside the client's local mode.
+
+    python -m benchmarks.retrieval.qdrant [--sizes 10000 50000 100000] [--folder DIR] \
+        [--output FILE]
+
+Dense vectors are made of all-MiniLM-L6-v2's embeddings of the sentences in this repository's
+documents and sample report: each is a mixture of three of them plus noise (a tenth of its length),
+so that they lie as embeddings of text do, in clusters that touch. Sparse vectors have about 60
+terms of 30,000, drawn by Zipf's law, with BM25-like weights. Questions are made likewise and are
+not stored. Everything is seeded.
+
+Questions go through ``QdrantStore.query``, ten hits with payload. Hybrid fuses fifty dense with
+fifty sparse hits by rank. Filtered questions let a fifth of the chunks through (``kind``). Recall
+is against comparing with every vector; of hybrid, the share of hits whose fused score is at least
+that of the tenth best. The local mode is measured in memory: in a folder it commits every point to
+SQLite, which is measured apart, on 200 points. It asks fewer questions, within a limit of time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pymupdf
+from numpy.typing import NDArray
+from qdrant_client import models
+from scipy import sparse
+
+from opticalrag.ingest.core.records import Point
+from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
+from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.sparse import Bm25Encoder
+from opticalrag.ingest.store.store import QdrantStore
+
+from ..machine import describe
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = (10_000, 50_000, 100_000)
+QUESTIONS = 200
+SECONDS = 6.0  # for the questions of one kind; at least three are asked
+TOP, CANDIDATES, RRF_K = 10, 50, 2
+VOCABULARY, TERMS = 30_000, 60
+KINDS = ("text", "text", "text", "text", "table")
+TABLES = models.Filter(
+    must=[models.FieldCondition(key=Field.KIND, match=models.MatchValue(value="table"))]
+)
+TEXT = "The main coolant pump was exchanged during the spring outage, as planned. " * 12
+
+Ask = Callable[[int], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Chunks:
+    """Vectors of chunks or questions."""
+
+    dense: NDArray[np.float32]
+    sparse: sparse.csr_matrix
+
+    def __len__(self) -> int:
+        return len(self.dense)
+
+    def terms(self, number: int) -> tuple[list[int], list[float]]:
+        """Indices and weights of one."""
+        row = slice(*self.sparse.indptr[number : number + 2])
+        return self.sparse.indices[row].tolist(), self.sparse.data[row].tolist()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--folder", type=Path, help="on the disk to be measured")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    embedder = SentenceTransformerEmbedder()
+    base = embedder.embed_documents(sentences())
+    questions = make_chunks(base, QUESTIONS, seed=1, terms=8)
+    figures: dict[str, Any] = {
+        "machine": {**describe(), **{n: version(n) for n in ("qdrant-client", "qdrant-edge-py")}},
+        "sentences": len(base),
+        "sizes": {},
+    }
+    with tempfile.TemporaryDirectory(dir=options.folder) as place:
+        figures["local_folder_upsert_per_s"] = folder_writes(base, embedder, Path(place))
+        for size in options.sizes:
+            chunks = make_chunks(base, size, seed=2, terms=TERMS)
+            exact = Exact(chunks, questions)
+            results = {
+                "edge": edge(chunks, exact, embedder, Path(place) / str(size)),
+                "local": local(chunks, exact, embedder),
+            }
+            figures["sizes"][str(size)] = results
+            show(size, results)
+    if options.output:
+        options.output.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+# -- what is stored and asked ------------------------------------------------------------------
+
+
+def sentences() -> list[str]:
+    """Sentences of the documents of this repository."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))]
+    with pymupdf.open(ROOT / "notebooks" / "sample" / "report.pdf") as report:
+        texts += [page.get_text() for page in report]
+    found = [one.strip() for text in texts for one in re.split(r"[.:;|\n]\s+", text)]
+    return list(dict.fromkeys(one for one in found if len(one) > 30))
+
+
+def make_chunks(base: NDArray[np.float32], count: int, seed: int, terms: int) -> Chunks:
+    """Mixtures of embeddings, and terms by Zipf's law."""
+    rng = np.random.default_rng(seed)
+    parts = base[rng.integers(0, len(base), (count, 3))]
+    dense = np.einsum("np,npd->nd", rng.dirichlet([0.7] * 3, count).astype(np.float32), parts)
+    dense /= np.linalg.norm(dense, axis=1, keepdims=True)
+    noise = rng.standard_normal(dense.shape).astype(np.float32)
+    dense += 0.1 * noise / np.sqrt(dense.shape[1])
+    dense /= np.linalg.norm(dense, axis=1, keepdims=True)
+    chance = 1 / np.arange(1, VOCABULARY + 1)
+    drawn = rng.choice(VOCABULARY, (count, terms), p=chance / chance.sum())
+    counts = sparse.csr_matrix(
+        (np.ones(drawn.size), drawn.ravel(), np.arange(0, drawn.size + 1, terms)),
+        (count, VOCABULARY),
+    )
+    counts.sum_duplicates()
+    # Term frequency saturates as in BM25 with k = 1.2; a question's terms count the same.
+    counts.data = counts.data * 2.2 / (counts.data + 1.2) if terms == TERMS else counts.data**0
+    return Chunks(dense, counts)
+
+
+def points(chunks: Chunks) -> Iterator[list[Point]]:
+    """Points as the pipeline writes them, 256 at a time."""
+    for start in range(0, len(chunks), 256):
+        yield [point(chunks, n) for n in range(start, min(start + 256, len(chunks)))]
+
+
+def point(chunks: Chunks, number: int) -> Point:
+    """A chunk with about as much payload as one of a document."""
+    file = number // 100
+    payload = {
+        Field.TEXT: TEXT,
+        Field.FILE_ID: f"document-{file}",
+        Field.FILE_NAME: f"{file}.pdf",
+        Field.FILE_PATH: f"/documents/{file}.pdf",
+        Field.PAGES: [number % 100 // 5 + 1],
+        Field.KIND: KINDS[number % len(KINDS)],
+        Field.BOXES: [{"page": 1, "box": [0.1, 0.2, 0.9, 0.4]}],
+        Field.HEADING_PATH: ["Operation", "Outages"],
+        Field.INGESTED_AT: "2026-01-01T00:00:00Z",
+        "number": number,
+    }
+    key = str(uuid.UUID(int=number + 1))
+    return Point(key, payload, chunks.dense[number], chunks.terms(number))
+
+
+class Exact:
+    """The right answers, by comparing with every vector."""
+
+    def __init__(self, chunks: Chunks, questions: Chunks) -> None:
+        self.questions = questions
+        self.dense = questions.dense @ chunks.dense.T
+        found = np.asarray((chunks.sparse > 0).sum(axis=0)).ravel()
+        idf = np.log((len(chunks) - found + 0.5) / (found + 0.5) + 1)
+        weighed = questions.sparse.multiply(idf).tocsr()
+        self.sparse = (weighed @ chunks.sparse.T).toarray()
+        self.tables = np.arange(len(chunks)) % len(KINDS) == KINDS.index("table")
+
+    def scores(self, kind: str, number: int) -> NDArray[Any]:
+        """The score of every chunk for a question; what is not found has minus infinity."""
+        allowed = self.tables if "filtered" in kind else np.ones_like(self.tables)
+        dense = np.where(allowed, self.dense[number], -np.inf)
+        words = np.where(allowed & (self.sparse[number] > 0), self.sparse[number], -np.inf)
+        if kind.startswith("hybrid"):
+            return fused(dense, words)
+        return words if kind.startswith("sparse") else dense
+
+    def recall(self, kind: str, number: int, found: Sequence[int]) -> float:
+        """Share of the hits that score at least as the tenth best."""
+        scores = self.scores(kind, number)
+        least = np.partition(scores, -TOP)[-TOP]
+        return sum(scores[n] >= least - 1e-5 for n in found) / TOP
+
+
+def fused(*rankings: NDArray[Any]) -> NDArray[Any]:
+    """Reciprocal ranks of the best of each, added."""
+    scores = np.full(len(rankings[0]), -np.inf)
+    for ranking in rankings:
+        best = np.argsort(-ranking)[:CANDIDATES]
+        best = best[np.isfinite(ranking[best])]
+        scores[best] = np.maximum(scores[best], 0) + 1 / (RRF_K + np.arange(len(best)))
+    return scores
+
+
+# -- engines -----------------------------------------------------------------------------------
+
+
+def edge(
+    chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder, folder: Path
+) -> dict[str, Any]:
+    """A folder of qdrant-edge: before and after its index is built, and opened again."""
+    store = QdrantStore(folder, engine="edge")
+    store.ensure(embedder, Bm25Encoder())
+    figures: dict[str, Any] = {"upsert_per_s": writes(store, chunks)}
+    figures["before_index"] = ask_all(store, exact)
+    started = time.perf_counter()
+    store.close()
+    figures["index_and_close_s"] = time.perf_counter() - started
+    started = time.perf_counter()
+    with QdrantStore(folder) as store:
+        store.verify(embedder, Bm25Encoder())
+        figures["open_s"] = time.perf_counter() - started
+        figures["questions"] = ask_all(store, exact)
+    files = [file.stat() for file in folder.rglob("*") if file.is_file()]
+    figures["disk_mb"] = sum(file.st_blocks for file in files) * 512 / 1e6
+    return figures
+
+
+def local(chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder) -> dict[str, Any]:
+    """The client's local mode, in memory."""
+    with QdrantStore(":memory:") as store:
+        store.ensure(embedder, Bm25Encoder())
+        return {"upsert_per_s": writes(store, chunks), "questions": ask_all(store, exact)}
+
+
+def folder_writes(
+    base: NDArray[np.float32], embedder: SentenceTransformerEmbedder, place: Path
+) -> float:
+    """Points a second into a folder of the local mode."""
+    with QdrantStore(place / "local", engine="local") as store:
+        store.ensure(embedder, Bm25Encoder())
+        return writes(store, make_chunks(base, 200, seed=3, terms=TERMS))
+
+
+def writes(store: QdrantStore, chunks: Chunks) -> float:
+    """Points written a second; making them is not counted."""
+    spent = 0.0
+    for batch in points(chunks):
+        started = time.perf_counter()
+        store.upsert(batch)
+        spent += time.perf_counter() - started
+    return len(chunks) / spent
+
+
+def ask_all(store: QdrantStore, exact: Exact) -> dict[str, Any]:
+    """Every kind of question."""
+    return {kind: ask(store, exact, kind, how) for kind, how in kinds(exact.questions).items()}
+
+
+def kinds(questions: Chunks) -> dict[str, Ask]:
+    """How a question of each kind is asked."""
+
+    def dense(n: int) -> dict[str, Any]:
+        return {"query": questions.dense[n].tolist(), "using": DENSE}
+
+    def words(n: int) -> dict[str, Any]:
+        indices, values = questions.terms(n)
+        return {"query": models.SparseVector(indices=indices, values=values), "using": SPARSE}
+
+    def hybrid(n: int, where: models.Filter | None = None) -> dict[str, Any]:
+        stages = [
+            models.Prefetch(**one, filter=where, limit=CANDIDATES) for one in (dense(n), words(n))
+        ]
+        return {"query": models.FusionQuery(fusion=models.Fusion.RRF), "prefetch": stages}
+
+    return {
+        "dense": dense,
+        "sparse": words,
+        "hybrid": hybrid,
+        "dense filtered": lambda n: {**dense(n), "where": TABLES},
+        "hybrid filtered": lambda n: hybrid(n, TABLES),
+    }
+
+
+def ask(store: QdrantStore, exact: Exact, kind: str, how: Ask) -> dict[str, Any]:
+    """Percentiles in milliseconds, and recall, of as many questions as time allows."""
+    times: list[float] = []
+    recalls: list[float] = []
+    store.query(**how(0), limit=TOP)  # opens files
+    for number in range(len(exact.questions)):
+        if sum(times) > 1000 * SECONDS and number >= 3:
+            break
+        request = how(number)
+        started = time.perf_counter()
+        found = store.query(**request, limit=TOP)
+        times.append(1000 * (time.perf_counter() - started))
+        numbers = [(one.payload or {})["number"] for one in found]
+        recalls.append(exact.recall(kind, number, numbers))
+    p50, p99 = np.percentile(times, [50, 99])
+    return {
+        "n": len(times),
+        "p50_ms": float(p50),
+        "p99_ms": float(p99),
+        f"recall@{TOP}": float(np.mean(recalls)),
+    }
+
+
+def show(size: int, results: dict[str, Any]) -> None:
+    """One table per size."""
+    print(f"\n{size:,} chunks")
+    for engine, figures in results.items():
+        rest = {k: round(v, 1) for k, v in figures.items() if isinstance(v, float)}
+        print(f"{engine}: {rest}")
+        for state in ("before_index", "questions"):
+            for kind, one in figures.get(state, {}).items():
+                print(
+                    f"  {state:14}{kind:18}{one['n']:5}{one['p50_ms']:10.2f}{one['p99_ms']:10.2f}"
+                    f"{one[f'recall@{TOP}']:8.3f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    main()

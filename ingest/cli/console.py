@@ -1,0 +1,218 @@
+"""What all commands share: data on stdout, words on stderr, exit codes, and how they are stopped.
+
+Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 some of it failed; 128 and the signal's number,
+as shells have it, if one stopped the command: 130 Ctrl+C, 143 SIGTERM, 129 SIGHUP.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import logging
+import re
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from typing import Any, Final, NoReturn
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+from rich.table import Table
+
+from ..core.errors import ConfigError, OpticalRagError, PageRangeError
+from ..core.records import PageFailure
+
+__all__ = [
+    "Exit",
+    "commands",
+    "emit",
+    "emit_json",
+    "emit_table",
+    "emit_text",
+    "exit_for",
+    "exit_for_failures",
+    "note_failures",
+    "notes",
+    "plain",
+]
+
+
+_WIDE = 10_000  # columns: lines are for the terminal or the next program to cut
+# All but tabs that moves the cursor or ends a line, and what turns the direction of text around.
+_CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+_STOPPING: Final = ("SIGTERM", "SIGHUP")  # of which Windows has one
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    PARTIAL = 3
+
+
+def plain(text: str) -> str:
+    """A text on one line, with control characters as escapes.
+
+    Names of files may hold any: one could clear the screen, or add a line that we did not write.
+    """
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+class _Notes(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(plain(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+class _PlainFormatter(logging.Formatter):
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        return plain(super().formatMessage(record))
+
+
+notes = _Notes(stderr=True, highlight=False)
+"""Where words for people go, a line at a time; stdout is for data."""
+
+
+def emit(text: str) -> None:
+    """Write a line for people to stdout."""
+    emit_text(plain(text))
+
+
+def emit_text(text: str) -> None:
+    """Write data to stdout, whatever characters it holds."""
+    _write(text if text.endswith("\n") else text + "\n")
+
+
+def emit_json(value: Any) -> None:
+    """Write one JSON object to stdout; all ASCII where stdout does not know UTF-8."""
+    plain = codecs.lookup(_encoding()).name != "utf-8"
+    _write(json.dumps(value, ensure_ascii=plain, indent=2) + "\n")
+
+
+def emit_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a table to stdout, whatever stands in its cells."""
+    table = Table(*columns, box=None)
+    for row in rows:
+        table.add_row(*(escape(plain(str(cell))) for cell in row))
+    text = Console(file=io.StringIO(), width=_WIDE, highlight=False)
+    with text.capture() as captured:
+        text.print(table)
+    emit_text("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None:  # closed by who started the command: as print, write nowhere
+        return
+    # Broken PDF encodings yield lone surrogates, and a terminal may not know UTF-8.
+    sys.stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))
+    sys.stdout.flush()
+
+
+def _encoding() -> str:
+    return (sys.stdout and sys.stdout.encoding) or "utf-8"
+
+
+def exit_for(done: int, failed: int) -> Exit:
+    """The exit code of a run with this many results and failures."""
+    if not failed:
+        return Exit.OK
+    return Exit.PARTIAL if done else Exit.FAILED
+
+
+def exit_for_failures(done: int, codes: Collection[str]) -> Exit:
+    """The exit code of a run; page choices that fit none of its documents are wrong usage."""
+    if not done and codes and set(codes) == {PageRangeError.code}:
+        return Exit.USAGE
+    return exit_for(done, len(codes))
+
+
+def note_failures(failures: Iterable[PageFailure]) -> None:
+    """Say on stderr what gave no result, and why."""
+    for failure in failures:
+        place = f"{failure.file}" + (f", page {failure.number}" if failure.number else "")
+        notes.print(
+            f"failed: {place}: {failure.code}: {failure.message}",
+            style="red",
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+class _Stopped(KeyboardInterrupt):
+    """A signal ends the command as Ctrl+C does."""
+
+    def __init__(self, number: int = signal.SIGINT) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+
+@contextmanager
+def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
+    """Run a command's body: errors, and signals, become a message and an exit code.
+
+    Args:
+        as_json: also write ``{"error": {"code", "message"}}`` to stdout.
+        verbose: log at debug level instead of warnings only.
+    """
+    handler = RichHandler(console=notes, show_path=False, show_time=verbose)
+    handler.setFormatter(_PlainFormatter())
+    level = logging.DEBUG if verbose else logging.WARNING
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    try:
+        with _stoppable():
+            yield
+    except (OpticalRagError, OSError) as error:
+        code = error.code if isinstance(error, OpticalRagError) else "io"
+        usage = isinstance(error, (ConfigError, PageRangeError))
+        _say_error(code, str(error), as_json)
+        raise SystemExit(Exit.USAGE if usage else Exit.FAILED) from error
+    except KeyboardInterrupt as error:
+        stopped = error if isinstance(error, _Stopped) else _Stopped()
+        with suppress(OSError):  # the terminal may be gone
+            _say_error("interrupted", f"interrupted by {stopped}; run it again", as_json)
+        raise SystemExit(128 + stopped.number) from error
+    except Exception as error:
+        for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
+            notes.print(line, markup=False, soft_wrap=True)
+        # Without its own words: they may quote a document.
+        _say_error("internal", f"a defect ({type(error).__name__}): please report it", as_json)
+        raise SystemExit(Exit.FAILED) from error
+
+
+def _say_error(code: str, message: str, as_json: bool) -> None:
+    if as_json:
+        with suppress(OSError):  # stdout may be what cannot be written: stderr still says it
+            emit_json({"error": {"code": code, "message": message}})
+    notes.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Let signals that would end the process at once end the body, which can then clean up.
+
+    Only the first does: services send several. One that is ignored, as under nohup, stays so.
+    """
+    numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
+    ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []  # Python gives signals to the main thread only
+
+    def stop(number: int, _: object) -> NoReturn:
+        for one in ours:
+            signal.signal(one, signal.SIG_IGN)
+        raise _Stopped(number)
+
+    for number in ours:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)

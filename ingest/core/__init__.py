@@ -1,0 +1,1 @@
+"""Records, options, errors and protocols: what every package speaks. Does no I/O."""

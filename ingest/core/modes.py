@@ -1,0 +1,170 @@
+"""Resolutions at which DeepSeek-OCR reads a page, what each costs, and which one a page needs.
+
+Numbers are those of the published model (``deepencoder.py``, ``run_dpsk_ocr.py``): one vision
+token covers 64 x 64 pixels, and the decoder also reads a newline per row of tokens and one
+separator per page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .errors import ConfigError
+
+__all__ = [
+    "AUTO",
+    "MODES",
+    "TARGET_COMPRESSION",
+    "Mode",
+    "PageLoad",
+    "choose_mode",
+    "decoder_tokens",
+    "mode_named",
+    "other_mode",
+    "tile_grid",
+    "vision_tokens",
+]
+
+AUTO: Final = "auto"
+"""Asks for the mode to be chosen page by page."""
+
+TARGET_COMPRESSION: Final = 10.0
+"""Text tokens per vision token up to which the paper reads 97 % of a page (table 2)."""
+
+_PIXELS_PER_TOKEN = 64  # patches of 16, then two convolutions of stride 2
+_TILE = 640
+_DENSE_COLUMN_TOKENS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A resolution.
+
+    Units: pixels. ``base_size`` is the side of the view of the whole page; ``tile_size`` of the
+    parts a large page is also cut into, of which there are at most ``max_tiles`` (0: none).
+    """
+
+    name: str
+    base_size: int
+    tile_size: int = _TILE
+    max_tiles: int = 0
+
+
+MODES: Final[Mapping[str, Mode]] = {
+    mode.name: mode
+    for mode in (
+        Mode("tiny", 512),
+        Mode("small", 640),
+        Mode("base", 1024),
+        Mode("large", 1280),
+        Mode("gundam-6", 1024, max_tiles=6),  # as the published vLLM script
+        Mode("gundam", 1024, max_tiles=9),  # as the published infer()
+    )
+}
+
+
+def mode_named(name: str, modes: Mapping[str, Mode] = MODES) -> Mode:
+    """The mode of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in modes:
+        raise ConfigError(f"mode is {name!r}; choose one of {', '.join((AUTO, *modes))}")
+    return modes[name]
+
+
+def tile_grid(
+    width: int, height: int, max_tiles: int, tile_size: int = _TILE, min_tiles: int = 2
+) -> tuple[int, int]:
+    """Columns and rows of tiles for a page of this size in pixels; (1, 1) means none.
+
+    The grid whose shape is nearest to the page's, as in the published ``dynamic_preprocess``:
+    among equally near ones a larger grid is taken if the page fills more than half of it.
+    """
+    if max_tiles < min_tiles or (width <= tile_size and height <= tile_size):
+        return (1, 1)
+    best, nearest = (1, 1), float("inf")
+    for cols, rows in _grids(min_tiles, max_tiles):
+        distance = abs(width / height - cols / rows)
+        fills = width * height > 0.5 * tile_size**2 * cols * rows
+        if distance < nearest or (distance == nearest and fills):
+            best, nearest = (cols, rows), distance
+    return best
+
+
+def _grids(least: int, most: int) -> list[tuple[int, int]]:
+    sides = range(1, most + 1)
+    grids = [(c, r) for c in sides for r in sides if least <= c * r <= most]
+    return sorted(grids, key=lambda grid: grid[0] * grid[1])
+
+
+def vision_tokens(mode: Mode, grid: tuple[int, int]) -> int:
+    """Tokens of a page as the paper counts them."""
+    side, tile = mode.base_size // _PIXELS_PER_TOKEN, mode.tile_size // _PIXELS_PER_TOKEN
+    cols, rows = grid
+    return side**2 + (cols * rows * tile**2 if cols * rows > 1 else 0)
+
+
+def decoder_tokens(mode: Mode, grid: tuple[int, int]) -> int:
+    """Tokens of a page that enter the decoder, newlines and separator included."""
+    side, tile = mode.base_size // _PIXELS_PER_TOKEN, mode.tile_size // _PIXELS_PER_TOKEN
+    cols, rows = grid
+    tiles = rows * tile * (cols * tile + 1) if cols * rows > 1 else 0
+    return side * (side + 1) + 1 + tiles
+
+
+@dataclass(frozen=True, slots=True)
+class PageLoad:
+    """How much text a page is thought to hold: tokens of the model, and columns of text."""
+
+    text_tokens: int
+    columns: int = 1
+
+
+def choose_mode(
+    load: PageLoad,
+    width: int,
+    height: int,
+    modes: Mapping[str, Mode] = MODES,
+    compression: float = TARGET_COMPRESSION,
+) -> Mode:
+    """The cheapest mode that does not compress a page of this load too much.
+
+    Dense pages of several columns are tiled whatever the ratio says, because their letters are
+    small for the page (newspapers: edit distance .94 in tiny, .12 in gundam; paper table 4).
+
+    Args:
+        load: text on the page.
+        width: of the drawn page, in pixels; with ``height`` it decides the tiles.
+        height: of the drawn page, in pixels.
+        modes: those to choose from.
+        compression: text tokens per vision token up to which the model reads well.
+    """
+    grids = {m.name: tile_grid(width, height, m.max_tiles, m.tile_size) for m in modes.values()}
+    by_cost = sorted(modes.values(), key=lambda m: (vision_tokens(m, grids[m.name]), m.max_tiles))
+    dense = load.columns > 1 and load.text_tokens > _DENSE_COLUMN_TOKENS
+    tiled = [m for m in by_cost if grids[m.name] != (1, 1)]
+    candidates = tiled if dense and tiled else by_cost
+    widest = vision_tokens(candidates[-1], grids[candidates[-1].name])
+    needed = min(load.text_tokens / compression, widest)
+    return next(m for m in candidates if vision_tokens(m, grids[m.name]) >= needed)
+
+
+def other_mode(
+    mode: Mode, width: int, height: int, modes: Mapping[str, Mode] = MODES
+) -> Mode | None:
+    """The mode to try when this one has failed: the widest, or below that the next.
+
+    None if all give the same view of a page of this size (pixels).
+    """
+
+    def cost(m: Mode) -> tuple[int, int]:
+        return vision_tokens(m, tile_grid(width, height, m.max_tiles, m.tile_size)), -m.max_tiles
+
+    widest = max(modes.values(), key=cost)
+    if cost(widest)[0] > cost(mode)[0]:
+        return widest
+    return max((m for m in modes.values() if cost(m)[0] < cost(mode)[0]), key=cost, default=None)

@@ -1,0 +1,228 @@
+"""What passes between the encoder, the decoder and the cache: vision tokens and transcripts.
+
+Knows numpy and nothing of torch: a stored page can be read where no model can run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import EngineError
+from .prompts import Prompt
+
+__all__ = [
+    "DecodeRequest",
+    "FinishReason",
+    "TokenDtype",
+    "TokenKey",
+    "Transcript",
+    "VisionTokens",
+    "bfloat16_bits",
+    "float32_values",
+    "key_of",
+]
+
+TokenDtype = Literal["float32", "bfloat16"]
+FinishReason = Literal["eos", "length", "loop"]
+"""The model ended the page; its token budget ran out; it repeated itself and was stopped."""
+
+_STORAGE = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(np.uint16)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VisionTokens:
+    """A page as the encoder sees it: the projector's output, without constants of the weights.
+
+    The newline and separator rows that the decoder also reads are the same on every page and
+    are not here. The global view and the tiles are apart, so that a part of the page can be
+    decoded alone (:meth:`tile`).
+
+    Shape: ``global_view`` is ``[side * side, dim]``, row by row; ``tiles`` is
+    ``[cols * rows, tile_side * tile_side, dim]``, row by row, or ``[0, 0, dim]`` for the grid
+    (1, 1). Both are float32, or uint16 with the raw bits of bfloat16 (see ``dtype``).
+    """
+
+    global_view: NDArray[np.float32] | NDArray[np.uint16]
+    tiles: NDArray[np.float32] | NDArray[np.uint16]
+    grid: tuple[int, int]  # columns, rows
+    mode: str
+    dtype: TokenDtype
+    model: str  # hub id, or name of the folder
+    weights: str  # fingerprint of the weights: equal for equal weights wherever they lie
+    preprocessing: str
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that are not the page they claim to be.
+
+        Raises:
+            EngineError: shape, dtype or grid do not fit each other.
+        """
+        if problem := self._problem():
+            raise EngineError(
+                f"vision tokens do not fit: {problem} (global view {self.global_view.shape}"
+                f" {self.global_view.dtype}, tiles {self.tiles.shape} {self.tiles.dtype}, grid"
+                f" {self.grid}); encode the page again"
+            )
+
+    def _problem(self) -> str:
+        if not all(type(count) is int for count in self.grid):
+            return "the grid must be whole numbers"
+        cols, rows = self.grid
+        whole, tiles = self.global_view, self.tiles
+        if self.dtype not in _STORAGE:
+            return f"dtype {self.dtype!r} is neither float32 nor bfloat16"
+        if {whole.dtype, tiles.dtype} != {_STORAGE[self.dtype]}:
+            return f"dtype {self.dtype} is stored as {_STORAGE[self.dtype]}"
+        if whole.ndim != 2 or tiles.ndim != 3 or whole.shape[1] != tiles.shape[2]:
+            return "the arrays need 2 and 3 axes and the same last one"
+        if cols < 1 or rows < 1 or len(tiles) != (cols * rows if cols * rows > 1 else 0):
+            return f"{len(tiles)} tiles for {cols} columns and {rows} rows"
+        if not _is_square(len(whole)) or not (_is_square(tiles.shape[1]) or not len(tiles)):
+            return "a view must be square and not empty"
+        return ""
+
+    def tile(self, column: int, row: int) -> VisionTokens:
+        """One tile as if it were a page, to be decoded alone; boxes in the answer are the tile's.
+
+        Raises:
+            IndexError: there is no such tile.
+        """
+        cols, rows = self.grid
+        if not (0 <= column < cols and 0 <= row < rows and len(self.tiles)):
+            raise IndexError(f"no tile ({column}, {row}) in a grid of {cols} x {rows}")
+        none = np.zeros((0, 0, self.tiles.shape[2]), self.tiles.dtype)
+        whole = self.tiles[row * cols + column]
+        return replace(self, global_view=whole, tiles=none, grid=(1, 1))
+
+    @property
+    def side(self) -> int:
+        """Rows, and columns, of the global view."""
+        return int(len(self.global_view) ** 0.5 + 0.5)
+
+    @property
+    def tile_side(self) -> int:
+        """Rows, and columns, of a tile; 0 without tiles."""
+        return int(self.tiles.shape[1] ** 0.5 + 0.5) if len(self.tiles) else 0
+
+    @property
+    def count(self) -> int:
+        """Vision tokens as the paper counts them: newlines and separator left out."""
+        return len(self.global_view) + int(self.tiles.shape[0] * self.tiles.shape[1])
+
+    @property
+    def decoder_count(self) -> int:
+        """Rows that enter the decoder: a newline per line of tokens and one separator added."""
+        cols, rows = self.grid
+        lines = rows * self.tile_side
+        return self.side * (self.side + 1) + lines * (cols * self.tile_side + 1) * bool(lines) + 1
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of both arrays."""
+        return self.global_view.nbytes + self.tiles.nbytes
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeRequest:
+    """A page and what is asked of it.
+
+    Attributes:
+        tokens: the page.
+        prompt: the question.
+        max_tokens: bound of the answer; None for the context.
+        expected_tokens: how long the answer probably is, if anyone knows: long ones go first.
+        draft: text that the answer may hold (the page's text layer, an earlier answer). It makes
+            decoding faster where it is right and never changes the answer.
+    """
+
+    tokens: VisionTokens
+    prompt: Prompt
+    max_tokens: int | None = None
+    expected_tokens: int | None = None
+    draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What the decoder wrote for one page.
+
+    ``ids`` and ``text`` leave out the end-of-sentence token and keep all other special tokens
+    (``<td>``, ``<|ref|>`` …). ``seconds`` is the time from the start of the page to its last
+    token; other pages share it. ``repeated`` counts the ids behind these that were written, too,
+    and are left out because they only repeat.
+    """
+
+    ids: tuple[int, ...]
+    text: str
+    finish_reason: FinishReason
+    prompt_name: str
+    prompt_text: str
+    vision_tokens: int
+    decoder_tokens: int
+    seconds: float
+    repeated: int = 0
+
+    @property
+    def written(self) -> int:
+        """Tokens that were decoded, whether they were worth keeping or not."""
+        return len(self.ids) + self.repeated
+
+
+def bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """Round float32 to bfloat16, half to even, as raw bits. Same shape; no NaN expected."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+
+
+def float32_values(
+    array: NDArray[np.float32] | NDArray[np.uint16],
+) -> NDArray[np.float32]:
+    """Values of an array of vision tokens, whichever way they are stored. Same shape."""
+    if array.dtype == np.uint16:
+        return (array.astype(np.uint32) << 16).view(np.float32)
+    return array.astype(np.float32, copy=False)
+
+
+def _is_square(number: int) -> bool:
+    return number > 0 and int(number**0.5 + 0.5) ** 2 == number
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKey:
+    """What vision tokens were made from: equal keys, equal tokens.
+
+    ``page`` is the sha256 of the page's pixels and ``profile`` says how they were drawn;
+    ``weights`` is the fingerprint of the model's weights.
+    """
+
+    page: str
+    profile: str
+    mode: str
+    weights: str
+    preprocessing: str
+
+    @property
+    def digest(self) -> str:
+        """The key as 64 hexadecimal digits: the name of the entry."""
+        facts = (self.page, self.profile, self.mode, self.weights, self.preprocessing)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def key_of(pixels: NDArray[np.uint8], profile: str, mode: str, model: Any) -> TokenKey:
+    """The key under which a model's tokens of a page are kept.
+
+    Args:
+        pixels: uint8 ``[height, width, 3]``.
+        profile: how they were drawn.
+        mode: name of the mode.
+        model: an :class:`.protocols.OpticalModel`.
+    """
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return TokenKey(digest.hexdigest(), profile, mode, model.weights, model.preprocessing)

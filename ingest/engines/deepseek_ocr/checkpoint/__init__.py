@@ -1,0 +1,1 @@
+"""Files of a model to a loaded network, checked first."""

@@ -1,0 +1,160 @@
+"""Read what a safetensors file says it holds, trusting nothing and loading no tensor.
+
+A file is 8 bytes with the header's length (little-endian), the header as JSON, the data.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from ....core.errors import CheckpointMismatch, ModelNotFound
+
+__all__ = ["DTYPE_BYTES", "TensorInfo", "read_header", "read_json"]
+
+# 2,710 released names need 0.35 MB; the format's own limit is 100 MB.
+_HEADER_LIMIT = 16 * 1024**2
+_JSON_LIMIT = 16 * 1024**2
+# Of the dtypes of the format, those this engine loads; others mean a quantised copy.
+DTYPE_BYTES = {"BF16": 2, "F32": 4}
+_FOREIGN = {
+    b"PK\x03\x04": "a PyTorch or zip archive",
+    b"\x80\x02": "a pickle",
+    b"\x80\x03": "a pickle",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+    b"GGUF": "a GGUF file",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A tensor as its file describes it. ``start`` and ``end`` are byte offsets in the file."""
+
+    file: Path
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def read_header(path: Path) -> dict[str, TensorInfo]:
+    """Describe all tensors of a safetensors file.
+
+    Raises:
+        ModelNotFound: the file is not there.
+        CheckpointMismatch: it is no safetensors file, is cut short, or describes itself wrongly.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            first = file.read(32)
+            length = _header_length(path, first, size)
+            file.seek(8)
+            raw = file.read(length)
+    except OSError as error:
+        raise ModelNotFound(f"{path} cannot be read: {error}; download it again") from error
+    entries = _parse(path, raw)
+    entries.pop("__metadata__", None)
+    tensors = {name: _tensor(path, name, entry, 8 + length) for name, entry in entries.items()}
+    _check_layout(path, tensors, 8 + length, size)
+    return tensors
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file of bounded size.
+
+    Raises:
+        ModelNotFound: the file is not there.
+        CheckpointMismatch: it is too large or no JSON object.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_JSON_LIMIT + 1)
+    except OSError as error:
+        raise ModelNotFound(f"{path} cannot be read: {error}; download it again") from error
+    if len(raw) > _JSON_LIMIT:
+        raise CheckpointMismatch(f"{path} is larger than {_JSON_LIMIT} bytes; download it again")
+    return _parse(path, raw)
+
+
+def _header_length(path: Path, first: bytes, size: int) -> int:
+    for magic, what in _FOREIGN.items():
+        if first.startswith(magic):
+            raise CheckpointMismatch(
+                f"{path} is {what}; only safetensors files are read, because a pickle can run"
+                " code. Download the model's .safetensors files"
+            )
+    length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else -1
+    if not 2 <= length <= _HEADER_LIMIT:
+        raise CheckpointMismatch(
+            f"{path} is no safetensors file: its header would have {length} bytes (2 to"
+            f" {_HEADER_LIMIT} are possible). Download it again"
+        )
+    if 8 + length > size:
+        raise _cut_short(path, 8 + length, size)
+    return int(length)
+
+
+def _parse(path: Path, raw: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointMismatch(f"{path} holds no valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise CheckpointMismatch(f"{path} holds {type(value).__name__}, not a JSON object")
+    return value
+
+
+def _tensor(path: Path, name: str, entry: object, base: int) -> TensorInfo:
+    fields: Mapping[str, Any] = entry if isinstance(entry, dict) else {}
+    shape: Any = fields.get("shape")
+    offsets: Any = fields.get("data_offsets")
+    dtype = fields.get("dtype")
+    if not _is_naturals(shape) or not _is_naturals(offsets) or len(offsets) != 2:
+        raise CheckpointMismatch(f"{path} describes the tensor {name!r} wrongly: {entry!r:.200}")
+    start, end = offsets
+    width = DTYPE_BYTES.get(dtype) if isinstance(dtype, str) else None
+    if width is None:
+        raise CheckpointMismatch(
+            f"{path} stores {name!r} as {dtype!r}; expected {' or '.join(DTYPE_BYTES)}."
+            " Quantised copies are not read: use the released files"
+        )
+    if end - start != prod(shape) * width:
+        raise CheckpointMismatch(
+            f"{path} gives {name!r} of shape {list(shape)} {end - start} bytes, not"
+            f" {prod(shape) * width}"
+        )
+    return TensorInfo(path, str(dtype), tuple(shape), base + start, base + end)
+
+
+def _is_naturals(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) <= 8
+        and all(type(number) is int and 0 <= number < 1 << 48 for number in value)
+    )
+
+
+def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, size: int) -> None:
+    position = start
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].start):
+        if tensor.start != position:
+            raise CheckpointMismatch(f"{path} leaves a gap or overlap before {name!r}")
+        position = tensor.end
+    if position > size:
+        raise _cut_short(path, position, size)
+    if position < size:
+        raise CheckpointMismatch(f"{path} has {size - position} bytes that no tensor owns")
+
+
+def _cut_short(path: Path, promised: int, size: int) -> CheckpointMismatch:
+    return CheckpointMismatch(
+        f"{path} is cut short: {size} of {promised} bytes are there. Download it again"
+    )

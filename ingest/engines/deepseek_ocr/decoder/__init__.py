@@ -1,0 +1,1 @@
+"""Vision tokens and a prompt to text."""

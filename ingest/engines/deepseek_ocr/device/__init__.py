@@ -1,0 +1,1 @@
+"""Devices, their memory, and what goes to and from them."""

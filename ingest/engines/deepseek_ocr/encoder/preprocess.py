@@ -1,0 +1,83 @@
+"""Page images to the views the encoder reads, byte for byte as the published code makes them.
+
+Everything is done with Pillow, because its bicubic filter and its half-to-even centring are
+what the model was trained with; tensor libraries give other bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ....core.errors import PageRenderFailed
+from ....core.modes import Mode, tile_grid
+
+__all__ = ["PREPROCESSING_VERSION", "PreparedPage", "prepare"]
+
+# Part of every cache key: raise it whenever the same page gives other bytes.
+PREPROCESSING_VERSION = "pillow-1"
+
+_GREY = (127, 127, 127)
+# The published code stretches views up to this size and pads larger ones.
+_STRETCHED_UP_TO = 640
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedPage:
+    """The views of one page, before they become numbers around zero.
+
+    Shape: ``global_view`` is uint8 ``[base, base, 3]``, RGB; ``tiles`` is uint8
+    ``[cols * rows, tile, tile, 3]``, row by row, or ``[0, tile, tile, 3]`` for the grid (1, 1).
+    """
+
+    mode: str
+    grid: tuple[int, int]  # columns, rows
+    global_view: NDArray[np.uint8]
+    tiles: NDArray[np.uint8]
+
+
+def prepare(pixels: NDArray[np.uint8], mode: Mode) -> PreparedPage:
+    """Cut and scale a page.
+
+    Args:
+        pixels: uint8 ``[height, width, 3]``, RGB, as displayed.
+        mode: sizes of the views.
+
+    Raises:
+        PageRenderFailed: not such an array, or a page so thin that nothing of it would be left.
+    """
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise PageRenderFailed(
+            f"a page image is {pixels.dtype} {list(pixels.shape)}; expected uint8"
+            " [height, width, 3] in RGB"
+        )
+    image = Image.fromarray(np.ascontiguousarray(pixels), "RGB")
+    grid = tile_grid(image.width, image.height, mode.max_tiles, mode.tile_size)
+    return PreparedPage(
+        mode.name, grid, _global_view(image, mode), _tiles(image, grid, mode.tile_size)
+    )
+
+
+def _global_view(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
+    size = (mode.base_size, mode.base_size)
+    if not mode.max_tiles and mode.base_size <= _STRETCHED_UP_TO:
+        return np.asarray(image.resize(size, Image.Resampling.BICUBIC))
+    longer, shorter = max(image.size), min(image.size)
+    if round(shorter / longer * mode.base_size) < 1:
+        raise PageRenderFailed(
+            f"a page image of {image.width} x {image.height} pixels would be less than one pixel"
+            f" thick at {mode.base_size}; cut the page into parts"
+        )
+    return np.asarray(ImageOps.pad(image, size, Image.Resampling.BICUBIC, color=_GREY))
+
+
+def _tiles(image: Image.Image, grid: tuple[int, int], side: int) -> NDArray[np.uint8]:
+    cols, rows = grid
+    if cols * rows == 1:
+        return np.zeros((0, side, side, 3), np.uint8)
+    whole = np.asarray(image.resize((cols * side, rows * side), Image.Resampling.BICUBIC))
+    cut = whole.reshape(rows, side, cols, side, 3).transpose(0, 2, 1, 3, 4)
+    return np.ascontiguousarray(cut.reshape(rows * cols, side, side, 3))

@@ -1,0 +1,62 @@
+"""The first encoder's attention, whose bias by relative positions is never held whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..kernels.choice import Kernels
+from ..kernels.relative import View
+
+__all__ = ["RelativeAttention", "replace_attention"]
+
+
+def replace_attention(tower: Any, kernels: Kernels) -> None:
+    """Let every layer of the first encoder attend this way. The weights stay where they are.
+
+    Args:
+        tower: transformers' vision tower, on its device.
+        kernels: of that device.
+    """
+    for layer in tower.sam_encoder.layers:
+        layer.attn = RelativeAttention(layer.attn, kernels)
+
+
+class RelativeAttention(nn.Module):
+    """Takes the place of transformers' attention with the same weights.
+
+    Args:
+        original: ``UnlimitedOcrSamVisionAttention``.
+        kernels: of its device.
+    """
+
+    def __init__(self, original: Any, kernels: Kernels) -> None:
+        super().__init__()
+        self.qkv, self.proj = original.qkv, original.proj
+        self.rel_pos_h, self.rel_pos_w = original.rel_pos_h, original.rel_pos_w
+        self._heads = int(original.num_attention_heads)
+        self._spread = original.get_rel_pos
+        self.kernels = kernels
+        self._tables: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def forward(self, hidden_states: Tensor) -> tuple[Tensor, None]:
+        """Attend within each view. Shape: ``[views, side, side, dim]``."""
+        views, side = hidden_states.shape[:2]
+        heads = self.qkv(hidden_states).view(views, side * side, 3, self._heads, -1)
+        query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
+        by_row, by_column = self._table(side)
+        placed = query.unflatten(2, (side, side))
+        rows = torch.einsum("vnhwc,hkc->vnhwk", placed, by_row).flatten(2, 3)
+        columns = torch.einsum("vnhwc,wkc->vnhwk", placed, by_column).flatten(2, 3)
+        mixed = self.kernels.attend_relative(View(query, key, value), rows, columns)
+        return self.proj(mixed.transpose(1, 2).reshape(hidden_states.shape)), None
+
+    def _table(self, side: int) -> tuple[Tensor, Tensor]:
+        # For other sides than the trained one, resized in float32 as in the published code.
+        if side not in self._tables:
+            made = [self._spread(side, side, t.float()) for t in (self.rel_pos_h, self.rel_pos_w)]
+            like = self.qkv.weight
+            self._tables[side] = (made[0].to(like.dtype), made[1].to(like.dtype))
+        return self._tables[side]

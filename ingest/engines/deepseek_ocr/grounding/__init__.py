@@ -1,0 +1,1 @@
+"""The model's markup to blocks."""

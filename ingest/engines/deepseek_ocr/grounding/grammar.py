@@ -1,0 +1,77 @@
+"""How well an answer keeps to the grammar of grounded answers. Pure.
+
+A model that reads writes whole markers and whole table cells, as it was trained to; one that
+has lost its place on the page soon loses its place in these too. Whatever stands in an answer
+is read all the same: this only counts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ...quality.assessment import Markup
+
+__all__ = ["count_markup"]
+
+_TOKENS: Final = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
+_PLAIN: Final = r"(?:(?!<\|/?(?:ref|det)\|>).)*"
+_MARKER = re.compile(rf"<\|ref\|>{_PLAIN}<\|/ref\|>\s*<\|det\|>({_PLAIN})<\|/det\|>", re.DOTALL)
+_BOX = re.compile(r"\[\s*" + r"\s*,\s*".join([r"(\d{1,3})"] * 4) + r"\s*\]", re.ASCII)
+# What a marker may be as long as the model writes it. A label goes on in no second line: there
+# a broken marker ends and text begins.
+_CUT_MARKER = re.compile(
+    r"<\|ref\|>(?:(?!<\|/?(?:ref|det)\|>)[^\n])*"
+    r"(?:<\|/ref\|>\s*(?:<\|det\|>[\[\]\s\d,]*)?)?(?:<\|?/?\w*\|?)?\Z"
+)
+_TABLE_TAG = re.compile(r"<(/?)(t[dh]|table)\b[^<>]*>")
+
+
+def count_markup(raw: str, *, truncated: bool) -> Markup:
+    """Count the markers and table cells of an answer, and those that are broken.
+
+    A marker is whole if both of its parts are closed and it holds a box: four integers 0..999
+    around an area. Of several boxes one is enough, and any label will do: with ``OCR this
+    image.`` it is a line of the page. A cell is whole if it is closed before the next begins.
+
+    Args:
+        raw: what the model wrote, special tokens kept.
+        truncated: whether the model was stopped before its end: the marker or cell it was
+            stopped in is not counted.
+    """
+    text = _without_cut_marker(raw) if truncated else raw
+    # Each token is in a whole marker once: the most frequent one says how many were begun.
+    markers = max(text.count(token) for token in _TOKENS)
+    whole = sum(_has_box(marker[1]) for marker in _MARKER.finditer(text))
+    cells = _count_cells(text, truncated=truncated)
+    return Markup(markers + cells.count, markers - whole + cells.broken)
+
+
+def _without_cut_marker(raw: str) -> str:
+    start = raw.rfind("<|ref|>")
+    return raw[:start] if start >= 0 and _CUT_MARKER.match(raw, start) else raw
+
+
+def _has_box(coordinates: str) -> bool:
+    boxes = (map(int, box.groups()) for box in _BOX.finditer(coordinates))
+    return any(x0 < x1 and y0 < y1 for x0, y0, x1, y1 in boxes)
+
+
+def _count_cells(text: str, *, truncated: bool) -> Markup:
+    """Pair the tags of cells, table by table: one that begins in an open cell stands in it."""
+    is_open = [False]  # the cell of each table that is being read, the innermost last
+    begun = ended = whole = 0
+    for close, name in _TABLE_TAG.findall(text):
+        if name == "table":
+            if not close and is_open[-1]:
+                is_open.append(False)
+            elif close and len(is_open) > 1:
+                is_open.pop()
+            continue
+        begun, ended = begun + (not close), ended + bool(close)
+        whole += bool(close) and is_open[-1]
+        is_open[-1] = not close
+    if truncated:
+        begun -= sum(is_open)
+    count = max(begun, ended)
+    return Markup(count, count - whole)

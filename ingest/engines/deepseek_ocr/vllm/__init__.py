@@ -1,0 +1,1 @@
+"""The same pages read by a vLLM server."""

@@ -1,0 +1,126 @@
+"""The CPU page engine: parses pages here or in worker processes; one bad page is one failure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import pymupdf
+from onnxruntime.capi import onnxruntime_pybind11_state as onnx
+
+from ...core.config import LayoutConfig, WorkLimits
+from ...core.errors import OpticalRagError, PageRenderFailed
+from ...core.records import PageFailure, PageOutcome, PageTask
+from ...documents.pages import reading
+from ...system.workers import WorkerCrash, WorkerPool
+from .page import ENGINE, parse_page
+
+__all__ = ["LayoutEngine"]
+
+VERSION: Final = 1
+"""Raised when the same page may be read differently by this package's own code."""
+
+_VENDOR_ERRORS: Final = (
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
+    MemoryError,
+    OSError,
+    pymupdf.mupdf.FzErrorBase,
+    onnx.Fail,
+    onnx.InvalidArgument,
+    onnx.InvalidGraph,
+    onnx.RuntimeException,
+)
+"""What PyMuPDF, its models and RapidOCR were seen to raise, or may, on damaged pages."""
+_QUOTING: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
+"""Those that quote what could not be used, as Python's own do: it may be the text of a page, and
+what a failure says is logged."""
+
+
+class LayoutEngine:
+    """Reads pages with the text layer, PyMuPDF's layout model and RapidOCR.
+
+    Args:
+        config: options.
+        workers: processes to parse in; 1 parses in this process, if there are no ``limits``. They
+            live until :meth:`close`, so pages of many documents should come in one stream.
+        limits: what a page may cost a process.
+    """
+
+    def __init__(
+        self,
+        config: LayoutConfig | None = None,
+        *,
+        workers: int = 1,
+        limits: WorkLimits | None = None,
+    ) -> None:
+        self._config = config or LayoutConfig()
+        self._pool = WorkerPool(workers, limits)
+        # Models of several processes would fight for the same cores.
+        self._threads = 1 if workers > 1 else 0
+
+    @property
+    def name(self) -> str:
+        """``"layout"``."""
+        return ENGINE
+
+    @property
+    def fingerprint(self) -> str:
+        """Versions and options that decide the output."""
+        versions = [f"{name}={_version(name)}" for name in ("pymupdf", "rapidocr")]
+        options = ",".join(map(str, astuple(self._config)))
+        return f"{ENGINE}/{VERSION}:{':'.join(versions)}:{options}"
+
+    def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+        """Yield one outcome per task, in order, reading ahead a bounded number of tasks."""
+        function = partial(_parse_task, config=self._config, threads=self._threads)
+        for outcome in self._pool.map(function, tasks):
+            if isinstance(outcome, WorkerCrash):
+                yield _failure(outcome.item, outcome.code, outcome.reason)
+            else:
+                yield outcome
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self._pool.close()
+
+
+def _parse_task(task: PageTask, config: LayoutConfig, threads: int) -> PageOutcome:
+    try:
+        with reading(task.source) as document:
+            return parse_page(document, task.ref, config, threads)
+    except OpticalRagError as error:
+        return _failure(task, error.code, str(error))
+    except _VENDOR_ERRORS as error:
+        return _failure(task, PageRenderFailed.code, _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    name = type(error).__name__
+    return name if isinstance(error, _QUOTING) else " ".join(f"{name}: {error}".split())
+
+
+def _failure(task: PageTask, code: str, reason: str) -> PageFailure:
+    document = task.ref.document
+    return PageFailure(
+        file=document.uri or document.name,
+        index=task.ref.index,
+        code=code,
+        message=f"page {task.ref.number} of {document.name} cannot be parsed: {reason}",
+        document_id=document.id,
+    )
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "none"

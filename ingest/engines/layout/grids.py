@@ -1,0 +1,70 @@
+"""Tables: words into cells. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ...core.records import Box, TableCell, TableGrid
+from .pieces import Piece, Rect, centre_inside
+from .regions import CellSlot, GridPlan
+from .text import rows_of, running_text
+
+__all__ = ["fill"]
+
+_NUMERIC = re.compile(r"^[\s\d.,:%€$£¥+\-–—()/*]+$")
+_MAX_HEADER: Final = 0.34
+"""A header deeper than a third of the table is no header."""
+
+
+def fill(
+    plan: GridPlan,
+    pieces: Sequence[Piece],
+    to_box: Callable[[Rect], Box],
+    known: frozenset[str] = frozenset(),
+) -> TableGrid:
+    """Put each word into the cell around its centre, or into the nearest cell.
+
+    Args:
+        plan: the cells; there must be at least one.
+        pieces: the words of the table.
+        to_box: points to fractions of the page.
+        known: words of the page (see :func:`.text.running_text`).
+    """
+    held: list[list[Piece]] = [[] for _ in plan.slots]
+    for piece in pieces:
+        held[_slot(piece, plan.slots)].append(piece)
+    cells = tuple(
+        TableCell(
+            row=slot.row,
+            col=slot.col,
+            text=running_text(rows_of(inside), known),
+            row_span=slot.row_span,
+            col_span=slot.col_span,
+            box=to_box(slot.rect),
+        )
+        for slot, inside in zip(plan.slots, held, strict=True)
+    )
+    return TableGrid(plan.rows, plan.cols, cells, _header_rows(plan, cells))
+
+
+def _slot(piece: Piece, slots: Sequence[CellSlot]) -> int:
+    inside = [i for i, slot in enumerate(slots) if centre_inside(piece.rect, slot.rect)]
+    return min(inside or range(len(slots)), key=lambda i: _distance(piece.rect, slots[i].rect))
+
+
+def _distance(a: Rect, b: Rect) -> float:
+    across = max(0.0, max(a[0], b[0]) - min(a[2], b[2]))
+    down = max(0.0, max(a[1], b[1]) - min(a[3], b[3]))
+    return across + down
+
+
+def _header_rows(plan: GridPlan, cells: Sequence[TableCell]) -> int:
+    if plan.rows < 2:
+        return 0
+    if plan.header_rows >= 0:
+        return min(plan.header_rows, max(1, int(_MAX_HEADER * plan.rows)))
+    first = [c.text for c in cells if c.row == 0 and c.text]
+    looks_like_header = bool(first) and not any(_NUMERIC.match(t) for t in first)
+    return int(looks_like_header)

@@ -1,0 +1,144 @@
+"""Text lines of a picture, read by RapidOCR. The edge to that library.
+
+Knows nothing of pages: pixels in, lines out. Boxes are in pixels, origin top left.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core.errors import MissingExtra, PageRenderFailed
+from .pieces import Rect
+
+__all__ = ["OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
+
+_MIN_SCORE: Final = 0.5
+"""RapidOCR's own ``text_score``: below, a reading is noise."""
+
+_SHORT: Final = 3
+_MIN_SHORT_SCORE: Final = 0.8
+_THINNEST: Final = 12  # times as long as wide; pages are not so thin, strips of them may be
+"""Icons and drawings are read as one to three letters, with scores around 0.6."""
+
+Pixels = NDArray[np.uint8]
+"""RGB, shape ``[height, width, 3]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class OcrLine:
+    """One line as read: where (pixels), what, and how sure (0 to 1)."""
+
+    rect: Rect
+    text: str
+    score: float
+
+
+class Recognizer:
+    """Finds lines and reads them; models are loaded at first use and kept.
+
+    Args:
+        threads: threads per model; 0 leaves the choice to ONNX Runtime.
+
+    Raises:
+        MissingExtra: RapidOCR is not installed.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        try:
+            vendor = import_module("rapidocr")
+            self._image_tools = import_module("rapidocr.utils.process_img")
+            self._main = import_module("rapidocr.main")
+            typings = import_module("rapidocr.ch_ppocr_rec.typings")
+            self._picture_error: type[Exception] = import_module("cv2").error
+        except ImportError as error:
+            raise MissingExtra("OCR of pages without text", "ocr") from error
+        self._rec_input: Any = typings.TextRecInput
+        parameters: dict[str, object] = {"Global.log_level": "critical"}
+        if threads:
+            for option in ("intra_op_num_threads", "inter_op_num_threads"):
+                parameters[f"EngineConfig.onnxruntime.{option}"] = threads
+        self._engine: Any = vendor.RapidOCR(params=parameters)
+        _silence()
+
+    def find(self, pixels: Pixels) -> tuple[NDArray[np.float32], list[Pixels]]:
+        """Find text lines.
+
+        Raises:
+            PageRenderFailed: the library fails on this picture.
+
+        Returns:
+            Corners, shape ``[lines, 4, 2]``, clockwise from the top left, and the lines cut
+            out, turned so that they are wider than high.
+        """
+        pixels = _not_too_thin(pixels)
+        height, width = pixels.shape[:2]
+        scaled, record = self._engine.preprocess_img(np.ascontiguousarray(pixels[:, :, ::-1]))
+        try:
+            crops, found = self._engine.detect_and_crop(scaled, record)
+        except self._main.RapidOCRError:  # its way to say that there is no text
+            return np.zeros((0, 4, 2), dtype=np.float32), []
+        except self._picture_error as error:
+            raise PageRenderFailed(f"OCR cannot look at this picture: {error}") from error
+        corners = self._image_tools.map_boxes_to_original(found.boxes, record, height, width)
+        return corners, crops
+
+    def read(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
+        """Read lines cut out by :meth:`find`: text and score of each.
+
+        Raises:
+            PageRenderFailed: the library fails on one of them.
+        """
+        if not crops:
+            return []
+        try:
+            result = self._engine.recognize_txt(list(crops))
+        except (self._main.RapidOCRError, self._picture_error) as error:
+            raise PageRenderFailed(f"OCR cannot read a line of this picture: {error}") from error
+        return [(t.strip(), float(s)) for t, s in zip(result.txts, result.scores, strict=True)]
+
+
+def _not_too_thin(pixels: Pixels) -> Pixels:
+    """The picture, widened below or to the right if it is a thin strip.
+
+    RapidOCR enlarges the short side to 736 pixels and the long one with it: 5 x 20,000 pixels
+    would become 2.2 thousand million.
+    """
+    height, width = pixels.shape[:2]
+    least = max(height, width) // _THINNEST
+    missing = max(0, least - height), max(0, least - width)
+    return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), constant_values=255)
+
+
+def lines_of(corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]) -> list[OcrLine]:
+    """Put places and readings together, without the readings that are noise."""
+    lines = []
+    for box, (text, score) in zip(corners, readings, strict=True):
+        if text and score >= (_MIN_SCORE if len(text) > _SHORT else _MIN_SHORT_SCORE):
+            (x0, y0), (x1, y1) = box.min(axis=0), box.max(axis=0)
+            lines.append(OcrLine((float(x0), float(y0), float(x1), float(y1)), text, score))
+    return lines
+
+
+@cache
+def load_recognizer(threads: int) -> Recognizer:
+    """The recognizer of this process.
+
+    Raises:
+        MissingExtra: RapidOCR is not installed.
+    """
+    return Recognizer(threads)
+
+
+def _silence() -> None:
+    """RapidOCR puts a handler of its own on its logger and reports every empty page."""
+    logger = logging.getLogger("RapidOCR")
+    logger.handlers.clear()
+    logger.setLevel(logging.CRITICAL)

@@ -1,0 +1,1 @@
+"""Whether a reading can be believed."""

@@ -1,0 +1,1 @@
+"""Chunks to points: payload, vectors, writes."""

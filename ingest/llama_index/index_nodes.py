@@ -1,0 +1,58 @@
+"""LlamaIndex nodes into a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llama_index.core.schema import BaseNode, TextNode
+
+from ..core.errors import ConfigError
+from ..core.protocols import Embedder, SparseEncoder
+from ..core.schema import Field
+from ..indexing.dense import SentenceTransformerEmbedder
+from ..indexing.payload import node_payload
+from ..indexing.points import now, write_points
+from ..indexing.sparse import Bm25Encoder
+from ..store.store import QdrantStore
+
+__all__ = ["index_nodes"]
+
+
+def index_nodes(
+    nodes: Sequence[BaseNode],
+    store: QdrantStore,
+    embedder: Embedder | None = None,
+    sparse: SparseEncoder | None = None,
+) -> int:
+    """Store LlamaIndex nodes with dense and sparse vectors, for :class:`HybridRetriever`.
+
+    Nodes whose ids are stored already are left alone: ids of :class:`LayoutNodeParser` come
+    from content. The collection is made if there is none.
+
+    Args:
+        nodes: nodes with text; their ids must be uuids, as Qdrant's are.
+        store: where they go.
+        embedder: None for the default model.
+        sparse: None for BM25.
+
+    Returns:
+        How many points were written.
+
+    Raises:
+        ConfigError: a node has no text.
+        SchemaMismatch: the collection holds vectors of other models.
+    """
+    embedder, sparse = embedder or SentenceTransformerEmbedder(), sparse or Bm25Encoder()
+    store.ensure(embedder, sparse)
+    texts = {node.node_id: _text_node(node) for node in nodes}
+    stamp = {Field.INGESTED_AT: now()}
+    payloads = {node_id: {**node_payload(node), **stamp} for node_id, node in texts.items()}
+    stored = store.stored_ids(texts.keys())
+    new = [node for node_id, node in texts.items() if node_id not in stored]
+    return write_points(new, payloads, store, embedder, sparse)
+
+
+def _text_node(node: BaseNode) -> TextNode:
+    if not isinstance(node, TextNode):
+        raise ConfigError(f"node {node.node_id} is a {type(node).__name__}; only text is indexed")
+    return node

@@ -1,0 +1,120 @@
+"""Larger nodes above those of a section or page, as AutoMergingRetriever wants them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Literal
+
+from llama_index.core.schema import NodeRelationship, ObjectType, RelatedNodeInfo, TextNode
+
+from ..chunking.chunker import Repeats
+from ..core.identity import parent_id
+from ..core.records import Chunk
+from ..core.schema import Field
+from ..markdown.render import PageMarkdown
+
+__all__ = ["ParentKind", "parent_nodes"]
+
+ParentKind = Literal["section", "page"]
+
+
+def parent_nodes(
+    chunks: Sequence[Chunk],
+    nodes: Sequence[TextNode],
+    pages: Mapping[int, PageMarkdown],
+    kind: ParentKind,
+    repeats: Repeats,
+) -> list[TextNode]:
+    """Make the parents of a document's nodes and link both ways.
+
+    A section or page of one node has no parent: it would say the same.
+
+    Args:
+        chunks: chunks of one document, in order.
+        nodes: the node of each.
+        pages: the document's pages by 0-based index; a parent's text is cut out of their
+            Markdown.
+        kind: what parents are.
+        repeats: how often there was a parent of this document, kind, page and name; goes on
+            counting.
+    """
+    pairs = list(zip(chunks, nodes, strict=True))
+    groups = [list(group) for _, group in groupby(pairs, key=lambda pair: _key(pair[0], kind))]
+    texts = _texts([[chunk for chunk, _ in group] for group in groups], pages)
+    parents: list[TextNode] = []
+    for members, text in zip(groups, texts, strict=True):
+        if len(members) < 2:
+            continue
+        first = members[0][0]
+        name = " > ".join(first.heading_path) if kind == "section" else ""
+        page = first.spans[0].index
+        place = (first.document.id, kind, page, name)
+        made = parent_id(first.document.id, kind, page, name, repeats[place])
+        repeats[place] += 1
+        parents.append(_parent(made, kind, members, text))
+    return parents
+
+
+def _key(chunk: Chunk, kind: ParentKind) -> object:
+    return chunk.heading_path if kind == "section" else chunk.spans[0].index
+
+
+def _parent(
+    node_id: str,
+    kind: ParentKind,
+    members: Sequence[tuple[Chunk, TextNode]],
+    text: str,
+) -> TextNode:
+    chunks = [chunk for chunk, _ in members]
+    first = members[0][1]
+    metadata: dict[str, Any] = {
+        **{key: value for key, value in first.metadata.items() if key in _SHARED},
+        Field.PAGES: sorted({page for chunk in chunks for page in chunk.pages}),
+        Field.KIND: kind,
+    }
+    if kind == "section":
+        path = list(chunks[0].heading_path)
+        metadata |= {Field.HEADING_PATH: path, Field.SECTION: " > ".join(path)}
+    keys = list(metadata)
+    parent = TextNode(
+        id_=node_id,
+        text=text,
+        metadata=metadata,
+        excluded_embed_metadata_keys=keys,
+        excluded_llm_metadata_keys=[k for k in keys if k in first.excluded_llm_metadata_keys],
+        relationships={NodeRelationship.SOURCE: first.relationships[NodeRelationship.SOURCE]},
+    )
+    parent.relationships[NodeRelationship.CHILD] = [
+        RelatedNodeInfo(node_id=node.node_id, node_type=ObjectType.TEXT) for _, node in members
+    ]
+    for _, node in members:
+        node.relationships[NodeRelationship.PARENT] = RelatedNodeInfo(
+            node_id=node_id, node_type=ObjectType.TEXT
+        )
+    return parent
+
+
+_SHARED = frozenset(
+    {Field.FILE_NAME, Field.FILE_PATH, Field.FILE_ID, Field.FILE_SHA256, Field.PAGE_LABEL}
+)
+
+
+def _texts(groups: Sequence[Sequence[Chunk]], pages: Mapping[int, PageMarkdown]) -> list[str]:
+    """What each group of chunks covers of the pages, with the marks between its ranges.
+
+    A range of another group in between, as a footnote moved from the end of the page to its
+    caller leaves one, is not covered.
+    """
+    ranges: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+    for number, chunks in enumerate(groups):
+        for span in (span for chunk in chunks for span in chunk.spans):
+            ranges[span.index] += [(start, end, number) for start, end in span.ranges]
+    slices: list[list[str]] = [[] for _ in groups]
+    for index in sorted(ranges):
+        for number, run in groupby(sorted(ranges[index]), key=itemgetter(2)):
+            held = list(run)
+            slices[number].append(pages[index].text[held[0][0] : held[-1][1]])
+    return ["\n\n".join(parts) for parts in slices]

@@ -1,0 +1,189 @@
+"""The LlamaIndex reader: one Document per page, with its layout."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+from llama_index.core.bridge.pydantic import Field as PydanticField
+from llama_index.core.bridge.pydantic import SecretStr
+from llama_index.core.readers.base import BasePydanticReader
+from llama_index.core.schema import Document
+
+from ..core.config import (
+    EngineConfig,
+    LayoutConfig,
+    OpticalConfig,
+    PageFurniture,
+    TokenCacheConfig,
+    VllmConfig,
+)
+from ..core.identity import page_id
+from ..core.modes import AUTO
+from ..core.records import PageFailure, ParsedPage
+from ..core.schema import Field
+from ..documents.pages import open_document
+from ..engines.choice import make_engine
+from ..indexing.payload import LLM_KEYS
+from ..markdown.render import PageMarkdown, page_markdown
+from .events import page_event
+from .page_documents import LAYOUT_KEY
+
+__all__ = ["DeepSeekOCRReader"]
+
+_log = logging.getLogger(__name__)
+
+
+class DeepSeekOCRReader(BasePydanticReader):
+    """Reads PDFs and images, one Document per page, as Markdown with located blocks.
+
+    Works alone, as ``SimpleDirectoryReader(file_extractor={".pdf": reader})``, and ahead of
+    :class:`LayoutNodeParser` in an ``IngestionPipeline``. Document ids come from the file's place
+    and the page number, so that a docstore sees which pages changed.
+
+    A page that cannot be read is logged and left out; a file that cannot be opened raises.
+
+    Example:
+        >>> documents = DeepSeekOCRReader().load_data("report.pdf")
+    """
+
+    engine: str = PydanticField(
+        default="auto",
+        description="'layout' needs no GPU, 'deepseek-ocr' its weights; 'auto' takes what is here.",
+    )
+    ocr_model: str | None = PydanticField(
+        default=None,
+        description="DeepSeek-OCR: folder with the released files, or hub id; None: the released.",
+    )
+    mode: str = PydanticField(
+        default=AUTO,
+        description="DeepSeek-OCR: 'auto', or a name of opticalrag.ingest.core.modes.MODES.",
+    )
+    prompt: str = PydanticField(
+        default="markdown",
+        description="DeepSeek-OCR: see opticalrag.ingest.core.prompts.prompt_named.",
+    )
+    tokens: str | None = PydanticField(
+        default=TokenCacheConfig().location,
+        description="DeepSeek-OCR: folder or URL that keeps vision tokens, to read pages again.",
+    )
+    vllm_url: str | None = PydanticField(
+        default=None, description="The server of the engine 'vllm': 'http://host:port'."
+    )
+    vllm_api_key: SecretStr | None = PydanticField(
+        default=None, exclude=True, description="Key of that server; never serialised."
+    )
+    device: str = PydanticField(
+        default="auto", description="DeepSeek-OCR: 'auto', 'cpu', 'cuda' or 'cuda:N'."
+    )
+    pages: str | None = PydanticField(
+        default=None, description="Pages to read, 1-based, e.g. '1-3,7'; None: all."
+    )
+    furniture: PageFurniture = PydanticField(
+        default="metadata",
+        description="Running headers and footers: 'keep', 'drop', or 'metadata' only.",
+    )
+    ocr: Literal["auto", "off", "force"] = PydanticField(
+        default="auto", description="OCR of pages without usable text."
+    )
+    workers: int = PydanticField(default=1, ge=1, description="Processes that parse pages.")
+    password: SecretStr | None = PydanticField(
+        default=None, exclude=True, description="Opens encrypted files; never serialised."
+    )
+
+    @classmethod
+    def class_name(cls) -> str:
+        """Name under which LlamaIndex serialises this reader."""
+        return "DeepSeekOCRReader"
+
+    def lazy_load_data(
+        self,
+        file: str | Path | bytes | BinaryIO,
+        extra_info: Mapping[str, Any] | None = None,
+        fs: Any = None,
+    ) -> Iterator[Document]:
+        """Yield the pages of one file as they are read.
+
+        Args:
+            file: path, bytes or binary file object of a PDF or image.
+            extra_info: metadata copied to every Document; ours wins.
+            fs: fsspec file system that ``file`` is a path of.
+
+        Raises:
+            SourceError: the file cannot be opened (its subclass says why).
+        """
+        password = self.password.get_secret_value() if self.password else None
+        engine = make_engine(self._engine_config())
+        try:
+            with open_document(file, password=password, fs=fs) as source:
+                if source.warning:
+                    _log.warning("%s", source.warning)
+                for outcome in engine.parse(source.tasks(self.pages)):
+                    page_event(outcome)
+                    if isinstance(outcome, PageFailure):
+                        _log.warning(
+                            "%s, page %s: %s", outcome.file, outcome.number, outcome.message
+                        )
+                    else:
+                        yield _document(outcome, self.furniture, extra_info or {})
+        finally:
+            engine.close()
+
+    def _engine_config(self) -> EngineConfig:
+        optical = OpticalConfig(
+            self.ocr_model,
+            mode=self.mode,
+            prompt=self.prompt,
+            device=self.device,
+            tokens=TokenCacheConfig(self.tokens) if self.tokens else None,
+        )
+        layout = LayoutConfig(ocr=self.ocr)
+        return EngineConfig(self.engine, self.workers, layout, optical, vllm=self._server())
+
+    def _server(self) -> VllmConfig | None:
+        if self.engine != "vllm" or self.vllm_url is None:
+            return None
+        key = self.vllm_api_key.get_secret_value() if self.vllm_api_key else None
+        server = VllmConfig(self.vllm_url, key)
+        return replace(server, model=self.ocr_model) if self.ocr_model else server
+
+    def load_data(
+        self,
+        file: str | Path | bytes | BinaryIO,
+        extra_info: Mapping[str, Any] | None = None,
+        fs: Any = None,
+    ) -> list[Document]:
+        """Read all pages of one file; see :meth:`lazy_load_data`."""
+        return list(self.lazy_load_data(file, extra_info=extra_info, fs=fs))
+
+
+def _document(
+    page: ParsedPage, furniture: PageFurniture, extra_info: Mapping[str, Any]
+) -> Document:
+    markdown = page_markdown(page, furniture)
+    metadata = {**extra_info, **_metadata(page, markdown)}
+    keys = list(metadata)
+    return Document(
+        id_=page_id(page.ref.document.id, page.ref.index),
+        text=markdown.text,
+        metadata=metadata,
+        excluded_embed_metadata_keys=keys,
+        excluded_llm_metadata_keys=[key for key in keys if key not in LLM_KEYS],
+    )
+
+
+def _metadata(page: ParsedPage, markdown: PageMarkdown) -> dict[str, Any]:
+    document = page.ref.document
+    return {
+        Field.FILE_NAME: document.name,
+        Field.FILE_PATH: document.uri,
+        Field.FILE_ID: document.id,
+        Field.FILE_SHA256: document.sha256,
+        Field.PAGES: [page.ref.number],
+        Field.PAGE_LABEL: page.ref.label,
+        "total_pages": document.page_count,
+        LAYOUT_KEY: markdown.layout(),
+    }

@@ -1,0 +1,1 @@
+"""Blocks to Markdown and Markdown to blocks, with every offset kept."""

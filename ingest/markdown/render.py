@@ -1,0 +1,235 @@
+"""Blocks to Markdown, remembering where each block went. Pure.
+
+The text made here is *the* Markdown of a page: it is what the reader returns, what chunks
+slice and what their offsets count in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.config import PageFurniture
+from ..core.records import Block, BlockKind, Box, ParsedPage, TextSource
+from .tables import render_table, row_edges
+
+__all__ = ["FURNITURE", "BlockSpan", "PageMarkdown", "block_markdown", "page_markdown"]
+
+FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
+"""Kinds that repeat on every page and are not part of its text."""
+
+_BULLET = re.compile(r"^[•◦▪▫‣⁃·●○■□–—*\-]\s+")
+_ENUMERATOR = re.compile(r"^(?:\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
+# What Markdown would take for its own syntax at the start of a line of plain text.
+_LINE_SYNTAX = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockSpan:
+    """Where one block stands in its page's Markdown.
+
+    ``start``/``end`` are character offsets; ``index`` is the block's place in
+    :attr:`ParsedPage.blocks`. ``box`` is None where the source had no geometry (plain
+    Markdown). For tables, ``header_rows`` is how many of the rows name the columns, and
+    ``row_edges`` are the heights at which rows begin and end, in fractions of the page: one more
+    than there are rows, or none where they are not known.
+    """
+
+    index: int
+    kind: BlockKind
+    start: int
+    end: int
+    level: int = 0
+    box: Box | None = None
+    header_rows: int = 0
+    row_edges: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PageMarkdown:
+    """A page as Markdown, with its blocks located in it.
+
+    ``index`` is 0-based, ``label`` the printed page number. ``furniture`` holds running
+    headers and footers left out of the text.
+    """
+
+    index: int
+    label: str
+    text: str
+    blocks: tuple[BlockSpan, ...]
+    furniture: tuple[str, ...] = ()
+    engine: str = ""
+    flags: tuple[str, ...] = ()
+
+    def layout(self) -> dict[str, Any]:
+        """Everything but the text as JSON values, for a LlamaIndex Document's metadata."""
+        return {
+            "index": self.index,
+            "label": self.label,
+            "engine": self.engine,
+            "flags": list(self.flags),
+            "furniture": list(self.furniture),
+            "blocks": [_span_to_json(span) for span in self.blocks],
+        }
+
+    @classmethod
+    def from_layout(cls, text: str, layout: Mapping[str, Any]) -> PageMarkdown:
+        """Rebuild a page from its text and :meth:`layout`.
+
+        Raises:
+            KeyError, ValueError, TypeError: the mapping is not one we made.
+        """
+        blocks = tuple(_span_from_json(item) for item in layout["blocks"])
+        if any(not 0 <= b.start <= b.end <= len(text) for b in blocks):
+            raise ValueError("block offsets lie outside the text: the text was changed")
+        return cls(
+            index=int(layout["index"]),
+            label=str(layout["label"]),
+            text=text,
+            blocks=blocks,
+            furniture=tuple(layout["furniture"]),
+            engine=str(layout["engine"]),
+            flags=tuple(layout["flags"]),
+        )
+
+
+def _span_to_json(span: BlockSpan) -> list[Any]:
+    box = list(span.box.as_tuple()) if span.box else None
+    return [
+        span.index,
+        span.kind.value,
+        span.start,
+        span.end,
+        span.level,
+        box,
+        span.header_rows,
+        list(span.row_edges),
+    ]
+
+
+def _span_from_json(item: list[Any]) -> BlockSpan:
+    index, kind, start, end, level, box, header_rows, row_edges = item
+    return BlockSpan(
+        index=int(index),
+        kind=BlockKind(kind),
+        start=int(start),
+        end=int(end),
+        level=int(level),
+        box=Box.clipped(*box) if box else None,
+        header_rows=int(header_rows),
+        row_edges=tuple(float(edge) for edge in row_edges),
+    )
+
+
+def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> PageMarkdown:
+    """Write a page's blocks as Markdown, in their order.
+
+    Args:
+        page: the parsed page.
+        furniture: running headers and footers: ``"keep"`` in the text, ``"drop"``, or
+            ``"metadata"``: out of the text and into :attr:`PageMarkdown.furniture`.
+    """
+    text = ""
+    spans: list[BlockSpan] = []
+    left_out: list[str] = []
+    # Lone lines on an empty page are easily taken for headers; they are all the page says.
+    bare = all(b.kind in FURNITURE or not (b.text.strip() or b.table) for b in page.blocks)
+    for index, block in enumerate(page.blocks):
+        if block.kind in FURNITURE and furniture != "keep" and not bare:
+            left_out.append(block.text)
+            continue
+        separator = _separator(spans, block) if text else ""
+        span, written = _render_block(index, block, len(text) + len(separator))
+        if written:
+            text += separator + written
+            spans.append(span)
+        elif block.kind is BlockKind.FIGURE:
+            # No text, but a place on the page that its caption's chunk will cite.
+            spans.append(BlockSpan(index, block.kind, len(text), len(text), box=block.box))
+    return PageMarkdown(
+        index=page.ref.index,
+        label=page.ref.label,
+        text=text,
+        blocks=tuple(spans),
+        furniture=tuple(left_out) if furniture == "metadata" else (),
+        engine=page.engine,
+        flags=page.flags,
+    )
+
+
+def block_markdown(block: Block) -> str:
+    """One block as Markdown, wherever it stands."""
+    return _render_block(0, block, 0)[1]
+
+
+def _separator(before: list[BlockSpan], block: Block) -> str:
+    """An empty line, but none between the items of a list."""
+    in_list = before and before[-1].kind is block.kind is BlockKind.LIST_ITEM
+    return "\n" if in_list else "\n\n"
+
+
+def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str]:
+    if block.table is not None:
+        text = render_table(block.table)
+        span = BlockSpan(
+            index,
+            block.kind,
+            offset,
+            offset + len(text),
+            box=block.box,
+            header_rows=block.table.header_rows,
+            row_edges=row_edges(block.table),
+        )
+        return span, text
+    written = _RENDERERS.get(block.kind, _plain)(block)
+    span = BlockSpan(index, block.kind, offset, offset + len(written), block.level, block.box)
+    return span, written
+
+
+def _plain(block: Block) -> str:
+    text = block.text.strip()
+    return "\n".join(_LINE_SYNTAX.sub(r"\\\1", line) for line in text.split("\n"))
+
+
+def _heading(block: Block) -> str:
+    # The title is the one first-level heading; a heading of level 1 comes below it.
+    depth = 1 if block.kind is BlockKind.TITLE else min(max(block.level, 1) + 1, 6)
+    text = " ".join(block.text.split())
+    return f"{'#' * depth} {text}" if text else ""
+
+
+def _list_item(block: Block) -> str:
+    text = " ".join(block.text.split())
+    if not text:
+        return ""
+    indent = "  " * (max(block.level, 1) - 1)
+    if _ENUMERATOR.match(text):
+        return indent + text
+    return f"{indent}- {_BULLET.sub('', text, count=1)}"
+
+
+def _code(block: Block) -> str:
+    text = block.text.strip("\n")
+    if not text.strip():
+        return ""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"
+
+
+def _formula(block: Block) -> str:
+    text = block.text.strip()
+    if block.source is not TextSource.MODEL or not text or text.startswith(("$$", "\\[")):
+        return text  # a text layer's formula is Unicode, not LaTeX
+    return f"$$\n{text}\n$$"
+
+
+_RENDERERS: dict[BlockKind, Callable[[Block], str]] = {
+    BlockKind.TITLE: _heading,
+    BlockKind.HEADING: _heading,
+    BlockKind.LIST_ITEM: _list_item,
+    BlockKind.CODE: _code,
+    BlockKind.FORMULA: _formula,
+}

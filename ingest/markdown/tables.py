@@ -1,0 +1,91 @@
+"""Tables as text: pipes where a grid is plain, HTML where cells span. Pure."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from itertools import pairwise
+
+from ..core.records import TableCell, TableGrid
+
+__all__ = ["expand", "pipe_lines", "render_table", "row_edges"]
+
+
+def expand(grid: TableGrid) -> list[list[str]]:
+    """Write every cell's text into every slot it covers.
+
+    Shape: ``grid.rows`` lists of ``grid.cols`` strings.
+    """
+    slots = [[""] * grid.cols for _ in range(grid.rows)]
+    for cell in grid.cells:
+        for row in range(cell.row, min(cell.row + cell.row_span, grid.rows)):
+            for col in range(cell.col, min(cell.col + cell.col_span, grid.cols)):
+                slots[row][col] = cell.text
+    return slots
+
+
+def row_edges(grid: TableGrid) -> tuple[float, ...]:
+    """The heights at which rows begin and end, from the boxes of their cells.
+
+    Units: fractions of the page. ``grid.rows + 1`` numbers from top to bottom; none if a row has
+    no box, or boxes contradict each other.
+    """
+    tops: dict[int, float] = {}
+    bottoms: dict[int, float] = {}
+    for cell in grid.cells:
+        if cell.box is not None:
+            last = min(cell.row + cell.row_span, grid.rows) - 1
+            tops[cell.row] = min(tops.get(cell.row, 1.0), cell.box.y0)
+            bottoms[last] = max(bottoms.get(last, 0.0), cell.box.y1)
+    if not grid.rows or not all(row in tops for row in range(grid.rows)):
+        return ()
+    edges = [*(tops[row] for row in range(grid.rows)), bottoms.get(grid.rows - 1, 0.0)]
+    return tuple(edges) if all(a < b for a, b in pairwise(edges)) else ()
+
+
+def render_table(grid: TableGrid) -> str:
+    """Render a grid as Markdown pipes, or as HTML if any cell spans; a line for every row."""
+    if grid.has_spans:
+        return _render_html(grid)
+    # A pipe table has exactly one header row, whatever the grid says.
+    first, *body = expand(grid) or [[""]]
+    return "\n".join(pipe_lines(first, body))
+
+
+def pipe_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """A pipe table line by line. Without a header the rule is left out, too."""
+    head = [_pipe_row(header), "|" + "---|" * len(header)] if header else []
+    return [*head, *(_pipe_row(row) for row in rows)]
+
+
+def _pipe_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_pipe_cell(cell) for cell in cells) + " |"
+
+
+def _pipe_cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _render_html(grid: TableGrid) -> str:
+    by_row: list[list[TableCell]] = [[] for _ in range(grid.rows)]
+    for cell in sorted(grid.cells, key=lambda c: (c.row, c.col)):
+        by_row[cell.row].append(cell)
+    lines = (
+        _html_row(cells, "th" if row < grid.header_rows else "td")
+        for row, cells in enumerate(by_row)
+    )
+    return "\n".join(["<table>", *lines, "</table>"])
+
+
+def _html_row(cells: Sequence[TableCell], tag: str) -> str:
+    return "<tr>" + "".join(_html_cell(cell, tag) for cell in cells) + "</tr>"
+
+
+def _html_cell(cell: TableCell, tag: str) -> str:
+    spans = "".join(
+        f' {name}="{value}"'
+        for name, value in (("rowspan", cell.row_span), ("colspan", cell.col_span))
+        if value > 1
+    )
+    text = html.escape(" ".join(cell.text.split()), quote=False)
+    return f"<{tag}{spans}>{text}</{tag}>"

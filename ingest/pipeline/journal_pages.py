@@ -1,0 +1,45 @@
+"""A page's Markdown and layout as bytes, and back; what comes back is checked. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import zstandard
+
+from ..markdown.render import PageMarkdown
+
+__all__ = ["pack_page", "unpack_page"]
+
+_MOST_BYTES: Final = 64 * 1024**2  # of a page; a full one has some thousand
+_LEVEL: Final = 3
+
+
+def pack_page(page: PageMarkdown) -> bytes:
+    """A page as compressed JSON with a checksum."""
+    # ASCII: lone surrogates of broken encodings have no UTF-8 form.
+    text = json.dumps([page.text, page.layout()], separators=(",", ":"))
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(text.encode())
+
+
+def unpack_page(packed: bytes) -> PageMarkdown:
+    """The page that was packed.
+
+    Raises:
+        ValueError: these bytes are none.
+    """
+    try:
+        raw = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MOST_BYTES)
+        text, layout = json.loads(raw)
+        page = PageMarkdown.from_layout(text, layout)
+        page.text.encode("utf-8", "surrogatepass")
+        strings = [*layout["furniture"], *layout["flags"], layout["engine"], layout["label"]]
+    except (zstandard.ZstdError, RecursionError, LookupError, TypeError, AttributeError) as error:
+        raise ValueError(f"these {len(packed)} bytes are no page: {error}") from error
+    _check_strings(strings)
+    return page
+
+
+def _check_strings(values: list[Any]) -> None:
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("a page's flags, furniture, engine and label are text")

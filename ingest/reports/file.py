@@ -1,0 +1,141 @@
+"""A report as a file: a page of figures and failures, with pictures of the pages it is about."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from ..core.config import SourceConfig, WorkLimits
+from ..core.errors import OpticalRagError
+from ..core.records import Box, PageFailure, PageImage
+from ..documents.drawing import draw_boxes
+from ..documents.examiner import DocumentExaminer
+from ..documents.pages import open_document, render_pages
+from ..documents.sources import path_of
+from ..system.files import replace_file
+from ..system.workers import WorkerPool
+from .html import PagePicture, report_html
+
+__all__ = [
+    "DoubtfulPages",
+    "Findings",
+    "NotedPage",
+    "write_report",
+]
+
+_MOST_PICTURES: Final = 30  # of failed, and of doubtful pages
+_LONG_SIDE: Final = 700  # pixels: a heading can be read, and a page takes 50 to 100 kB
+_QUALITY: Final = 60
+_MOST_SECONDS: Final = 10.0  # to draw a page: those that failed may hang again, one after the other
+
+
+@dataclass(frozen=True, slots=True)
+class NotedPage:
+    """A page (0-based) to be drawn, where its blocks were found, and what speaks against it.
+
+    ``sha256`` is of its file as it was; empty: whatever the file is now.
+    """
+
+    file: str
+    index: int
+    flags: tuple[str, ...]
+    boxes: tuple[tuple[Box, str], ...] = ()
+    sha256: str = ""
+
+
+@dataclass(slots=True)
+class DoubtfulPages:
+    """Pages whose text may be wrong or incomplete: a bounded number, and how many more."""
+
+    pages: list[NotedPage] = field(default_factory=list)
+    left_out: int = 0
+
+    def __len__(self) -> int:
+        return len(self.pages) + self.left_out
+
+    def add(self, page: NotedPage) -> None:
+        """Take note of a page."""
+        if len(self.pages) < _MOST_PICTURES:
+            self.pages.append(page)
+        else:
+            self.left_out += 1
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a report says.
+
+    ``counts`` are figures by name; ``failures`` pages and documents that gave no result, and
+    ``failed`` those pages among them that can be shown.
+    """
+
+    counts: Mapping[str, float] = field(default_factory=dict)
+    failures: list[PageFailure] = field(default_factory=list)
+    failed: list[NotedPage] = field(default_factory=list)
+    doubtful: DoubtfulPages = field(default_factory=DoubtfulPages)
+
+
+def write_report(
+    target: Path, findings: Findings, source: SourceConfig, limits: WorkLimits
+) -> None:
+    """Write a report, readable by its owner only: it shows documents.
+
+    Args:
+        target: the file.
+        findings: what it is about.
+        source: password of the documents.
+        limits: of opening them and drawing their pages.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    failed, doubtful = findings.failed[:_MOST_PICTURES], findings.doubtful
+    pictures = list(_pictures([*failed, *doubtful.pages], source, limits))
+    page = report_html(
+        findings.counts,
+        findings.failures,
+        pictures[len(failed) :],
+        doubtful.left_out,
+        pictures[: len(failed)],
+    )
+    replace_file(target, page, 0o600)
+
+
+def _pictures(
+    pages: Sequence[NotedPage], source: SourceConfig, limits: WorkLimits
+) -> Iterator[PagePicture]:
+    short = replace(limits, seconds=min(limits.seconds, _MOST_SECONDS))
+    with DocumentExaminer(limits) as examiner, WorkerPool(1, short) as pool:
+        for page in pages:
+            jpeg = _draw(page, source, examiner, pool)
+            yield PagePicture(page.file, page.index + 1, page.flags, jpeg)
+
+
+def _draw(
+    page: NotedPage, source: SourceConfig, examiner: DocumentExaminer, pool: WorkerPool
+) -> bytes | None:
+    try:
+        with ExitStack() as stack:
+            document = stack.enter_context(
+                open_document(
+                    path_of(page.file) or page.file,
+                    password=source.password,
+                    limits=source.limits,
+                    examiner=examiner,
+                )
+            )
+            if page.sha256 not in ("", document.ref.sha256):
+                return None  # its page of this number is another one now
+            tasks = document.tasks(str(page.index + 1))
+            (image,) = render_pages(tasks, pool, long_side=_LONG_SIDE)
+    except (OpticalRagError, OSError):
+        return None  # it was there, but is gone or changed by now
+    if not isinstance(image, PageImage):
+        return None
+    stream = io.BytesIO()
+    draw_boxes(image, page.boxes).save(stream, "JPEG", quality=_QUALITY)
+    return stream.getvalue()

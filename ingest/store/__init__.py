@@ -1,0 +1,1 @@
+"""Points in Qdrant, on a server or in a folder."""

@@ -1,0 +1,1 @@
+"""Qdrant's embedded engine behind the calls of its client."""

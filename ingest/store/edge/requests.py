@@ -1,0 +1,263 @@
+"""Questions in the words of qdrant-client, said in those of qdrant-edge. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime, timezone
+from typing import Any, Final
+
+import numpy as np
+import qdrant_edge as edge
+from qdrant_client import models
+
+from ...core.errors import FilterError, NotSupported, OpticalRagError, StoreError
+
+__all__ = ["to_filter", "to_params", "to_prefetches", "to_query", "to_selection", "to_vectors"]
+
+_RRF_K: Final = 2  # Qdrant's own default
+_DIVERSITY: Final = 0.5  # so is this
+# Points that MMR chooses among: each is compared with all that are chosen, while no other thread
+# of this process runs.
+_MOST_DIVERSE: Final = 1000
+_MOST_FLOAT32: Final = 3.4028234663852886e38  # the engine's numbers; beyond are infinite
+
+
+def to_filter(where: models.Filter | None) -> edge.Filter | None:
+    """A filter with everything nested in it.
+
+    Raises:
+        NotSupported: it holds a condition that is not translated.
+        FilterError: it holds a value that the engine cannot take, as integers over 64 bits.
+    """
+    if where is None:
+        return None
+    least = where.min_should
+    return edge.Filter(
+        must=_conditions(where.must),
+        should=_conditions(where.should),
+        must_not=_conditions(where.must_not),
+        min_should=None
+        if least is None
+        else edge.MinShould(_conditions(least.conditions) or [], least.min_count),
+    )
+
+
+def to_prefetches(
+    stages: models.Prefetch | Sequence[models.Prefetch] | None, limit: int
+) -> list[edge.Prefetch]:
+    """The stages before a query; ``limit`` is of those that name none."""
+    return [
+        edge.Prefetch(
+            limit=stage.limit or limit,
+            query=to_query(stage.query, stage.using, stage.limit or limit),
+            prefetches=to_prefetches(stage.prefetch, stage.limit or limit),
+            filter=to_filter(stage.filter),
+            params=to_params(stage.params),
+            score_threshold=stage.score_threshold,
+        )
+        for stage in _listed(stages)
+    ]
+
+
+def to_query(query: Any, using: str | None, limit: int) -> Any:
+    """A vector, a fusion, or a choice of diverse points among the ``limit`` nearest.
+
+    Of more candidates for diverse points than 1,000, the nearest 1,000 are looked at.
+
+    Raises:
+        NotSupported: it is another kind of query, or more than 1,000 diverse points are asked for.
+        StoreError: a vector has a number that is none.
+    """
+    if query is None:
+        return None
+    if isinstance(query, models.FusionQuery):
+        rrf = query.fusion is models.Fusion.RRF
+        return edge.Fusion.Rrf(_RRF_K) if rrf else edge.Fusion.Dbsf()
+    if isinstance(query, models.RrfQuery):
+        return edge.Fusion.Rrf(query.rrf.k or _RRF_K, query.rrf.weights)
+    if isinstance(query, models.NearestQuery):
+        return _nearest(query, using, limit)
+    return edge.Query.Nearest(_vector(query), using=using)
+
+
+def to_params(params: models.SearchParams | None) -> edge.SearchParams | None:
+    """How precisely to search."""
+    if params is None:
+        return None
+    quantized = params.quantization
+    return edge.SearchParams(
+        hnsw_ef=params.hnsw_ef,
+        exact=bool(params.exact),
+        indexed_only=bool(params.indexed_only),
+        quantization=None
+        if quantized is None
+        else edge.QuantizationSearchParams(
+            bool(quantized.ignore), quantized.rescore, quantized.oversampling
+        ),
+    )
+
+
+def to_selection(with_payload: Any) -> Any:
+    """Which payload fields come back."""
+    if isinstance(with_payload, models.PayloadSelectorInclude):
+        return edge.PayloadSelector.Include(with_payload.include)
+    if isinstance(with_payload, models.PayloadSelectorExclude):
+        return edge.PayloadSelector.Exclude(with_payload.exclude)
+    return with_payload if isinstance(with_payload, bool) else list(with_payload or ())
+
+
+def to_vectors(vectors: Any) -> dict[str, Any]:
+    """The named vectors of a point."""
+    return {name: _vector(vector) for name, vector in vectors.items()}
+
+
+def _nearest(query: models.NearestQuery, using: str | None, limit: int) -> Any:
+    if query.mmr is None:
+        return edge.Query.Nearest(_vector(query.nearest), using=using)
+    diversity = _DIVERSITY if query.mmr.diversity is None else query.mmr.diversity
+    if limit > _MOST_DIVERSE:
+        raise NotSupported(
+            f"{limit:,} diverse points are asked for; the embedded engine chooses up to"
+            f" {_MOST_DIVERSE:,}: ask for fewer, or without MMR"
+        )
+    candidates = min(query.mmr.candidates_limit or limit, _MOST_DIVERSE)
+    return edge.Mmr(_vector(query.nearest), 1.0 - diversity, candidates, using=using)
+
+
+def _vector(vector: Any) -> Any:
+    if isinstance(vector, models.SparseVector):
+        return edge.SparseVector(vector.indices, _finite(vector.values))
+    if isinstance(vector, np.ndarray):
+        return _finite(vector.tolist())
+    if isinstance(vector, list):
+        return _finite(vector)
+    raise NotSupported(
+        f"the embedded engine searches by vectors, not by {vector!r:.100};"
+        " give a vector, or use a Qdrant server (--qdrant URL)"
+    )
+
+
+def _finite(numbers: list[float]) -> list[float]:
+    for number in numbers:
+        if not -_MOST_FLOAT32 <= number <= _MOST_FLOAT32:  # so no NaN, either
+            raise StoreError(
+                f"a vector holds {number}, which compares with nothing: its numbers must be finite"
+                " 32-bit floats; look at what the embedding model gave"
+            )
+    return numbers
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _conditions(conditions: Any) -> list[Any] | None:
+    return None if conditions is None else [_condition(one) for one in _listed(conditions)]
+
+
+def _condition(condition: Any) -> Any:
+    make = _CONDITIONS.get(type(condition))
+    if make is None:
+        raise _unknown(condition)
+    try:
+        return make(condition)
+    except OpticalRagError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
+        raise FilterError(
+            f"the embedded engine cannot filter by {_shown(condition)}: integers have 64 bits, ids"
+            " are UUIDs or integers from 0, texts are valid Unicode"
+        ) from error
+
+
+def _shown(condition: Any) -> str:
+    try:
+        return f"{condition!r:.200}"
+    except ValueError:  # Python writes no integers of thousands of digits
+        return f"a {type(condition).__name__} with a number of thousands of digits"
+
+
+def _field(condition: models.FieldCondition) -> edge.FieldCondition:
+    if condition.geo_bounding_box or condition.geo_radius or condition.geo_polygon:
+        raise _unknown(condition)
+    count = condition.values_count
+    return edge.FieldCondition(
+        condition.key,
+        match=None if condition.match is None else _match(condition.match),
+        range=None if condition.range is None else _range(condition.range),
+        values_count=None
+        if count is None
+        else edge.ValuesCount(count.lt, count.gt, count.lte, count.gte),
+        is_empty=condition.is_empty,
+        is_null=condition.is_null,
+    )
+
+
+def _match(match: Any) -> Any:
+    make = _MATCHES.get(type(match))
+    if make is None:
+        raise _unknown(match)
+    return make(match)
+
+
+def _match_value(match: models.MatchValue) -> edge.MatchValue:
+    # qdrant-edge 0.9 takes Python's bool for an integer, and then finds no boolean.
+    value: Any = np.bool_(match.value) if isinstance(match.value, bool) else match.value
+    return edge.MatchValue(value)
+
+
+def _range(bounds: Any) -> Any:
+    if isinstance(bounds, models.Range):
+        return edge.RangeFloat(*_tightest(bounds.gte, bounds.gt, bounds.lte, bounds.lt))
+    if isinstance(bounds, models.DatetimeRange):
+        given = (bounds.gte, bounds.gt, bounds.lte, bounds.lt)
+        ends = _tightest(*(None if end is None else _moment(end) for end in given))
+        return edge.RangeDateTime(*(None if end is None else end.isoformat() for end in ends))
+    raise _unknown(bounds)
+
+
+def _tightest(gte: Any, gt: Any, lte: Any, lt: Any) -> tuple[Any, Any, Any, Any]:
+    """One bound on each side: of two, an index of qdrant-edge 0.9 heeds only one."""
+    if gte is not None and gt is not None:
+        gte, gt = (None, gt) if gt >= gte else (gte, None)
+    if lte is not None and lt is not None:
+        lte, lt = (None, lt) if lt <= lte else (lte, None)
+    return gte, gt, lte, lt
+
+
+def _moment(moment: datetime | date) -> datetime:
+    """What names no time zone is UTC, as on a server."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=timezone.utc)
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+
+
+def _unknown(condition: Any) -> NotSupported:
+    return NotSupported(
+        f"the embedded engine does not filter by {condition!r:.200};"
+        " filter by another field, or use a Qdrant server (--qdrant URL)"
+    )
+
+
+_CONDITIONS: Final[Mapping[type, Callable[[Any], Any]]] = {
+    models.Filter: to_filter,
+    models.FieldCondition: _field,
+    models.HasIdCondition: lambda c: edge.HasIdCondition(set(c.has_id)),
+    models.HasVectorCondition: lambda c: edge.HasVectorCondition(c.has_vector),
+    models.IsEmptyCondition: lambda c: edge.IsEmptyCondition(c.is_empty.key),
+    models.IsNullCondition: lambda c: edge.IsNullCondition(c.is_null.key),
+    models.NestedCondition: lambda c: edge.NestedCondition(
+        c.nested.key, to_filter(c.nested.filter) or edge.Filter()
+    ),
+}
+
+_MATCHES: Final[Mapping[type, Callable[[Any], Any]]] = {
+    models.MatchValue: _match_value,
+    models.MatchAny: lambda m: edge.MatchAny(list(m.any)),
+    models.MatchExcept: lambda m: edge.MatchExcept(list(m.except_)),
+    models.MatchText: lambda m: edge.MatchText(m.text),
+    models.MatchTextAny: lambda m: edge.MatchTextAny(m.text_any),
+    models.MatchPhrase: lambda m: edge.MatchPhrase(m.phrase),
+}

@@ -1,0 +1,212 @@
+"""LlamaIndex's metadata filters as Qdrant's, for every operator. Pure.
+
+Qdrant looks into arrays where LlamaIndex's own evaluation (``SimpleVectorStore``) compares whole
+values. On purpose we follow Qdrant:
+
+- A condition on an array (``pages``, ``flags``) holds if one element satisfies it. So ``==``,
+  ``in``, ``contains`` and ``any`` ask for an element, ``all`` for each of several.
+- ``!=`` and ``nin`` are the opposite of ``==`` and ``in``: no element may be equal. As in
+  LlamaIndex, a field that is missing or null satisfies them, and no other operator but
+  ``is_empty``.
+- ``text_match`` and ``text_match_insensitive`` look for whole words in a row, whatever their case;
+  ``contains`` compares whole values, also of plain text.
+- ``<``, ``<=``, ``>`` and ``>=`` compare numbers, or dates written as ISO 8601 (a date without a
+  time zone is UTC). Text has no order in Qdrant.
+- Numbers are equal to numbers (3 to 3.0), never to booleans or text.
+
+Keys are Qdrant's paths: ``boxes[].page`` is a field within a field. A payload index on a field of
+your own must be one for the values you compare: dates are not found through one of keywords.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from qdrant_client import models
+
+from ..core.errors import FilterError
+
+if TYPE_CHECKING:
+    from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
+
+__all__ = ["qdrant_filter"]
+
+# A path of Qdrant's: names (quoted if they hold anything but word characters), then [] or [n].
+_NAME = r'(?:[\w-]+|"[^"]+")(?:\[\d*\])*'
+_PATH = re.compile(rf"{_NAME}(?:\.{_NAME})*")
+_EXACT = 2**53  # larger integers are not exact in the floats that ranges are made of
+
+
+def qdrant_filter(filters: MetadataFilters | Mapping[str, Any] | None) -> models.Filter | None:
+    """Translate filters for Qdrant.
+
+    Args:
+        filters: LlamaIndex's filters, nested as you like; or payload fields and the value they
+            must have, or a list of values of which one must match.
+
+    Returns:
+        None where there is nothing to filter by; filters without conditions say nothing, also
+        within others.
+
+    Raises:
+        FilterError: Qdrant cannot do this, or not with this value.
+    """
+    if filters is None:
+        return None
+    if isinstance(filters, Mapping):
+        wanted = [_equal_to(key, _listed(value)) for key, value in filters.items()]
+        return models.Filter(must=wanted) if wanted else None
+    return _combined(filters)
+
+
+def _combined(filters: MetadataFilters) -> models.Filter | None:
+    conditions = [found for one in filters.filters if (found := _condition(one)) is not None]
+    if not conditions:
+        return None
+    how = filters.condition.value if filters.condition else "and"
+    if how == "or":
+        return models.Filter(should=conditions)
+    if how == "not":  # none of them, as LlamaIndex has it
+        return models.Filter(must_not=conditions)
+    return models.Filter(must=conditions)
+
+
+def _condition(one: MetadataFilter | MetadataFilters) -> models.Condition | None:
+    from llama_index.core.vector_stores import MetadataFilters
+
+    if isinstance(one, MetadataFilters):
+        return _combined(one)
+    operator = one.operator.value
+    try:
+        return _OPERATORS[operator](one.key, one.value)
+    except FilterError as error:
+        raise FilterError(f"the filter {one.key!r} {operator} {one.value!r:.60}: {error}") from None
+
+
+# -- operators -------------------------------------------------------------------------------
+
+
+def _equals(key: str, value: Any) -> models.Condition:
+    if isinstance(value, list):
+        raise FilterError("compares with one value; use in, any or all for a list")
+    return _equal_to(key, [value])
+
+
+def _among(key: str, value: Any) -> models.Condition:
+    return _equal_to(key, _list(value))
+
+
+def _all(key: str, value: Any) -> models.Condition:
+    if not _list(value):  # nothing is asked of the field but to be there
+        return models.Filter(must_not=[_empty(key)])
+    return models.Filter(must=[_equal_to(key, [item]) for item in value])
+
+
+def _phrase(key: str, value: Any) -> models.Condition:
+    if not isinstance(value, str) or not re.search(r"[^\W_]", value):
+        raise FilterError("needs text with a word in it")
+    return models.FieldCondition(key=_path(key), match=models.MatchPhrase(phrase=value))
+
+
+def _empty_or_blank(key: str, value: Any) -> models.Condition:
+    blank = models.FieldCondition(key=_path(key), match=models.MatchValue(value=""))
+    return models.Filter(should=[_empty(key), blank])
+
+
+def _compared(bound: str) -> Callable[[str, Any], models.Condition]:
+    def compare(key: str, value: Any) -> models.Condition:
+        return models.FieldCondition(key=_path(key), range=_range(bound, value))
+
+    return compare
+
+
+def _opposite(
+    operator: Callable[[str, Any], models.Condition],
+) -> Callable[[str, Any], models.Condition]:
+    return lambda key, value: models.Filter(must_not=[operator(key, value)])
+
+
+_OPERATORS: dict[str, Callable[[str, Any], models.Condition]] = {
+    "==": _equals,
+    "!=": _opposite(_equals),
+    ">": _compared("gt"),
+    ">=": _compared("gte"),
+    "<": _compared("lt"),
+    "<=": _compared("lte"),
+    "in": _among,
+    "nin": _opposite(_among),
+    "any": _among,
+    "all": _all,
+    "contains": _equals,
+    "text_match": _phrase,
+    "text_match_insensitive": _phrase,
+    "is_empty": _empty_or_blank,
+}
+
+
+# -- conditions ------------------------------------------------------------------------------
+
+
+def _equal_to(key: str, values: Sequence[Any]) -> models.Condition:
+    """The field, or an element of it, equals one of the values."""
+    path = _path(key)
+    texts = [value for value in values if isinstance(value, str)]
+    alternatives: list[models.Condition] = []
+    if texts or not values:  # any of nothing: never true
+        alternatives.append(models.FieldCondition(key=path, match=models.MatchAny(any=texts)))
+    alternatives += [_equal_to_one(path, value) for value in values if not isinstance(value, str)]
+    return alternatives[0] if len(alternatives) == 1 else models.Filter(should=alternatives)
+
+
+def _equal_to_one(path: str, value: Any) -> models.FieldCondition:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise FilterError(f"{path} is compared with {value!r:.60}; the store has 64 bits")
+    if isinstance(value, bool) or (isinstance(value, int) and abs(value) > _EXACT):
+        return models.FieldCondition(key=path, match=models.MatchValue(value=value))
+    if isinstance(value, int | float) and math.isfinite(value):
+        return models.FieldCondition(key=path, range=models.Range(gte=value, lte=value))
+    raise FilterError(f"{path} is compared with {value!r:.60}; give text, numbers or booleans")
+
+
+def _empty(key: str) -> models.IsEmptyCondition:
+    return models.IsEmptyCondition(is_empty=models.PayloadField(key=_path(key)))
+
+
+def _range(bound: str, value: Any) -> models.Range | models.DatetimeRange:
+    if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
+        return models.Range(**{bound: _float(value)})
+    if isinstance(value, str):
+        try:
+            # Python 3.10 does not read the Z of UTC.
+            moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value.strip()))
+        except ValueError:
+            raise FilterError("orders numbers and ISO dates, not other text") from None
+        return models.DatetimeRange(**{bound: moment})
+    raise FilterError("needs a number or an ISO date")
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise FilterError("orders numbers of 64 bits, not larger ones") from None
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise FilterError("needs a list of values")
+    return value
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else [value]
+
+
+def _path(key: str) -> str:
+    if not _PATH.fullmatch(key):
+        raise FilterError(f"{key!r:.60} is no payload field; quote names with odd characters")
+    return key

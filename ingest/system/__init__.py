@@ -1,0 +1,1 @@
+"""Processes, SQLite and files; knows no documents."""

@@ -1,0 +1,1 @@
+"""Vision tokens on disk or in a bucket: keys, codecs, quota."""

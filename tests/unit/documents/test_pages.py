@@ -1,0 +1,373 @@
+from __future__ import annotations
+
+import io
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import psutil
+import pymupdf
+import pytest
+from opticalrag.ingest.core import errors
+from opticalrag.ingest.core.config import PageLimits
+from opticalrag.ingest.core.records import PageFailure, PageImage, SourceSpec
+from opticalrag.ingest.documents import pages
+from opticalrag.ingest.documents.opening import close_document, load
+from opticalrag.ingest.documents.pages import (
+    open_document,
+    parse_page_range,
+    render_page,
+    render_pages,
+)
+from opticalrag.ingest.system.workers import WorkerPool
+from PIL import Image
+
+from benchmarks.parsing.generated_pages import write_scans
+from benchmarks.parsing.hostile_files import pdf_of
+
+PASSWORDS = {
+    "docling_2206.01062_pg3.pdf": "1234",
+    "pypdf_r6-both-passwords.pdf": "foo",
+}
+
+
+def pdf(*texts: str, rotation: int = 0, crop: tuple[float, ...] | None = None) -> bytes:
+    made = pymupdf.open()
+    for text in texts:
+        page = made.new_page(width=600, height=800)
+        page.insert_text((100, 200), text)
+        if crop:
+            page.set_cropbox(pymupdf.Rect(*crop))
+        page.set_rotation(rotation)
+    return bytes(made.tobytes())
+
+
+def image(kind: str, size: tuple[int, int] = (300, 200), **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", size, "white").save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@contextmanager
+def suppress_damage(messages: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except errors.DamagedDocument as error:
+        messages.append(str(error))
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_boxes_are_of_the_page_as_displayed(rotation: int) -> None:
+    """A word's box is where its ink is on the drawn page, turned and cropped."""
+    with open_document(pdf("Hello", rotation=rotation, crop=(50, 100, 550, 700))) as source:
+        drawn = source.render(0, long_side=600)
+    (word,) = drawn.words
+    height, width, _ = drawn.pixels.shape
+    ink = (drawn.pixels < 128).any(axis=2).nonzero()
+    centre = (ink[1].mean() / width, ink[0].mean() / height)
+
+    assert max(height, width) == 600
+    assert word.box.x0 <= centre[0] <= word.box.x1
+    assert word.box.y0 <= centre[1] <= word.box.y1
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_images_are_documents_of_one_page(kind: str) -> None:
+    """An image opens as a PDF of its own shape."""
+    with open_document(image(kind), name=f"scan.{kind.lower()}") as source:
+        drawn = source.render(0, long_side=300)
+
+    assert source.ref.page_count == 1
+    assert drawn.pixels.shape == (200, 300, 3)
+
+
+def test_every_frame_of_an_image_is_a_page() -> None:
+    """Multi-frame TIFF and WebP files keep all their frames."""
+    frames = [Image.new("RGB", (30, 40), colour) for colour in ("red", "green", "blue")]
+    for kind in ("TIFF", "WEBP"):
+        stream = io.BytesIO()
+        frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+        with open_document(stream) as source:
+            assert source.ref.page_count == 3
+
+
+def test_a_photo_is_turned_upright_by_its_exif_tag() -> None:
+    """Orientation 6 means: turn the stored pixels by 90 degrees to show them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with open_document(image("JPEG", (300, 200), exif=exif)) as source:
+        drawn = source.render(0, long_side=300)
+
+    assert drawn.pixels.shape == (300, 200, 3)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "1", "CMYK", "I;16", "LA"])
+def test_every_colour_mode_is_drawn(mode: str) -> None:
+    """Palette, grey, CMYK, 16-bit and transparent images become RGB pages, alpha on white."""
+    picture = Image.new(mode, (40, 30))
+    stream = io.BytesIO()
+    picture.save(stream, "TIFF")
+    with open_document(stream) as source:
+        drawn = source.render(0, long_side=40)
+
+    assert drawn.pixels.shape == (30, 40, 3)
+    if mode in ("RGBA", "LA"):
+        assert int(drawn.pixels.min()) > 250
+
+
+def test_bytes_streams_and_file_systems_open_like_paths(tmp_path: Path) -> None:
+    """The same document comes from a path, bytes, a stream, or an fsspec file system."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("Hello"))
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/docs/a.pdf", file.read_bytes())
+    hashes = set()
+    for source, options in [
+        (file, {}),
+        (str(file), {}),
+        (file.read_bytes(), {}),
+        (io.BytesIO(file.read_bytes()), {}),
+        ("/docs/a.pdf", {"fs": memory}),
+    ]:
+        with open_document(source, **options) as opened:
+            hashes.add(opened.ref.sha256)
+            assert opened.words(0)[0].text == "Hello"
+
+    assert len(hashes) == 1
+
+
+def test_temporary_copies_are_private_and_removed() -> None:
+    """Spooled bytes are readable by their owner only and vanish on close."""
+    with open_document(pdf("secret")) as source:
+        path = source.spec.path
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+    assert not path.exists()
+
+
+def test_what_a_file_is_its_bytes_decide(tmp_path: Path) -> None:
+    """A PDF called .txt opens; text called .pdf does not."""
+    renamed = tmp_path / "a.txt"
+    renamed.write_bytes(pdf("Hello"))
+    text = tmp_path / "b.pdf"
+    text.write_text("just words")
+
+    with open_document(renamed) as source:
+        assert source.ref.page_count == 1
+    with pytest.raises(errors.UnsupportedSource, match=r"b\.pdf is neither a PDF nor an image"):
+        open_document(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", errors.DamagedDocument),
+        (b"\0", errors.UnsupportedSource),
+        (b"%PDF-1.7 and nothing else", errors.DamagedDocument),
+        (b"\x89PNG\r\n\x1a\n broken", errors.OpticalRagError),
+        (image("PNG")[:80], errors.DamagedDocument),
+    ],
+)
+def test_broken_bytes_are_a_typed_error(content: bytes, error: type[Exception]) -> None:
+    """No input reaches the user as a vendor's exception."""
+    with pytest.raises(error):
+        open_document(content)
+
+
+def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
+    """What is not a file is named with the reason."""
+    with pytest.raises(errors.DamagedDocument, match="does not exist"):
+        open_document(tmp_path / "gone.pdf")
+    with pytest.raises(errors.DamagedDocument, match="is no file"):
+        open_document(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("limits", "named"),
+    [
+        (PageLimits(file_bytes=10), "file_bytes"),
+        (PageLimits(pages=1), "PageLimits.pages"),
+    ],
+)
+def test_limits_name_the_option_that_raises_them(limits: PageLimits, named: str) -> None:
+    """A refused document says which limit to raise."""
+    with pytest.raises(errors.LimitExceeded, match=named):
+        open_document(pdf("a", "b"), limits=limits)
+
+
+def test_pixels_are_counted_before_they_are_decoded() -> None:
+    """A small file with a huge image is refused, and so is a huge drawing."""
+    with pytest.raises(errors.LimitExceeded, match="300 x 200 pixels"):
+        open_document(image("PNG"), limits=PageLimits(pixels=1000))
+    with (
+        open_document(pdf("a"), limits=PageLimits(pixels=1000)) as source,
+        pytest.raises(errors.LimitExceeded, match="page 1"),
+    ):
+        source.render(0, dpi=72)
+
+
+def test_a_wrong_password_is_told_from_a_missing_one(tmp_path: Path) -> None:
+    """Both name the option that takes the password."""
+    made = pymupdf.open()
+    made.new_page()
+    file = tmp_path / "locked.pdf"
+    made.save(file, encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="right", owner_pw="owner")
+
+    with pytest.raises(errors.EncryptedDocument, match=r"needs a password.*--password"):
+        open_document(file)
+    with pytest.raises(errors.EncryptedDocument, match="password is wrong"):
+        open_document(file, password="wrong")  # noqa: S106
+    for password in ("right", "owner"):
+        with open_document(file, password=password) as source:
+            assert "right" not in repr(source.spec)
+            assert password not in repr(source.spec)
+
+
+def test_shared_encrypted_files_open_with_their_password(data: Path) -> None:
+    """Every encryption revision opens with its password, and only then."""
+    for file in sorted((data / "encrypted").glob("*.pdf")):
+        password = PASSWORDS.get(file.name, "asdfzxcv" if "user-password" in file.name else None)
+        with open_document(file, password=password) as source:
+            assert source.ref.page_count >= 1
+        if password:
+            with pytest.raises(errors.EncryptedDocument):
+                open_document(file)
+
+
+def test_shared_damaged_files_open_or_fail_with_a_type(data: Path) -> None:
+    """A damaged file gives pages or one of our errors."""
+    unreadable = []
+    for file in sorted((data / "damaged").glob("*.pdf")):
+        with suppress_damage(unreadable), open_document(file) as source:
+            assert source.ref.page_count >= 1
+
+    assert ["qpdf_bad40.pdf" in message for message in unreadable] == [True]
+
+
+def test_printed_labels_are_kept_and_default_to_the_number() -> None:
+    """The number printed in the file is told from the place in the file."""
+    made = pymupdf.open(stream=pdf("a", "b", "c"))
+    made.set_page_labels(
+        [
+            {"startpage": 0, "style": "r", "prefix": "", "firstpagenum": 1},
+            {"startpage": 1, "style": "D", "prefix": "A-", "firstpagenum": 5},
+        ]
+    )
+    with open_document(made.tobytes()) as source:
+        assert [ref.label for ref in source.page_refs()] == ["i", "A-5", "A-6"]
+    with open_document(pdf("a", "b")) as source:
+        assert [ref.label for ref in source.page_refs()] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "indices"),
+    [("1-3,7", (0, 1, 2, 6)), ("5-", (4, 5, 6, 7)), ("-2", (0, 1)), (" 3 , 1 ", (0, 2))],
+)
+def test_page_choices_are_one_based(text: str, indices: tuple[int, ...]) -> None:
+    """People count from one; ranges may be open at either end."""
+    assert parse_page_range(text, 8) == indices
+
+
+@pytest.mark.parametrize("text", ["", "a", "0", "9", "3-2", "1--2", "1,,2", "1-99999999999", "-"])
+def test_page_choices_that_make_no_sense_are_refused(text: str) -> None:
+    """The error shows the choice."""
+    with pytest.raises(errors.PageRangeError):
+        parse_page_range(text, 8)
+
+
+def test_a_file_that_changed_is_not_read_on(tmp_path: Path) -> None:
+    """Pages of other bytes are not passed off as those of the document that was opened."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("old"))
+    with open_document(file) as source:
+        assert load(source.spec).page_count == 1
+        file.write_bytes(pdf("new", "newer"))
+        with pytest.raises(errors.SourceChanged, match="ingest it again"):
+            load(source.spec)
+        assert load(source.spec.unstamped).page_count == 2
+
+
+def test_pages_are_drawn_in_order_by_processes() -> None:
+    """Workers draw the same pages as this process, in the order asked for."""
+    with open_document(pdf("a", "b", "c")) as source, WorkerPool(2) as pool:
+        drawn = list(render_pages(source.tasks(), pool, long_side=100))
+        here = [source.render(i, long_side=100) for i in range(3)]
+
+    assert all(isinstance(page, PageImage) for page in drawn)
+    assert [page.ref.index for page in drawn if isinstance(page, PageImage)] == [0, 1, 2]
+    for one, other in zip(drawn, here, strict=True):
+        assert isinstance(one, PageImage)
+        assert (one.pixels == other.pixels).all()
+
+
+def test_a_page_of_a_file_that_is_overwritten_while_drawn_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody knows of which content the picture is."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(pdf("old"))
+
+    def overwriting(*given: Any, **options: Any) -> PageImage:
+        file.write_bytes(pdf("new", "newer"))
+        return render_page(*given, **options)
+
+    with open_document(file) as source, WorkerPool(1) as pool:
+        monkeypatch.setattr(pages, "render_page", overwriting)
+        (result,) = render_pages(source.tasks(), pool, long_side=100)
+
+    assert isinstance(result, PageFailure)
+    assert result.code == "source_changed"
+
+
+@pytest.mark.parametrize("start", ["4 0 R", "1.5", "(abc)"])
+def test_page_labels_that_cannot_be_read_are_no_reason_to_lose_a_file(start: str) -> None:
+    """Nor are titles; the first of these labels is as the standard has it."""
+    labels = f"<</Nums[0 <</S/D/St {start}>>]>>".encode()
+    catalog = b"<</Type/Catalog/Pages 2 0 R/PageLabels %b>>" % labels
+    page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 99]>>"
+    tree, info = b"<</Type/Pages/Kids[3 0 R]/Count 1>>", b"/Info <</Title 7>>"
+
+    with open_document(pdf_of(catalog, tree, page, b"3", trailer=info)) as source:
+        assert [ref.label for ref in source.page_refs()] == ["1"]
+        assert source.ref.title == ""
+
+
+def test_a_page_that_cannot_be_drawn_is_a_failure_among_others() -> None:
+    """Drawing one impossible page does not stop the others."""
+    with open_document(pdf("a", "b")) as source, WorkerPool(1) as pool:
+        tasks = list(source.tasks())
+        results = list(render_pages(iter(tasks), pool, dpi=100_000))
+
+    assert all(isinstance(r, PageFailure) and r.code == "limit_exceeded" for r in results)
+
+
+def test_pictures_of_pages_read_are_not_kept(tmp_path: Path) -> None:
+    """MuPDF would keep 256 MiB of them in every process."""
+    file = tmp_path / "scans.pdf"
+    write_scans(file, 60)  # a picture is 2 MB
+    spec = SourceSpec(file)
+    before = psutil.Process().memory_info().rss
+    for index in range(60):
+        load(spec)[index].get_pixmap(dpi=150)
+    kept = psutil.Process().memory_info().rss - before
+    close_document(spec)
+    assert kept < 70_000_000
+
+
+def test_every_error_of_mupdf_on_a_page_is_a_failure_of_that_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its own ones are no RuntimeError, and ended the run."""
+
+    def syntax_error(*_: object, **__: object) -> None:
+        raise pymupdf.mupdf.FzErrorSyntax("broken stream")
+
+    monkeypatch.setattr(pymupdf.Page, "get_pixmap", syntax_error)
+    with open_document(pdf("text")) as source:
+        (failure,) = render_pages(source.tasks(), WorkerPool(), dpi=72)
+
+    assert isinstance(failure, PageFailure)
+    assert failure.code == "page_failed"

@@ -1,0 +1,85 @@
+"""Decoding rules: what may not be written again, and when a page has gone round in circles."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opticalrag.ingest.engines.deepseek_ocr.decoder.loops import (
+    RepetitionDetector,
+    cycle_start,
+    is_cycle,
+    is_drift,
+    is_stutter,
+)
+from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import banned_anywhere, banned_in_window
+
+IDS = st.lists(st.integers(0, 3), max_size=60)
+
+
+@given(IDS, st.integers(2, 5), st.integers(2, 40))
+def test_banned_ids_are_those_that_would_repeat(ids: list[int], size: int, window: int) -> None:
+    """Exactly the ids whose n-gram already lies in the window."""
+    recent = ids[-window:]
+    grams = {tuple(recent[i : i + size]) for i in range(len(recent) - size + 1)}
+    prefix = tuple(ids[len(ids) - size + 1 :])
+    expected = {i for i in range(4) if (*prefix, i) in grams} if len(ids) >= size else set()
+    assert banned_in_window(ids, size, window) == expected
+
+
+@given(IDS, st.integers(2, 5))
+def test_a_window_over_all_is_the_rule_without_window(ids: list[int], size: int) -> None:
+    """The two published rules agree where they should."""
+    assert banned_in_window(ids, size, len(ids) + 1) == banned_anywhere(ids, size)
+
+
+def test_table_cells_may_repeat() -> None:
+    """Ids that are allowed are never banned."""
+    assert banned_in_window([5] * 10, 3, 10) == {5}
+    assert banned_in_window([5] * 10, 3, 10, allowed=[5]) == set()
+
+
+def text(length: int) -> list[int]:
+    """Ids as text has them: few repeats."""
+    return [(i * i * 31 + i * 7) % 5003 for i in range(length)]
+
+
+@given(st.integers(1, 300), st.integers(0, 500))
+def test_a_cycle_is_found_and_cut_after_one_round(period: int, before: int) -> None:
+    """Whatever came before it."""
+    rounds = max(4, -(-512 // period)) + 1
+    cycle = [10_000 + i for i in range(period)]
+    ids = [*text(before), *cycle * rounds]
+    assert is_cycle(ids)
+    assert cycle_start(ids) == before + period
+
+
+@given(st.integers(0, 3000))
+def test_text_is_no_loop(length: int) -> None:
+    """However long."""
+    ids = text(length)
+    assert not RepetitionDetector({}, -1)(ids)
+    assert cycle_start(ids) == length
+
+
+def test_a_hundred_empty_cells_are_no_loop() -> None:
+    """Wide sparse tables are real."""
+    assert not is_cycle([*text(50), *[7, 8] * 100])
+
+
+def test_a_stutter_that_swaps_a_word_is_found() -> None:
+    """No exact cycle, yet nothing new is said."""
+    ids = [token for i in range(40) for token in [*range(1, 25), 900 + i % 3]]
+    assert is_stutter(ids)
+    assert not is_stutter(text(1000))
+
+
+def test_boxes_that_step_along_are_a_drift() -> None:
+    """The same block with numbers moved on evenly; uneven lists are real."""
+    numbers = {i: i for i in range(1000)}
+    marker = 2000
+    even = [t for i in range(20) for t in [marker, 100, 50 + 7 * i, 900, 57 + 7 * i, 3000]]
+    uneven = [t for i in range(20) for t in [marker, 100, 50 + i * i, 900, 57 + 7 * i, 3000]]
+    assert is_drift(even, numbers, marker)
+    assert not is_drift(even[: 6 * 8], numbers, marker)
+    assert not is_drift(uneven, numbers, marker)

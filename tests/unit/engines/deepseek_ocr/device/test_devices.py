@@ -1,0 +1,185 @@
+"""A GPU that is not the first: what goes by the current device is launched on the model's.
+
+There is no GPU: a stand-in for ``torch.cuda.device_of`` says when the device is the current one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+from benchmarks.decoding.exactness import page_of_noise
+from opticalrag.ingest.core.modes import MODES
+from opticalrag.ingest.core.prompts import PROMPTS
+from opticalrag.ingest.core.vision import DecodeRequest
+from opticalrag.ingest.engines.deepseek_ocr.decoder.graphs import RecordedSteps, Steps
+from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
+
+from ..helpers_decoding import one_thread, plan_of
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    with one_thread():
+        yield
+
+
+class CurrentDevice:
+    """Stands in for ``torch.cuda.device_of``; ``depth`` is how often it is entered."""
+
+    depth = 0
+
+    @contextmanager
+    def __call__(self, tensor: torch.Tensor) -> Iterator[None]:
+        self.depth += 1
+        yield
+        self.depth -= 1
+
+
+class Watch(TorchFunctionMode):
+    """Takes note of tensors that are made while the device is not the current one."""
+
+    def __init__(self, current: CurrentDevice) -> None:
+        super().__init__()
+        self.current = current
+        self.inside = 0
+        self.outside: list[str] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor) and func.__name__ != "__get__":
+            self.inside += self.current.depth > 0
+            if not self.current.depth:
+                self.outside.append(func.__name__)
+        return result
+
+
+@pytest.fixture
+def current(monkeypatch: pytest.MonkeyPatch) -> CurrentDevice:
+    """In place of torch's."""
+    found = CurrentDevice()
+    monkeypatch.setattr(torch.cuda, "device_of", found)
+    return found
+
+
+def requests(model: DeepSeekOcr) -> list[DecodeRequest]:
+    """Three pages, which start, grow and end at different times."""
+    return [
+        DecodeRequest(page_of_noise(model, n, 1 + n), PROMPTS["markdown"], 40) for n in (1, 2, 5)
+    ]
+
+
+def test_pages_are_decoded_with_their_device_current(
+    talker: DeepSeekOcr, current: CurrentDevice
+) -> None:
+    """All of it; and not while whoever takes the pages does something else."""
+    with Watch(current) as watch:
+        for _ in talker.decoder.stream(requests(talker), plan_of(2, guesses=2, lag=2)):
+            assert current.depth == 0
+    assert watch.outside == []
+    assert watch.inside > 100
+
+
+def test_a_thread_has_the_device_current_by_itself(
+    talker: DeepSeekOcr, current: CurrentDevice
+) -> None:
+    """Every new one begins with the first GPU."""
+
+    def decode() -> list[str]:
+        with Watch(current) as watch:
+            talker.decode(requests(talker))
+        return watch.outside
+
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(decode).result() == []
+
+
+def test_pages_are_encoded_with_their_device_current(
+    talker: DeepSeekOcr, current: CurrentDevice
+) -> None:
+    """The encoder's attention has a kernel, too."""
+    with Watch(current) as watch:
+        talker.encode([np.zeros((40, 30, 3), np.uint8)], MODES["tiny"])
+    assert watch.outside == []
+    assert watch.inside > 10
+
+
+def test_reference_scores_are_computed_with_their_device_current(
+    talker: DeepSeekOcr, current: CurrentDevice
+) -> None:
+    """Transformers' own code runs the experts' kernel."""
+    with Watch(current) as watch:
+        talker.first_logits(requests(talker)[0])
+    assert watch.outside == []
+    assert watch.inside > 10
+
+
+def test_steps_are_recorded_on_a_stream_of_the_models_device(
+    talker: DeepSeekOcr, current: CurrentDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One for all of them; torch keeps one per process, of the device that came first."""
+    made: list[int] = []
+    used: list[object] = []
+
+    def new_stream() -> object:
+        made.append(current.depth)
+        return object()
+
+    def graph(graph: object, pool: object, stream: object) -> nullcontext[None]:
+        used.append(stream)
+        return nullcontext()
+
+    fakes = {
+        "CUDAGraph": lambda: SimpleNamespace(pool=object, replay=lambda: None),
+        "Stream": new_stream,
+        "current_stream": lambda: None,
+        "stream": lambda stream: nullcontext(),
+        "graph": graph,
+    }
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    # What was recorded is not replayed here: the steps that follow compute it again.
+    monkeypatch.setattr(RecordedSteps, "step", _record_and_compute)
+    talker.decoder.decode(requests(talker), replace(plan_of(2), graphs=True))
+    assert made == [1]
+    assert len(used) > 1
+    assert len(set(map(id, used))) == 1
+
+
+def _record_and_compute(steps: RecordedSteps, shape: Any, guesses: int) -> torch.Tensor:
+    before = [slots.rows.copy() for slots in steps._classes]
+    steps._capture(shape, guesses)
+    for slots, rows in zip(steps._classes, before, strict=True):
+        slots.rows.advance(rows)
+    return Steps.step(steps, shape, guesses)
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
+@pytest.mark.parametrize("graphs", [False, True])
+def test_the_second_gpu_reads_what_the_first_one_reads(tiny_checkpoint: Path, graphs: bool) -> None:
+    """With kernels, from a thread, while the first one is current; which is given no memory."""
+    pixels = np.random.default_rng(0).integers(0, 255, (300, 200, 3), np.uint8)
+
+    def read(device: str) -> tuple[int, ...]:
+        model = DeepSeekOcr(tiny_checkpoint, device=device, precision="float32", kernels="on")
+        (tokens,) = model.encode([pixels], MODES["tiny"])
+        plan = replace(model.decoder.plan(2), graphs=graphs)
+        (answer,) = model.decoder.decode([DecodeRequest(tokens, PROMPTS["markdown"], 40)], plan)
+        assert torch.cuda.current_device() == 0
+        return answer.ids
+
+    first = read("cuda:0")
+    held = torch.cuda.max_memory_allocated("cuda:0")
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(read, "cuda:1").result() == first
+    assert torch.cuda.max_memory_allocated("cuda:0") == held

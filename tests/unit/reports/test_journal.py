@@ -1,0 +1,93 @@
+"""The report of a journal: failed and doubtful pages of all that was ingested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from opticalrag.ingest.assembly import open_journal, open_store
+from opticalrag.ingest.core.config import SourceConfig, StoreConfig, WorkLimits
+from opticalrag.ingest.core.errors import ConfigError
+from opticalrag.ingest.core.records import PageFailure, PageOutcome, PageTask, ParsedPage
+from opticalrag.ingest.reports.journal import report_journal
+
+from ...chaos.engines import TextEngine
+from ...chaos.ingester import ingest
+from ..pipeline.test_pipeline import page_text, write_pdf
+from .test_run import Tags
+
+LIMITS = WorkLimits(60)
+
+
+class DoubtingEngine(TextEngine):
+    """Fails on the first page of each document and doubts the second."""
+
+    def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
+        for outcome in super().parse(tasks):
+            assert isinstance(outcome, ParsedPage)
+            ref = outcome.ref
+            if ref.index == 0:
+                yield PageFailure(ref.document.uri, 0, "timeout", "page 1: too slow")
+            else:
+                yield replace(outcome, flags=("loop",) if ref.index == 1 else ())
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> StoreConfig:
+    """A store into which two files were ingested."""
+    files = tmp_path / "files"
+    files.mkdir()
+    for name in ("a", "b"):
+        write_pdf(files / f"{name}.pdf", *(page_text(f"{name}{n}") for n in range(3)))
+    made = StoreConfig(str(tmp_path / "store"))
+    journal = open_journal(made, create=True)
+    assert journal is not None
+    with open_store(made, create=True) as store, journal:
+        ingest(files, store, journal, engine=DoubtingEngine())
+    return made
+
+
+def test_failed_and_doubtful_pages_are_shown_from_the_files_that_are_there(
+    config: StoreConfig, tmp_path: Path
+) -> None:
+    """Of a file that is gone or has other bytes by now, pages are named and not drawn."""
+    target = tmp_path / "report.html"
+    (tmp_path / "files" / "b.pdf").write_bytes(b"%PDF-1.7 other bytes")
+    counts = report_journal(config, target, SourceConfig(), LIMITS)
+    text = target.read_text(encoding="utf-8")
+
+    assert counts == {"documents": 2, "pages": 4, "failed_pages": 2, "doubtful_pages": 2}
+    assert len(Tags(text).sources) == 2
+    for words in ("a.pdf, page 1: timeout", "a.pdf, page 2: loop", "page 1: too slow"):
+        assert words in text
+    assert text.count("cannot be drawn") == 2
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_it_can_be_made_while_the_store_is_in_use(config: StoreConfig, tmp_path: Path) -> None:
+    """The journal is read beside a run that writes it."""
+    journal = open_journal(config, create=True)
+    assert journal is not None
+    with open_store(config), journal:
+        journal.forget([journal.entries()[0].id])
+        counts = report_journal(config, tmp_path / "r.html", SourceConfig(), LIMITS)
+
+    assert counts["documents"] == 1
+
+
+@pytest.mark.parametrize("how", ["none", "damaged"])
+def test_a_journal_that_says_nothing_is_not_reported_as_all_well(
+    config: StoreConfig, tmp_path: Path, how: str
+) -> None:
+    """The error says how to name another."""
+    file = Path(config.location, "journal", "opticalrag.db")
+    if how == "none":
+        file.unlink()
+    else:
+        file.write_bytes(b"no database at all" * 500)
+    with pytest.raises(ConfigError, match=r"no journal.*--journal"):
+        report_journal(config, tmp_path / "r.html", SourceConfig(), LIMITS)
+    assert not (tmp_path / "r.html").exists()

@@ -1,0 +1,242 @@
+"""What a run leaves for people: the report page and the figures."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from opticalrag.ingest.core.config import SourceConfig, WorkLimits
+from opticalrag.ingest.core.errors import ConfigError, StoreUnavailable
+from opticalrag.ingest.core.records import PageFailure, ParsedPage
+from opticalrag.ingest.documents.pages import open_document
+from opticalrag.ingest.pipeline.pipeline import IngestReport
+from opticalrag.ingest.reports.html import PagePicture, report_html
+from opticalrag.ingest.reports.run import RunRecord
+
+from ...builders import block
+
+EVIL = "<script>alert('x')</script>\"&.pdf"
+LIMITS = WorkLimits(60)
+
+
+class Tags(HTMLParser):
+    """Collects what a browser would act on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.sources: list[str] = []
+        self.policy = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        values = dict(attrs)
+        self.sources += [str(values[key]) for key in ("src", "href") if key in values]
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = str(values["content"])
+
+
+def failed(code: str = "timeout", file: str = "/a.pdf") -> PageFailure:
+    return PageFailure(file, 2, code, "page 3 took too long")
+
+
+def doubtful(file: Path, index: int = 0) -> ParsedPage:
+    with open_document(file) as source:
+        ref = source.page_refs()[index]
+    return ParsedPage(ref, 595, 842, (block("a"),), "test", ("loop",))
+
+
+def test_names_and_messages_are_shown_and_never_run() -> None:
+    """Whatever stands in a file's name, the page has no element of it."""
+    failure = replace(failed(file=EVIL), message=EVIL)
+    text = report_html({"pages": 1}, [failure], [PagePicture(EVIL, 1, (EVIL,), b"\xff\xd8")])
+    tags = Tags(text)
+
+    assert "script" not in tags.names
+    assert text.count("&lt;script&gt;") >= 3
+    assert tags.policy.startswith("default-src 'none'; img-src data:")
+    assert [source[:5] for source in tags.sources] == ["data:"]
+
+
+def test_a_failure_has_file_page_code_message_and_remedy() -> None:
+    """The row says what to do."""
+    text = report_html({}, [failed()], [])
+
+    for word in ("/a.pdf", "<td>3</td>", "timeout", "page 3 took too long", "--page-timeout"):
+        assert word in text
+
+
+def test_many_failures_are_counted_and_not_all_shown() -> None:
+    """A run that fails everywhere still gives a page that opens."""
+    text = report_html({}, [failed()] * 5000, [])
+
+    assert "Failures: 5000" in text
+    assert "4000 more" in text
+
+
+def test_doubtful_pages_are_drawn_and_bounded(sample: Path, tmp_path: Path) -> None:
+    """Pages are pictures in the file, so many and no more; who else may read it is nobody."""
+    target = tmp_path / "report.html"
+    record, page = RunRecord(target), doubtful(sample)
+    for _ in range(2):
+        record.observe(page)
+    record.observe(replace(page, flags=()))
+    record.observe(failed())
+    record.write(IngestReport(pages=3), SourceConfig(), LIMITS)
+    tags = Tags(target.read_text(encoding="utf-8"))
+
+    assert record.doubtful == 2
+    assert [source.startswith("data:image/jpeg;base64,") for source in tags.sources] == [True] * 2
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert target.stat().st_size < 400_000
+
+    for _ in range(100):
+        record.observe(page)
+    assert record.doubtful == 102
+    assert len(record._doubtful.pages) == 30
+
+
+def test_pages_that_failed_are_drawn_too(sample: Path, tmp_path: Path) -> None:
+    """As far as they can be; a document that failed as a whole has no page to show."""
+    target = tmp_path / "report.html"
+    failures = [
+        PageFailure(str(sample), 1, "timeout", "page 2 took too long"),
+        PageFailure(str(tmp_path / "gone.pdf"), 0, "damaged", "page 1 is gone"),
+        PageFailure(str(sample), None, "encrypted", "no password"),
+    ]
+    RunRecord(target).write(IngestReport(failures=failures), SourceConfig(), LIMITS)
+    text = target.read_text(encoding="utf-8")
+
+    assert len(Tags(text).sources) == 1
+    assert "page 2: timeout" in text
+    assert text.count("cannot be drawn") == 1
+
+
+def test_a_page_is_not_drawn_from_other_bytes_than_it_was_read_from(
+    sample: Path, tmp_path: Path
+) -> None:
+    """The picture would be of another page than the words beside it."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(sample.read_bytes())
+    record = RunRecord(tmp_path / "r.html")
+    record.observe(doubtful(file))
+    file.write_bytes(sample.read_bytes() + b"\n")
+    record.write(IngestReport(), SourceConfig(), LIMITS)
+
+    assert "cannot be drawn" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Path) -> None:
+    """A picture that cannot be made does not cost the report."""
+    file = tmp_path / "a.pdf"
+    file.write_bytes(sample.read_bytes())
+    record = RunRecord(tmp_path / "r.html")
+    record.observe(doubtful(file))
+    file.unlink()
+    record.write(IngestReport(), SourceConfig(), LIMITS)
+
+    assert "cannot be drawn" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+def test_figures_are_in_prometheus_format(tmp_path: Path) -> None:
+    """Every line is a comment or a number, failures are by code, and no file is named."""
+    report = IngestReport(pages=7, seconds=1.5, failures=[failed(), failed(), failed("damaged")])
+    RunRecord(metrics=tmp_path / "run.prom").write(report, SourceConfig(), LIMITS)
+    lines = (tmp_path / "run.prom").read_text(encoding="utf-8").splitlines()
+
+    assert "opticalrag_ingest_pages 7" in lines
+    assert "opticalrag_ingest_seconds 1.5" in lines
+    assert 'opticalrag_ingest_failures{code="timeout"} 2' in lines
+    rule = r"# TYPE \w+ gauge|# HELP \w+ .+|\w+(\{code=\"\w+\"\})? [\d.e+]+"
+    assert all(re.fullmatch(rule, line) for line in lines)
+    assert "a.pdf" not in "".join(lines)
+
+
+def test_a_report_that_cannot_be_written_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that was there stays."""
+    target = tmp_path / "run.prom"
+    target.write_text("old", encoding="utf-8")
+
+    def refuse(*_: object) -> None:
+        raise OSError("no")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    report = IngestReport()
+    RunRecord(metrics=target).write(report, SourceConfig(), LIMITS)
+    assert [(failure.file, failure.code) for failure in report.failures] == [(str(target), "io")]
+    assert [file.name for file in tmp_path.iterdir()] == ["run.prom"]
+
+
+def test_a_run_that_an_error_ends_leaves_no_old_figures(tmp_path: Path) -> None:
+    """They would say that all went well; what was done until then is counted."""
+    target, done = tmp_path / "run.prom", IngestReport(pages=3)
+    with pytest.raises(StoreUnavailable), RunRecord(metrics=target).failures_noted(done):
+        raise StoreUnavailable("nobody answers")
+
+    lines = target.read_text(encoding="utf-8").splitlines()
+    assert 'opticalrag_ingest_failures{code="store_unavailable"} 1' in lines
+    assert {"opticalrag_ingest_interrupted 1", "opticalrag_ingest_pages 3"} <= {*lines}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt("SIGTERM"), "interrupted"), (KeyError(1), "internal")]
+)
+def test_a_run_that_is_stopped_or_meets_a_defect_leaves_no_old_figures(
+    tmp_path: Path, error: BaseException, code: str
+) -> None:
+    """Those of the last night that went well stood there."""
+    target = tmp_path / "run.prom"
+    with pytest.raises(type(error)), RunRecord(metrics=target).failures_noted(IngestReport()):
+        raise error
+    assert f'failures{{code="{code}"}} 1' in target.read_text(encoding="utf-8")
+
+
+def test_a_run_that_the_system_ends_leaves_no_old_figures_either(tmp_path: Path) -> None:
+    """As a disk that is full; the error is told, whatever can be written of it."""
+    target = tmp_path / "run.prom"
+    with (
+        pytest.raises(OSError, match="no space"),
+        RunRecord(metrics=target).failures_noted(IngestReport()),
+    ):
+        raise OSError("no space left on device")
+    assert 'failures{code="io"} 1' in target.read_text(encoding="utf-8")
+
+    record = RunRecord(metrics=target)
+    target.unlink()
+    target.mkdir()
+    with pytest.raises(StoreUnavailable), record.failures_noted(IngestReport()):
+        raise StoreUnavailable("nobody answers")
+
+
+def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
+    """Not after a night's work; and a pipe or device would be replaced."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    names = ("none/r.html", "", "pipe", "loop", "r" * 256, "\0")
+    for file in (tmp_path / name for name in names):
+        with pytest.raises(ConfigError, match="cannot be written"):
+            RunRecord(file)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["loop", "pipe"]
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
+    """It was found out after a night's work that another one made of it cannot."""
+    target = tmp_path / ("r" * 255)
+    RunRecord(target).write(IngestReport(), SourceConfig(), LIMITS)
+    assert [file.name for file in tmp_path.iterdir()] == [target.name]
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+    link, target = tmp_path / "link.html", tmp_path / "target.html"
+    link.symlink_to(target)
+    RunRecord(link).write(IngestReport(), SourceConfig(), LIMITS)
+    assert link.is_symlink()
+    assert "<html" in target.read_text()

@@ -1,0 +1,156 @@
+"""Points that others wrote into our collections: read as far as they can be, and never fatal."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNodeInfo, TextNode
+
+from opticalrag.ingest.core.records import Point
+from opticalrag.ingest.core.schema import Field
+from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.sparse import Bm25Encoder
+from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
+from opticalrag.ingest.store.requests import named
+from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.postprocessors import WiderContext
+from opticalrag.retrievers.query import Query
+from opticalrag.retrievers.search import search
+
+EMBEDDER = SentenceTransformerEmbedder()
+
+
+@pytest.fixture
+def store() -> Iterator[QdrantStore]:
+    with QdrantStore(":memory:") as opened:
+        yield opened
+
+
+def add(store: QdrantStore, *nodes: TextNode) -> None:
+    for node in nodes:
+        node.embedding = EMBEDDER.embed_documents([node.text])[0].tolist()
+    OpticalVectorStore(store, EMBEDDER.name).add(list(nodes))
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"pages": 12},
+        {"pages": "3-5"},
+        {"boxes": {"a": 1}},
+        {"boxes": [[0, 1]]},
+        {"spans": [3]},
+        {"spans": [{"page": "x"}]},
+        {"heading_path": 3},
+        {"flags": 5},
+        {"page_labels": 7},
+        {"_node_content": "{broken"},
+    ],
+)
+def test_fields_of_another_type_are_passed_over(
+    store: QdrantStore, metadata: dict[str, Any]
+) -> None:
+    """One odd point makes no collection unsearchable."""
+    add(store, TextNode(text="The pump was new.", metadata=metadata))
+    (found,) = HybridRetriever(store).retrieve("pump")
+
+    assert "pump" in found.get_content()
+    assert [document.points for document in store.documents()] == [1]
+
+
+def test_a_point_with_a_broken_node_is_its_text(store: QdrantStore) -> None:
+    """What LlamaIndex cannot read again, we show as it is stored."""
+    sparse = Bm25Encoder()
+    store.ensure(EMBEDDER, sparse)
+    payload = {Field.TEXT: "The pump.", "_node_content": "{broken", "_node_type": "TextNode"}
+    ((indices, values),) = sparse.encode_documents(["The pump."])
+    vector = np.full(EMBEDDER.dimension, 384**-0.5, np.float32)
+    key = "00000000-0000-0000-0000-000000000001"
+    store.upsert([Point(key, payload, vector, (indices, values))])
+
+    (found,) = HybridRetriever(store).retrieve("pump")
+    assert found.get_content() == "The pump."
+
+
+def test_documents_without_an_id_are_told_apart_by_name_and_deleted(store: QdrantStore) -> None:
+    """Nodes of other readers have a file name, or only a document."""
+    add(
+        store,
+        TextNode(text="a", metadata={Field.FILE_NAME: "a.pdf"}),
+        TextNode(text="b", metadata={Field.FILE_NAME: "b.pdf"}),
+    )
+
+    assert [document.file_name for document in store.documents()] == ["a.pdf", "b.pdf"]
+    assert store.delete_where(named("a.pdf")) == 1
+    assert [document.file_name for document in store.documents()] == ["b.pdf"]
+
+
+def test_wider_context_follows_nodes_whose_ids_are_any_text(store: QdrantStore) -> None:
+    """Neighbours are found by the ids LlamaIndex gave them."""
+    nodes = [TextNode(id_=f"n{n}", text=f"Sentence number {n}.") for n in range(3)]
+    for left, right in itertools.pairwise(nodes):
+        left.relationships[NodeRelationship.NEXT] = RelatedNodeInfo(node_id=right.node_id)
+        right.relationships[NodeRelationship.PREVIOUS] = RelatedNodeInfo(node_id=left.node_id)
+    add(store, *nodes)
+    given = [NodeWithScore(node=nodes[1], score=1.0)]
+    (found,) = WiderContext(store).postprocess_nodes(given, query_str="?")
+
+    assert found.get_content() == "\n\n".join(node.text for node in nodes)
+
+
+def test_a_retriever_keeps_its_tenant_when_it_is_serialised(tmp_path: Any) -> None:
+    """A copy that sees everybody's points would be a leak."""
+    with QdrantStore(tmp_path / "store", tenant="a") as mine:
+        add(mine, TextNode(text="Pump of a."))
+    with QdrantStore(tmp_path / "store", tenant="b") as other:
+        add(other, TextNode(text="Pump of b."))
+        saved = HybridRetriever(other).to_dict()
+    restored = HybridRetriever.from_dict(saved)
+
+    assert [found.get_content() for found in restored.retrieve("pump")] == ["Pump of b."]
+    restored.close()
+
+
+class Counting:
+    """A reranker that counts what it reads."""
+
+    name = "counting"
+    depth = 10
+
+    def __init__(self) -> None:
+        self.read = 0
+
+    def rerank(self, question: str, hits: Any) -> Any:
+        self.read += len(hits)
+        return list(hits)
+
+
+def test_a_reranker_reads_no_more_than_it_is_worth(store: QdrantStore) -> None:
+    """Caps of pages and documents widen the search, not the reading."""
+    add(store, *(TextNode(text=f"Pump {n}.", metadata={"file_id": "d"}) for n in range(60)))
+    reranker = Counting()
+    hits = search(store, EMBEDDER, Bm25Encoder(), Query("pump", 5, per_document=1), reranker)
+
+    assert len(hits) == 1
+    assert reranker.read <= reranker.depth
+
+
+def test_many_tasks_may_write_at_once(tmp_path: Any) -> None:
+    """Into a collection that none of them has made."""
+    with QdrantStore(tmp_path / "store") as opened:
+        vectors = OpticalVectorStore(opened, EMBEDDER.name)
+        batches = [[TextNode(text=f"{b} {n}") for n in range(20)] for b in range(8)]
+        for node in (node for batch in batches for node in batch):
+            node.embedding = [1.0] * EMBEDDER.dimension
+
+        async def write() -> None:
+            await asyncio.gather(*(vectors.async_add(batch) for batch in batches))
+
+        asyncio.run(write())
+        assert opened.count() == 160

@@ -1,0 +1,249 @@
+"""What is read from a folder is checked: somebody else may have written it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from opticalrag.ingest.core.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
+from opticalrag.ingest.store.edge.folder import check_room, copy_folder, read_aliases, settle
+from opticalrag.ingest.store.store import QdrantStore
+
+from ....contract.stores import MODELS, make_points
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store's folder with a collection of three points, an alias and a snapshot."""
+    folder = tmp_path_factory.mktemp("made") / "store"
+    with QdrantStore(folder) as store:
+        store.ensure(*MODELS)
+        store.upsert(make_points(3))
+        store.switch_alias("live")
+        store.create_snapshot()
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    """A copy of it to damage."""
+    copy_folder(made, tmp_path / "store")
+    return tmp_path / "store"
+
+
+def about(folder: Path) -> Path:
+    return folder / "edge" / "opticalrag" / "about.json"
+
+
+def test_only_the_owner_may_read_it(made: Path) -> None:
+    """Folders are 0700, files 0600, also those the engine made."""
+    modes = {path: stat.S_IMODE(path.stat().st_mode) for path in [made, *made.rglob("*")]}
+
+    assert len(modes) > 30
+    assert {m for p, m in modes.items() if p.is_dir()} == {0o700}
+    assert {m for p, m in modes.items() if p.is_file()} == {0o600}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"format": None},
+        {"vectors": []},
+        {"vectors": {"dense": {"size": "many", "distance": "Cosine"}}},
+        {"vectors": {"dense": {"size": 4, "distance": "Warped"}}},
+        {"sparse_vectors": {"sparse": {"modifier": 7}}},
+        {"metadata": "none"},
+    ],
+)
+def test_a_description_that_is_none_is_refused(folder: Path, change: dict[str, Any]) -> None:
+    """With the file and what is wrong with it."""
+    values = json.loads(about(folder).read_text())
+    about(folder).write_text(json.dumps({**values, **change}))
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match=r"about\.json"):
+        store.verify(*MODELS)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b'"x"', b"\xff\xfe", b"[" * 100_000, b" " * 2_000_000]
+)
+@pytest.mark.parametrize("name", ["opticalrag/about.json", "aliases.json"])
+def test_garbage_is_refused(folder: Path, name: str, content: bytes) -> None:
+    """Broken, deep and large files end in one typed error."""
+    (folder / "edge" / name).write_bytes(content)
+    asked = QdrantStore.aliases if "aliases" in name else QdrantStore.count
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match="cannot be used"):
+        asked(store)
+
+
+def test_an_alias_leads_nowhere_else(folder: Path, made: Path) -> None:
+    """A path to another store is refused before anything there is opened."""
+    victim = folder.parent / "victim"
+    copy_folder(made, victim)
+    (victim / "edge" / "opticalrag").chmod(0o755)
+    (folder / "edge" / "aliases.json").write_text('{"live": "../../victim/edge/opticalrag"}')
+    with QdrantStore(folder, collection="live") as store, pytest.raises(StoreDamaged, match="call"):
+        store.delete_ids([make_points(1)[0].id])
+    assert stat.S_IMODE((victim / "edge" / "opticalrag").stat().st_mode) == 0o755
+    with QdrantStore(victim) as store:
+        assert store.count() == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["/edge/x", "../x", "..", "", "x" * 300, "~x", "a\0", "aliases.json"]
+)
+def test_aliases_are_names_of_collections_for_such(tmp_path: Path, name: str) -> None:
+    """On both sides; what no collection can be called is refused."""
+    for aliases in ({"live": name}, {name: "live"}):
+        (tmp_path / "aliases.json").write_text(json.dumps(aliases))
+        with pytest.raises(StoreDamaged, match="no collection can be called"):
+            read_aliases(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["opticalrag", "opticalrag/shard", "opticalrag/about.json"])
+def test_a_link_in_the_place_of_a_folder_is_refused(folder: Path, name: str) -> None:
+    """It may lead anywhere."""
+    linked = folder / "edge" / name
+    linked.rename(folder.parent / "elsewhere")
+    linked.symlink_to(folder.parent / "elsewhere")
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match=name):
+        store.count()
+
+
+@pytest.mark.parametrize("name", ["edge/opticalrag/about.json", "edge/aliases.json", ".lock"])
+def test_a_pipe_is_not_waited_for(folder: Path, name: str) -> None:
+    """It is a typed error at once."""
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    with (
+        pytest.raises(StoreDamaged, match=Path(name).name),
+        QdrantStore(folder, collection="live" if "alias" in name else "opticalrag") as store,
+    ):
+        store.verify(*MODELS)
+
+
+@pytest.mark.parametrize("name", ["edge_config.json", "segment.json", "status.dat"])
+def test_damaged_engine_files_are_a_typed_error(folder: Path, name: str) -> None:
+    """The engine raises plain exceptions and Rust panics; neither passes."""
+    for path in (folder / "edge" / "opticalrag").rglob(name):
+        path.write_bytes(b"")
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match="opticalrag"):
+        store.count()
+
+
+def test_a_copy_has_the_holes_of_the_files(made: Path, tmp_path: Path) -> None:
+    """The engine's files are hundreds of megabytes long and nearly empty."""
+    copy_folder(made, tmp_path / "copy")
+    pairs = [(p, tmp_path / "copy" / p.relative_to(made)) for p in made.rglob("*") if p.is_file()]
+
+    assert sum(p.stat().st_size for p, _ in pairs) > 100 * 1024**2
+    assert sum(c.stat().st_blocks for _, c in pairs) * 512 < 20 * 1024**2
+    assert all(p.stat().st_size == c.stat().st_size for p, c in pairs)
+
+
+def test_a_collection_without_its_shard_is_damaged(folder: Path) -> None:
+    """It is not taken for an empty one."""
+    shard = folder / "edge" / "opticalrag" / "shard"
+    shard.rename(folder / "elsewhere")
+    with QdrantStore(folder) as store, pytest.raises(StoreDamaged, match="shard"):
+        store.count()
+
+
+def test_what_a_crash_left_aside_is_no_collection(folder: Path) -> None:
+    """A collection is made aside; a half one is neither seen nor in the way."""
+    (folder / "edge" / "~half").mkdir()
+    (folder / "edge" / "~half" / "rubbish").touch()
+    with QdrantStore(folder, collection="half") as store:
+        assert not store.exists()
+        store.ensure(*MODELS)
+        assert store.count() == 0
+
+
+@pytest.mark.parametrize("name", ["..", "../../opticalrag", "~new~opticalrag", ""])
+def test_a_snapshot_is_no_path(folder: Path, name: str) -> None:
+    """Only the store's own copies are restored."""
+    with QdrantStore(folder) as store, pytest.raises(StoreError, match="no snapshot"):
+        store.restore_snapshot(name)
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("left", "kept"),
+    [
+        (["~old~a", "~new~a"], "~new~a"),  # between the two renames
+        (["~old~a"], "~old~a"),
+        (["~new~a"], "~new~a"),  # of a collection that was deleted
+        (["a", "~new~a", "~~new~a"], "a"),  # before them
+        (["a", "~old~a"], "a"),  # after them
+    ],
+)
+def test_an_interrupted_restore_is_finished(tmp_path: Path, left: list[str], kept: str) -> None:
+    """Wherever it stopped, there is a whole collection, and nothing else but snapshots."""
+    for name in [*left, "~snapshots", "~doomed~b", "~made~c"]:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "name").write_text(name)
+    settle(tmp_path)
+
+    assert {p.name for p in tmp_path.iterdir()} == {"a", "~snapshots"}
+    assert (tmp_path / "a" / "name").read_text() == kept
+
+
+def test_a_restore_that_was_killed_is_finished_on_opening(folder: Path) -> None:
+    """No collection is lost, nor taken for a new one."""
+    (folder / "edge" / "opticalrag").rename(folder / "edge" / "~old~opticalrag")
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+
+
+def test_a_disk_without_room_is_a_typed_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is made, opened or written: mapped files would end the process."""
+    full = shutil.disk_usage(folder)._replace(free=1024**2)
+    needs = pytest.raises(StoreUnavailable, match=r"1,048,576 bytes free.* may need \d+,\d+")
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+        with monkeypatch.context() as patched:
+            patched.setattr(shutil, "disk_usage", lambda _: full)
+            for call in (lambda: store.upsert(make_points(1)), store.create_snapshot):
+                with needs:
+                    call()
+            assert store.count() == 3
+        store.upsert(make_points(5))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with QdrantStore(folder) as store, needs:
+        store.count()
+    with QdrantStore(folder, collection="another") as store, needs:
+        store.ensure(*MODELS)
+
+
+def test_room_is_asked_of_the_disk_itself(tmp_path: Path) -> None:
+    """No disk has so much."""
+    check_room(tmp_path, 0)
+    with pytest.raises(StoreUnavailable, match="make room"):
+        check_room(tmp_path, 2**62)
+
+
+def test_a_store_may_be_closed_twice(folder: Path) -> None:
+    """The second time does nothing; then it says that it is closed."""
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+        store.close()
+    with pytest.raises(StoreUnavailable, match="was closed"):
+        store.count()
+
+
+def test_a_log_in_use_is_a_folder_in_use(folder: Path) -> None:
+    """Should the lock of the folder be lost, the engine's own is still there."""
+    with QdrantStore(folder) as store:
+        assert store.count() == 3
+        (folder / ".lock").unlink()
+        with QdrantStore(folder) as second, pytest.raises(StoreLocked, match="in use"):
+            second.count()

@@ -1,0 +1,90 @@
+"""Requests of a bounded size, and how long faults are waited out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
+
+from opticalrag.ingest.store.faults import Retry, is_transient, retried
+from opticalrag.ingest.store.requests import batched, point_bytes, stored_payload
+
+from ...contract.stores import make_points
+
+
+@given(st.lists(st.integers(0, 50)), st.integers(1, 7), st.integers(1, 60))
+def test_batches_hold_everything_in_order_and_no_more_than_allowed(
+    sizes: list[int], most: int, most_bytes: int
+) -> None:
+    """What alone is too large goes alone."""
+    made = list(batched(((n, size) for n, size in enumerate(sizes)), most, most_bytes))
+
+    assert [n for batch in made for n in batch] == list(range(len(sizes)))
+    for batch in made:
+        assert 1 <= len(batch) <= most
+        assert len(batch) == 1 or sum(sizes[n] for n in batch) <= most_bytes
+
+
+def test_a_points_size_counts_vectors_and_text() -> None:
+    """Near what is sent: an estimate too low would pass the server's limit."""
+    (small,), (large,) = make_points(1), make_points(1, text="é" * 10_000)
+
+    assert 200 < point_bytes(small) < 2000
+    assert point_bytes(large) > 20_000
+
+
+def test_payloads_say_whose_they_are() -> None:
+    """The store's tenant overrides what a payload claims."""
+    assert stored_payload({"tenant": "b", "x": 1}, "a") == {"tenant": "a", "x": 1}
+    assert stored_payload({"tenant": "b"}, None) == {"tenant": "b"}
+
+
+def fault(code: int) -> UnexpectedResponse:
+    return UnexpectedResponse(code, "", b"", httpx.Headers())
+
+
+def test_only_passing_faults_are_tried_again() -> None:
+    """No answer and a server's own faults pass; wrong requests and answers do not."""
+    passing = [fault(429), fault(503), ResponseHandlingException(httpx.ReadTimeout("slow"))]
+    lasting = [fault(400), fault(404), ResponseHandlingException(ValueError("nonsense"))]
+
+    assert all(is_transient(one) for one in passing)
+    assert not any(is_transient(one) for one in [*lasting, KeyError("x")])
+
+
+def test_waits_double_and_end_in_time() -> None:
+    """With a clock of our own: about the time allowed is spent, and the last fault is raised."""
+    now = 0.0
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        waits.append(seconds)
+        now += seconds
+
+    def fail() -> None:
+        raise fault(503)
+
+    with pytest.raises(UnexpectedResponse):
+        retried(fail, Retry(total=60, first=1, longest=8), lambda: now, sleep)
+
+    assert 50 < sum(waits) <= 60
+    assert all(wait <= 8 for wait in waits)
+    assert 0.5 <= waits[0] <= 1 <= waits[1] <= 2 <= waits[2] <= 4
+
+
+def test_the_answer_of_the_try_that_works_is_given() -> None:
+    """Faults before it leave no trace."""
+    answers: Iterator[object] = iter([fault(500), fault(500), "done"])
+
+    def call() -> object:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert retried(call, Retry(), lambda: 0.0, lambda seconds: None) == "done"

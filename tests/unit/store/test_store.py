@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import logging
+import stat
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from opticalrag.ingest.core.config import CollectionOptions
+from opticalrag.ingest.core.errors import ConfigError, SchemaMismatch, StoreUnavailable
+from opticalrag.ingest.core.records import Point
+from opticalrag.ingest.core.schema import Field
+from opticalrag.ingest.indexing.sparse import Bm25Encoder
+from opticalrag.ingest.store.store import QdrantStore
+
+
+class FourNumbers:
+    """An embedder of four numbers: the store needs only its name and size."""
+
+    name = "four"
+    dimension = 4
+
+
+def point(text: str, **payload: Any) -> Point:
+    key = str(uuid.uuid5(uuid.NAMESPACE_URL, text))
+    vector = np.ones(4, np.float32) / 2
+    base = {Field.TEXT: text, Field.FILE_ID: "d1", Field.FILE_NAME: "a.pdf", Field.PAGES: [1]}
+    return Point(key, {**base, **payload}, vector, Bm25Encoder().encode_documents([text])[0])
+
+
+@pytest.fixture(params=["memory", "folder"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantStore]:
+    """A store in memory and one in a folder; tests/contract asks more of every engine."""
+    place = ":memory:" if request.param == "memory" else tmp_path / "qdrant"
+    with QdrantStore(place) as opened:
+        opened.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        yield opened
+
+
+def test_writing_the_same_points_again_changes_nothing(store: QdrantStore) -> None:
+    """Ids decide: an upsert of stored points adds none."""
+    points = [point("one"), point("two")]
+    store.upsert(points)
+    store.upsert(points)
+
+    assert store.count() == 2
+    assert store.existing_ids("d1") == {p.id for p in points}
+
+
+def test_a_document_is_complete_when_all_its_chunks_are_stored(store: QdrantStore) -> None:
+    """Completeness counts points of the same fingerprint against the chunk count."""
+    made = [point(t, fingerprint="f", chunk_count=2) for t in ("one", "two")]
+    store.upsert(made[:1])
+    assert not store.is_complete("d1", "f")
+    store.upsert(made[1:])
+    assert store.is_complete("d1", "f")
+    assert not store.is_complete("d1", "g")
+    assert not store.is_complete("d2", "f")
+
+
+def test_payloads_are_replaced_without_touching_vectors(store: QdrantStore) -> None:
+    """A new payload takes the place of the old one, and the point is still found."""
+    one = point("one")
+    store.upsert([one])
+    store.overwrite_payloads({one.id: {Field.FILE_ID: "d2"}})
+    (stored,) = store.client.retrieve(store.collection, [one.id], with_vectors=True)
+
+    assert stored.payload == {Field.FILE_ID: "d2"}
+    assert stored.vector["dense"] == pytest.approx([0.5] * 4)  # type: ignore[index, call-overload]
+
+
+def test_deleting_a_document_leaves_the_others(store: QdrantStore) -> None:
+    """Only the points of the document named are deleted."""
+    store.upsert([point("one"), point("two"), point("three", file_id="d2")])
+
+    assert store.delete_documents(["d1"]) == 2
+    assert [d.document_id for d in store.documents()] == ["d2"]
+
+
+def test_documents_count_their_pages_and_points(store: QdrantStore) -> None:
+    """A document's entry sums up its points, also more than fit one request."""
+    store.upsert([point(f"text {n}", pages=[n // 2]) for n in range(1100)])
+    (document,) = store.documents()
+
+    assert (document.points, document.pages, document.file_name) == (1100, 550, "a.pdf")
+
+
+def test_a_collection_of_other_vectors_is_refused(store: QdrantStore) -> None:
+    """Both models are named, and what to do."""
+    other = FourNumbers()
+    other.name = "five"
+
+    with pytest.raises(SchemaMismatch, match=r"embedder='four'.*embedder='five'.*--collection"):
+        store.ensure(other, Bm25Encoder())  # type: ignore[arg-type]
+
+
+def test_points_outlive_the_process_that_wrote_them(tmp_path: Path) -> None:
+    """A folder can be opened again and holds what was written."""
+    with QdrantStore(tmp_path / "q") as first:
+        first.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        first.upsert([point("one")])
+    with QdrantStore(tmp_path / "q", create=False) as second:
+        second.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        assert second.count() == 1
+
+
+def test_folders_are_private(tmp_path: Path) -> None:
+    """Only the owner can read the text of the documents."""
+    with QdrantStore(tmp_path / "q"):
+        assert stat.S_IMODE((tmp_path / "q").stat().st_mode) == 0o700
+
+
+def test_a_folder_in_use_says_what_to_do(tmp_path: Path) -> None:
+    """A second process gets a typed error, not the vendor's."""
+    code = (
+        "from opticalrag.ingest.store.store import QdrantStore\n"
+        "from opticalrag.ingest.core.errors import StoreUnavailable\n"
+        f"try: QdrantStore({str(tmp_path / 'q')!r})\n"
+        "except StoreUnavailable as error: print(error)\n"
+    )
+    with QdrantStore(tmp_path / "q"):
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        )
+
+    assert "in use by another process" in done.stdout
+    assert "--qdrant" in done.stdout
+
+
+def test_a_store_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
+    """Looking at a store that does not exist is an error and leaves no folder."""
+    with pytest.raises(StoreUnavailable, match="ingest something first"):
+        QdrantStore(tmp_path / "q", create=False)
+    assert not (tmp_path / "q").exists()
+
+
+def test_a_server_that_does_not_answer_is_named() -> None:
+    """The address is in the error, the key is not."""
+    with QdrantStore("http://127.0.0.1:9", api_key=None) as opened:
+        assert "127.0.0.1:9" in repr(opened)
+        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:9"):
+            opened.exists()
+
+
+def test_a_folder_of_others_is_opened_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Local mode keeps pickles: a folder without our marker may run somebody's code."""
+    (tmp_path / "meta.json").write_text('{"collections": {}, "aliases": {}}')
+    with caplog.at_level(logging.WARNING), QdrantStore(tmp_path):
+        pass
+
+    assert "pickles" in caplog.text
+
+
+@pytest.mark.parametrize("place", ["", " ", "localhost:6333", "ftp://x", "http://[bad"])
+def test_a_place_that_is_none_is_refused(place: str, tmp_path: Path) -> None:
+    """Instead of a folder of that name."""
+    with pytest.raises(ConfigError, match="http://host:port"):
+        QdrantStore(place)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../../x", "a/b", "x" * 256])
+def test_a_collection_cannot_be_a_path(name: str) -> None:
+    """Qdrant's local mode would make folders of it."""
+    with pytest.raises(ConfigError, match="collection's name"):
+        QdrantStore(":memory:", collection=name)
+
+
+def test_a_new_folder_is_kept_by_edge_and_an_old_one_by_what_made_it(tmp_path: Path) -> None:
+    """The engine is seen in the folder; asking for the other is refused with the remedy."""
+    with QdrantStore(tmp_path / "new") as new, QdrantStore(tmp_path / "old", engine="local") as old:
+        assert (new.engine, old.engine) == ("edge", "local")
+    for name, engine in (("new", "edge"), ("old", "local")):
+        with QdrantStore(tmp_path / name) as again:
+            assert again.engine == engine
+    with pytest.raises(ConfigError, match=r"engine local, not edge.*--store-engine"):
+        QdrantStore(tmp_path / "old", engine="edge")
+    with pytest.raises(ConfigError, match="choose auto, edge or local"):
+        QdrantStore(tmp_path / "new", engine="fast")  # type: ignore[arg-type]
+
+
+def test_a_folder_without_pickles_is_opened_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Edge keeps none; a folder of other files stays as it is but for one new folder."""
+    (tmp_path / "mine.txt").write_text("x")
+    mode = tmp_path.stat().st_mode
+    with caplog.at_level(logging.WARNING), QdrantStore(tmp_path) as opened:
+        assert opened.engine == "edge"
+
+    assert caplog.text == ""
+    assert tmp_path.stat().st_mode == mode
+
+
+def test_a_tenant_needs_a_name(tmp_path: Path) -> None:
+    """An empty one would be everybody's by accident."""
+    with pytest.raises(ConfigError, match="tenant"):
+        QdrantStore(tmp_path, tenant=" ")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"quantization": "product"}, {"hnsw_m": 0}, {"replication_factor": -1}]
+)
+def test_layouts_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
+    """Before anything is made."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        CollectionOptions(**wrong)
+
+
+@pytest.mark.parametrize("name", ["aliases.json", "Aliases.JSON", "\u00e4" * 101, "x" * 201])
+def test_names_that_folders_cannot_have_are_refused(name: str) -> None:
+    """Bytes count, and files of the store have names, too."""
+    with pytest.raises(ConfigError, match="collection's name"):
+        QdrantStore(":memory:", collection=name)
+
+
+@pytest.mark.parametrize("engine", ["edge", "local"])
+def test_the_longest_name_has_room_for_copies(engine: Any, tmp_path: Path) -> None:
+    """Marks and times are put to it."""
+    with QdrantStore(tmp_path / "s", collection="\u00e4" * 100, engine=engine) as store:
+        store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        if engine == "edge":  # SQLite opens no path of more than 512 bytes
+            store.restore_snapshot(store.create_snapshot())
+        store.delete_collection()
+        assert not store.exists()
+
+
+def test_a_place_with_a_nul_is_refused() -> None:
+    """No file system has such names."""
+    with pytest.raises(ConfigError, match="store's place"):
+        QdrantStore("store\0")
+
+
+def test_a_broken_database_is_a_typed_error(tmp_path: Path) -> None:
+    """SQLite's own errors do not pass."""
+    with QdrantStore(tmp_path / "s", engine="local") as store:
+        store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
+        storage = store.client._client.collections["opticalrag"].storage.storage
+        storage.execute("DROP TABLE points")
+        with pytest.raises(StoreUnavailable, match="no such table"):
+            store.upsert([point("one")])

@@ -1,0 +1,313 @@
+"""The vision-token store: what it keeps, for whom, and what it survives."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from opticalrag.ingest.core.config import TokenCacheConfig
+from opticalrag.ingest.core.errors import CacheError, CacheMiss, ConfigError
+from opticalrag.ingest.core.records import DocumentRef, PageRef
+from opticalrag.ingest.core.vision import TokenKey
+from opticalrag.ingest.token_cache.cache import TokenCache
+
+from .test_codecs import KEY, same, tokens
+
+DOCUMENT = DocumentRef("doc-1", "0" * 64, "report.pdf", "/files/report.pdf", 9)
+
+
+def ref(page: int = 0, document: DocumentRef = DOCUMENT) -> PageRef:
+    """A page of the document."""
+    return PageRef(document, page, str(page + 1))
+
+
+def key(number: int = 0, mode: str = "gundam") -> TokenKey:
+    """A key of its own."""
+    return replace(KEY, page=f"{number:064x}", mode=mode)
+
+
+def cache(folder: Path, quota: int = 10**9) -> TokenCache:
+    """A cache in a folder."""
+    return TokenCache(TokenCacheConfig(str(folder), quota))
+
+
+def files(folder: Path) -> list[Path]:
+    """The files of all entries."""
+    return sorted(folder.glob("??/*.safetensors"))
+
+
+def test_what_is_stored_is_found_again(tmp_path: Path) -> None:
+    """Also by another cache over the same folder."""
+    with cache(tmp_path) as first:
+        assert first.find(key()) is None
+        first.store(key(), tokens(), ref())
+        found = first.find(key())
+        assert found is not None
+        assert same(found, tokens())
+    with cache(tmp_path) as second:
+        assert second.load("doc-1", 0).mode == "gundam"
+        assert second.load("/files/report.pdf", 0).mode == "gundam"
+        assert second.load("report.pdf", 0, weights=KEY.weights).mode == "gundam"
+
+
+@pytest.mark.parametrize("field", ["page", "profile", "mode", "weights", "preprocessing"])
+def test_anything_else_is_a_miss(tmp_path: Path, field: str) -> None:
+    """Another page, drawing, mode, model or preprocessing."""
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        assert store.find(replace(key(), **{field: "other"})) is None
+        with pytest.raises(CacheMiss):
+            store.load("doc-1", 0, weights="other")
+        with pytest.raises(CacheMiss):
+            store.load("doc-1", 1)
+
+
+def test_the_widest_tokens_are_taken_unless_a_mode_is_asked(tmp_path: Path) -> None:
+    """A page may be kept in several modes."""
+    with cache(tmp_path) as store:
+        for mode in ("tiny", "gundam", "base"):
+            page = replace(tokens(), mode=mode)
+            store.store(key(mode=mode), page, ref())
+        assert store.load("doc-1", 0).mode == "gundam"
+        assert store.load("doc-1", 0, mode="base").mode == "base"
+
+
+def test_equal_pages_are_kept_once(tmp_path: Path) -> None:
+    """However many documents have them."""
+    other = replace(DOCUMENT, id="doc-2", uri="/files/copy.pdf")
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        store.store(key(), tokens(), ref(document=other))
+        store.store(key(), tokens(), ref(5))
+        totals = store.totals()
+        assert (totals.entries, totals.documents, totals.pages) == (1, 2, 3)
+        assert store.load("doc-2", 0).mode == "gundam"
+
+
+def test_a_name_of_two_documents_is_ambiguous(tmp_path: Path) -> None:
+    """The path decides."""
+    other = replace(DOCUMENT, id="doc-2", uri="/other/report.pdf")
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        store.store(key(), tokens(), ref(document=other))
+        with pytest.raises(CacheMiss, match="2 documents"):
+            store.load("report.pdf", 0)
+        assert store.load("/other/report.pdf", 0).mode == "gundam"
+
+
+def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
+    """Down to the quota, and pinned documents never."""
+    pinned = replace(DOCUMENT, id="doc-2", name="kept.pdf")
+    with cache(tmp_path) as store:
+        store.store(key(0), tokens(), ref(document=pinned))
+        size = store.totals().bytes
+        assert store.pin("kept.pdf") == 1
+        for number in range(1, 6):
+            store.store(key(number), tokens(), ref(number))
+    with cache(tmp_path, quota=int(3.5 * size)) as store:
+        assert store.find(key(1)) is not None  # used now
+        store.store(key(9), tokens(), ref(8))
+        kept = [number for number in (0, 1, 2, 3, 4, 5, 9) if store.find(key(number))]
+        assert kept == [0, 1, 9]
+        assert store.totals().bytes == sum(file.stat().st_size for file in files(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [b"", b"rubbish", None])
+def test_a_damaged_entry_is_a_logged_miss(
+    tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And can be stored again."""
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        (file,) = files(tmp_path)
+        if damage is None:
+            file.unlink()
+        else:
+            file.write_bytes(damage + file.read_bytes()[:-1])
+        assert store.find(key()) is None
+        assert "again" in caplog.text
+        store.store(key(), tokens(), ref())
+        assert store.find(key()) is not None
+
+
+def test_threads_share_a_cache(tmp_path: Path) -> None:
+    """Writing and reading at once."""
+    problems: list[object] = []
+    with cache(tmp_path) as store:
+
+        def work(thread: int) -> None:
+            for number in range(8):
+                store.store(key(number), tokens(), ref(number))
+                if store.find(key(number)) is None:
+                    problems.append((thread, number))
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert problems == []
+        assert store.totals().entries == 8
+
+
+def test_a_bucket_is_shared_by_machines_with_indexes_of_their_own(tmp_path: Path) -> None:
+    """Any fsspec place; what one wrote the other finds."""
+    place = TokenCacheConfig("memory://bucket/tokens")
+    with TokenCache(place, index=tmp_path / "one") as one:
+        one.store(key(), tokens(), ref())
+    with TokenCache(place, index=tmp_path / "two") as two:
+        found = two.find(key())
+        assert found is not None
+        assert same(found, tokens())
+        assert two.find(key(1)) is None
+        assert two.verify().entries == 1
+        two.collect(quota=0)
+        assert two.find(key()) is None
+
+
+def test_a_bucket_that_cannot_be_reached_is_our_error(tmp_path: Path) -> None:
+    """Said when it is opened; no index is made for it."""
+    with pytest.raises(CacheError, match="foo"):
+        TokenCache(TokenCacheConfig("foo://bucket/x"), index=tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
+def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
+    """Instead of being misread."""
+    database = sqlite3.connect(tmp_path / "index.sqlite")
+    database.execute("PRAGMA user_version = 7")
+    database.close()
+    with pytest.raises(CacheError, match="another version"):
+        cache(tmp_path)
+
+
+def test_a_place_that_is_none_is_refused() -> None:
+    """Nor room for nothing."""
+    for values in ({"location": " "}, {"quota": 0}):
+        with pytest.raises(ConfigError):
+            TokenCacheConfig(**values)  # type: ignore[arg-type]
+
+
+def test_a_file_in_the_way_is_our_error(tmp_path: Path) -> None:
+    """A path that cannot be a folder."""
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CacheError):
+        cache(tmp_path / "file" / "tokens")
+
+
+# -- contents, codecs, names ------------------------------------------------------------------
+
+
+EDITED = replace(DOCUMENT, sha256="1" * 64)
+
+
+def test_an_edited_file_is_not_answered_from_its_old_content(tmp_path: Path) -> None:
+    """Once a page of the new content is kept, none of the old answers, however wide."""
+    small = replace(tokens(tiles=0, seed=2), mode="tiny")
+    with cache(tmp_path) as store:
+        store.store(key(0), tokens(), ref(0))
+        store.store(key(1), tokens(), ref(1))
+        store.store(key(2, "tiny"), small, ref(0, EDITED))
+        assert same(store.load("doc-1", 0), small)
+        with pytest.raises(CacheMiss):
+            store.load("doc-1", 1)
+        assert [page.sha256 for page in store.pages()] == [EDITED.sha256]
+        assert store.totals().pages == 1
+        store.store(key(1), tokens(), ref(1, EDITED))  # this page was not edited
+        assert same(store.load("doc-1", 1), tokens())
+
+
+def test_tokens_of_other_bytes_than_asked_for_are_a_miss(tmp_path: Path) -> None:
+    """Who knows what the file was gets tokens of that, or none."""
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        assert store.load("doc-1", 0, sha256=DOCUMENT.sha256).mode == "gundam"
+        with pytest.raises(CacheMiss, match="as it was"):
+            store.load("doc-1", 0, sha256=EDITED.sha256)
+
+
+def test_a_document_can_be_deleted(tmp_path: Path) -> None:
+    """With its earlier contents, pinned or not; what another document has stays that one's."""
+    other = replace(DOCUMENT, id="doc-2", name="b.pdf", uri="/files/b.pdf")
+    with cache(tmp_path) as store:
+        store.store(key(0), tokens(), ref(0))
+        store.store(key(1), tokens(), ref(1, EDITED))
+        store.store(key(2), tokens(), ref(2, EDITED))
+        store.store(key(2), tokens(), ref(0, other))
+        store.pin("doc-1")
+        assert store.delete("report.pdf") == 2
+        assert [file.stem for file in files(tmp_path)] == [key(2).digest]
+        assert store.load("doc-2", 0).mode == "gundam"
+        assert (store.totals().entries, store.totals().documents) == (1, 1)
+        with pytest.raises(CacheMiss):
+            store.delete("report.pdf")
+
+
+def test_a_deletion_that_was_cut_off_is_finished(tmp_path: Path) -> None:
+    """Whoever opens the cache next removes what was to go."""
+    with cache(tmp_path) as store:
+        store.store(key(), tokens(), ref())
+        store._index.forget("doc-1")
+    with cache(tmp_path) as store:
+        assert store.totals().entries == 0
+        assert files(tmp_path) == []
+
+
+def test_lossy_tokens_are_not_found_where_lossless_are_kept(tmp_path: Path) -> None:
+    """They are made again and overwritten; the reverse is a hit, and re-decoding takes either."""
+    with TokenCache(TokenCacheConfig(str(tmp_path), codec="int4")) as lossy:
+        lossy.store(key(), tokens(), ref())
+        assert lossy.find(key()) is not None
+    with cache(tmp_path) as store:
+        assert store.find(key()) is None
+        assert store.load("doc-1", 0).mode == "gundam"
+        store.store(key(), tokens(), ref())
+        found = store.find(key())
+        assert found is not None
+        assert same(found, tokens())
+        assert store.pages()[0].codec == "lossless"
+        assert store.totals().bytes == files(tmp_path)[0].stat().st_size
+    with TokenCache(TokenCacheConfig(str(tmp_path), codec="int8")) as lossy:
+        lossy.store(key(), tokens(), ref(1))
+        found = lossy.find(key())
+        assert found is not None
+        assert same(found, tokens())
+
+
+def test_a_path_may_be_typed_from_where_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``sub/b.pdf`` and ``./b.pdf``; a path is preferred to another document's name."""
+    here = replace(DOCUMENT, name="b.pdf", uri=str(tmp_path / "sub" / "b.pdf"))
+    other = replace(DOCUMENT, id="doc-2", name="b.pdf", uri="/other/b.pdf")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    with cache(tmp_path / "tokens") as store:
+        store.store(key(0), tokens(), ref(document=here))
+        store.store(key(1), tokens(), ref(document=other))
+        assert store.pages("sub/b.pdf")[0].document == "doc-1"
+        monkeypatch.chdir(tmp_path / "sub")
+        for typed in ("./b.pdf", "../sub/b.pdf", "b.pdf"):
+            assert {page.document for page in store.pages(typed)} == {"doc-1"}
+
+
+def test_a_name_that_is_no_text_is_our_error(tmp_path: Path) -> None:
+    """File systems allow bytes that no database of text can hold; numbers have bounds, too."""
+    with cache(tmp_path) as store:
+        for document in (replace(DOCUMENT, name="\udcff.pdf"), replace(DOCUMENT, page_count=2**63)):
+            with pytest.raises(CacheError, match="cannot hold"):
+                store.store(key(), tokens(), ref(document=document))
+        with pytest.raises(CacheError, match="cannot hold"):
+            store.load("\udcff.pdf", 0)
+
+
+def test_a_page_in_two_modes_is_counted_once(tmp_path: Path) -> None:
+    """Pages are pages; entries are counted beside them."""
+    with cache(tmp_path) as store:
+        store.store(key(mode="tiny"), replace(tokens(), mode="tiny"), ref())
+        store.store(key(mode="gundam"), tokens(), ref())
+        assert (store.totals().pages, store.totals().entries) == (1, 2)
