@@ -36,11 +36,12 @@ from llama_index.core.ingestion import IngestionPipeline as PlainPipeline
 from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
-from opticalrag.ingest import DeepSeekOCRReader, LayoutNodeParser, document_writer
+from opticalrag.ingest import DeepSeekOCRReader, LayoutNodeParser
 from opticalrag.ingest.assembly import open_pipeline
 from opticalrag.ingest.core.config import EngineConfig, StoreConfig, WorkLimits
 from opticalrag.ingest.core.records import PageOutcome, ParsedPage
 from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.pipeline import writer
 
 from ..machine import describe
 
@@ -197,7 +198,7 @@ def run_ours(
         stages.clear()
         watch(stages, "embed", pipeline.embedder, "embed_documents")
         watch(stages, "write", pipeline.store, "upsert")
-        watch(stages, "chunk", document_writer, "chunk_pages")
+        watch(stages, "chunk", writer, "chunk_pages")
         with timed_process() as took:
             report = pipeline.run(files)
     assert not report.failures, report.failures  # noqa: S101  the figures would mean nothing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from benchmarks.retrieval.retrieval.fusion import (
+from benchmarks.retrieval.fusion import (
     QuestionEmbedder,
     compare,
     is_for_choosing,
