@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from llama_index.core.schema import TextNode
+
 from benchmarks.retrieval.fusion import (
     QuestionEmbedder,
     compare,
@@ -12,8 +14,6 @@ from benchmarks.retrieval.fusion import (
     ways,
     winner,
 )
-from llama_index.core.schema import TextNode
-
 from opticalrag.ingest.llama_index.index_nodes import index_nodes
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.query import Hit, Query

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from opticalrag.ingest import assembly as wiring
+from opticalrag.ingest import assembly
 from opticalrag.ingest.core.config import StoreConfig
 from opticalrag.ingest.core.errors import StoreUnavailable
+from opticalrag.ingest.maintenance.maintenance import verify_store
 from opticalrag.ingest.store.faults import Retry
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.cli import main
@@ -31,7 +32,7 @@ def ingest(
     for subject in ("valve", "pump", "rotor"):
         write_pdf(tmp_path / f"{subject}.pdf", page_text(subject), page_text(subject * 2))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(wiring, "Retry", lambda **_: Retry(total=1.0))
+    monkeypatch.setattr(assembly, "Retry", lambda **_: Retry(total=1.0))
 
     def run(url: str, code: int) -> dict[str, Any]:
         words = ["ingest", ".", "--engine", "layout", "--qdrant", url, "--json"]
@@ -63,8 +64,8 @@ def test_a_run_ends_when_its_server_is_away_too_long_and_the_next_goes_on(
         service.start()
         second, third = ingest(service.url, 0), ingest(service.url, 0)
         config = StoreConfig(service.url)
-        with wiring.open_store(config) as store:
-            assert wiring.verify_store(store, config).problems == ()
+        with assembly.open_store(config) as store:
+            assert verify_store(store, config).problems == ()
             assert [one.pages for one in store.documents()] == [2, 2, 2]
 
     assert (first["interrupted"], first["documents"]) == (True, 1)
