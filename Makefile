@@ -35,6 +35,9 @@ test: install lint types contracts ## everything CI runs
 check: install lint types contracts ## the fast subset
 	$(BIN)/python -m pytest -m "not slow" -q
 
+docs: install ## write docs/command-line.md from the commands
+	$(BIN)/python docs/command_line.py
+
 parity: install ## DeepSeek-OCR beside the published numbers, if they are here (2 GB, 3 minutes)
 	$(BIN)/python -m pytest -p no:cacheprovider tests/parity
 
