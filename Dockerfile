@@ -1,5 +1,5 @@
-# One recipe for three images: EXTRAS and TORCH_INDEX_URL choose (docker-compose.yml lists them).
-# Nothing is downloaded but packages; DeepSeek-OCR's weights are fetched at run time, if at all.
+# One recipe for three images, chosen by EXTRAS and TORCH_INDEX_URL (docker-compose.yml lists them).
+# The build downloads packages only. DeepSeek-OCR's weights are fetched at run time, if at all.
 ARG PYTHON=3.11.16
 
 FROM python:${PYTHON}-slim-bookworm AS build
@@ -7,8 +7,8 @@ WORKDIR /src
 RUN python -m venv /opt/opticalrag
 ENV PATH=/opt/opticalrag/bin:$PATH
 
-# torch by itself: PyPI's build brings CUDA to machines without a GPU, and no other package
-# shall come from its index. A layer of its own, too, for it is the largest and changes least.
+# Install torch alone. PyPI's build brings CUDA to machines without a GPU, and no other package
+# may come from torch's index. It is a layer of its own because it is the largest and changes least.
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 COPY constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -23,7 +23,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install -c constraints.txt ".[${EXTRAS}]"
 
 FROM python:${PYTHON}-slim-bookworm
-# The image contains PyMuPDF; README says what its AGPL asks of who passes the image on.
+# The image contains PyMuPDF. docs/security.md explains its AGPL before you pass the image on.
 LABEL org.opencontainers.image.title="OpticalRAG" \
       org.opencontainers.image.description="PDF pages to cited answers: ingestion into and search in Qdrant" \
       org.opencontainers.image.licenses="Apache-2.0 AND AGPL-3.0-only"
@@ -33,6 +33,6 @@ ENV PATH=/opt/opticalrag/bin:$PATH \
     PYTHONUNBUFFERED=1
 # By number, so that a platform that refuses root can tell.
 USER 1000
-# All that is kept (vision tokens, downloaded weights) lies under the home: one volume holds it.
+# Vision tokens and downloaded weights are under the home, so one volume holds them.
 WORKDIR /home/opticalrag
 ENTRYPOINT ["opticalrag"]

@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 ENGINE ?= auto
 DEMO   := .opticalrag/demo
 
-# On a CPU the optical engine is shown with the small model, on pages that it can read. With a GPU:
+# On a CPU, the small model shows the optical engine on pages that it can read. With a GPU:
 # make demo ENGINE=deepseek-ocr OCR_MODEL=deepseek-ai/DeepSeek-OCR PDF=your.pdf Q="your question"
 ifeq ($(ENGINE),deepseek-ocr)
 PDF       ?= notebooks/sample/cards.pdf
@@ -38,23 +38,23 @@ check: install lint types contracts ## the fast subset
 docs: install ## write docs/command-line.md from the commands
 	$(BIN)/python docs/command_line.py
 
-parity: install ## DeepSeek-OCR beside the published numbers, if they are here (2 GB, 3 minutes)
+parity: install ## compare DeepSeek-OCR with the published numbers, if they are here (2 GB, 3 minutes)
 	$(BIN)/python -m pytest -p no:cacheprovider tests/parity
 
 RANDOM := build/random-deepseek-ocr
 
-gpu-check: install ## DeepSeek-OCR at full size with random weights on a CUDA GPU (7 GB of disk)
+gpu-check: install ## check DeepSeek-OCR at full size with random weights on a CUDA GPU (7 GB of disk)
 	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.decoding.random_checkpoint $(RANDOM)
 	$(BIN)/python -m benchmarks.gpu.check $(RANDOM) --output benchmarks/results/gpu_check.json
 
-gpu-decode: install ## how fast a CUDA GPU reads pages, and the table of kernels for it (8 minutes)
+gpu-decode: install ## measure how fast a CUDA GPU reads pages, and write its table of kernels (8 minutes)
 	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.decoding.random_checkpoint $(RANDOM)
 	$(BIN)/python -m benchmarks.gpu.decode $(RANDOM) --write-tiles \
 	  --output benchmarks/results/gpu_decode.json
 
 RUN := build/tiny-run
 
-train-tiny: install ## train the small model, from where the last run stands (an hour or two on a CPU)
+train-tiny: install ## train the small model, resuming the last run (an hour or two on a CPU)
 	$(BIN)/python -m benchmarks.tiny.train $(RUN)
 	$(BIN)/python -m benchmarks.tiny.export $(RUN) models/tiny-synthetic
 	$(BIN)/python -m benchmarks.tiny.evaluate models/tiny-synthetic \
