@@ -1,1 +1,1 @@
-"""Pages to chunks: what belongs together, where to cut, what shares a chunk."""
+"""Turns pages of Markdown into chunks. Knows nothing of PDFs, models or stores."""

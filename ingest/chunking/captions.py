@@ -1,4 +1,4 @@
-"""How captions begin, and what only looks like one. Pure."""
+"""Recognizes captions by how they begin. Pure."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ _ANCHOR: Final = re.compile(r"<(span|a)\s[^<>]{0,200}>\s*</\1>|\s*\{[#.][^{}\n]{
 _PROSE: Final = re.compile(
     r"\s*[,;]|\s+(?!cont\b|continued|suite\b)[a-zß-öø-ÿа-я]|[은는이가을를에과와의]|[はがにをとで]"
 )
-"""Behind the number of "Table 2", where a sentence goes on: "Table 2 compares", "図2に"."""
+"""What follows the number if the text is a sentence: "Table 2 compares", "図2に"."""
 _LONGEST: Final = 2000  # characters
 
 
 def is_caption(text: str, *, of_code: bool = False) -> bool:
-    """Whether a text beside a table or figure, or beside a listing, begins like its caption.
+    """Whether a text beside a table, figure or listing begins like its caption.
 
-    A sentence of the text that begins with a table's name ("Table 2 compares") is none.
+    A sentence that begins with a label ("Table 2 compares") is not a caption.
+
+    Args:
+        text: the text.
+        of_code: whether it stands beside a listing.
     """
     if len(text) > _LONGEST:
         return False
@@ -42,17 +46,17 @@ def is_caption(text: str, *, of_code: bool = False) -> bool:
 
 
 def bare(text: str) -> str:
-    """A heading or caption without link targets: ``<span id="x"></span>``, ``{#id .class}``."""
+    """Remove link targets from a heading or caption: ``<span id="x"></span>``, ``{#id}``."""
     return _ANCHOR.sub("", text) if "<" in text or "{" in text else text
 
 
 def labels_code(caption: str) -> bool:
-    """Whether a caption is that of a listing."""
+    """Whether a caption belongs to a listing."""
     return _CODE_LABEL.match(caption) is not None
 
 
 def says_continued(caption: str) -> bool:
-    """Whether a caption says that its table goes on from the page before."""
+    """Whether a caption says that its table continues from the page before."""
     return bool(
         re.search(
             r"\b(?:cont(?:inued|inuation|\.|'d)|fortsetzung|continuación)|\bsuite\W*\Z",

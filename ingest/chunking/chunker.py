@@ -1,9 +1,10 @@
-"""Pages of a document to chunks: bounded by tokens, led by headings, traceable to the page.
+"""Turns the pages of a document into chunks with bounded tokens, headings and page spans.
 
-Knows nothing of PDFs, models or stores: it sees located Markdown and something that counts. The
-stages are :mod:`.flow` (what belongs together), :mod:`.cutting` (what is too long), and
-:mod:`.packing` (what shares a chunk). Every piece is counted with its context before it is
-accepted, and every chunk once more as a whole; a single character is taken to fit always.
+Knows nothing of PDFs, models or stores: the input is located Markdown and a token counter. The
+stages are :mod:`.flow` (join the pages into elements), :mod:`.cutting` (cut long elements) and
+:mod:`.packing` (group pieces into chunks). Every piece is counted with its context before it is
+accepted, and every chunk is counted again as a whole. A single character always counts as
+fitting.
 """
 
 from __future__ import annotations
@@ -24,26 +25,28 @@ from ..core.records import BlockKind, Chunk, DocumentRef, PageSpan
 from ..markdown.render import PageMarkdown
 from .captions import bare
 from .cutting import Piece, cut
-from .flow import flow
+from .elements import Element
+from .flow import build_flow
 from .language import detect_language
 from .packing import pack
-from .text_cutting import last_sentences, split_text
-from .units import Unit
+from .text_cutting import cut_text, last_sentences
 
 __all__ = ["Repeats", "chunk_pages"]
 
 Repeats = Counter[tuple[str | int, ...]]
-"""How often ids were made of the same: for chunks document, 0-based first page, embedded text."""
+"""Counts how often an id was made from the same facts, so that every id is unique. For a chunk
+the facts are the document's id, the 0-based first page and the embedded text."""
 
 _PATH_SEPARATOR: Final = " > "
 _PATH_SHARE: Final = 0.3
-_COMPANION_SHARE: Final = 0.25
-"""What headings, and a caption or lead-in, may take of the cap; the rest is for text."""
+"""Largest share of the cap that headings may take."""
+_INTRODUCTION_SHARE: Final = 0.25
+"""Largest share of the cap that a caption or a lead-in may take."""
 _OVERLAPPING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM, BlockKind.OTHER})
 _LONGEST_TOKEN: Final = 16
-"""Characters that count as a token at least: to WordPiece 100,000 letters without a space are one
-unknown word, and a chunk of them would be cited, shown and paid for as a whole."""
-_WIDEST_GAP: Final = 40  # characters between blocks; what is wider is written as two line breaks
+"""Characters that count as at least one token. WordPiece takes 100,000 letters without a space
+for one unknown word; a chunk that long would be cited, shown and paid for as a whole."""
+_WIDEST_GAP: Final = 40  # characters of white space between blocks; wider becomes an empty line
 
 
 def chunk_pages(
@@ -56,20 +59,20 @@ def chunk_pages(
     """Chunk a document.
 
     Args:
-        document: the document the pages are from.
+        document: the document of the pages.
         pages: its pages in order, as Markdown with located blocks.
-        counter: counts tokens as the embedder will.
+        counter: counts tokens as the embedder does.
         config: sizes; None for the defaults.
-        repeats: how often each text was a chunk before, where several documents may be the same
-            one; None: this is the first. Goes on counting.
+        repeats: texts that were chunks before, if the document is chunked in several calls.
+            Updated in place. None for the first or only call.
 
     Raises:
-        ConfigError: the cap is more than the counter's embedder reads.
+        ConfigError: the cap exceeds the embedder's longest input.
 
     Returns:
-        Chunks in reading order. No chunk's ``tokens`` exceeds the cap; all text of the pages is
-        in exactly one chunk (contexts repeat some of it), but for what runs along the edges of
-        many pages, unless the configuration keeps it.
+        Chunks in reading order. No chunk has more ``tokens`` than the cap. Every character of
+        text is in exactly one chunk; contexts repeat some of it. Running heads and page numbers
+        are left out unless the configuration keeps them.
     """
     chunker = _Chunker(document, pages, counter, config or ChunkingConfig())
     return list(chunker.run(Counter() if repeats is None else repeats))
@@ -85,20 +88,20 @@ class _Chunker:
     ) -> None:
         self.document = document
         self.pages = pages
-        # A chunk of one piece is the text that was counted when the piece was cut.
+        # A chunk of one piece has the same text that was counted when the piece was cut.
         self.count = lru_cache(maxsize=64)(partial(_count, counter))
         self.cap = config.cap(counter.max_tokens)
         self.target = min(config.target_tokens or self.cap, self.cap)
         self.overlap = min(config.overlap_tokens, self.target // 2)
-        self.units = flow(pages, vote=config.furniture != "keep")
+        self.elements = build_flow(pages, drop_running=config.furniture != "keep")
         self.special = self.count("")
-        # A line break is a token to some tokenizers; between blocks there are two.
+        # Some tokenizers count a line break as a token; there are two between blocks.
         self.gap = max(self.count("a\n\na") - 2 * self.count("a") + self.special, 0)
         self._contexts: dict[tuple[tuple[str, ...], int | None], tuple[str, int]] = {}
         self._languages: dict[int, str] = {}
 
     def run(self, repeats: Repeats) -> Iterator[Chunk]:
-        """Cut, pack, and number."""
+        """Cut the elements, pack the pieces, and number the chunks."""
         ordinal = 0
         before: Chunk | None = None
         for group in pack(list(self._pieces()), self._size, self.target - self.overlap, self.cap):
@@ -114,30 +117,32 @@ class _Chunker:
     # -- pieces ----------------------------------------------------------------------------
 
     def _pieces(self) -> Iterator[Piece]:
-        headings: list[Unit] = []  # right above the unit, on its page
-        for unit in self.units:
-            if headings and headings[-1].page != unit.page:
+        headings: list[Element] = []  # right above the current element, on the same page
+        for element in self.elements:
+            if headings and headings[-1].page != element.page:
                 headings.clear()
-            yield from self._cut(unit, headings)
-            if unit.rank:
-                headings.append(unit)
+            yield from self._cut(element, headings)
+            if element.rank:
+                headings.append(element)
             else:
                 headings.clear()
 
-    def _cut(self, unit: Unit, headings: Sequence[Unit]) -> Iterator[Piece]:
-        # A heading stands below those above it, a part of a long one below itself.
-        paths = (unit.path[:-1], unit.path) if unit.rank else (unit.path,)
-        context, added = max((self._context(p, unit.companion) for p in paths), key=itemgetter(1))
+    def _cut(self, element: Element, headings: Sequence[Element]) -> Iterator[Piece]:
+        # A heading's context is the headings above it; a part of a long one repeats it, too.
+        paths = (element.path[:-1], element.path) if element.rank else (element.path,)
+        context, added = max(
+            (self._context(p, element.introduced_by) for p in paths), key=itemgetter(1)
+        )
 
         def size(text: str) -> int:
             return self.count(_join(context, text))
 
-        for piece in cut(unit, size, self.cap, self._first_room(unit, headings)):
+        for piece in cut(element, size, self.cap, self._first_room(element, headings)):
             own = size(piece.text) - added - self.special if piece.text else 0
             yield replace(piece, tokens=own)
 
-    def _first_room(self, unit: Unit, headings: Sequence[Unit]) -> int:
-        """The cap, less what the headings above a unit add when they stand in its chunk."""
+    def _first_room(self, element: Element, headings: Sequence[Element]) -> int:
+        """The cap minus the tokens that the headings right above an element add to its chunk."""
         if not headings:
             return self.cap
         own = 0
@@ -145,31 +150,31 @@ class _Chunker:
             own += self.count(heading.text) - self.special + self.gap
             if own > self.cap * _PATH_SHARE:
                 return self.cap
-        _, repeated = self._context(unit.path, None)
+        _, repeated = self._context(element.path, None)
         _, above = self._context(headings[0].path[:-1], None)
         added = max(own + above - repeated, 0)
         return self.cap - added if added <= self.cap * _PATH_SHARE else self.cap
 
     def _size(self, pieces: Sequence[Piece]) -> int:
-        """About the tokens of a chunk: its parts are counted once and added up."""
-        _, context = self._context(_shown_path(pieces[0]), _companion(pieces))
+        """About how many tokens a chunk has: the sum of its pieces, each counted once."""
+        _, context = self._context(_shown_path(pieces[0]), _introduction(pieces))
         tokens = context + sum(p.tokens for p in pieces) + self.gap * len(pieces) + self.special
         return max(tokens, sum(len(p.text) + 2 for p in pieces) // _LONGEST_TOKEN)
 
     # -- context ---------------------------------------------------------------------------
 
-    def _context(self, path: tuple[str, ...], companion: int | None) -> tuple[str, int]:
-        """Headings as a line and the companion below it, and the tokens they add."""
-        key = (path, companion)
+    def _context(self, path: tuple[str, ...], introduction: int | None) -> tuple[str, int]:
+        """The line of headings and the introduction below it, and the tokens they add."""
+        key = (path, introduction)
         found = self._contexts.get(key)
         if found is None:
-            lines = [self._path_line(path), self._companion_line(companion)]
+            lines = [self._path_line(path), self._introduction_lines(introduction)]
             text = "\n".join(line for line in lines if line)
             found = self._contexts[key] = (text, self.count(text) - self.special if text else 0)
         return found
 
     def _path_line(self, path: tuple[str, ...]) -> str:
-        """The path as a line; outer headings go first when it is too long."""
+        """The path as a line; the outer headings are dropped first if it is too long."""
         budget = int(self.cap * _PATH_SHARE)
         for first in range(len(path)):
             line = _PATH_SEPARATOR.join(path[first:])
@@ -177,46 +182,46 @@ class _Chunker:
                 return line
         return self._shortened(path[-1], budget) if path else ""
 
-    def _companion_line(self, number: int | None) -> str:
-        """A caption; or the list item, and the sentence that leads to its list."""
-        budget = int(self.cap * _COMPANION_SHARE)
+    def _introduction_lines(self, number: int | None) -> str:
+        """A caption; or the parent list items and the sentence that leads to the list."""
+        budget = int(self.cap * _INTRODUCTION_SHARE)
         lines = ""
         while number is not None:
-            unit = self.units[number]
-            text = " ".join(bare(unit.text).split())
-            if unit.kind is BlockKind.CAPTION:
+            element = self.elements[number]
+            text = " ".join(bare(element.text).split())
+            if element.kind is BlockKind.CAPTION:
                 return text if self.count(text) <= budget else self._shortened(text, budget)
             lead = last_sentences(text, partial(self._fits_above, lines, budget), most=1)
             if not lead:
                 break
             lines = f"{lead}\n{lines}" if lines else lead
-            number = unit.companion
+            number = element.introduced_by
         return lines
 
     def _fits_above(self, lines: str, budget: int, text: str) -> bool:
         return self.count(f"{text}\n{lines}") <= budget
 
     def _shortened(self, text: str, budget: int) -> str:
-        pieces = split_text(text, lambda a, b: self.count(text[a:b]), lambda _: budget)
+        pieces = cut_text(text, lambda a, b: self.count(text[a:b]), lambda _: budget)
         start, end = next(pieces, (0, 0))
         return text[start:end]
 
     # -- chunks ----------------------------------------------------------------------------
 
     def _chunks(self, group: list[Piece], before: Chunk | None) -> Iterator[Chunk]:
-        """The chunk of a group; more if its parts take more tokens together than alone."""
+        """The chunk of a group, or several if the pieces exceed the cap when counted together."""
         while group:
             taken = len(group)
             chunk = self._chunk(group[:taken])
             while chunk.tokens > self.cap and taken > 1:
                 taken = max(1, min(taken - 1, taken * self.cap // chunk.tokens))
                 chunk = self._chunk(group[:taken])
-            if chunk.text.strip():  # else a figure without text or caption
+            if chunk.text.strip():  # otherwise a figure without text or caption
                 yield self._overlapping(chunk, group[0], before)
             group, before = group[taken:], None
 
     def _chunk(self, pieces: Sequence[Piece]) -> Chunk:
-        context, _ = self._context(_shown_path(pieces[0]), _companion(pieces))
+        context, _ = self._context(_shown_path(pieces[0]), _introduction(pieces))
         text = self._text(pieces)
         spans = self._spans(pieces)
         return Chunk(
@@ -225,15 +230,15 @@ class _Chunker:
             text=text,
             context=context,
             heading_path=_common_path(pieces),
-            kinds=tuple(dict.fromkeys(p.unit.kind for p in pieces)),
+            kinds=tuple(dict.fromkeys(p.element.kind for p in pieces)),
             spans=spans,
             tokens=self.count(_join(context, text)),
             ordinal=0,
-            language=self._language(pieces[0].unit.page),
+            language=self._language(pieces[0].element.page),
         )
 
     def _overlapping(self, chunk: Chunk, first: Piece, before: Chunk | None) -> Chunk:
-        """The chunk with the last sentences of the one before in its context, if they fit."""
+        """Add the last sentences of the previous chunk to the context, if they fit."""
         if not self.overlap or before is None or not _follows(before, chunk, first):
             return chunk
         room = min(self.overlap, self.cap - chunk.tokens - self.gap)
@@ -251,11 +256,11 @@ class _Chunker:
         return text
 
     def _between(self, left: Piece, right: Piece, indent: int) -> str:
-        """What the page has between two neighbours if that is only white space.
+        """The white space between two neighbours on the page; an empty line if there is text.
 
-        Items of a list stand as deep as the first of the chunk, which has lost its indentation.
+        List items lose as much indentation as the first item of the chunk has lost.
         """
-        a, b = left.places[-1], right.places[0]
+        a, b = left.provenance[-1], right.provenance[0]
         if a.page == b.page and a.ranges and b.ranges:
             between = self.pages[a.page].text[a.ranges[-1][1] : b.ranges[0][0]]
             if 0 < len(between) <= _WIDEST_GAP and between.isspace():
@@ -263,27 +268,27 @@ class _Chunker:
         return "\n\n"
 
     def _indent(self, piece: Piece) -> int:
-        """Spaces in front of a piece on its line."""
-        place = piece.places[0]
-        text = self.pages[place.page].text
-        start = place.ranges[0][0] if place.ranges else 0
+        """Indentation of a piece's first line, in characters."""
+        first = piece.provenance[0]
+        text = self.pages[first.page].text
+        start = first.ranges[0][0] if first.ranges else 0
         line = text[text.rfind("\n", 0, start) + 1 : start]
         return len(line) if line.isspace() else 0
 
     def _spans(self, pieces: Sequence[Piece]) -> tuple[PageSpan, ...]:
-        places = [place for piece in pieces for place in piece.places]
+        sources = [source for piece in pieces for source in piece.provenance]
         spans = []
-        for number in sorted({place.page for place in places}):
-            here = [place for place in places if place.page == number]
+        for number in sorted({source.page for source in sources}):
+            here = [source for source in sources if source.page == number]
             page = self.pages[number]
             spans.append(
                 PageSpan(
                     index=page.index,
                     label=page.label,
-                    ranges=_merged(page.text, [r for place in here for r in place.ranges]),
-                    boxes=tuple(dict.fromkeys(place.box for place in here if place.box)),
-                    blocks=tuple(dict.fromkeys(place.block for place in here)),
-                    exact=all(place.exact for place in here),
+                    ranges=_merged(page.text, [r for source in here for r in source.ranges]),
+                    boxes=tuple(dict.fromkeys(source.box for source in here if source.box)),
+                    blocks=tuple(dict.fromkeys(source.block for source in here)),
+                    exact=all(source.exact for source in here),
                 )
             )
         return tuple(spans)
@@ -299,7 +304,7 @@ def _count(counter: TokenCounter, text: str) -> int:
 
 
 def _merged(text: str, ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Ranges with nothing but white space between them as one; empty ones left out."""
+    """Merge ranges with only white space between them; drop empty ranges."""
     merged: list[tuple[int, int]] = []
     for start, end in ranges:
         if start == end:
@@ -313,22 +318,22 @@ def _merged(text: str, ranges: Sequence[tuple[int, int]]) -> tuple[tuple[int, in
 
 
 def _shown_path(first: Piece) -> tuple[str, ...]:
-    """The path above a chunk: a heading in the text itself need not be repeated."""
-    return first.unit.path[:-1] if first.unit.rank and not first.part else first.unit.path
+    """The path in a chunk's context: without a heading that begins the chunk's text."""
+    return first.element.path[:-1] if first.element.rank and not first.part else first.element.path
 
 
-def _companion(pieces: Sequence[Piece]) -> int | None:
-    """What a chunk's table, figure or list needs that does not stand in the chunk itself."""
-    held = {piece.unit.number for piece in pieces}
+def _introduction(pieces: Sequence[Piece]) -> int | None:
+    """The first introduction that the chunk's pieces need and do not include themselves."""
+    held = {piece.element.number for piece in pieces}
     for piece in pieces:
-        if piece.unit.companion is not None and piece.unit.companion not in held:
-            return piece.unit.companion
+        if piece.element.introduced_by is not None and piece.element.introduced_by not in held:
+            return piece.element.introduced_by
     return None
 
 
 def _common_path(pieces: Sequence[Piece]) -> tuple[str, ...]:
-    """The headings that all of a chunk's text stands under; of its first, if there is none."""
-    paths = [p.unit.path for p in pieces if not p.unit.rank] or [pieces[-1].unit.path]
+    """The headings that all of a chunk's text has in common; if none, those of its first text."""
+    paths = [p.element.path for p in pieces if not p.element.rank] or [pieces[-1].element.path]
     common = [
         titles[0] for titles in takewhile(lambda t: len(set(t)) == 1, zip(*paths, strict=False))
     ]
@@ -336,9 +341,9 @@ def _common_path(pieces: Sequence[Piece]) -> tuple[str, ...]:
 
 
 def _follows(before: Chunk, chunk: Chunk, first: Piece) -> bool:
-    """Whether a chunk goes on in the text of the one before, on the same page."""
+    """Whether a chunk continues the text of the previous one, on the same page."""
     return (
-        first.unit.kind in _OVERLAPPING
+        first.element.kind in _OVERLAPPING
         and before.kinds[-1] in _OVERLAPPING
         and before.heading_path == chunk.heading_path
         and before.spans[0].index == chunk.spans[0].index

@@ -1,7 +1,7 @@
-"""Units to pieces that fit into a chunk. Pure.
+"""Cuts elements into pieces that fit into a chunk. Pure.
 
-A unit that fits stays whole. What is too long is cut at the best places, and every piece is
-complete in itself: code is fenced, formulas are delimited, tables have their header.
+An element that fits stays whole. A longer one is cut at natural boundaries, and every piece can
+be read alone: code keeps its fence, a formula its delimiters, a table its header.
 """
 
 from __future__ import annotations
@@ -14,77 +14,75 @@ from ..core.records import BlockKind, Box
 from ..markdown.delimiters import (
     Delimited,
     Nesting,
-    avoid_cuts,
     enclosure,
     inner_spans,
-    short_enough,
+    protected_ranges,
+    spans_that_fit,
     wrap,
 )
-from .table_cutting import Place, cut_table
-from .text_cutting import split_text
-from .units import Stretch, Unit
+from ..markdown.render import BlockSpan
+from .elements import Element, Fragment, Provenance
+from .table_cutting import cut_table
+from .text_cutting import cut_text
 
 __all__ = ["Piece", "cut"]
 
 _KEEP_TOGETHER: Final = 2
-"""Inline spans of up to this many characters per token of the room are not cut: half of it, at
-four characters a token."""
-
-
+"""Characters of an inline span, per token of room, up to which the span is not cut. At four
+characters a token, that is half of the room."""
 _EVEN: Final = 1.15
-"""How much longer than the others a piece may be, so that it can end with a sentence."""
+"""Slack over the average size, so that a piece can end with a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A unit, or a part of one too long for a chunk (``part``).
+    """An element, or (``part``) one part of an element that is too long for a chunk.
 
-    ``text`` is what is embedded, ``tokens`` what it adds to a chunk; ``places`` say where it
-    stands on its pages.
+    ``text`` is embedded as part of a chunk and ``tokens`` is its share of the chunk's tokens.
     """
 
-    unit: Unit
+    element: Element
     text: str
-    places: tuple[Place, ...]
+    provenance: tuple[Provenance, ...]
     part: bool = False
     tokens: int = 0
 
 
 def cut(
-    unit: Unit, size: Callable[[str], int], room: int, first_room: int | None = None
+    element: Element, size: Callable[[str], int], room: int, first_room: int | None = None
 ) -> Iterator[Piece]:
-    """Cut a unit into pieces, in order.
+    """Cut an element into pieces, in order.
 
     Args:
-        unit: the unit.
-        size: tokens of a text together with what stands around it in its chunk.
-        room: the most that may be.
-        first_room: the same for the first piece, which may have to share its chunk with a
-            heading.
+        element: the element.
+        size: counts the tokens of a text together with its context in a chunk.
+        room: the largest size of a piece.
+        first_room: the largest size of the first piece, which may share its chunk with
+            headings; None for ``room``.
     """
-    if unit.table is not None:
-        pieces = list(cut_table(unit.table, size, room))
+    if element.table is not None:
+        pieces = list(cut_table(element.table, size, room))
         for piece in pieces:
-            yield Piece(unit, piece.text, piece.places, len(pieces) > 1)
-    elif not unit.text or size(unit.text) <= (first_room or room):
-        yield Piece(unit, unit.text, _places(unit, 0, len(unit.text)))
+            yield Piece(element, piece.text, piece.provenance, len(pieces) > 1)
+    elif not element.text or size(element.text) <= (first_room or room):
+        yield Piece(element, element.text, _provenance(element, 0, len(element.text)))
     else:
-        yield from _cut_text(unit, size, room, first_room or room)
+        yield from _cut_long_text(element, size, room, first_room or room)
 
 
-def _cut_text(
-    unit: Unit, size: Callable[[str], int], room: int, first_room: int
+def _cut_long_text(
+    element: Element, size: Callable[[str], int], room: int, first_room: int
 ) -> Iterator[Piece]:
-    text = unit.text
+    text = element.text
 
     def fits(marks: str) -> bool:
-        # Delimiters that take more than half of what is left would hold hardly anything.
+        # Delimiters that take more than half of the room would leave too little text.
         return size(marks) - size("") <= (min(room, first_room) - size("")) / 2
 
-    frame = _frame(unit, fits)
+    frame = _frame(element, fits)
     start, end = frame.start, frame.end
-    spans = short_enough(
-        inner_spans(unit.kind, text, start, end),
+    spans = spans_that_fit(
+        inner_spans(element.kind, text, start, end),
         lambda marks: fits(frame.opens + marks + frame.closes),
     )
     nesting = Nesting(spans)
@@ -94,64 +92,64 @@ def _cut_text(
 
     even = _even(size(text) - size(""), room - size("")) + size("")
     ranges = list(
-        split_text(
+        cut_text(
             text[start:end],
             lambda a, b: size(written(a, b)),
             lambda a: even if a else min(even, first_room),
-            [(a - start, b - start) for a, b in avoid_cuts(spans, _KEEP_TOGETHER * room)],
-            lines=unit.kind is BlockKind.CODE,
+            [(a - start, b - start) for a, b in protected_ranges(spans, _KEEP_TOGETHER * room)],
+            lines=element.kind is BlockKind.CODE,
         )
     )
     for number, (a, b) in enumerate(ranges):
-        # The unit's own delimiters stand with its first and last piece.
+        # The first and the last piece cover the element's own delimiters.
         left = 0 if number == 0 else start + a
         right = len(text) if number == len(ranges) - 1 else start + b
-        yield Piece(unit, written(a, b), _places(unit, left, right), part=len(ranges) > 1)
+        yield Piece(element, written(a, b), _provenance(element, left, right), part=len(ranges) > 1)
 
 
-def _frame(unit: Unit, fits: Callable[[str], bool]) -> Delimited:
-    """What every piece stands between: the unit's own delimiters, or nothing."""
-    outer = enclosure(unit.kind, unit.text)
+def _frame(element: Element, fits: Callable[[str], bool]) -> Delimited:
+    """The delimiters that every piece gets: the element's own, or none."""
+    outer = enclosure(element.kind, element.text)
     if outer and fits(outer.opens + outer.closes):
         return outer
-    return Delimited(0, len(unit.text), "", "", 0, len(unit.text))
+    return Delimited(0, len(element.text), "", "", 0, len(element.text))
 
 
 def _even(total: int, room: int) -> int:
-    """Room that makes pieces of about one size, instead of a last one of a few words."""
+    """The room that gives pieces of about equal size, instead of a short last one."""
     pieces = -(-total // max(room, 1))
     return min(room, int(total / pieces * _EVEN) + 1)
 
 
-def _places(unit: Unit, start: int, end: int) -> tuple[Place, ...]:
-    """Where ``unit.text[start:end]`` stands, page by page."""
-    places: list[Place] = []
-    for number, stretch in enumerate(unit.stretches):
-        last = number == len(unit.stretches) - 1
-        behind = len(unit.text) if last else unit.stretches[number + 1].at
-        if (start < behind and end > stretch.at) or stretch.start == stretch.end:
-            places.append(_place(stretch, start, end, reaches=end >= behind))
-    return tuple(places)
+def _provenance(element: Element, start: int, end: int) -> tuple[Provenance, ...]:
+    """The provenance of ``element.text[start:end]``, page by page."""
+    found: list[Provenance] = []
+    for number, fragment in enumerate(element.fragments):
+        last = number == len(element.fragments) - 1
+        stop = len(element.text) if last else element.fragments[number + 1].at
+        if (start < stop and end > fragment.at) or fragment.start == fragment.end:
+            found.append(_fragment_provenance(fragment, start, end, to_the_end=end >= stop))
+    return tuple(found)
 
 
-def _place(stretch: Stretch, start: int, end: int, *, reaches: bool) -> Place:
-    block = stretch.block
-    a = min(stretch.start + max(start - stretch.at, 0), stretch.end)
-    # What a hyphen took away at the page break belongs to the piece that reaches over it.
-    b = stretch.end if reaches else min(stretch.start + end - stretch.at, stretch.end)
-    if (a, b) == (block.start, block.end) or block.box is None:
-        return Place(stretch.page, block.index, ((a, b),), block.box, exact=True)
-    return Place(
-        stretch.page, block.index, ((a, b),), _share(block.box, block.start, block.end, a, b), False
-    )
+def _fragment_provenance(
+    fragment: Fragment, start: int, end: int, *, to_the_end: bool
+) -> Provenance:
+    block = fragment.block
+    a = min(fragment.start + max(start - fragment.at, 0), fragment.end)
+    # A hyphen dropped at the page break belongs to the piece that crosses the break.
+    b = fragment.end if to_the_end else min(fragment.start + end - fragment.at, fragment.end)
+    exact = (a, b) == (block.start, block.end) or block.box is None
+    box = block.box if exact else _interpolated_box(block, a, b)
+    return Provenance(fragment.page, block.index, ((a, b),), box, exact)
 
 
-def _share(box: Box, start: int, end: int, a: int, b: int) -> Box:
-    """The share of a block's height that some of its characters take."""
-    length, height = max(end - start, 1), box.y1 - box.y0
-    return Box.clipped(
-        box.x0,
-        box.y0 + height * (a - start) / length,
-        box.x1,
-        box.y0 + height * (b - start) / length,
-    )
+def _interpolated_box(block: BlockSpan, start: int, end: int) -> Box | None:
+    """The share of a block's box that some of its characters take, by their number."""
+    if block.box is None:
+        return None
+    x0, y0, x1, y1 = block.box.as_tuple()
+    length = max(block.end - block.start, 1)
+    top = y0 + (y1 - y0) * (start - block.start) / length
+    bottom = y0 + (y1 - y0) * (end - block.start) / length
+    return Box.clipped(x0, top, x1, bottom)

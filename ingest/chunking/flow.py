@@ -1,7 +1,7 @@
-"""Pages of a document to one flow of units: what belongs together, before anything is cut. Pure.
+"""Turns the pages of a document into one flow of elements, before anything is cut. Pure.
 
-Paragraphs and tables are joined over page breaks, footnotes follow the block that calls them,
-captions know their table or figure, list items what leads to them.
+Paragraphs and tables are joined over page breaks. Footnotes are moved after the block that
+refers to them. Captions, lists and their elements are linked.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..core.records import BlockKind
 from ..markdown.joining import glue, words_of
 from ..markdown.render import BlockSpan, PageMarkdown
 from .captions import bare, is_caption, says_continued
-from .companions import with_companions
-from .footnotes import callers
-from .furniture import running_blocks
-from .table_view import continues, joined, read_table
-from .units import CAPTIONED, Stretch, Unit
+from .elements import CAPTIONED, Element, Fragment
+from .footnotes import find_references
+from .furniture import find_running_blocks
+from .introductions import link_introductions
+from .table_view import continues, joined, view_table
 
-__all__ = ["flow"]
+__all__ = ["build_flow"]
 
 _FLOATS: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION})
 _MAY_CAPTION: Final = frozenset({BlockKind.TEXT, BlockKind.HEADING})
@@ -29,81 +29,81 @@ _FLOWING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM})
 _HEADING_MARK: Final = re.compile(r"\s*(?:#{1,6}(?:\s+|$))?")
 _SENTENCE_ENDS: Final = re.compile(r"[.!?:;…。！？：；؟۔।]\W*\Z")
 _SHORT: Final = 30
-"""Characters under which an unfinished line is rather a label than a cut paragraph."""
+"""Characters. An unfinished line shorter than this is a label, not the start of a paragraph."""
 
 
-def flow(pages: Sequence[PageMarkdown], *, vote: bool = True) -> list[Unit]:
-    """Read pages as one text.
+def build_flow(pages: Sequence[PageMarkdown], *, drop_running: bool = True) -> list[Element]:
+    """Read the pages of a document as one text.
 
     Args:
         pages: pages of a document, in order.
-        vote: leave out what runs along the edges of many pages.
+        drop_running: leave out running heads and page numbers that the engine took for text.
 
     Returns:
-        Units in reading order; every block with text, and every figure, is in exactly one.
+        Elements in reading order. Every block with text, and every figure, is in exactly one.
     """
-    running = running_blocks(pages) if vote else frozenset()
-    entries: list[list[Stretch]] = []
+    running = find_running_blocks(pages) if drop_running else frozenset()
+    entries: list[list[Fragment]] = []
     for number, page in enumerate(pages):
-        new = [[s] for s in _stretches(number, page) if (number, s.block.index) not in running]
+        new = [[s] for s in _fragments(number, page) if (number, s.block.index) not in running]
         new = _with_footnotes(page.text, _with_captions(page.text, new))
         if number and pages[number - 1].index + 1 == page.index:
             _continue(pages, entries, new)
         entries += new
-    return with_companions(list(_units(pages, entries)))
+    return link_introductions(list(_elements(pages, entries)))
 
 
-def _stretches(number: int, page: PageMarkdown) -> Iterator[Stretch]:
+def _fragments(number: int, page: PageMarkdown) -> Iterator[Fragment]:
     for block in page.blocks:
         if block.end > block.start or block.kind is BlockKind.FIGURE:
-            yield Stretch(number, block, block.start, block.end)
+            yield Fragment(number, block, block.start, block.end)
 
 
 # -- captions ------------------------------------------------------------------------------
 
 
-def _with_captions(text: str, entries: list[list[Stretch]]) -> list[list[Stretch]]:
-    """What stands beside a table, figure or listing and begins like its caption is one."""
+def _with_captions(text: str, entries: list[list[Fragment]]) -> list[list[Fragment]]:
+    """Turn text beside a table, figure or listing into a caption if it begins like one."""
     kinds = [entry[0].block.kind for entry in entries]
     result = []
-    for at, (stretch, *_) in enumerate(entries):
+    for at, (fragment, *_) in enumerate(entries):
         beside = {kinds[n] for n in (at - 1, at + 1) if 0 <= n < len(kinds)} & CAPTIONED
-        result.append([_as_caption(text, stretch, beside) if beside else stretch])
+        result.append([_as_caption(text, fragment, beside) if beside else fragment])
     return result
 
 
-def _as_caption(text: str, stretch: Stretch, beside: set[BlockKind]) -> Stretch:
-    if stretch.block.kind not in _MAY_CAPTION:
-        return stretch
-    body = text[stretch.start : stretch.end]
-    plain = body.lstrip("# \t") if stretch.block.kind is BlockKind.HEADING else body
+def _as_caption(text: str, fragment: Fragment, beside: set[BlockKind]) -> Fragment:
+    if fragment.block.kind not in _MAY_CAPTION:
+        return fragment
+    body = text[fragment.start : fragment.end]
+    plain = body.lstrip("# \t") if fragment.block.kind is BlockKind.HEADING else body
     if not is_caption(plain, of_code=beside == {BlockKind.CODE}):
-        return stretch
-    start = stretch.end - len(plain)
-    block = replace(stretch.block, kind=BlockKind.CAPTION, level=0, start=start)
-    return replace(stretch, block=block, start=start)
+        return fragment
+    start = fragment.end - len(plain)
+    block = replace(fragment.block, kind=BlockKind.CAPTION, level=0, start=start)
+    return replace(fragment, block=block, start=start)
 
 
 # -- footnotes -----------------------------------------------------------------------------
 
 
-def _with_footnotes(text: str, entries: list[list[Stretch]]) -> list[list[Stretch]]:
-    """Put each footnote behind the block that calls it; those nobody calls stay."""
+def _with_footnotes(text: str, entries: list[list[Fragment]]) -> list[list[Fragment]]:
+    """Move each footnote after the block that refers to it, if there is exactly one."""
     notes = [e[0] for e in entries if e[0].block.kind is BlockKind.FOOTNOTE]
     if not notes:
         return entries
     others = [e[0] for e in entries if e[0].block.kind is not BlockKind.FOOTNOTE]
-    found = callers(
+    found = find_references(
         [text[note.start : note.end] for note in notes], [text[o.start : o.end] for o in others]
     )
-    after: dict[int, list[Stretch]] = {}
-    for note, caller in zip(notes, found, strict=True):
-        if caller is not None:
-            after.setdefault(others[caller].block.index, []).append(note)
-    placed = {note.block.index for group in after.values() for note in group}
-    result: list[list[Stretch]] = []
+    after: dict[int, list[Fragment]] = {}
+    for note, position in zip(notes, found, strict=True):
+        if position is not None:
+            after.setdefault(others[position].block.index, []).append(note)
+    moved = {note.block.index for group in after.values() for note in group}
+    result: list[list[Fragment]] = []
     for entry in entries:
-        if entry[0].block.index not in placed:
+        if entry[0].block.index not in moved:
             result += [entry, *([note] for note in after.get(entry[0].block.index, ()))]
     return result
 
@@ -112,9 +112,9 @@ def _with_footnotes(text: str, entries: list[list[Stretch]]) -> list[list[Stretc
 
 
 def _continue(
-    pages: Sequence[PageMarkdown], entries: list[list[Stretch]], new: list[list[Stretch]]
+    pages: Sequence[PageMarkdown], entries: list[list[Fragment]], new: list[list[Fragment]]
 ) -> None:
-    """Move the first block of a page to the one it goes on from, at the end of the last page."""
+    """Append the first block of a page to the entry on the previous page that it continues."""
     tail = _last(entries, page_before=new[0][0].page - 1 if new else 0)
     head = _first(new)
     if tail is None or head is None:
@@ -131,11 +131,11 @@ def _continue(
 
 
 def _last(
-    entries: list[list[Stretch]],
+    entries: list[list[Fragment]],
     page_before: int,
     skip: frozenset[BlockKind] = frozenset({BlockKind.CAPTION}),
-) -> list[Stretch] | None:
-    """The last entry that reaches the page before, apart from footnotes and kinds to skip."""
+) -> list[Fragment] | None:
+    """The last entry on the previous page that is neither a footnote nor of a kind to skip."""
     for entry in reversed(entries):
         if entry[-1].page != page_before:
             return None
@@ -144,29 +144,29 @@ def _last(
     return None
 
 
-def _first(new: list[list[Stretch]]) -> list[Stretch] | None:
+def _first(new: list[list[Fragment]]) -> list[Fragment] | None:
     flowing = (e for e in new if e[0].block.kind not in _FLOATS)
     return next(flowing, new[0] if new else None)
 
 
 def _continued_table(
-    pages: Sequence[PageMarkdown], tail: list[Stretch], new: list[list[Stretch]]
-) -> list[Stretch] | None:
+    pages: Sequence[PageMarkdown], tail: list[Fragment], new: list[list[Fragment]]
+) -> list[Fragment] | None:
     at = next((e for e in new if e[0].block.kind is not BlockKind.CAPTION), None)
     if at is None or {tail[-1].block.kind, at[0].block.kind} != {BlockKind.TABLE}:
         return None
     captions = [e[0] for e in new[: new.index(at)]]
     if any(not says_continued(pages[s.page].text[s.start : s.end]) for s in captions):
         return None
-    before, after = (read_table(s.page, pages[s.page].text, s.block) for s in (tail[-1], at[0]))
-    first = read_table(tail[0].page, pages[tail[0].page].text, tail[0].block)
+    before, after = (view_table(s.page, pages[s.page].text, s.block) for s in (tail[-1], at[0]))
+    first = view_table(tail[0].page, pages[tail[0].page].text, tail[0].block)
     if before is None or after is None or first is None:
         return None
     return at if continues(joined([first, before]) if len(tail) > 1 else before, after) else None
 
 
-def _is_cut(pages: Sequence[PageMarkdown], tail: list[Stretch], head: Stretch) -> bool:
-    """Whether a paragraph at the end of a page goes on with one at the top of the next."""
+def _is_cut(pages: Sequence[PageMarkdown], tail: list[Fragment], head: Fragment) -> bool:
+    """Whether a paragraph at the end of a page continues at the top of the next."""
     last = tail[-1]
     if last.block.kind not in _FLOWING or head.block.kind is not BlockKind.TEXT:
         return False
@@ -181,10 +181,10 @@ def _is_cut(pages: Sequence[PageMarkdown], tail: list[Stretch], head: Stretch) -
     return first.islower() or caseless or (left.endswith(",") and first.isalpha())
 
 
-# -- units ---------------------------------------------------------------------------------
+# -- elements ---------------------------------------------------------------------------------
 
 
-def _units(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Iterator[Unit]:
+def _elements(pages: Sequence[PageMarkdown], entries: list[list[Fragment]]) -> Iterator[Element]:
     path: list[tuple[int, str]] = []
     known: frozenset[str] | None = None
     for number, entry in enumerate(entries):
@@ -196,19 +196,19 @@ def _units(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Itera
             path.append((rank, _heading_text(pages[entry[0].page].text, block)))
         titles = tuple(title for _, title in path if title)
         if block.kind is BlockKind.TABLE:
-            views = [read_table(s.page, pages[s.page].text, s.block) for s in entry]
+            views = [view_table(s.page, pages[s.page].text, s.block) for s in entry]
             table = joined([v for v in views if v]) if all(views) else None
             if table is not None:
-                yield Unit(number, block.kind, "", tuple(entry), titles, table=table)
+                yield Element(number, block.kind, "", tuple(entry), titles, table=table)
                 continue
         if len(entry) > 1 and known is None:
             known = frozenset(_words(pages, entries))
-        text, stretches = _text(pages, entry, known or frozenset())
-        yield Unit(number, block.kind, text, stretches, titles, rank)
+        text, fragments = _text(pages, entry, known or frozenset())
+        yield Element(number, block.kind, text, fragments, titles, rank)
 
 
-def _words(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Iterator[str]:
-    """All words of a document, but for those that a page break may have cut."""
+def _words(pages: Sequence[PageMarkdown], entries: list[list[Fragment]]) -> Iterator[str]:
+    """All words of a document except those that a page break may have split."""
     for entry in entries:
         for s in entry:
             words = words_of(pages[s.page].text[s.start : s.end])
@@ -216,17 +216,18 @@ def _words(pages: Sequence[PageMarkdown], entries: list[list[Stretch]]) -> Itera
 
 
 def _text(
-    pages: Sequence[PageMarkdown], entry: list[Stretch], known: frozenset[str]
-) -> tuple[str, tuple[Stretch, ...]]:
+    pages: Sequence[PageMarkdown], entry: list[Fragment], known: frozenset[str]
+) -> tuple[str, tuple[Fragment, ...]]:
+    """The joined text of an entry, and its fragments with their offsets in that text."""
     text = ""
-    placed: list[Stretch] = []
-    for stretch in entry:
-        part = pages[stretch.page].text[stretch.start : stretch.end]
-        drop, between = glue(text, part, known) if placed else (0, "")
+    fragments: list[Fragment] = []
+    for fragment in entry:
+        part = pages[fragment.page].text[fragment.start : fragment.end]
+        drop, between = glue(text, part, known) if fragments else (0, "")
         text = text[: len(text) - drop] + between
-        placed.append(replace(stretch, at=len(text)))
+        fragments.append(replace(fragment, at=len(text)))
         text += part
-    return text, tuple(placed)
+    return text, tuple(fragments)
 
 
 def _rank(block: BlockSpan) -> int:

@@ -1,4 +1,4 @@
-"""Which block calls a footnote: the only one with its mark, by ever weaker signs. Pure."""
+"""Finds the block that refers to a footnote by its mark. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-__all__ = ["callers"]
+__all__ = ["find_references"]
 
 _MARK: Final = re.compile(
     r"\s*(?:\[\^([^\]\s]{1,40})\]:|\[(\d{1,3})\]|([*†‡§¶]{1,3})|([¹²³⁰⁴-⁹]{1,3})|(\d{1,3})[\s.):])"
@@ -19,33 +19,40 @@ _SYMBOL: Final = re.compile(r"(?<=[\w.,;)])([*†‡§¶]{1,3})(?![*†‡§¶\w
 _NUMBERS: Final = (
     re.compile(r"(?<=[^\s⁰¹²³⁴-⁹])([⁰¹²³⁴-⁹]{1,3})(?![⁰¹²³⁴-⁹])"),
     re.compile(r"\[(\d{1,3})\]"),
-    # A raised number that lost its height: "text1 goes on", "at the end 1."
+    # A superscript extracted as plain digits: "text1 goes on", "at the end 1."
     re.compile(r"(?<=[^\W\d_])(\d{1,3})(?=[\s.,;:)]|\Z)"),
     re.compile(rf"(?<![^\W\d_])(?!(?:{_COUNTED}) )[a-zß-öø-ÿ]{{2,40}} (\d{{1,3}})(?=[.,;:)]|\Z)"),
 )
-"""From the surest sign to the weakest."""
+"""Ways to write a numbered reference, from the most to the least reliable."""
 
 
-def callers(notes: Sequence[str], texts: Sequence[str]) -> list[int | None]:
-    """For each footnote, the place of the text that calls it; None if it is none or several.
+def find_references(notes: Sequence[str], texts: Sequence[str]) -> list[int | None]:
+    """Find the text that refers to each footnote.
+
+    The most reliable kind of reference that occurs in exactly one text decides.
 
     Args:
-        notes: the footnotes of a page with their marks.
-        texts: its other blocks.
+        notes: the footnotes of a page, with their marks.
+        texts: the page's other blocks.
+
+    Returns:
+        For each footnote the position in ``texts``, or None if no text, or more than one,
+        refers to it.
     """
     index: dict[tuple[str, str], set[int]] = defaultdict(set)
-    for place, text in enumerate(texts):
-        for sign in _signs(text):
-            index[sign].add(place)
+    for position, text in enumerate(texts):
+        for reference in _references(text):
+            index[reference].add(position)
     found: list[int | None] = []
     for note in notes:
-        sure = (places for sign in _wanted(note) if len(places := index.get(sign, ())) == 1)
-        found.append(next(iter(next(sure, ())), None))
+        positions = (index.get(reference, set()) for reference in _references_to(note))
+        unique = next((found_in for found_in in positions if len(found_in) == 1), set())
+        found.append(next(iter(unique), None))
     return found
 
 
-def _signs(text: str) -> Iterator[tuple[str, str]]:
-    """Kind and mark of all that may call a footnote."""
+def _references(text: str) -> Iterator[tuple[str, str]]:
+    """Kind and mark of everything in a text that may refer to a footnote."""
     for kind, pattern in (("name", _NAMED), ("symbol", _SYMBOL), *_numbered()):
         for match in pattern.finditer(text):
             yield kind, match[1].translate(_TO_DIGITS)
@@ -55,8 +62,8 @@ def _numbered() -> Iterator[tuple[str, re.Pattern[str]]]:
     return ((f"number {rank}", pattern) for rank, pattern in enumerate(_NUMBERS))
 
 
-def _wanted(note: str) -> list[tuple[str, str]]:
-    """The signs that would call a footnote, the surest first."""
+def _references_to(note: str) -> list[tuple[str, str]]:
+    """Kind and mark of the references a footnote may have, most reliable first."""
     mark = _MARK.match(note)
     if mark is None:
         return []

@@ -1,7 +1,8 @@
-"""Which pieces share a chunk. Pure: knows sizes, not how they were counted.
+"""Groups pieces into chunks. Pure: sizes come from a callback.
 
-Chunks begin anew with every page, so that an edited page changes only its own chunks; what goes
-on over a page break (a paragraph, a table, a heading at the foot) belongs to the page it begins on.
+Every page begins a new chunk, so that an edited page changes only its own chunks. An element
+that crosses a page break (a paragraph, a table) belongs to the page it begins on. Headings at
+the foot of a page join the first chunk of the next page.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from typing import Final
 
 from ..core.records import BlockKind
 from .cutting import Piece
-from .units import CAPTIONED
+from .elements import CAPTIONED
 
 __all__ = ["pack"]
 
 _SMALL_SECTION: Final = 0.5
 """A section shorter than this share of the target is merged with the next of its rank."""
 _SMALL_REST: Final = 0.4
-"""A last chunk shorter than this share of the one before takes some of it."""
+"""A chunk shorter than this share of the previous one takes some of its text."""
 
 Sizes = Callable[[Sequence[Piece]], int]
 
@@ -28,15 +29,15 @@ def pack(pieces: Sequence[Piece], size: Sizes, target: int, cap: int) -> Iterato
     """Group pieces into chunks, in order.
 
     Args:
-        pieces: of a document.
-        size: tokens of pieces as one chunk, at least about.
-        target: what neighbours are merged up to.
-        cap: what a caption and its table may take together.
+        pieces: the pieces of a document.
+        size: about how many tokens some pieces take as one chunk.
+        target: size up to which neighbours are merged.
+        cap: size up to which a caption is merged with its table.
     """
     carried: list[Piece] = []
-    for _, run in groupby(pieces, key=lambda piece: piece.unit.page):
+    for _, run in groupby(pieces, key=lambda piece: piece.element.page):
         groups = _Packer(size, target, cap).groups([*carried, *run])
-        carried = groups.pop() if groups and all(p.unit.rank for p in groups[-1]) else []
+        carried = groups.pop() if groups and all(p.element.rank for p in groups[-1]) else []
         yield from groups
     if carried:
         yield carried
@@ -49,7 +50,7 @@ class _Packer:
         self.cap = cap
 
     def groups(self, pieces: Sequence[Piece]) -> list[list[Piece]]:
-        """Greedily from the top; headings go with what follows them."""
+        """Group the pieces of a page greedily from the top; headings go with what follows."""
         done: list[list[Piece]] = []
         group: list[Piece] = []
         for piece in pieces:
@@ -68,35 +69,35 @@ class _Packer:
         return done
 
     def _joins(self, group: list[Piece], piece: Piece) -> bool:
-        only_headings = all(p.unit.rank for p in group)
+        only_headings = all(p.element.rank for p in group)
         room = self.cap if only_headings or _belongs(group[-1], piece) else self.target
         if piece.part or group[-1].part:
-            # Parts of a long unit fill their chunk; headings and captions still find room.
+            # Parts of a long element fill their chunk; only headings and captions join them.
             near = only_headings or _belongs(group[-1], piece)
             return near and self.size([*group, piece]) <= room
-        if piece.unit.rank and not only_headings:
+        if piece.element.rank and not only_headings:
             return self._merges_section(group, piece)
         return self.size([*group, piece]) <= room
 
     def _merges_section(self, group: list[Piece], piece: Piece) -> bool:
-        """Whether a new section may follow a small one: never across a higher heading."""
-        ranks = {p.unit.rank for p in group if p.unit.rank}
-        # Below the highest heading of the group, or beside it where all are of one rank.
-        follows = bool(ranks) and (piece.unit.rank > min(ranks) or ranks == {piece.unit.rank})
+        """Whether a new section may join a small one: never across a higher heading."""
+        ranks = {p.element.rank for p in group if p.element.rank}
+        # Below the highest heading of the group, or beside it if all have the same rank.
+        follows = bool(ranks) and (piece.element.rank > min(ranks) or ranks == {piece.element.rank})
         small = self.size(group) < self.target * _SMALL_SECTION
         return follows and small and self.size([*group, piece]) <= self.target
 
     def _balance(self, done: list[list[Piece]], at: int) -> None:
-        """Move text from one chunk to a far smaller one behind it in the same section."""
+        """Move text from a chunk to the next one in the same section if that is far smaller."""
         before, rest = done[at - 1], done[at]
-        if any(p.part for p in before) or rest[0].unit.rank or rest[0].part:
+        if any(p.part for p in before) or rest[0].element.rank or rest[0].part:
             return
         least = self.size(before) * _SMALL_REST
         while self.size(rest) < least and len(before) > 1:
             moved = before[-1]
-            bound = moved.unit.rank or before[-2].unit.rank or _belongs(before[-2], moved)
+            bound = moved.element.rank or before[-2].element.rank or _belongs(before[-2], moved)
             smaller = self.size(before[:-1])
-            if bound or moved.unit.path != rest[0].unit.path:
+            if bound or moved.element.path != rest[0].element.path:
                 return
             if self.size([moved, *rest]) > min(self.target, smaller):
                 return
@@ -104,24 +105,24 @@ class _Packer:
 
 
 def _belongs(before: Piece, piece: Piece) -> bool:
-    """Whether two neighbours are a caption and what it explains, or a text and its footnote."""
-    if piece.unit.kind is BlockKind.FOOTNOTE:
+    """Whether two neighbours are a caption and its element, or a text and its footnote."""
+    if piece.element.kind is BlockKind.FOOTNOTE:
         return True
-    one, other = before.unit, piece.unit
+    one, other = before.element, piece.element
     if one.kind in CAPTIONED:
-        return one.companion == other.number
-    return other.kind in CAPTIONED and other.companion == one.number
+        return one.introduced_by == other.number
+    return other.kind in CAPTIONED and other.introduced_by == one.number
 
 
 def _split_off_headings(group: list[Piece], following: Piece) -> tuple[list[Piece], list[Piece]]:
-    """Take headings that end a group and lead to ``following`` over to the next one."""
+    """Split off the headings at the end of a group that lead to ``following``."""
     cut = len(group)
-    rank = following.unit.rank
+    rank = following.element.rank
     while (
         cut
-        and group[cut - 1].unit.rank
+        and group[cut - 1].element.rank
         and not group[cut - 1].part
-        and (not rank or group[cut - 1].unit.rank < rank)
+        and (not rank or group[cut - 1].element.rank < rank)
     ):
         cut -= 1
     return group[:cut], group[cut:]

@@ -1,4 +1,4 @@
-"""A table of the page's Markdown as rows that can be taken out of it one by one. Pure."""
+"""Views a table of a page's Markdown as rows, each with its source range and height. Pure."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 
 from ..core.records import TableGrid
 from ..markdown.render import BlockSpan
-from ..markdown.table_parsing import PlacedTable, place_pipe_table, place_table
+from ..markdown.table_parsing import LocatedTable, locate_table
 from ..markdown.tables import expand
 
-__all__ = ["TableRow", "TableView", "continues", "joined", "read_table"]
+__all__ = ["TableRow", "TableView", "continues", "joined", "view_table"]
 
 _NUMERIC: Final = re.compile(r"^[\s\d.,:%€$£¥+\-–—()/*]+$")
 _ROW_END: Final = re.compile(
@@ -20,25 +20,24 @@ _ROW_END: Final = re.compile(
 )
 _SAME_SIDE: Final = 0.03
 _RAGGED_SIDE: Final = 0.15
-"""Fractions of the page by which the sides of two parts of one table may differ."""
+"""How far the sides of two parts of one table may be apart, in fractions of the page."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
     """A row: the text of every column, with spans written out.
 
-    ``start`` and ``end`` are character offsets into the Markdown of page ``page`` (its place in
-    the sequence of pages); the rows of a table cover all of it, the first the header, too.
-    ``places`` are the ranges of the cells by column, None where a cell from above or from the
-    left reaches in. ``top`` and ``bottom`` are fractions of the page's height, ``exact`` if they
-    were not interpolated. ``above`` are the header rows right above it, whose text its range
-    covers.
+    ``page`` is the page's position in the sequence of pages. ``start`` and ``end`` are character
+    offsets into its Markdown. Together the rows cover the whole table; the first body row also
+    covers the header rows, which are then in ``above``. ``cell_ranges`` has the range of each
+    column's cell, None where a cell from above or from the left spans the slot. ``top`` and
+    ``bottom`` are fractions of the page's height; ``exact`` is False if they are interpolated.
     """
 
     page: int
     block: BlockSpan
     cells: tuple[str, ...]
-    places: tuple[tuple[int, int] | None, ...]
+    cell_ranges: tuple[tuple[int, int] | None, ...]
     start: int
     end: int
     top: float = 0.0
@@ -49,41 +48,45 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class TableView:
-    """A table, of one page or joined over several: header rows, then the others."""
+    """A table on one page, or joined over several.
+
+    ``rows`` are the body rows. ``names`` are the column names, with several header rows joined
+    into one; empty without a header.
+    """
 
     header: tuple[TableRow, ...]
     rows: tuple[TableRow, ...]
-    names: tuple[str, ...]  # of the columns: all header rows in one; empty without a header
+    names: tuple[str, ...]
 
     @property
     def columns(self) -> int:
-        """How many there are."""
+        """Number of columns."""
         return max((len(row.cells) for row in (*self.header, *self.rows)), default=0)
 
 
-def read_table(page: int, text: str, block: BlockSpan) -> TableView | None:
-    """Read the table that a block of a page holds; None if its text is no grid.
+def view_table(page: int, text: str, block: BlockSpan) -> TableView | None:
+    """Read the table in a block of a page; None if its text is not a grid.
 
     Args:
-        page: place of the page in the sequence of pages.
+        page: position of the page in the sequence of pages.
         text: the page's Markdown.
         block: the table.
     """
-    body = text[block.start : block.end]
-    placed = place_table(body) if body.lstrip().startswith("<") else place_pipe_table(body)
-    if placed is None:
+    located = locate_table(text[block.start : block.end])
+    if located is None:
         return None
-    rows = tuple(_rows(page, text, block, placed))
+    rows = tuple(_rows(page, text, block, located))
     depth = min(block.header_rows, len(rows) - 1)
     return _view(rows[:depth], rows[depth:])
 
 
 def continues(before: TableView, after: TableView) -> bool:
-    """Whether a table at the top of a page goes on from the one at the end of the last.
+    """Whether a table at the top of a page continues the last one of the page before.
 
-    Same columns at the same place, and its header is the same, or is none at all: a first row
-    that names columns under which the first table had numbers begins another table. The right
-    side may differ where rows speak for it: mostly the last column ends with its longest text.
+    Both need the same number of columns and the same left side, and the second needs the same
+    header or none. If the first row of the second table has names in columns that hold numbers
+    in the first one, it is another table. The right sides may differ if the rows match, because
+    most tables end at the longest text of their last column.
     """
     if before.columns != after.columns or not (before.rows and after.rows):
         return False
@@ -100,16 +103,16 @@ def continues(before: TableView, after: TableView) -> bool:
 
 
 def joined(parts: Sequence[TableView]) -> TableView:
-    """One table of the parts that follow each other over pages, under the header of the first.
+    """Join the parts of a table on consecutive pages under the header of the first part.
 
-    A header repeated by a later part is no row of the table; the row behind it covers its text.
+    A repeated header of a later part is left out; the next row covers its text.
     """
     first, *others = parts
     rows = list(first.rows)
     for part in others:
         head, *rest = part.rows
         if part.header and not _same_names(first, part):
-            # Rows of the body that only looked like a header.
+            # Not a repeated header: body rows that only looked like one.
             rows += part.header
             head = replace(head, start=part.header[-1].end, above=())
         rows += [head, *rest]
@@ -120,32 +123,32 @@ def _view(header: tuple[TableRow, ...], rows: tuple[TableRow, ...]) -> TableView
     named = (_own_cells(row) for row in header)
     names = tuple(_name(column) for column in zip(*named, strict=True))
     head, *rest = rows
-    if not any(names):  # an empty header names nothing, but its marks are part of the table
+    if not any(names):  # an empty header: drop it, but cover its marks
         start = header[0].start if header else head.start
         return TableView((), (replace(head, start=start), *rest), ())
     return TableView(header, (replace(head, start=header[0].start, above=header), *rest), names)
 
 
 def _own_cells(row: TableRow) -> tuple[str, ...]:
-    """The cells of a header row; a title over all columns names the first only."""
-    if any(row.places[1:]):
+    """The cells of a header row; a title over all columns names only the first."""
+    if any(row.cell_ranges[1:]):
         return row.cells
     return (*row.cells[:1], *("" for _ in row.cells[1:]))
 
 
 def _name(column: Sequence[str]) -> str:
-    """The header cells of a column as one, without what spans repeat."""
+    """The header cells of a column as one name, without repetitions from spans."""
     return " / ".join(dict.fromkeys(cell for cell in column if cell))
 
 
-def _rows(page: int, text: str, block: BlockSpan, placed: PlacedTable) -> Iterator[TableRow]:
-    grid = placed.grid
+def _rows(page: int, text: str, block: BlockSpan, located: LocatedTable) -> Iterator[TableRow]:
+    grid = located.grid
     texts = expand(grid)
-    places: list[list[tuple[int, int] | None]] = [[None] * grid.cols for _ in range(grid.rows)]
-    for cell, (start, end) in zip(grid.cells, placed.places, strict=True):
-        places[cell.row][cell.col] = (block.start + start, block.start + end)
+    ranges: list[list[tuple[int, int] | None]] = [[None] * grid.cols for _ in range(grid.rows)]
+    for cell, (start, end) in zip(grid.cells, located.cell_ranges, strict=True):
+        ranges[cell.row][cell.col] = (block.start + start, block.start + end)
     edges, exact = _edges(block, grid)
-    ends = [max((p[1] for p in row if p), default=0) for row in places]
+    ends = [max((cell[1] for cell in row if cell), default=0) for row in ranges]
     start = block.start
     for number in range(grid.rows):
         end = block.end
@@ -156,7 +159,7 @@ def _rows(page: int, text: str, block: BlockSpan, placed: PlacedTable) -> Iterat
             page,
             block,
             tuple(texts[number]),
-            tuple(places[number]),
+            tuple(ranges[number]),
             start,
             end,
             edges[number],
@@ -167,7 +170,7 @@ def _rows(page: int, text: str, block: BlockSpan, placed: PlacedTable) -> Iterat
 
 
 def _edges(block: BlockSpan, grid: TableGrid) -> tuple[Sequence[float], bool]:
-    """Heights of the rows; equal ones where they are not known."""
+    """Edges of the rows, and whether they are exact; equal heights if they are unknown."""
     if len(block.row_edges) == grid.rows + 1:
         return block.row_edges, True
     if block.box is None:
@@ -177,7 +180,7 @@ def _edges(block: BlockSpan, grid: TableGrid) -> tuple[Sequence[float], bool]:
 
 
 def _offsets(a: BlockSpan, b: BlockSpan) -> tuple[float, float]:
-    """How far the left and right sides are apart; not at all where they are not known."""
+    """How far the left and right sides are apart; 0 if a box is unknown."""
     if a.box is None or b.box is None:
         return 0.0, 0.0
     return abs(a.box.x0 - b.box.x0), abs(a.box.x1 - b.box.x1)

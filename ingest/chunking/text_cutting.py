@@ -1,7 +1,7 @@
-"""Cutting a text that is too long, at the best places that fit. Pure; knows no tokens.
+"""Cuts a long text at natural boundaries. Pure; measures through a callback, not in tokens.
 
-A cut is tried first between paragraphs, then lines, sentences (with and without spaces
-between them), words, and at last between characters.
+Boundaries are tried in this order: paragraphs, lines, sentences (with or without spaces between
+them), clauses, words, and last characters.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Line", "last_sentences", "longest_fit", "split_text"]
+__all__ = ["SizeEstimate", "cut_text", "last_sentences", "longest_fit"]
 
-# Ends of sentences. Latin-like scripts need a space after the mark, and what follows an
-# abbreviation mostly begins small or with a digit ("Fig. 3"); Chinese and Japanese need none;
-# Arabic ؟ and ۔, Devanagari, Khmer, Burmese, Tibetan and Ethiopic marks. Thai has no marks: its
-# spaces separate phrases. A run of marks is tried once, from its start.
+# Ends of sentences, one alternative per group of scripts:
+# - Latin and similar: a mark and a space. A lower-case letter or a digit after the space means
+#   an abbreviation ("Fig. 3").
+# - Arabic, Devanagari, Khmer, Burmese, Tibetan, Ethiopic: their own marks and a space.
+# - Chinese and Japanese: their own marks; no space needed.
+# Thai has no marks: its spaces separate phrases. The lookbehinds try a run of marks only once,
+# from its start.
 _SENTENCE_END = re.compile(
     r"(?<![.!?…])[.!?…]++[\"'”’)\]]*+(?=\s+[^\sa-z\d])"
     r"|(?<![؟۔।॥။។།።])[؟۔।॥။។།።]++[\"'”’)\]]*+(?=\s|\Z)"
@@ -33,15 +36,15 @@ _LEVELS: tuple[re.Pattern[str], ...] = (
 )
 _LINE_LEVEL: Final = 1
 _MIN_FILL: Final = 0.5
-"""A cut that leaves less than this share of what would fit is not worth its better place."""
+"""A better boundary is rejected if the piece would hold less than this share of what fits."""
 _NEAR_ENOUGH: Final = 0.9
-"""A piece that fills this share of its room is long enough: looking for more costs a count each."""
+"""A piece that fills this share of its room is long enough: every further guess costs a count."""
 _AIM: Final = 0.97
-"""Guesses are a little below the line, or every other one would just not fit."""
+"""Guesses aim a little below the estimate; otherwise every other one would just not fit."""
 _MAX_COUNTS: Final = 6
 
 
-def split_text(
+def cut_text(
     text: str,
     measure: Callable[[int, int], int],
     limit: Callable[[int], int],
@@ -49,18 +52,18 @@ def split_text(
     *,
     lines: bool = False,
 ) -> Iterator[tuple[int, int]]:
-    """Cut ``text`` into few pieces that fit, at natural places.
+    """Cut ``text`` into few pieces that fit, at natural boundaries.
 
-    Pieces cover everything but white space at their edges; none is empty.
+    The pieces cover everything but white space at their edges, and none is empty.
 
     Args:
         text: the text to cut.
         measure: size of ``text[start:end]``.
-        limit: the size that a piece beginning at ``start`` may have. One character is taken to
-            fit always.
-        avoid: ranges that are cut only where nothing else fits.
-        lines: whether the text is one of lines, as code is: they are cut inside only where one
-            does not fit, and keep their indentation.
+        limit: largest size of a piece that begins at ``start``. A single character always
+            counts as fitting.
+        avoid: ranges to cut only if nothing else fits.
+        lines: whether the text consists of lines, as code does. Lines keep their indentation,
+            and a line is cut only if it does not fit alone.
 
     Yields:
         Character ranges ``(start, end)``.
@@ -68,15 +71,15 @@ def split_text(
     cuts = [_allowed(sorted({m.end() for m in level.finditer(text)}), avoid) for level in _LEVELS]
     preferred = cuts[: _LINE_LEVEL + 1] if lines else cuts
     start = _skip_space(text, 0, lines)
-    line = Line(measure(start, start))
+    estimate = SizeEstimate(measure(start, start))
     while start < len(text):
-        longest, line = longest_fit(len(text), start, measure, limit(start), line)
-        places = (preferred, cuts[-1])
-        end = _cut(text, start, longest, places, avoid) if longest < len(text) else longest
+        longest, estimate = longest_fit(len(text), start, measure, limit(start), estimate)
+        end = longest
+        if longest < len(text):
+            end = _cut(text, start, longest, preferred, cuts[-1], avoid)
         # Fewer characters can be more tokens: a word cut short may leave the vocabulary.
         while end > start + 1 and measure(start, _stripped(text, start, end)) > limit(start):
-            longest = end - 1
-            end = _cut(text, start, longest, places, avoid)
+            end = _cut(text, start, end - 1, preferred, cuts[-1], avoid)
         stop = _stripped(text, start, end)
         if stop > start:
             yield start, stop
@@ -87,12 +90,12 @@ def _stripped(text: str, start: int, end: int) -> int:
     return start + len(text[start:end].rstrip())
 
 
-def _allowed(places: list[int], avoid: Sequence[tuple[int, int]]) -> list[int]:
-    """Places outside all ranges. Touching an edge is outside."""
+def _allowed(offsets: list[int], avoid: Sequence[tuple[int, int]]) -> list[int]:
+    """The offsets outside all ranges. An edge of a range is outside."""
     inside: set[int] = set()
     for a, b in avoid:
-        inside.update(places[bisect_right(places, a) : bisect_left(places, b)])
-    return [p for p in places if p not in inside] if inside else places
+        inside.update(offsets[bisect_right(offsets, a) : bisect_left(offsets, b)])
+    return [offset for offset in offsets if offset not in inside] if inside else offsets
 
 
 def _skip_space(text: str, start: int, lines: bool) -> int:
@@ -101,50 +104,53 @@ def _skip_space(text: str, start: int, lines: bool) -> int:
         end += 1
     if not lines or end == len(text):
         return end
-    # What is in front of the first word of a line belongs to it.
+    # The indentation belongs to the line.
     newline = text.rfind("\n", max(start - 1, 0), end)
     return newline + 1 if newline >= 0 or not start else end
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """What is known of sizes: ``base`` of an empty part, and about how much an item adds."""
+class SizeEstimate:
+    """A linear estimate of sizes: ``base`` for an empty part plus ``density`` per item."""
 
     base: int
     density: float = 0.0
 
     def reach(self, room: int) -> int:
-        """About how many items fit."""
+        """About how many items fit into a room."""
         return int((room - self.base) / self.density)
 
-    def through(self, size: int, items: int) -> Line:
-        """The line through a part that was measured."""
-        return Line(self.base, max((size - self.base) / items, 1e-3))
+    def through(self, size: int, items: int) -> SizeEstimate:
+        """The estimate that is exact for a measured part."""
+        return SizeEstimate(self.base, max((size - self.base) / items, 1e-3))
 
 
 def longest_fit(
-    length: int, start: int, measure: Callable[[int, int], int], room: int, line: Line
-) -> tuple[int, Line]:
-    """An end that fits, not far from the largest that does, and what was learnt of sizes.
+    length: int, start: int, measure: Callable[[int, int], int], room: int, estimate: SizeEstimate
+) -> tuple[int, SizeEstimate]:
+    """Find an end that fits and is close to the largest that does.
 
-    The size is taken to grow evenly: each guess is where the line through what was measured
-    reaches the room.
+    A binary search that starts from guesses: the size is assumed to grow linearly, and each
+    measurement improves the estimate.
 
     Args:
-        length: of the sequence that is cut.
-        start: where the part begins; one item is taken to fit always.
-        measure: size of the part from one place to another.
-        room: the most it may be.
-        line: what is known from other parts.
+        length: length of the sequence to cut.
+        start: position at which the part begins. A single item always counts as fitting.
+        measure: size of the part between two positions.
+        room: largest size of the part.
+        estimate: the estimate from earlier parts.
+
+    Returns:
+        The end of the part, and the improved estimate.
     """
     low, high = start + 1, length
-    guess = start + line.reach(room) if line.density else length
+    guess = start + estimate.reach(room) if estimate.density else length
     counts = 0
     while low < high and not (counts >= _MAX_COUNTS and low > start + 1):
         counts += 1
         guess = max(low + 1, min(guess, high))
         size = measure(start, guess)
-        line = line.through(size, guess - start)
+        estimate = estimate.through(size, guess - start)
         if size <= room:
             low = guess
             if size >= room * _NEAR_ENOUGH:
@@ -152,32 +158,33 @@ def longest_fit(
         else:
             high = guess - 1
         aims = counts < _MAX_COUNTS
-        guess = start + line.reach(int(room * _AIM)) if aims else (low + high + 1) // 2
-    return low, line
+        guess = start + estimate.reach(int(room * _AIM)) if aims else (low + high + 1) // 2
+    return low, estimate
 
 
 def _cut(
     text: str,
     start: int,
     longest: int,
-    places: tuple[Sequence[Sequence[int]], Sequence[int]],
+    preferred: Sequence[Sequence[int]],
+    words: Sequence[int],
     avoid: Sequence[tuple[int, int]],
 ) -> int:
-    preferred, words = places
+    """The offset at which to end a piece that begins at ``start``, at most ``longest``."""
     least = start + (longest - start) * _MIN_FILL
-    for level in preferred:
-        place = bisect_right(level, longest) - 1
-        if place >= 0 and level[place] > least:
-            return level[place]
-    for level in (preferred[-1], words):
-        place = bisect_right(level, longest) - 1
-        if place >= 0 and level[place] > start:
-            return level[place]
+    for offsets in preferred:
+        position = bisect_right(offsets, longest) - 1
+        if position >= 0 and offsets[position] > least:
+            return offsets[position]
+    for offsets in (preferred[-1], words):
+        position = bisect_right(offsets, longest) - 1
+        if position >= 0 and offsets[position] > start:
+            return offsets[position]
     return _outside(_whole_character(text, start, longest), start, avoid)
 
 
 def _outside(cut: int, start: int, avoid: Sequence[tuple[int, int]]) -> int:
-    """Before the range a cut falls into, if that leaves anything."""
+    """Move a cut in front of the range it falls into, if that leaves a piece."""
     for a, b in avoid:
         if a < cut < b and a > start:
             return _outside(a, start, avoid)
@@ -185,7 +192,7 @@ def _outside(cut: int, start: int, avoid: Sequence[tuple[int, int]]) -> int:
 
 
 def _whole_character(text: str, start: int, end: int) -> int:
-    """Move a cut off marks and joiners, which belong to the character before."""
+    """Move a cut in front of a character that it would separate from its marks or joiners."""
     cut = end
     while (
         cut > start + 1
@@ -197,7 +204,7 @@ def _whole_character(text: str, start: int, end: int) -> int:
 
 
 def _extends(char: str) -> bool:
-    """Whether a character only changes the one before: marks, joiners, skin tones."""
+    """Whether a character modifies the previous one: marks, joiners, skin tones."""
     return (
         unicodedata.category(char)[0] == "M"
         or char in "\u200d\ufe0f"
@@ -206,7 +213,7 @@ def _extends(char: str) -> bool:
 
 
 def _is_flag(text: str, cut: int) -> bool:
-    """Whether a cut parts the two regional indicators of a flag."""
+    """Whether a cut separates the two regional indicators of a flag."""
     before = cut
     while before and _is_indicator(text[before - 1]):
         before -= 1
@@ -218,12 +225,12 @@ def _is_indicator(char: str) -> bool:
 
 
 def last_sentences(text: str, fits: Callable[[str], bool], most: int = 100) -> str:
-    """The last whole sentences of a text that fit together; empty if not even one does.
+    """The last whole sentences of a text that fit together; empty if none fits.
 
     Args:
         text: the text.
         fits: whether a text is short enough.
-        most: how many sentences at most.
+        most: upper bound of the number of sentences.
     """
     starts = [0, *(m.end() for m in _SENTENCE_END.finditer(text.rstrip()))]
     tail = ""

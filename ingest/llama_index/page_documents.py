@@ -21,7 +21,7 @@ from ..core.identity import document_id
 from ..core.records import BlockKind, DocumentRef, PageRef, ParsedPage
 from ..core.schema import Field
 from ..engines.deepseek_ocr.grounding.transcript import parse_transcript
-from ..markdown.parse import scan_markdown
+from ..markdown.parse import parse_markdown
 from ..markdown.render import PageMarkdown, page_markdown
 
 __all__ = ["LAYOUT_KEY", "PageDocument", "by_file", "document_of", "page_of"]
@@ -95,7 +95,7 @@ def page_of(document: PageDocument) -> PageMarkdown:
         except (KeyError, ValueError, TypeError):
             pass  # another transformation changed the text; read it as it is now
     label = str(document.node.metadata.get(Field.PAGE_LABEL) or index + 1)
-    page = scan_markdown(text, index=index, label=label)
+    page = parse_markdown(text, index=index, label=label)
     return _transcribed(page) if _is_transcript(page) else page
 
 

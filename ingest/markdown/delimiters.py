@@ -17,10 +17,10 @@ from ..core.records import BlockKind
 __all__ = [
     "Delimited",
     "Nesting",
-    "avoid_cuts",
+    "protected_ranges",
     "enclosure",
     "inner_spans",
-    "short_enough",
+    "spans_that_fit",
     "wrap",
 ]
 
@@ -115,7 +115,9 @@ def wrap(spans: Nesting, text: str, start: int, end: int) -> str:
     return f"{before}{text[start:end]}{after}"
 
 
-def short_enough(spans: Sequence[Delimited], fits: Callable[[str], bool]) -> tuple[Delimited, ...]:
+def spans_that_fit(
+    spans: Sequence[Delimited], fits: Callable[[str], bool]
+) -> tuple[Delimited, ...]:
     """The outer spans whose delimiters fit into a piece together, wherever it is cut.
 
     Args:
@@ -137,7 +139,7 @@ def short_enough(spans: Sequence[Delimited], fits: Callable[[str], bool]) -> tup
     return tuple(sorted(kept, key=lambda s: s.left))
 
 
-def avoid_cuts(spans: Sequence[Delimited], limit: int) -> list[tuple[int, int]]:
+def protected_ranges(spans: Sequence[Delimited], limit: int) -> list[tuple[int, int]]:
     """Ranges not to cut within: delimiters, and what they enclose up to ``limit`` characters."""
     ranges: list[tuple[int, int]] = []
     for s in spans:

@@ -10,7 +10,7 @@ from typing import Final
 from ..core.records import BlockKind
 from .delimiters import inner_spans
 
-__all__ = ["is_wrapping", "strip", "table_ends", "table_tag", "table_title", "tables_in"]
+__all__ = ["is_wrapping", "strip_range", "table_ends", "table_tag", "table_title", "tables_in"]
 
 _TABLE: Final = re.compile(
     r"<table\b[^<>]*>(?=\s*<(?:t[rdh]\b|thead|tbody|tfoot|caption|col|!--))", re.IGNORECASE
@@ -66,7 +66,7 @@ def table_title(text: str, start: int, stop: int) -> tuple[tuple[int, int], int]
     title = _TITLE.match(text, start, stop)
     if title is None or not title[1].strip():
         return None
-    return strip(text, *title.span(1)), title.end()
+    return strip_range(text, *title.span(1)), title.end()
 
 
 def is_wrapping(text: str) -> bool:
@@ -74,7 +74,7 @@ def is_wrapping(text: str) -> bool:
     return _WRAPPER.fullmatch(text) is not None
 
 
-def strip(text: str, start: int, stop: int) -> tuple[int, int]:
+def strip_range(text: str, start: int, stop: int) -> tuple[int, int]:
     """A range without white space at its edges; empty if there is nothing else."""
     body = text[start:stop]
     left = start + len(body) - len(body.lstrip())

@@ -14,11 +14,11 @@ from itertools import count
 from typing import Final
 
 from ..core.records import BlockKind
-from .html_tables import is_wrapping, strip, table_ends, table_tag, table_title, tables_in
+from .html_tables import is_wrapping, strip_range, table_ends, table_tag, table_title, tables_in
 from .render import BlockSpan, PageMarkdown
-from .table_parsing import is_pipe_rule, place_pipe_table, place_table
+from .table_parsing import is_pipe_rule, locate_table, parse_html_table
 
-__all__ = ["scan_markdown"]
+__all__ = ["parse_markdown"]
 
 _ATX: Final = re.compile(r" {0,3}(#{1,6})(?:\s|$)")
 _FENCE: Final = re.compile(r"\s*(`{3,}(?=[^`]*$)|~{3,})")
@@ -58,7 +58,7 @@ class _Part:
     header_rows: int = 0
 
 
-def scan_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
+def parse_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
     """Locate the blocks of a page's Markdown. They have no boxes.
 
     A ``level`` above 0 of what is no heading says how deep it stands in a list.
@@ -71,12 +71,12 @@ def scan_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
     numbers = count()
     spans = [
         BlockSpan(next(numbers), p.kind, p.start, p.end, p.level, header_rows=p.header_rows)
-        for p in _Scanner(text).parts()
+        for p in _Parser(text).parts()
     ]
     return PageMarkdown(index, label, text, tuple(spans))
 
 
-class _Scanner:
+class _Parser:
     """Goes through a text once; what would need a look ahead is looked up before."""
 
     def __init__(self, text: str) -> None:
@@ -90,7 +90,7 @@ class _Scanner:
         """The blocks, in order."""
         at = self._front_matter_end()
         if at:
-            yield _Part(BlockKind.OTHER, *strip(self.text, 0, self.lines[at - 1].end))
+            yield _Part(BlockKind.OTHER, *strip_range(self.text, 0, self.lines[at - 1].end))
         while at < len(self.lines):
             if _BLANK.match(self.lines[at].text):
                 at += 1
@@ -206,13 +206,13 @@ class _Scanner:
 
     def _comment_end(self, at: int) -> int | None:
         close = self.text.find("-->", self.lines[at].start)
-        return None if close < 0 else self._line_behind(at, close)
+        return None if close < 0 else self._line_after(at, close)
 
     def _html_end(self, at: int) -> int:
         tag = table_tag(self.text, self.lines[at].start)
         close = self.table_ends.get(tag if tag is not None else -1)
         if close is not None:
-            return self._line_behind(at, close)
+            return self._line_after(at, close)
         # One that was cut off ends with its last tag or the paragraph behind it.
         end = at + 1
         while end < len(self.lines):
@@ -224,9 +224,9 @@ class _Scanner:
             end += 1
         return end
 
-    def _line_behind(self, at: int, place: int) -> int:
-        """The line behind the one that a place in the text is on."""
-        while self.lines[at].end < place:
+    def _line_after(self, at: int, offset: int) -> int:
+        """The position of the line after the one that holds a text offset."""
+        while self.lines[at].end < offset:
             at += 1
         return at + 1
 
@@ -238,7 +238,7 @@ class _Scanner:
     # -- what is in it ---------------------------------------------------------------------
 
     def _parts(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
-        start, stop = strip(self.text, start, stop)
+        start, stop = strip_range(self.text, start, stop)
         if kind is BlockKind.HEADING:
             level = _heading_level(self.text[start:stop])
             kind, level = BlockKind.TITLE if level == 1 else kind, max(level - 1, 1)
@@ -265,7 +265,7 @@ class _Scanner:
         yield from self._text(kind, level, start, stop)
 
     def _text(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
-        start, stop = strip(self.text, start, stop)
+        start, stop = strip_range(self.text, start, stop)
         if stop > start and not is_wrapping(self.text[start:stop]):
             yield _Part(kind, start, stop, level)
 
@@ -291,15 +291,14 @@ def _is_pipe_row(line: str) -> bool:
 
 
 def _table(text: str, start: int, stop: int, level: int) -> Iterator[_Part]:
-    start, stop = strip(text, start, stop)
+    start, stop = strip_range(text, start, stop)
     title = table_title(text, start, stop)
-    if title and place_table(text[title[1] : stop]):
+    if title and parse_html_table(text[title[1] : stop]):
         yield _Part(BlockKind.CAPTION, *title[0], level)
-        start, stop = strip(text, title[1], stop)
-    body = text[start:stop]
-    placed = place_table(body) if body.startswith("<") else place_pipe_table(body)
-    kind = BlockKind.TABLE if placed else BlockKind.TEXT
-    yield _Part(kind, start, stop, level, placed.grid.header_rows if placed else 0)
+        start, stop = strip_range(text, title[1], stop)
+    located = locate_table(text[start:stop])
+    kind = BlockKind.TABLE if located else BlockKind.TEXT
+    yield _Part(kind, start, stop, level, located.grid.header_rows if located else 0)
 
 
 def _heading_level(body: str) -> int:

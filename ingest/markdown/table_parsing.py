@@ -1,8 +1,8 @@
-"""Tables written as HTML or pipes, read into grids. Pure, in linear time, and never raising.
+"""Reads HTML and pipe tables into grids. Pure, in linear time; never raises.
 
-The tags are found by one regular expression instead of :mod:`html.parser`: that parser takes
-``a <b and c> d`` for a tag and drops the words, goes back over unclosed markup again and again,
-and does so differently from one Python version to the next.
+One regular expression finds the tags instead of :mod:`html.parser`. That parser takes
+``a <b and c> d`` for a tag and drops the words, rescans unclosed markup again and again, and
+behaves differently from one Python version to the next.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ from itertools import pairwise
 from ..core.records import TableCell, TableGrid
 
 __all__ = [
-    "PlacedTable",
+    "LocatedTable",
     "is_pipe_rule",
+    "locate_table",
+    "parse_html_table",
     "parse_pipe_table",
-    "parse_table",
-    "place_pipe_table",
-    "place_table",
     "strip_tags",
 ]
 
-# More slots than any page holds; a table of fewer cells that needs more has a run-away span.
 _MAX_SLOTS = 65_536
-# Slots a cell may have room for where rows are of different lengths.
+"""More slots than any page holds. A table with fewer cells needs more only for a runaway span."""
 _MOST_EMPTY = 4
-# What the HTML standard cuts a colspan to.
+"""Slots per cell that a table may take when its rows differ in length."""
 _MAX_SPAN = 1000
-# A first row that reaches deeper labels groups of body rows; it is no header.
+"""The HTML standard's upper bound of ``colspan``."""
 _DEEPEST_HEADER = 4
+"""Rows. A first row that spans more labels a group of body rows and is not a header."""
 
 _STRUCTURE = frozenset({"table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th"})
 _INLINE = frozenset(
@@ -46,20 +45,21 @@ _TAG = re.compile(
 )
 _SPAN = re.compile(r"\b(row|col)span\s*=\s*[\"']?\s*([0-9]{1,4})", re.IGNORECASE)
 _ALT = re.compile(r"\balt\s*=\s*([\"'])(.{0,500}?)\1", re.IGNORECASE | re.DOTALL)
-# Bounded, because int() refuses the digits of a hostile reference.
+# Bounded, because int() refuses very long digit strings in a hostile reference.
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _PIPE = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedTable:
-    """A table read from a text, and where in it each cell was read.
+class LocatedTable:
+    """A table and the source range of each of its cells.
 
-    ``places[i]`` is the character range that gave ``grid.cells[i]``; ranges follow each other.
+    ``cell_ranges[i]`` is the character range that ``grid.cells[i]`` was read from. The ranges
+    are in ascending order and do not overlap.
     """
 
     grid: TableGrid
-    places: tuple[tuple[int, int], ...]
+    cell_ranges: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,33 +68,25 @@ class _Cell:
     row_span: int = 1
     col_span: int = 1
     header: bool = False
-    place: tuple[int, int] = (0, 0)
+    range: tuple[int, int] = (0, 0)
 
 
 _Rows = Sequence[Sequence[_Cell]]
 
 
-def parse_table(html: str) -> TableGrid | None:
-    """Read an HTML table as a model writes it: with tags left out, or cut short.
+def parse_html_table(html: str) -> TableGrid | None:
+    """Read an HTML table as models write it: some tags missing, or the end cut off.
 
-    Tags inside cells are reduced to text, and text outside cells becomes a cell, so that no
-    word is lost. A cell that would cover a taken slot is made narrower. Header rows are those
-    marked by ``thead`` or ``th``, else as many as the spans of the first row ask for.
+    Tags inside cells are dropped and their text stays. Text outside cells becomes a cell, so
+    no word is lost. A cell that would overlap a taken slot is made narrower. Rows marked by
+    ``thead`` or ``th`` are header rows; without such marks, the spans of the first row decide.
 
     Returns:
-        The grid, without last rows and columns in which no cell begins; or None if no cell
-        has text, or if the table has more slots than a page can hold.
+        The grid, without trailing rows and without columns in which no cell begins. None if no
+        cell has text, or if the table has more slots than a page can hold.
     """
-    placed = place_table(html)
-    return placed.grid if placed else None
-
-
-def place_table(html: str) -> PlacedTable | None:
-    """The same as :func:`parse_table`, with the place of each cell."""
-    reader = _RowReader()
-    for event in _events(_without_cut_tag(html)):
-        reader.read(event)
-    return _to_grid(reader.finish(len(html)))
+    located = _locate_html(html)
+    return located.grid if located else None
 
 
 def parse_pipe_table(text: str) -> TableGrid | None:
@@ -103,14 +95,29 @@ def parse_pipe_table(text: str) -> TableGrid | None:
     A pipe inside a cell is written ``\|``.
 
     Returns:
-        The grid, or None if there is no rule in the second line, no text, or too many slots.
+        The grid. None if the second line is not a rule, if no cell has text, or if there are
+        too many slots.
     """
-    placed = place_pipe_table(text)
-    return placed.grid if placed else None
+    located = _locate_pipes(text)
+    return located.grid if located else None
 
 
-def place_pipe_table(text: str) -> PlacedTable | None:
-    """The same as :func:`parse_pipe_table`, with the place of each cell."""
+def locate_table(text: str) -> LocatedTable | None:
+    """Read an HTML table or a pipe table, with the source range of each cell.
+
+    See :func:`parse_html_table` and :func:`parse_pipe_table`.
+    """
+    return _locate_html(text) if text.lstrip().startswith("<") else _locate_pipes(text)
+
+
+def _locate_html(html: str) -> LocatedTable | None:
+    reader = _RowReader()
+    for event in _events(_without_cut_tag(html)):
+        reader.read(event)
+    return _to_grid(reader.finish(len(html)))
+
+
+def _locate_pipes(text: str) -> LocatedTable | None:
     lines: list[tuple[int, str]] = []
     offset = 0
     for line in text.split("\n"):
@@ -124,12 +131,12 @@ def place_pipe_table(text: str) -> PlacedTable | None:
 
 
 def is_pipe_rule(line: str) -> bool:
-    """Whether a line is the rule below a pipe table's header, as ``|---|:-:|``."""
+    """Whether a line is the rule below a pipe table's header, such as ``|---|:-:|``."""
     return "-" in line and "|" in line and not line.strip(" \t\r|:-")
 
 
 def strip_tags(html: str) -> str:
-    """The words of an HTML table, for one that is not a grid."""
+    """The words of an HTML table that does not parse as a grid."""
     return " ".join(_unescape("".join(" " if e.tag else e.value for e in _events(html))).split())
 
 
@@ -149,12 +156,11 @@ def _pipe_cell(line: str, offset: int, start: int, end: int) -> _Cell:
     inner = line[start:end]
     text = inner.strip()
     start += len(inner) - len(inner.lstrip()) if text else 0
-    place = (offset + start, offset + start + len(text))
-    return _Cell(text.replace("\\|", "|"), place=place)
+    return _Cell(text.replace("\\|", "|"), range=(offset + start, offset + start + len(text)))
 
 
 def _without_cut_tag(html: str) -> str:
-    """Leave out a table's tag that was cut off in its name: ``…</t``."""
+    """Drop a table tag whose name is cut off at the end of the text: ``…</t``."""
     at = html.rfind("<")
     tail = html[at:].lower() if at >= 0 else ""
     cut = tail and any(
@@ -165,7 +171,7 @@ def _without_cut_tag(html: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """A tag with its attributes, or a text under the empty tag; and where it stands."""
+    """A tag with its attributes, or text (``tag`` is empty), and its character range."""
 
     tag: str
     value: str
@@ -191,20 +197,20 @@ def _unescape(text: str) -> str:
 
 
 class _RowReader:
-    """Sorts text into cells and cells into rows, whatever tags are missing."""
+    """Collects text into cells and cells into rows, even if tags are missing."""
 
     def __init__(self) -> None:
         self._rows: list[list[_Cell]] = []
         self._row: list[_Cell] | None = None
         self._text: list[str] = []
         self._cell: _Cell | None = None
-        self._start = 0  # where the text of the cell begins
+        self._start = 0  # offset at which the cell's text begins
         self._nested = 0
         self._in_head = False
         self._titled = False
 
     def read(self, event: _Event) -> None:
-        """Take one tag or text."""
+        """Take the next tag or text."""
         tag, name = event.tag, event.tag.removeprefix("/")
         if not tag:
             self._text.append(event.value)
@@ -222,7 +228,7 @@ class _RowReader:
             self._text.append(f" {shown[2]} " if shown else " ")
 
     def finish(self, end: int) -> list[list[_Cell]]:
-        """The rows, once all is read up to ``end``."""
+        """The rows, after everything up to offset ``end`` was read."""
         self._end_row("/table", end)
         if self._titled and len(self._rows) > 1:
             self._rows[0] = [_over_all(self._rows[0], self._rows[1:])]
@@ -246,7 +252,7 @@ class _RowReader:
         if cell is not None:
             if self._row is None:
                 self._row = []
-            self._row.append(replace(cell, text=text, place=(self._start, end)))
+            self._row.append(replace(cell, text=text, range=(self._start, end)))
 
     def _end_row(self, tag: str, end: int) -> None:
         self._end_cell(end)
@@ -259,26 +265,26 @@ class _RowReader:
 
 
 def _over_all(title: Sequence[_Cell], rows: _Rows) -> _Cell:
-    """A caption as a header cell over all columns, for a grid has no other place for it."""
+    """Make a caption a header cell over all columns: a grid has no field for captions."""
     width = max(sum(cell.col_span for cell in row) for row in rows)
     return replace(title[0], col_span=width, header=all(cell.header for cell in rows[0]))
 
 
-def _to_grid(rows: _Rows) -> PlacedTable | None:
+def _to_grid(rows: _Rows) -> LocatedTable | None:
     if not any(cell.text for row in rows for cell in row):
         return None
-    # With spans that would need more slots than a page can hold, as if there were none.
+    # If the spans need more slots than a page can hold, ignore them.
     cells = sum(map(len, rows))
-    return _place(rows, max(_MAX_SLOTS, cells)) or _place(
+    return _assign_slots(rows, max(_MAX_SLOTS, cells)) or _assign_slots(
         [[replace(cell, row_span=1, col_span=1) for cell in row] for row in rows],
         max(_MAX_SLOTS, _MOST_EMPTY * cells),
     )
 
 
-def _place(rows: _Rows, most: int) -> PlacedTable | None:
-    """Give each cell the next free slot of its row; None if there are too many slots."""
+def _assign_slots(rows: _Rows, most: int) -> LocatedTable | None:
+    """Give each cell the next free slot of its row; None if that takes too many slots."""
     cells: list[TableCell] = []
-    places: list[tuple[int, int]] = []
+    ranges: list[tuple[int, int]] = []
     free_from: list[int] = []  # by column: the first row that no cell from above covers
     covered = number = marked = 0
     for row in rows:
@@ -292,16 +298,16 @@ def _place(rows: _Rows, most: int) -> PlacedTable | None:
             free_from.extend([0] * (col - len(free_from)))
             free_from[start:col] = [number + cell.row_span] * (col - start)
             cells.append(TableCell(number, start, cell.text, cell.row_span, col - start))
-            places.append(cell.place)
+            ranges.append(cell.range)
         covered = max([covered, *(number + cell.row_span for cell in row)])
         # Rows are marked as header rows from the top, without a gap.
         marked += marked == number and all(cell.header for cell in row)
         number += 1
-    return PlacedTable(_trim(cells, marked), tuple(places))
+    return LocatedTable(_trim(cells, marked), tuple(ranges))
 
 
 def _next_slots(free_from: Sequence[int], row: int, col: int, span: int) -> tuple[int, int]:
-    """The free columns from ``col`` on, at most ``span`` of them: first and behind the last."""
+    """The first run of free columns from ``col`` on, at most ``span`` wide: start and end."""
     while col < len(free_from) and free_from[col] > row:
         col += 1
     end = col + 1
@@ -311,15 +317,16 @@ def _next_slots(free_from: Sequence[int], row: int, col: int, span: int) -> tupl
 
 
 def _trim(cells: Sequence[TableCell], marked: int) -> TableGrid:
-    """Leave out the last rows, and all columns, in which no cell begins."""
+    """Drop trailing rows, and all columns, in which no cell begins."""
     rows = max(cell.row for cell in cells) + 1
     cols = sorted({cell.col for cell in cells})
-    cut = []
+    trimmed = []
     for cell in cells:
-        col, behind = (bisect_left(cols, place) for place in (cell.col, cell.col + cell.col_span))
+        left = bisect_left(cols, cell.col)
+        right = bisect_left(cols, cell.col + cell.col_span)
         below = min(cell.row + cell.row_span, rows)
-        cut.append(TableCell(cell.row, col, cell.text, below - cell.row, behind - col))
-    return TableGrid(rows, len(cols), tuple(cut), _header_rows(cut, rows, marked))
+        trimmed.append(TableCell(cell.row, left, cell.text, below - cell.row, right - left))
+    return TableGrid(rows, len(cols), tuple(trimmed), _header_rows(trimmed, rows, marked))
 
 
 def _header_rows(cells: Sequence[TableCell], rows: int, marked: int) -> int:
@@ -328,7 +335,7 @@ def _header_rows(cells: Sequence[TableCell], rows: int, marked: int) -> int:
     first = [cell for cell in cells if cell.row == 0]
     depth = marked
     if not 0 < marked < rows:
-        # A heading over several columns has their names below it.
+        # A heading over several columns has the column names below it.
         below = 2 if any(cell.col_span > 1 for cell in first) else 1
         depth = max(below, *(cell.row_span for cell in first))
         depth = depth if depth < rows and depth <= _DEEPEST_HEADER else 1

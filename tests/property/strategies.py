@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from opticalrag.ingest.core.records import Block, BlockKind, Box, TableCell, TableGrid, TextSource
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.markdown.parse import parse_markdown
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
 from ..builders import page
@@ -124,6 +124,6 @@ def documents(draw: st.DrawFn) -> list[PageMarkdown]:
     title = draw(st.sampled_from(["", "<caption>Table 7: pumps</caption>"]))
     texts = [p.text.replace("<table>", f"<table>{title}").replace("\n", end) for p in made]
     return [
-        scan_markdown(text, index=p.index, label=p.label)
+        parse_markdown(text, index=p.index, label=p.label)
         for text, p in zip(texts, made, strict=True)
     ]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from opticalrag.ingest.chunking.chunker import chunk_pages
-from opticalrag.ingest.chunking.flow import flow
+from opticalrag.ingest.chunking.flow import build_flow
 from opticalrag.ingest.core.config import ChunkingConfig
 from opticalrag.ingest.core.protocols import TokenCounter
 from opticalrag.ingest.core.records import BlockKind, Chunk
@@ -45,12 +45,12 @@ def held_once(page: PageMarkdown, number: int, chunks: list[Chunk]) -> None:
 
 
 def reference(pages: list[PageMarkdown]) -> Iterator[str]:
-    """All that chunks may say: what the units say."""
-    for unit in flow(pages, vote=False):
-        yield unit.text
-        if unit.table:
-            yield " ".join(unit.table.names)
-            for row in unit.table.rows:
+    """All that chunks may say: what the elements say."""
+    for element in build_flow(pages, drop_running=False):
+        yield element.text
+        if element.table:
+            yield " ".join(element.table.names)
+            for row in element.table.rows:
                 yield from row.cells
 
 
@@ -97,11 +97,13 @@ def test_real_tokenizers_never_see_more_than_the_cap(
 @given(documents(), st.integers(150, 400))
 def test_delimiters_are_balanced_in_every_chunk(pages: list[PageMarkdown], cap: int) -> None:
     """Formulas, code and groups cut apart are closed and opened again."""
-    units = {u.kind: u for u in flow(pages, vote=False)}
+    elements = {u.kind: u for u in build_flow(pages, drop_running=False)}
     for chunk in chunk_pages(
         document(len(pages)), pages, CharacterCounter(cap), ChunkingConfig(cap, furniture="keep")
     ):
-        if chunk.kinds == (BlockKind.FORMULA,) and units[BlockKind.FORMULA].text.startswith("$$"):
+        if chunk.kinds == (BlockKind.FORMULA,) and elements[BlockKind.FORMULA].text.startswith(
+            "$$"
+        ):
             assert chunk.text.count("$$") % 2 == 0
             assert chunk.text.count("\\begin") == chunk.text.count("\\end")
             assert chunk.text.count("\\left") == chunk.text.count("\\right")

@@ -9,7 +9,7 @@ from opticalrag.ingest.core.records import Block, TableGrid, TextSource
 from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
 from opticalrag.ingest.engines.quality.assessment import Markup
 from opticalrag.ingest.markdown.render import page_markdown
-from opticalrag.ingest.markdown.table_parsing import parse_pipe_table, parse_table
+from opticalrag.ingest.markdown.table_parsing import parse_html_table, parse_pipe_table
 
 from ..builders import page
 
@@ -155,7 +155,7 @@ def test_any_text_is_read(raw: str, cut: bool) -> None:
 @given(st.lists(st.tuples(st.one_of(WORD, MARKUP), SPACE), max_size=40).map(joined))
 def test_any_table_is_read(text: str) -> None:
     """Cells never overlap nor leave the grid, and every word of the HTML is in one."""
-    grid = parse_table(text)
+    grid = parse_html_table(text)
     words = set(re.findall(r"w\d+w", text))
 
     assert grid is not None or not words

@@ -6,10 +6,10 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opticalrag.ingest.chunking.text_cutting import last_sentences, split_text
+from opticalrag.ingest.chunking.text_cutting import cut_text, last_sentences
 from opticalrag.ingest.core.records import BlockKind
-from opticalrag.ingest.markdown.delimiters import Nesting, avoid_cuts, inner_spans, wrap
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.markdown.delimiters import Nesting, inner_spans, protected_ranges, wrap
+from opticalrag.ingest.markdown.parse import parse_markdown
 
 from .strategies import FORMULAS
 
@@ -17,7 +17,7 @@ from .strategies import FORMULAS
 @given(st.text(max_size=400), st.integers(1, 50), st.integers(1, 50))
 def test_splitting_covers_all_but_white_space(text: str, first: int, size: int) -> None:
     """Pieces are ordered, fit, are not empty, and leave out white space only."""
-    pieces = list(split_text(text, lambda a, b: b - a, lambda at: size if at else first))
+    pieces = list(cut_text(text, lambda a, b: b - a, lambda at: size if at else first))
 
     assert all(0 < b - a <= max(first, size) for a, b in pieces)
     assert all(a[1] <= b[0] for a, b in itertools.pairwise(pieces))
@@ -38,7 +38,7 @@ def test_the_last_sentences_are_the_end_of_the_text(text: str, size: int) -> Non
 def test_a_piece_of_latex_is_balanced(text: str, a: int, b: int) -> None:
     """Whatever part of a formula is taken, groups and environments are closed in it."""
     spans = inner_spans(BlockKind.FORMULA, text, 0, len(text))
-    tokens = avoid_cuts(spans, 0)
+    tokens = protected_ranges(spans, 0)
     start, end = sorted((min(a, len(text)), min(b, len(text))))
     if any(x < at < y for x, y in tokens for at in (start, end)):
         return
@@ -51,7 +51,7 @@ def test_a_piece_of_latex_is_balanced(text: str, a: int, b: int) -> None:
 @given(st.text(st.sampled_from("ab #`~|-$\n\t.1<table></td>["), max_size=200))
 def test_any_markdown_is_located_without_loss(text: str) -> None:
     """Located blocks are ordered, inside the text, and leave out white space only."""
-    spans = scan_markdown(text).blocks
+    spans = parse_markdown(text).blocks
 
     assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
     kept = "".join(text[s.start : s.end] for s in spans)

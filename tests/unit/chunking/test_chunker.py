@@ -6,14 +6,14 @@ from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.core.config import ChunkingConfig
 from opticalrag.ingest.core.errors import ConfigError
 from opticalrag.ingest.core.records import BlockKind, Box, Chunk
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.markdown.parse import parse_markdown
 from opticalrag.ingest.markdown.render import page_markdown
 
 from ...builders import WordCounter, block, document, page
 
 
 def chunks_of(text: str, cap: int = 64) -> list[Chunk]:
-    return chunk_pages(document(), [scan_markdown(text)], WordCounter(cap))
+    return chunk_pages(document(), [parse_markdown(text)], WordCounter(cap))
 
 
 def test_a_chunk_names_the_headings_it_stands_under() -> None:
@@ -28,7 +28,7 @@ def test_no_chunk_exceeds_the_cap_and_tokens_count_the_embedded_text() -> None:
     """The cap holds for context and text together."""
     counter = WordCounter(40)
     chunks = chunk_pages(
-        document(), [scan_markdown("# " + "long " * 60 + "\n\n" + "word " * 500)], counter
+        document(), [parse_markdown("# " + "long " * 60 + "\n\n" + "word " * 500)], counter
     )
 
     assert all(c.tokens == counter.count_tokens(c.embedded_text) <= 40 for c in chunks)
@@ -50,7 +50,7 @@ def test_a_chunk_of_two_sections_is_placed_under_what_they_share() -> None:
 
 def test_sections_of_two_pages_do_not_share_a_chunk() -> None:
     """A short section at the foot of a page is not merged with one of the next page."""
-    pages = [scan_markdown("# A\n\none"), scan_markdown("## B\n\ntwo", index=1, label="2")]
+    pages = [parse_markdown("# A\n\none"), parse_markdown("## B\n\ntwo", index=1, label="2")]
 
     assert [c.pages for c in chunk_pages(document(2), pages, WordCounter())] == [(1,), (2,)]
 
@@ -102,7 +102,7 @@ def test_ids_stay_when_another_page_changes() -> None:
     one, two = ("# A\n\n" + "word " * 60), ("# B\n\n" + "other " * 60)
 
     def ids(*texts: str) -> list[set[str]]:
-        pages = [scan_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(texts)]
+        pages = [parse_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(texts)]
         made = chunk_pages(document(2), pages, WordCounter())
         return [{c.id for c in made if c.spans[0].index == n} for n in range(2)]
 
@@ -122,7 +122,7 @@ def test_the_target_makes_smaller_chunks_than_the_cap() -> None:
     """Paragraphs are packed up to the target, not up to the cap."""
     text = "\n\n".join("word " * 10 for _ in range(10))
     chunks = chunk_pages(
-        document(), [scan_markdown(text)], WordCounter(200), ChunkingConfig(target_tokens=40)
+        document(), [parse_markdown(text)], WordCounter(200), ChunkingConfig(target_tokens=40)
     )
 
     assert max(c.tokens for c in chunks) <= 40
@@ -131,7 +131,7 @@ def test_the_target_makes_smaller_chunks_than_the_cap() -> None:
 def test_a_cut_paragraph_cites_both_pages_and_reads_as_one() -> None:
     """The word that the page break cut is whole, and the slices of both pages hold it."""
     texts = ("It was stopped in May because the tur-", "bine had lost a blade.")
-    pages = [scan_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(texts)]
+    pages = [parse_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(texts)]
     (chunk,) = chunk_pages(document(2), pages, WordCounter())
 
     assert chunk.text == "It was stopped in May because the turbine had lost a blade."
@@ -167,7 +167,7 @@ def test_a_footnote_shares_the_chunk_of_its_caller() -> None:
 def test_overlap_repeats_whole_sentences_of_the_chunk_before() -> None:
     """In the context, so that every place is still cited once; never over a page break."""
     text = " ".join(f"Sentence number {n} is here." for n in range(40))
-    pages = [scan_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
+    pages = [parse_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
     chunks = chunk_pages(document(2), pages, WordCounter(64), ChunkingConfig(overlap_tokens=12))
     first, second = chunks[0], chunks[1]
 
@@ -198,7 +198,7 @@ def test_an_edit_changes_the_chunks_of_its_page_only() -> None:
     texts[1:] = [t.removeprefix("# Section\n\n") for t in texts[1:]]
 
     def ids(*made: str) -> dict[int, set[str]]:
-        pages = [scan_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(made)]
+        pages = [parse_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(made)]
         chunks = chunk_pages(document(3), pages, WordCounter())
         return {n: {c.id for c in chunks if c.pages == (n,)} for n in (1, 2, 3)}
 
@@ -245,7 +245,7 @@ def test_a_chunk_knows_its_language() -> None:
         "Die Turbine stand im Mai still, weil die Pumpe ersetzt wurde.",
         "The pump was old." * 4,
     ]
-    pages = [scan_markdown(t, index=n) for n, t in enumerate(texts)]
+    pages = [parse_markdown(t, index=n) for n, t in enumerate(texts)]
 
     assert [c.language for c in chunk_pages(document(2), pages, WordCounter())] == ["de", "en"]
 
@@ -260,7 +260,7 @@ def test_nested_list_items_keep_their_indent() -> None:
 def test_a_word_without_an_end_is_cut_although_it_is_one_token() -> None:
     """A chunk is bounded in characters, too: it is shown, stored and paid for as a whole."""
     text = "x" * 50_000
-    chunks = chunk_pages(document(), [scan_markdown(text)], WordCounter(64))
+    chunks = chunk_pages(document(), [parse_markdown(text)], WordCounter(64))
 
     assert "".join(c.text for c in chunks) == text
     assert max(len(c.embedded_text) for c in chunks) <= (64 + 1) * 16
@@ -274,7 +274,7 @@ def test_more_tokens_than_the_embedder_reads_are_refused() -> None:
 
 def test_blocks_that_count_nothing_are_bounded_by_their_characters() -> None:
     """Zero-width characters are no tokens, but a chunk of them is long."""
-    chunks = chunk_pages(document(), [scan_markdown("\u200b\n\n" * 3000)], WordCounter(64))
+    chunks = chunk_pages(document(), [parse_markdown("\u200b\n\n" * 3000)], WordCounter(64))
 
     assert max(len(c.text) for c in chunks) <= 65 * 16
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from opticalrag.ingest.chunking.flow import flow
-from opticalrag.ingest.chunking.units import Unit
+from opticalrag.ingest.chunking.elements import Element
+from opticalrag.ingest.chunking.flow import build_flow
 from opticalrag.ingest.core.records import Block, BlockKind, Box
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.markdown.parse import parse_markdown
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
 from ...builders import block, grid, page
@@ -14,15 +14,15 @@ Row = tuple[float, float, float, float]
 
 
 def pages(*texts: str) -> list[PageMarkdown]:
-    return [scan_markdown(text, index=n, label=str(n + 1)) for n, text in enumerate(texts)]
+    return [parse_markdown(text, index=n, label=str(n + 1)) for n, text in enumerate(texts)]
 
 
 def rendered(*groups: list[Block]) -> list[PageMarkdown]:
     return [page_markdown(page(*blocks, index=n)) for n, blocks in enumerate(groups)]
 
 
-def texts(units: list[Unit]) -> list[str]:
-    return [unit.text for unit in units]
+def texts(elements: list[Element]) -> list[str]:
+    return [element.text for element in elements]
 
 
 def table(*rows: list[str], header_rows: int = 1, box: Row = (0.1, 0.1, 0.9, 0.9)) -> Block:
@@ -43,11 +43,11 @@ def table(*rows: list[str], header_rows: int = 1, box: Row = (0.1, 0.1, 0.9, 0.9
     ],
 )
 def test_a_paragraph_goes_on_over_a_page_break(left: str, right: str, whole: str) -> None:
-    """Its parts are one unit that stands on both pages."""
-    (unit,) = flow(pages(left, right))
+    """Its parts are one element that stands on both pages."""
+    (element,) = build_flow(pages(left, right))
 
-    assert unit.text.endswith(whole)
-    assert [s.page for s in unit.stretches] == [0, 1]
+    assert element.text.endswith(whole)
+    assert [s.page for s in element.fragments] == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -60,16 +60,16 @@ def test_a_paragraph_goes_on_over_a_page_break(left: str, right: str, whole: str
 )
 def test_paragraphs_that_end_are_not_joined(left: str, right: str) -> None:
     """A full stop, a capital or a label keeps pages apart."""
-    assert len(flow(pages(left, right))) == 2
+    assert len(build_flow(pages(left, right))) == 2
 
 
 def test_a_paragraph_goes_on_around_a_figure() -> None:
     """Floats at the page break do not end the sentence."""
     first = [block("The turbine was stopped in May because its")]
     second = [block("", BlockKind.FIGURE), block("pump was replaced by another.")]
-    units = flow(rendered(first, second))
+    elements = build_flow(rendered(first, second))
 
-    assert texts(units) == [
+    assert texts(elements) == [
         "The turbine was stopped in May because its pump was replaced by another.",
         "",
     ]
@@ -80,7 +80,7 @@ def test_pages_that_do_not_follow_each_other_are_not_joined() -> None:
     first, second = pages("A paragraph that a page break cuts in its", "middle.")
     apart = PageMarkdown(5, "6", second.text, second.blocks)
 
-    assert len(flow([first, apart])) == 2
+    assert len(build_flow([first, apart])) == 2
 
 
 # -- tables --------------------------------------------------------------------------------
@@ -89,21 +89,21 @@ def test_pages_that_do_not_follow_each_other_are_not_joined() -> None:
 def test_a_table_goes_on_over_pages_without_its_repeated_header() -> None:
     """Rows of three pages are one table; its header is there once."""
     parts = [table(["Name", "Value"], [f"row {n}", str(n)]) for n in range(3)]
-    (unit,) = flow(rendered(*([part] for part in parts)))
+    (element,) = build_flow(rendered(*([part] for part in parts)))
 
-    assert unit.table is not None
-    assert unit.table.names == ("Name", "Value")
-    assert [row.cells[0] for row in unit.table.rows] == ["row 0", "row 1", "row 2"]
-    assert [row.page for row in unit.table.rows] == [0, 1, 2]
+    assert element.table is not None
+    assert element.table.names == ("Name", "Value")
+    assert [row.cells[0] for row in element.table.rows] == ["row 0", "row 1", "row 2"]
+    assert [row.page for row in element.table.rows] == [0, 1, 2]
 
 
 def test_a_continued_table_without_a_header_of_its_own_keeps_its_first_row() -> None:
     """What an engine took for a header on the next page is a row of the body."""
     first = table(["Name", "Value"], ["a", "1"], ["b", "2"])
-    (unit,) = flow(rendered([first], [table(["c", "3"], ["d", "4"])]))
+    (element,) = build_flow(rendered([first], [table(["c", "3"], ["d", "4"])]))
 
-    assert unit.table is not None
-    assert [row.cells for row in unit.table.rows] == [
+    assert element.table is not None
+    assert [row.cells for row in element.table.rows] == [
         ("a", "1"),
         ("b", "2"),
         ("c", "3"),
@@ -113,18 +113,18 @@ def test_a_continued_table_without_a_header_of_its_own_keeps_its_first_row() -> 
 
 def test_another_table_begins_with_other_names() -> None:
     """Column names under which there were numbers begin a table of its own."""
-    units = flow(
+    elements = build_flow(
         rendered([table(["Name", "Value"], ["a", "1"])], [table(["Pump", "Maker"], ["x", "y"])])
     )
 
-    assert len(units) == 2
+    assert len(elements) == 2
 
 
 @pytest.mark.parametrize(
     "second",
     [
         [block("Text between."), table(["Name", "Value"], ["b", "2"])],
-        [table(["Name", "Value", "Unit"], ["b", "2", "m"])],
+        [table(["Name", "Value", "Element"], ["b", "2", "m"])],
         [table(["Name", "Value"], ["b", "2"], box=(0.5, 0.1, 0.9, 0.9))],
         [block("Table 9: Others", BlockKind.CAPTION), table(["Name", "Value"], ["b", "2"])],
     ],
@@ -135,7 +135,7 @@ def test_tables_that_are_not_continued_stay_apart(second: list[Block]) -> None:
     assert (
         sum(
             u.table is not None
-            for u in flow(rendered([table(["Name", "Value"], ["a", "1"])], second))
+            for u in build_flow(rendered([table(["Name", "Value"], ["a", "1"])], second))
         )
         == 2
     )
@@ -147,9 +147,9 @@ def test_a_caption_that_says_continued_does_not_part_a_table() -> None:
         block("Table 1 (continued)", BlockKind.CAPTION),
         table(["Name", "Value"], ["b", "2"]),
     ]
-    units = flow(rendered([table(["Name", "Value"], ["a", "1"])], second))
+    elements = build_flow(rendered([table(["Name", "Value"], ["a", "1"])], second))
 
-    assert [u.text for u in units] == ["", "Table 1 (continued)"]
+    assert [u.text for u in elements] == ["", "Table 1 (continued)"]
 
 
 # -- footnotes -----------------------------------------------------------------------------
@@ -169,45 +169,45 @@ def test_a_footnote_follows_the_block_that_calls_it(caller: str, note: str) -> N
     """A note at the foot is read where it belongs."""
     blocks = [block(caller), block("Other text."), block(note, BlockKind.FOOTNOTE)]
 
-    assert texts(flow(rendered(blocks))) == [caller, note, "Other text."]
+    assert texts(build_flow(rendered(blocks))) == [caller, note, "Other text."]
 
 
 def test_a_footnote_that_nobody_or_several_call_stays_at_the_foot() -> None:
     """A guess would move it away from its place."""
     blocks = [block("One*."), block("Two*."), block("* Note.", BlockKind.FOOTNOTE)]
 
-    assert texts(flow(rendered(blocks)))[-1] == "* Note."
+    assert texts(build_flow(rendered(blocks)))[-1] == "* Note."
 
 
-# -- companions ----------------------------------------------------------------------------
+# -- introductions ----------------------------------------------------------------------------
 
 
-def companions(units: list[Unit]) -> dict[int, int | None]:
-    return {u.number: u.companion for u in units if u.companion is not None}
+def introductions(elements: list[Element]) -> dict[int, int | None]:
+    return {u.number: u.introduced_by for u in elements if u.introduced_by is not None}
 
 
 def test_a_table_knows_its_caption_above_or_below() -> None:
     """Also where an engine took the caption for text."""
-    above = flow(rendered([block("Table 1: Pumps"), table(["a"], ["1"])]))
-    below = flow(rendered([table(["a"], ["1"]), block("Pumps.", BlockKind.CAPTION)]))
+    above = build_flow(rendered([block("Table 1: Pumps"), table(["a"], ["1"])]))
+    below = build_flow(rendered([table(["a"], ["1"]), block("Pumps.", BlockKind.CAPTION)]))
 
-    assert (companions(above), companions(below)) == ({1: 0}, {0: 1})
+    assert (introductions(above), introductions(below)) == ({1: 0}, {0: 1})
 
 
 def test_the_nearer_caption_is_the_tables() -> None:
     """Between two captions, the gap on the page decides."""
     caption = block("Table 1.", BlockKind.CAPTION, box=(0.1, 0.10, 0.9, 0.12))
     other = block("Table 2.", BlockKind.CAPTION, box=(0.1, 0.31, 0.9, 0.33))
-    units = flow(rendered([caption, table(["a"], ["1"], box=(0.1, 0.2, 0.9, 0.3)), other]))
+    elements = build_flow(rendered([caption, table(["a"], ["1"], box=(0.1, 0.2, 0.9, 0.3)), other]))
 
-    assert companions(units) == {1: 2}
+    assert introductions(elements) == {1: 2}
 
 
 def test_list_items_know_the_sentence_that_leads_to_them() -> None:
     """All items of the list, and only of this list."""
-    units = flow(pages("Intro. We need:\n\n- a pump\n- a valve\n\nThen text.\n\n- alone"))
+    elements = build_flow(pages("Intro. We need:\n\n- a pump\n- a valve\n\nThen text.\n\n- alone"))
 
-    assert companions(units) == {1: 0, 2: 0}
+    assert introductions(elements) == {1: 0, 2: 0}
 
 
 @pytest.mark.parametrize(
@@ -216,28 +216,28 @@ def test_list_items_know_the_sentence_that_leads_to_them() -> None:
 )
 def test_a_listing_knows_its_caption(caption: str) -> None:
     """Code is explained by what is called a listing or algorithm, also as a heading."""
-    units = flow(pages(f"{caption}\n\n```py\na = 1\n```"))
+    elements = build_flow(pages(f"{caption}\n\n```py\na = 1\n```"))
 
-    assert companions(units) == {1: 0}
-    assert units[0].text == caption.lstrip("# ")
+    assert introductions(elements) == {1: 0}
+    assert elements[0].text == caption.lstrip("# ")
 
 
 def test_a_heading_that_names_a_table_is_its_caption() -> None:
     """Engines take short captions for headings; they lead no section."""
     title = block("[표 1] 대상 질병", BlockKind.HEADING, level=1)
-    units = flow(rendered([title, table(["a"], ["1"]), block("Text below.")]))
+    elements = build_flow(rendered([title, table(["a"], ["1"]), block("Text below.")]))
 
-    assert units[0].kind is BlockKind.CAPTION
-    assert companions(units) == {1: 0}
-    assert units[2].path == ()
+    assert elements[0].kind is BlockKind.CAPTION
+    assert introductions(elements) == {1: 0}
+    assert elements[2].path == ()
 
 
 @pytest.mark.parametrize("prose", ["Table 2 compares the pumps.", "표 2는 펌프이다."])
 def test_a_sentence_about_a_table_is_not_its_caption(prose: str) -> None:
     """The real caption stands below."""
-    units = flow(rendered([block(prose), table(["a"], ["1"]), block("TABLE II: Pumps.")]))
+    elements = build_flow(rendered([block(prose), table(["a"], ["1"]), block("TABLE II: Pumps.")]))
 
-    assert companions(units) == {1: 2}
+    assert introductions(elements) == {1: 2}
 
 
 def test_a_caption_about_a_suite_continues_no_table() -> None:
@@ -247,7 +247,7 @@ def test_a_caption_about_a_suite_continues_no_table() -> None:
         table(["Name", "Value"], ["b", "2"]),
     ]
 
-    assert len(flow(rendered([table(["Name", "Value"], ["a", "1"])], second))) == 3
+    assert len(build_flow(rendered([table(["Name", "Value"], ["a", "1"])], second))) == 3
 
 
 def test_a_counted_word_calls_no_footnote() -> None:
@@ -258,12 +258,12 @@ def test_a_counted_word_calls_no_footnote() -> None:
         block("1 Note.", BlockKind.FOOTNOTE),
     ]
 
-    assert texts(flow(rendered(blocks)))[-1] == "1 Note."
+    assert texts(build_flow(rendered(blocks)))[-1] == "1 Note."
 
 
 def test_closing_marks_of_a_heading_are_not_its_title() -> None:
     """ATX headings may be closed; a hash of the title stays."""
-    paths = [u.path for u in flow(pages("## Part one ##\n\n### C# \n\n# ##\n\nText"))]
+    paths = [u.path for u in build_flow(pages("## Part one ##\n\n### C# \n\n# ##\n\nText"))]
 
     assert paths[:2] == [("Part one",), ("Part one", "C#")]
 
@@ -271,9 +271,9 @@ def test_closing_marks_of_a_heading_are_not_its_title() -> None:
 def test_steps_keep_their_list_around_what_stands_between_them() -> None:
     """Paragraphs and code inside a step belong to it, indented or counted on."""
     text = "You need:\n\n1. one\n\n   more on one\n\n2. two\n\n```\ncode\n```\n\nWait.\n\n3. three"
-    units = flow(pages(text))
+    elements = build_flow(pages(text))
 
-    assert [(u.text.split("\n")[0], u.companion) for u in units] == [
+    assert [(u.text.split("\n")[0], u.introduced_by) for u in elements] == [
         ("You need:", None),
         ("1. one", 0),
         ("more on one", 1),
@@ -286,16 +286,16 @@ def test_steps_keep_their_list_around_what_stands_between_them() -> None:
 
 def test_a_nested_item_knows_the_item_above_it() -> None:
     """And a bold sentence leads to a list, too."""
-    units = flow(pages("**Offices:**\n\n- North\n  - Oslo\n  - Bergen\n- South"))
+    elements = build_flow(pages("**Offices:**\n\n- North\n  - Oslo\n  - Bergen\n- South"))
 
-    assert companions(units) == {1: 0, 2: 1, 3: 1, 4: 0}
+    assert introductions(elements) == {1: 0, 2: 1, 3: 1, 4: 0}
 
 
 def test_a_list_ends_with_a_paragraph() -> None:
     """What follows is led by nothing, if it does not count on."""
-    units = flow(pages("We need:\n\n- a pump\n\nOther text.\n\n- alone"))
+    elements = build_flow(pages("We need:\n\n- a pump\n\nOther text.\n\n- alone"))
 
-    assert companions(units) == {1: 0}
+    assert introductions(elements) == {1: 0}
 
 
 @pytest.mark.parametrize(
@@ -310,18 +310,20 @@ def test_a_list_ends_with_a_paragraph() -> None:
 )
 def test_captions_of_other_engines_are_known(text: str) -> None:
     """MinerU wraps its tables, Marker puts anchors in front, pandoc counts nothing."""
-    units = flow(pages(text))
+    elements = build_flow(pages(text))
 
-    assert [u.kind for u in units if u.table is None] == [BlockKind.CAPTION]
-    assert len(companions(units)) == 1
+    assert [u.kind for u in elements if u.table is None] == [BlockKind.CAPTION]
+    assert len(introductions(elements)) == 1
 
 
 def test_headings_are_named_without_anchors() -> None:
     """Link targets are no words of a section's name, and empty headings name none."""
-    units = flow(pages('# <span id="p1"></span>Pumps\n\n## Old ones {#old .x}\n\n##\n\nText.'))
+    elements = build_flow(
+        pages('# <span id="p1"></span>Pumps\n\n## Old ones {#old .x}\n\n##\n\nText.')
+    )
 
-    assert units[1].path == ("Pumps", "Old ones")
-    assert units[-1].path == ("Pumps",)
+    assert elements[1].path == ("Pumps", "Old ones")
+    assert elements[-1].path == ("Pumps",)
 
 
 def test_a_table_may_end_sooner_on_the_right_where_its_numbers_go_on() -> None:
@@ -330,5 +332,5 @@ def test_a_table_may_end_sooner_on_the_right_where_its_numbers_go_on() -> None:
     second = table(["b", "2", "note"], ["c", "3", ""], box=(0.1, 0.1, 0.71, 0.3))
     words = table(["b", "x", "note"], ["c", "y", ""], box=(0.1, 0.1, 0.71, 0.3))
 
-    assert len(flow(rendered([first], [second]))) == 1
-    assert len(flow(rendered([first], [words]))) == 2
+    assert len(build_flow(rendered([first], [second]))) == 1
+    assert len(build_flow(rendered([first], [words]))) == 2

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from opticalrag.ingest.chunking.furniture import running_blocks
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.chunking.furniture import find_running_blocks
+from opticalrag.ingest.markdown.parse import parse_markdown
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
 from ...builders import block, page
@@ -9,13 +9,13 @@ from ...builders import block, page
 
 def left_out(*texts: str) -> set[str]:
     """Of pages without boxes."""
-    return names([scan_markdown(text, index=n) for n, text in enumerate(texts)])
+    return names([parse_markdown(text, index=n) for n, text in enumerate(texts)])
 
 
 def names(pages: list[PageMarkdown]) -> set[str]:
     return {
         pages[p].text[b.start : b.end]
-        for p, index in running_blocks(pages)
+        for p, index in find_running_blocks(pages)
         for b in pages[p].blocks
         if b.index == index
     }
@@ -60,7 +60,7 @@ def test_a_number_in_the_margin_that_counts_pages_goes_with_its_words() -> None:
         return page_markdown(page(block(body(n)), block("more"), footer, index=n))
 
     pages = [made(n) for n in range(4)]
-    assert len(running_blocks(pages)) == 4
+    assert len(find_running_blocks(pages)) == 4
 
 
 def test_two_pages_are_too_few_to_vote() -> None:
@@ -98,7 +98,7 @@ def test_lines_in_the_middle_of_the_page_do_not_run() -> None:
         same = block("The same line.", box=(0.1, 0.3, 0.9, 0.4))
         return page_markdown(page(same, block(f"Text {n}"), block(f"More {n}"), index=n))
 
-    assert running_blocks([made(n) for n in range(5)]) == frozenset()
+    assert find_running_blocks([made(n) for n in range(5)]) == frozenset()
 
 
 def test_lines_without_boxes_are_text_whatever_pages_share() -> None:

@@ -4,14 +4,14 @@ import itertools
 
 from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.core.records import Block, BlockKind, Box, Chunk, TableCell, TableGrid
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.markdown.parse import parse_markdown
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
 from ...builders import CharacterCounter, WordCounter, block, document, grid, page
 
 
 def chunks_of(text: str, cap: int = 64) -> list[Chunk]:
-    return chunk_pages(document(), [scan_markdown(text)], WordCounter(cap))
+    return chunk_pages(document(), [parse_markdown(text)], WordCounter(cap))
 
 
 def test_every_piece_of_a_long_table_carries_header_caption_and_heading() -> None:
@@ -147,7 +147,7 @@ def test_a_table_of_one_character_cells_meets_the_smallest_cap() -> None:
     """Pipes and rules count, too."""
     rows = "\n".join("| " + " | ".join("abcdefgh") + " |" for _ in range(8))
     counter = CharacterCounter(40)
-    chunks = chunk_pages(document(), [scan_markdown(f"# A long title\n\n{rows}")], counter)
+    chunks = chunk_pages(document(), [parse_markdown(f"# A long title\n\n{rows}")], counter)
 
     assert all(c.tokens <= 40 for c in chunks)
 
@@ -172,7 +172,7 @@ def test_a_figure_and_its_caption_stay_together_up_to_the_cap() -> None:
 def test_a_name_stays_with_its_cell_where_pipes_do_not_fit() -> None:
     """The smallest caps leave no room for a table, but nothing of it is lost."""
     text = "# pump\n\n# 0000000000\n\n| pump |\n|---|\n| pump pump |"
-    chunks = chunk_pages(document(), [scan_markdown(text)], CharacterCounter(40))
+    chunks = chunk_pages(document(), [parse_markdown(text)], CharacterCounter(40))
 
     assert chunks[-1].text == "pump: pump pump"
 
@@ -181,7 +181,7 @@ def test_the_repeated_header_of_a_table_cut_by_columns_is_cited() -> None:
     """On every page a column's name belongs to the piece of its column, empty cells or not."""
     names = " | ".join(f"name {n}" for n in range(30))
     text = f"| {names} |\n|{'---|' * 30}\n|{' |' * 30}\n| " + " | ".join("x" * 30) + " |"
-    pages = [scan_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
+    pages = [parse_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
     chunks = chunk_pages(document(2), pages, WordCounter(60))
 
     assert len(chunks) > 4

@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import itertools
 
-from opticalrag.ingest.chunking.table_view import TableView, read_table
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.chunking.table_view import TableView, view_table
+from opticalrag.ingest.markdown.parse import parse_markdown
 
 
 def view(text: str) -> tuple[TableView, str]:
-    page = scan_markdown(text)
+    page = parse_markdown(text)
     block = next(b for b in page.blocks if b.kind.value == "table")
-    made = read_table(0, text, block)
+    made = view_table(0, text, block)
     assert made is not None
     return made, text
 
@@ -34,15 +34,15 @@ def test_spans_are_written_out_in_every_row() -> None:
     made, _ = view(HTML)
 
     assert [row.cells for row in made.rows] == [("2020", "1", "2 & 3"), ("2020", "4", "5")]
-    assert made.rows[1].places[0] is None
+    assert made.rows[1].cell_ranges[0] is None
 
 
 def test_the_places_of_cells_are_where_their_text_stands() -> None:
     """Slices of the page reproduce the cells, markup of cells included."""
     made, text = view("Before.\n\n| a | b |\n|:--|--:|\n| x y | \\| |\n|  | z |\n")
-    places = [place for row in made.rows for place in row.places]
+    ranges = [cells for row in made.rows for cells in row.cell_ranges]
 
-    assert [text[a:b] for p in places if p for a, b in [p]] == ["x y", "\\|", "", "z"]
+    assert [text[a:b] for p in ranges if p for a, b in [p]] == ["x y", "\\|", "", "z"]
 
 
 def test_rows_cover_the_table_and_end_with_their_line() -> None:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from opticalrag.ingest.chunking.text_cutting import last_sentences, split_text
+from opticalrag.ingest.chunking.text_cutting import cut_text, last_sentences
 
 
 def split(text: str, size: int, avoid: list[tuple[int, int]] | None = None) -> list[str]:
-    return [text[a:b] for a, b in split_text(text, lambda a, b: b - a, lambda _: size, avoid or [])]
+    return [text[a:b] for a, b in cut_text(text, lambda a, b: b - a, lambda _: size, avoid or [])]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_piece_is_measured_again_where_its_cut_moved_back() -> None:
     def measure(start: int, end: int) -> int:
         return 99 if (start, end) == (0, 4) else end - start
 
-    pieces = list(split_text(text, measure, lambda _: 7))
+    pieces = list(cut_text(text, measure, lambda _: 7))
     assert all(measure(a, b) <= 7 for a, b in pieces)
 
 
@@ -84,6 +84,6 @@ def test_the_last_sentences_are_whole() -> None:
 def test_code_is_cut_between_lines_that_keep_their_indentation() -> None:
     """Python without its indentation is another program."""
     text = "    a = 1\n    if a:\n        b(a, a. c)\n\n    d = 2"
-    pieces = [text[a:b] for a, b in split_text(text, lambda a, b: b - a, lambda _: 24, lines=True)]
+    pieces = [text[a:b] for a, b in cut_text(text, lambda a, b: b - a, lambda _: 24, lines=True)]
 
     assert pieces == ["    a = 1\n    if a:", "        b(a, a. c)", "    d = 2"]

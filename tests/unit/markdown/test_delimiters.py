@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from opticalrag.ingest.core.records import BlockKind
-from opticalrag.ingest.markdown.delimiters import enclosure, inner_spans, short_enough
+from opticalrag.ingest.markdown.delimiters import enclosure, inner_spans, spans_that_fit
 
 CODE, FORMULA, TEXT = BlockKind.CODE, BlockKind.FORMULA, BlockKind.TEXT
 
@@ -55,7 +55,7 @@ def test_nesting_that_would_fill_a_piece_is_left_open() -> None:
     text = "{" * 50 + "x" + "}" * 50
     spans = inner_spans(FORMULA, text, 0, len(text))
 
-    assert len(short_enough(spans, lambda marks: len(marks) <= 10)) == 5
+    assert len(spans_that_fit(spans, lambda marks: len(marks) <= 10)) == 5
 
 
 @pytest.mark.parametrize(

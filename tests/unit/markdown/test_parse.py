@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from opticalrag.ingest.markdown.parse import scan_markdown
+from opticalrag.ingest.markdown.parse import parse_markdown
 
 
 def located(text: str) -> list[tuple[str, str]]:
-    return [(b.kind.value, text[b.start : b.end]) for b in scan_markdown(text).blocks]
+    return [(b.kind.value, text[b.start : b.end]) for b in parse_markdown(text).blocks]
 
 
 def test_markdown_of_others_is_located_block_by_block() -> None:
@@ -32,7 +32,7 @@ def test_markdown_of_others_is_located_block_by_block() -> None:
 
 def test_underlined_headings_have_their_level() -> None:
     """Lines under a heading make it one, as Setext has it."""
-    blocks = scan_markdown("Title\n=====\n\nPart\n----\n\ntext").blocks
+    blocks = parse_markdown("Title\n=====\n\nPart\n----\n\ntext").blocks
 
     assert [(b.kind.value, b.level) for b in blocks] == [("title", 1), ("heading", 1), ("text", 0)]
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from opticalrag.ingest.core.records import TableGrid
-from opticalrag.ingest.markdown.table_parsing import parse_pipe_table, parse_table, strip_tags
+from opticalrag.ingest.markdown.table_parsing import parse_html_table, parse_pipe_table, strip_tags
 from opticalrag.ingest.markdown.tables import expand
 
 
@@ -16,7 +16,9 @@ def rows(grid: TableGrid | None) -> list[list[str]]:
 
 def test_a_plain_table_has_one_header_row() -> None:
     """Rows and cells are read, and the first of several rows is the header."""
-    grid = parse_table("<table><tr><td>a</td><td>b</td></tr><tr><td>1</td><td>2</td></tr></table>")
+    grid = parse_html_table(
+        "<table><tr><td>a</td><td>b</td></tr><tr><td>1</td><td>2</td></tr></table>"
+    )
 
     assert rows(grid) == [["a", "b"], ["1", "2"]]
     assert grid is not None
@@ -25,7 +27,7 @@ def test_a_plain_table_has_one_header_row() -> None:
 
 def test_spans_of_the_first_row_make_the_header_deeper() -> None:
     """A cell over two rows and one over two columns need a header of two rows."""
-    grid = parse_table(
+    grid = parse_html_table(
         '<table><tr><td rowspan="2">Mode</td><td colspan=2>AP</td></tr>'
         "<tr><td>all</td><td>small</td></tr><tr><td>Base</td><td>1</td><td>2</td></tr></table>"
     )
@@ -49,7 +51,7 @@ def test_spans_of_the_first_row_make_the_header_deeper() -> None:
 )
 def test_header_rows(html: str, expected: int) -> None:
     """Marked rows are the header, else those that the first row's spans ask for."""
-    grid = parse_table(f"<table>{html}</table>")
+    grid = parse_html_table(f"<table>{html}</table>")
 
     assert grid is not None
     assert grid.header_rows == expected
@@ -69,12 +71,12 @@ def test_header_rows(html: str, expected: int) -> None:
 )
 def test_missing_tags_are_recovered(html: str) -> None:
     """Whatever end tags are missing, the same grid comes out."""
-    assert rows(parse_table(html)) == [["a", "b"], ["1", "2"]]
+    assert rows(parse_html_table(html)) == [["a", "b"], ["1", "2"]]
 
 
 def test_cells_are_plain_text() -> None:
     """Tags go, entities are resolved, formulas and inequalities stay."""
-    grid = parse_table(
+    grid = parse_html_table(
         r"<table><tr><td><b>p</b> a &lt; b &amp; c<br>d</td><td>\(x < y\)</td>"
         "<td>a <b and c> d</td><td>&#99999999999999; <x></td></tr></table>"
     )
@@ -84,7 +86,7 @@ def test_cells_are_plain_text() -> None:
 
 def test_text_outside_cells_is_kept() -> None:
     """Words between the tags get cells of their own."""
-    grid = parse_table("<table>lost<tr>x<td>a</td>y</tr>z</table>")
+    grid = parse_html_table("<table>lost<tr>x<td>a</td>y</tr>z</table>")
 
     assert rows(grid) == [["lost", "", ""], ["x", "a", "y"], ["z", "", ""]]
 
@@ -92,7 +94,7 @@ def test_text_outside_cells_is_kept() -> None:
 def test_a_nested_table_becomes_text_of_its_cell() -> None:
     """The outer grid keeps its shape."""
     inner = "<table><tr><td>1</td><td>2</td></tr></table>"
-    grid = parse_table(f"<table><tr><td>a {inner} b</td><td>c</td></tr></table>")
+    grid = parse_html_table(f"<table><tr><td>a {inner} b</td><td>c</td></tr></table>")
 
     assert rows(grid) == [["a 1 2 b", "c"]]
 
@@ -100,12 +102,12 @@ def test_a_nested_table_becomes_text_of_its_cell() -> None:
 @pytest.mark.parametrize("html", ["", "<table></table>", "<tr><td> </td></tr>"])
 def test_a_table_without_text_is_none(html: str) -> None:
     """There is no grid where no cell says anything."""
-    assert parse_table(html) is None
+    assert parse_html_table(html) is None
 
 
 def test_overlapping_spans_take_free_slots_only() -> None:
     """A wide cell stops before the slot that a cell from above covers."""
-    grid = parse_table(
+    grid = parse_html_table(
         "<table><tr><td>a</td><td rowspan=2>b</td><td>c</td></tr>"
         "<tr><td colspan=3>d</td><td>e</td></tr></table>"
     )
@@ -115,7 +117,7 @@ def test_overlapping_spans_take_free_slots_only() -> None:
 
 def test_an_empty_row_counts_where_a_cell_covers_it() -> None:
     """A row that is covered from above takes its place; one that is not does not."""
-    grid = parse_table(
+    grid = parse_html_table(
         "<table><tr><td rowspan=2>a</td></tr><tr></tr><tr></tr><tr><td>b</td></tr></table>"
     )
 
@@ -124,8 +126,8 @@ def test_an_empty_row_counts_where_a_cell_covers_it() -> None:
 
 def test_hostile_spans_are_bounded() -> None:
     """Spans over nothing are cut to the table, and too many slots give up the spans."""
-    one = parse_table("<table><tr><td colspan=1000000 rowspan=1000000>a</td></tr></table>")
-    many = parse_table("<tr>" + "<td colspan=1000>a</td><td>b</td>" * 100 + "</tr>")
+    one = parse_html_table("<table><tr><td colspan=1000000 rowspan=1000000>a</td></tr></table>")
+    many = parse_html_table("<tr>" + "<td colspan=1000>a</td><td>b</td>" * 100 + "</tr>")
 
     assert one is not None
     assert (one.rows, one.cols, one.cells[0].col_span) == (1, 1, 1)
@@ -137,7 +139,7 @@ def test_a_table_of_too_many_slots_is_none() -> None:
     """A wide row above many rows makes no grid, but its words can still be had."""
     html = "<tr>" + "<td>a" * 3000 + "<tr><td>b" * 3000
 
-    assert parse_table(html) is None
+    assert parse_html_table(html) is None
     assert strip_tags(html).split() == ["a"] * 3000 + ["b"] * 3000
 
 
@@ -148,7 +150,7 @@ def test_a_table_of_too_many_slots_is_none() -> None:
 def test_time_is_linear(piece: str) -> None:
     """200,000 characters of hostile markup take no more than a moment."""
     start = time.perf_counter()
-    parse_table(piece * (200_000 // len(piece)))
+    parse_html_table(piece * (200_000 // len(piece)))
 
     assert time.perf_counter() - start < 5
 
@@ -172,7 +174,7 @@ def test_what_is_no_pipe_table_is_none(text: str) -> None:
 def test_a_caption_is_a_title_over_the_header(cell: str) -> None:
     """It is not the only header row, and not the name of the first column."""
     names = f"<tr><{cell}>a</{cell}><{cell}>b</{cell}></tr>"
-    grid = parse_table(
+    grid = parse_html_table(
         f"<table><caption>Sizes</caption>{names}<tr><td>1</td><td>2</td></tr></table>"
     )
 
@@ -183,7 +185,7 @@ def test_a_caption_is_a_title_over_the_header(cell: str) -> None:
 
 def test_columns_in_which_no_cell_begins_are_none() -> None:
     """A span over a thousand columns says its text once."""
-    grid = parse_table(
+    grid = parse_html_table(
         "<table><tr><td rowspan=900 colspan=1000>a</td></tr>" + "<tr><td>b</td></tr>" * 3
     )
 
@@ -200,7 +202,7 @@ def test_a_long_table_is_a_grid_however_long_it_is() -> None:
 
 def test_what_a_picture_in_a_cell_shows_is_text() -> None:
     """Its alternative text are words of the table."""
-    grid = parse_table(
+    grid = parse_html_table(
         '<table><tr><td>a</td></tr><tr><td><img alt="A pump" src="x"></td></tr></table>'
     )
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from ....core.records import Block, BlockKind, TableGrid, TextSource
-from ....markdown.table_parsing import parse_table, strip_tags
+from ....markdown.table_parsing import parse_html_table, strip_tags
 from ...quality.assessment import Markup
 from .grammar import count_markup
 from .markers import (
@@ -173,7 +173,7 @@ def _empty(marker: Marker, *, filled: bool) -> Iterator[Block]:
 
 def _read_region(region: Region, marker: Marker, *, first: bool) -> list[Piece]:
     if region.kind is BlockKind.TABLE:
-        grid = parse_table(region.text)
+        grid = parse_html_table(region.text)
         words = "" if grid else strip_tags(region.text)
         return [Piece(BlockKind.TABLE if grid else BlockKind.TEXT, words, table=grid)]
     if region.kind is not BlockKind.TEXT:
