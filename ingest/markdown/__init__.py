@@ -1,1 +1,1 @@
-"""Blocks to Markdown and Markdown to blocks, with every offset kept."""
+"""Renders blocks as Markdown and parses Markdown into blocks; records every block's offsets."""

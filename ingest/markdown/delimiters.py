@@ -1,7 +1,7 @@
-"""Delimiters that belong together: where they stand, and how to cut between them. Pure.
+"""Finds pairs of delimiters in Markdown and LaTeX, and completes pieces cut between them. Pure.
 
-A piece cut out between an opening and a closing delimiter gets both, so that it can be read,
-highlighted and typeset alone.
+A piece that is cut inside a pair gets both delimiters, so that it can be read, highlighted and
+typeset alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ..core.records import BlockKind
 __all__ = [
     "Delimited",
     "Nesting",
-    "protected_ranges",
     "enclosure",
     "inner_spans",
+    "protected_ranges",
     "spans_that_fit",
     "wrap",
 ]
@@ -35,42 +35,44 @@ _LATEX: Final = re.compile(
     re.DOTALL,
 )
 _MATH: Final = (("$$", "$$"), ("\\[", "\\]"), ("\\(", "\\)"))
-_LONGEST_INFO: Final = 80  # characters behind the fence
+_LONGEST_INFO: Final = 80  # characters of the info string after a code fence
 _LONGEST_SPAN: Final = 4000
-"""Characters after which an inline delimiter is taken to be a plain character."""
+"""Characters within which an inline delimiter must be closed; otherwise it is plain text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delimited:
-    """A stretch that must not be left open.
+    """A span of text between two delimiters.
 
-    ``start`` is behind the opening delimiter and ``end`` before the closing one, both in
-    characters; ``opens`` and ``closes`` are what a piece cut out of it is given.
+    All offsets are in characters: ``start`` and ``end`` exclude the delimiters, ``left`` and
+    ``right`` include them. A piece cut out of the span gets ``opens`` before it and ``closes``
+    after it.
     """
 
     start: int
     end: int
     opens: str
     closes: str
-    left: int  # start of the opening delimiter
-    right: int  # end of the closing one
+    left: int
+    right: int
 
 
 def enclosure(kind: BlockKind, text: str) -> Delimited | None:
-    """What a whole block stands between: the fence of code, the marks of a formula."""
+    """The delimiters around a whole block: a code fence or math delimiters; None without."""
     if kind is BlockKind.CODE:
         return _fence(text)
     return _math(text) if kind is BlockKind.FORMULA else None
 
 
 def inner_spans(kind: BlockKind, text: str, start: int, end: int) -> tuple[Delimited, ...]:
-    """Delimited stretches of ``text[start:end]``, the outer before the inner.
+    """The delimited spans inside a block, outer before inner.
 
     Args:
-        kind: formulas are LaTeX; code has none; all else is running text with inline spans.
+        kind: a formula is parsed as LaTeX, code is not parsed, every other kind is running
+            text with inline spans.
         text: the block's Markdown.
-        start: where the block's own delimiters end.
-        end: where they begin again.
+        start: end of the block's own opening delimiter.
+        end: start of the block's own closing delimiter.
     """
     if kind is BlockKind.CODE:
         return ()
@@ -80,51 +82,51 @@ def inner_spans(kind: BlockKind, text: str, start: int, end: int) -> tuple[Delim
 
 
 class Nesting:
-    """Spans that stand in each other or apart, asked which of them a place lies in.
+    """Answers which spans enclose an offset. Spans are nested or disjoint.
 
     Args:
-        spans: the outer before the inner.
+        spans: outer before inner.
     """
 
     def __init__(self, spans: Sequence[Delimited]) -> None:
         self._spans = spans
         self._lefts = [span.left for span in spans]
-        self._around: list[int] = []  # by span: the one it stands in, or -1
+        self._parents: list[int] = []  # for each span the position of the enclosing one, or -1
         opened: list[int] = []
         for number, span in enumerate(spans):
             while opened and spans[opened[-1]].right <= span.left:
                 opened.pop()
-            self._around.append(opened[-1] if opened else -1)
+            self._parents.append(opened[-1] if opened else -1)
             opened.append(number)
 
-    def at(self, place: int) -> list[Delimited]:
-        """The spans that a cut at ``place`` leaves open, the outer before the inner."""
+    def enclosing(self, offset: int) -> list[Delimited]:
+        """The spans that a cut at ``offset`` splits, outer before inner."""
         found = []
-        number = bisect_left(self._lefts, place) - 1
+        number = bisect_left(self._lefts, offset) - 1
         while number >= 0:
-            if self._spans[number].right > place:
+            if self._spans[number].right > offset:
                 found.append(self._spans[number])
-            number = self._around[number]
+            number = self._parents[number]
         return found[::-1]
 
 
 def wrap(spans: Nesting, text: str, start: int, end: int) -> str:
-    """``text[start:end]``, with what is cut at its ends opened and closed again."""
-    before = "".join(s.opens for s in spans.at(start))
-    after = "".join(s.closes for s in reversed(spans.at(end)))
+    """``text[start:end]`` with the delimiters of the spans that its ends split."""
+    before = "".join(s.opens for s in spans.enclosing(start))
+    after = "".join(s.closes for s in reversed(spans.enclosing(end)))
     return f"{before}{text[start:end]}{after}"
 
 
 def spans_that_fit(
     spans: Sequence[Delimited], fits: Callable[[str], bool]
 ) -> tuple[Delimited, ...]:
-    """The outer spans whose delimiters fit into a piece together, wherever it is cut.
+    """The outer levels of spans whose delimiters fit into any piece together.
 
     Args:
-        spans: the outer before the inner.
-        fits: whether so many delimiters leave room for what stands between them.
+        spans: outer before inner.
+        fits: whether some delimiters leave enough room for text.
     """
-    nested: list[tuple[Delimited, str]] = []  # around the current one, each with all delimiters
+    nested: list[tuple[Delimited, str]] = []  # enclosing spans, each with all delimiters so far
     depths: dict[int, list[tuple[Delimited, str]]] = {}
     for span in spans:
         while nested and nested[-1][0].right <= span.left:
@@ -140,13 +142,13 @@ def spans_that_fit(
 
 
 def protected_ranges(spans: Sequence[Delimited], limit: int) -> list[tuple[int, int]]:
-    """Ranges not to cut within: delimiters, and what they enclose up to ``limit`` characters."""
+    """Ranges not to cut: spans of up to ``limit`` characters, and the delimiters of longer ones."""
     ranges: list[tuple[int, int]] = []
     for s in spans:
         if s.right - s.left <= limit:
             ranges.append((s.left, s.right))
         else:
-            # Nor right behind what opens, or before what closes.
+            # Include one enclosed character, so that no piece is only a delimiter.
             ranges += [(s.left, s.start + 1), (s.end - 1, s.right)]
     return ranges
 
@@ -156,7 +158,7 @@ def _fence(text: str) -> Delimited | None:
     if opening is None:
         return None
     fence = opening[1]
-    # With its language and what else says how to show it; a long remark counts as code.
+    # The fence keeps its info string (the language); a long one counts as code.
     short = opening.end() - len(fence) <= _LONGEST_INFO
     start = opening.end() if short else len(fence)
     opens = f"{opening[0].rstrip()}\n" if short else f"{fence}\n"
@@ -179,9 +181,9 @@ def _math(text: str) -> Delimited | None:
 
 
 def _latex(text: str, start: int, end: int) -> list[Delimited]:
-    r"""Groups, environments and pairs of ``\left`` and ``\right``, the outer first."""
+    r"""Groups, environments and pairs of ``\left`` and ``\right``, outer before inner."""
     found: list[Delimited] = []
-    stack: list[tuple[str, int, int, str]] = []  # what closes it; where; what opens it again
+    stack: list[tuple[str, int, int, str]] = []  # closing name, left, start, text to reopen
     for match in _LATEX.finditer(text, start, end):
         opened = _opened(match)
         if opened:
@@ -233,7 +235,7 @@ def _inline_span(text: str, match: re.Match[str]) -> Delimited | None:
 
 
 def _is_span(opens: str, text: str, start: int, end: int) -> bool:
-    """Whether a pair of marks encloses something: prices are no formulas."""
+    """Whether a pair of marks encloses a span: two prices in dollars are not a formula."""
     if opens == "$":
         after = text[end + 1 : end + 2]
         return not (text[start].isspace() or text[end - 1].isspace() or after.isdigit())

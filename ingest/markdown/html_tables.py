@@ -1,4 +1,4 @@
-"""HTML tables in Markdown: where they begin and end, and what only looks like one. Pure."""
+"""Finds HTML tables in Markdown. Pure."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _TITLE: Final = re.compile(
 _WRAPPER: Final = re.compile(
     r"\s*(?:</?(?:html|body|div|center|p|figure)\b[^<>]*>\s*)*", re.IGNORECASE
 )
-"""What engines put around a table; it says nothing."""
+"""Tags that engines put around a table. They have no meaning."""
 
 
 def table_tag(text: str, start: int) -> int | None:
-    """Where the tag stands of a table that begins a line, maybe within others; else None."""
+    """The offset of the table tag that a line begins with, perhaps inside other tags; or None."""
     around = _WRAPPER.match(text, start)
     at = around.end() if around else start
     return at if _TABLE.match(text, at) else None
 
 
 def tables_in(text: str, start: int, stop: int) -> Iterator[int]:
-    """Where tables begin in a part of the text, but for those that inline code talks about."""
+    """The offsets of table tags in ``text[start:stop]``, except those inside inline code."""
     tags = [match.start() for match in _TABLE.finditer(text, start, stop)]
     if not tags or "`" not in text[start:stop]:
         yield from tags
@@ -48,7 +48,7 @@ def tables_in(text: str, start: int, stop: int) -> Iterator[int]:
 
 
 def table_ends(text: str) -> dict[int, int]:
-    """Where each table that is closed begins and ends; none goes over a heading."""
+    """The end offset of each closed table by its start. A heading ends all open tables."""
     ends: dict[int, int] = {}
     opened: list[int] = []
     for tag in _TAG.finditer(text):
@@ -62,7 +62,7 @@ def table_ends(text: str) -> dict[int, int]:
 
 
 def table_title(text: str, start: int, stop: int) -> tuple[tuple[int, int], int] | None:
-    """The range of a table's caption inside it, and where the rows begin."""
+    """The range of the caption inside a table, and the offset of its rows; None without."""
     title = _TITLE.match(text, start, stop)
     if title is None or not title[1].strip():
         return None
@@ -70,12 +70,12 @@ def table_title(text: str, start: int, stop: int) -> tuple[tuple[int, int], int]
 
 
 def is_wrapping(text: str) -> bool:
-    """Whether a text is nothing but tags around something."""
+    """Whether a text consists only of wrapping tags."""
     return _WRAPPER.fullmatch(text) is not None
 
 
 def strip_range(text: str, start: int, stop: int) -> tuple[int, int]:
-    """A range without white space at its edges; empty if there is nothing else."""
+    """Shrink a range by the white space at its edges; empty if there is only white space."""
     body = text[start:stop]
     left = start + len(body) - len(body.lstrip())
     return left, max(left, start + len(body.rstrip()))

@@ -1,4 +1,4 @@
-"""What goes between two lines, or two pages, of one paragraph. Pure."""
+"""Joins the lines of a paragraph, also across pages: hyphens, spaces or neither. Pure."""
 
 from __future__ import annotations
 
@@ -11,28 +11,26 @@ SOFT_HYPHEN: Final = "\u00ad"
 _HYPHENS: Final = ("-", "\u2010")
 _WORD: Final = re.compile(r"\w+(?:-\w+)*")
 _CONJUNCTIONS: Final = frozenset(
-    (
-        *("and", "or", "und", "oder", "bzw", "sowie", "et", "ou", "y", "o", "e", "en", "of"),
-        *("och", "eller", "og", "i", "oraz", "lub", "a", "nebo"),
-    )
+    {"and", "or", "und", "oder", "bzw", "sowie", "et", "ou", "y", "o", "e", "en", "of", "och"}
+    | {"eller", "og", "i", "oraz", "lub", "a", "nebo"}
 )
-"""After a hyphen these do not end its word: "Vor- und Nachteile", "pre- and post-war"."""
+"""These never complete the word before a hyphen: "Vor- und Nachteile", "pre- and post-war"."""
 
 
 def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[int, str]:
-    """How to join two parts of running text that were set apart.
+    """Decide how to join two parts of running text at a line or page break.
 
-    A hyphen between small letters is taken out, unless ``known`` shows that the compound, or
-    both of its parts, are words of their own, or a conjunction follows it. Scripts without
-    spaces are joined without one.
+    A hyphen between lower-case letters is dropped. It stays if a conjunction follows, or if
+    ``known`` has the compound, or both parts as separate words. Scripts without spaces are
+    joined without a space.
 
     Args:
-        left: text up to the break.
-        right: text behind it.
-        known: words of the document in small letters.
+        left: text before the break.
+        right: text after the break.
+        known: words of the document in lower case.
 
     Returns:
-        How many characters to drop from the end of ``left``, and what goes between.
+        How many characters to drop from the end of ``left``, and the text to insert.
     """
     if left.endswith(SOFT_HYPHEN):
         return 1, ""
@@ -44,14 +42,15 @@ def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[in
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a text in small letters; compounds with hyphens are one word."""
+    """The words of a text in lower case; a hyphenated compound is one word."""
     return [word.lower() for word in _WORD.findall(text)]
 
 
 def is_spaceless(char: str) -> bool:
     """Whether the script of a character is written without spaces between words.
 
-    Chinese, Japanese and Thai are; Korean is not, though its lines may break within a word.
+    True for Chinese, Japanese, Thai and Lao. Korean uses spaces, although its lines may break
+    inside a word.
     """
     code = ord(char) if char else 0
     return (

@@ -1,8 +1,8 @@
-"""Markdown that came without a layout: which blocks there are, and where. Pure.
+"""Parses Markdown without a layout into blocks with offsets. Pure.
 
-Reads what other readers and models write: ATX and underlined headings, fences, lists, pipe and
-HTML tables (also in the middle of a paragraph, or cut off), display formulas, images, footnotes,
-comments and front matter. It is no full Markdown parser: what it does not know is text.
+Reads the Markdown of other readers and models: ATX and underlined headings, fences, lists, pipe
+and HTML tables (also inside a paragraph, or cut off), display formulas, images, footnotes,
+comments and front matter. It is not a full Markdown parser: everything else is text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ITEM: Final = re.compile(r"(\s*)(?:[-*+•◦▪]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)
 _FOOTNOTE: Final = re.compile(r" {0,3}\[\^[^\]\s]{1,40}\]:\s")
 _IMAGE: Final = re.compile(r"\s*(!\[[^\]]*\])\([^)]*\)\s*$")
 _MATH: Final = re.compile(r"\s*(\$\$|\\\[)")
-_BEHIND_MATH: Final = r"[\s.,;:()\d]*$"  # "(3)"
+_AFTER_MATH: Final = r"[\s.,;:()\d]*$"  # such as an equation number, "(3)"
 _BLANK: Final = re.compile(r"\s*$")
 _QUOTE: Final = re.compile(r" {0,3}>")
 _TABLE_PART: Final = re.compile(r"\s*</?t(?:able|head|body|foot|[rhd])\b", re.IGNORECASE)
@@ -44,7 +44,7 @@ class _Line:
 
     @property
     def indent(self) -> int:
-        """Columns of white space it begins with."""
+        """Columns of leading white space."""
         shown = self.text.expandtabs(4)
         return len(shown) - len(shown.lstrip())
 
@@ -61,7 +61,8 @@ class _Part:
 def parse_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
     """Locate the blocks of a page's Markdown. They have no boxes.
 
-    A ``level`` above 0 of what is no heading says how deep it stands in a list.
+    ``level`` is the depth of a heading. For every other kind it is the depth inside a list, or
+    0 outside lists.
 
     Args:
         text: the Markdown.
@@ -77,13 +78,13 @@ def parse_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
 
 
 class _Parser:
-    """Goes through a text once; what would need a look ahead is looked up before."""
+    """Goes through a text once. Lookups that would scan ahead are prepared or remembered."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.lines = list(_lines(text))
         self.table_ends = table_ends(text)
-        self.unclosed: dict[str, int] = {}  # up to which line a delimiter is known to have no end
+        self.unclosed: dict[str, int] = {}  # by delimiter: not closed before this line
         self.in_list = False
 
     def parts(self) -> Iterator[_Part]:
@@ -102,7 +103,7 @@ class _Parser:
             at = end
 
     def _level(self, kind: BlockKind, line: _Line) -> int:
-        """How deep a block stands in a list; what is indented below an item belongs to it."""
+        """The depth of a block in a list; a block indented below an item belongs to it."""
         if kind is BlockKind.LIST_ITEM:
             return 1 + line.indent // 2
         inside = self.in_list and line.indent >= _INSIDE_ITEM and kind is not BlockKind.HEADING
@@ -111,14 +112,14 @@ class _Parser:
     # -- where a block ends ----------------------------------------------------------------
 
     def _front_matter_end(self) -> int:
-        """The line behind the metadata that a file may begin with, or 0."""
+        """The position of the line after the front matter; 0 without front matter."""
         if not self.lines or self.lines[0].text.rstrip() != "---":
             return 0
         end, closed = self._find(0, re.compile(r"(?:---|\.\.\.)\s*$"), _BLANK)
         return end if closed else 0
 
     def _block_end(self, at: int) -> tuple[int, BlockKind]:
-        """The line behind the block that begins at a line, and what it is."""
+        """The position of the line after the block that begins at ``at``, and the block's kind."""
         line = self.lines[at].text
         if fence := _FENCE.match(line):
             closing = re.compile(rf"\s*{fence[1]}{fence[1][0]}*\s*$")
@@ -153,14 +154,14 @@ class _Parser:
         return end, kind
 
     def _goes_on_indented(self, at: int) -> bool:
-        """Whether a footnote has another paragraph behind an empty line."""
+        """Whether an empty line is followed by another paragraph of the footnote."""
         if at + 1 >= len(self.lines) or not _BLANK.match(self.lines[at].text):
             return False
         below = self.lines[at + 1]
         return below.indent >= 4 and not _BLANK.match(below.text)
 
     def _interrupts(self, at: int) -> bool:
-        """Whether a line ends the block above it: it is empty, or begins another."""
+        """Whether a line ends the block above it: it is empty or begins another block."""
         line = self.lines[at].text
         return (
             any(pattern.match(line) for pattern in _STARTS)
@@ -175,9 +176,11 @@ class _Parser:
     def _find(
         self, at: int, closing: re.Pattern[str], barrier: re.Pattern[str] | None = None
     ) -> tuple[int, bool]:
-        """The line behind the one that closes what a line opens, and whether there is one.
+        """Find the line after the next one that matches ``closing``.
 
-        If a barrier, or the end, comes first, that line.
+        Returns:
+            The position of that line and True. If a line matches ``barrier`` first, or if the
+            text ends, the position of the barrier or the end, and False.
         """
         for end in range(at + 1, len(self.lines)):
             if closing.match(self.lines[end].text):
@@ -187,21 +190,21 @@ class _Parser:
         return len(self.lines), False
 
     def _math_end(self, at: int, opening: str) -> int | None:
-        """The line behind a display formula; None if it is text that only begins like one."""
+        """The position of the line after a display formula; None if it is only text."""
         closing = "\\]" if opening == "\\[" else opening
         rest = self.lines[at].text.strip()[len(opening) :]
         if closing in rest:
-            behind = rest.split(closing, 1)[1]
-            return at + 1 if re.match(_BEHIND_MATH, behind) else None
+            after = rest.split(closing, 1)[1]
+            return at + 1 if re.match(_AFTER_MATH, after) else None
         if at >= self.unclosed.get(opening, 0):
-            # Alone on its line it may hold empty lines, but no heading.
+            # A delimiter alone on its line may enclose empty lines, but not a heading.
             end, closed = self._find(
-                at, re.compile(rf".*{re.escape(closing)}{_BEHIND_MATH}"), _BLANK if rest else _ATX
+                at, re.compile(rf".*{re.escape(closing)}{_AFTER_MATH}"), _BLANK if rest else _ATX
             )
             if closed:
                 return end
             self.unclosed[opening] = end
-        # One that was cut off ends with its paragraph.
+        # A formula that was cut off ends with its paragraph.
         return None if rest else self._while(at + 1, bool)
 
     def _comment_end(self, at: int) -> int | None:
@@ -213,7 +216,7 @@ class _Parser:
         close = self.table_ends.get(tag if tag is not None else -1)
         if close is not None:
             return self._line_after(at, close)
-        # One that was cut off ends with its last tag or the paragraph behind it.
+        # A table that was cut off ends with its last tag or the paragraph after it.
         end = at + 1
         while end < len(self.lines):
             line = self.lines[end]
@@ -235,7 +238,7 @@ class _Parser:
             at += 1
         return at
 
-    # -- what is in it ---------------------------------------------------------------------
+    # -- the parts of a block --------------------------------------------------------------
 
     def _parts(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
         start, stop = strip_range(self.text, start, stop)
@@ -244,7 +247,7 @@ class _Parser:
             kind, level = BlockKind.TITLE if level == 1 else kind, max(level - 1, 1)
         embedded = _IMAGE.match(self.text[start:stop]) if kind is BlockKind.FIGURE else None
         if embedded and "](data:" in embedded[0]:
-            stop = start + embedded.end(1)  # the picture itself is no text
+            stop = start + embedded.end(1)  # without the encoded picture
         if kind in (BlockKind.CODE, BlockKind.FORMULA, BlockKind.OTHER, BlockKind.FIGURE):
             yield _Part(kind, start, stop, level)
         elif kind is BlockKind.TABLE and self.text[start] != "<":
@@ -253,11 +256,11 @@ class _Parser:
             yield from self._with_tables(kind, level, start, stop)
 
     def _with_tables(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
-        """A block, and the HTML tables that stand in its lines."""
+        """A block and the HTML tables inside its lines."""
         kind = BlockKind.TEXT if kind is BlockKind.TABLE else kind
         for tag in tables_in(self.text, start, stop):
             if tag < start:
-                continue  # inside the one before
+                continue  # inside the previous table
             yield from self._text(kind, level, start, tag)
             end = min(self.table_ends.get(tag, stop), stop)
             yield from _table(self.text, tag, end, level)
@@ -273,7 +276,7 @@ class _Parser:
 def _lines(text: str) -> Iterator[_Line]:
     offset = 0
     for line in text.splitlines(keepends=True):
-        # A byte order mark is no part of the first line.
+        # The first line excludes a byte order mark.
         start = offset + int(offset == 0 and line.startswith("\ufeff"))
         body = line[start - offset :].rstrip(_LINE_ENDS)
         yield _Line(start, start + len(body), body)

@@ -1,7 +1,7 @@
-"""Blocks to Markdown, remembering where each block went. Pure.
+"""Renders blocks as Markdown and records each block's offsets. Pure.
 
-The text made here is *the* Markdown of a page: it is what the reader returns, what chunks
-slice and what their offsets count in.
+This is *the* Markdown of a page: the reader returns it, chunks are slices of it, and all offsets
+refer to it.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from .tables import render_table, row_edges
 __all__ = ["FURNITURE", "BlockSpan", "PageMarkdown", "block_markdown", "page_markdown"]
 
 FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
-"""Kinds that repeat on every page and are not part of its text."""
+"""Kinds that repeat on every page and are not part of the text."""
 
 _BULLET = re.compile(r"^[•◦▪▫‣⁃·●○■□–—*\-]\s+")
 _ENUMERATOR = re.compile(r"^(?:\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
-# What Markdown would take for its own syntax at the start of a line of plain text.
+# Markdown syntax at the start of a line, to be escaped in plain text.
 _LINE_SYNTAX = re.compile(r"^(#{1,6}\s|>|```|~~~|\|)")
 
 
 @dataclass(frozen=True, slots=True)
 class BlockSpan:
-    """Where one block stands in its page's Markdown.
+    """A block and its range in the page's Markdown.
 
-    ``start``/``end`` are character offsets; ``index`` is the block's place in
-    :attr:`ParsedPage.blocks`. ``box`` is None where the source had no geometry (plain
-    Markdown). For tables, ``header_rows`` is how many of the rows name the columns, and
-    ``row_edges`` are the heights at which rows begin and end, in fractions of the page: one more
-    than there are rows, or none where they are not known.
+    ``start`` and ``end`` are character offsets. ``index`` is the block's position in
+    :attr:`ParsedPage.blocks`. ``level`` is the depth of a heading or list item. ``box`` is None
+    if the source had no geometry (plain Markdown). For a table, ``header_rows`` is the number of
+    header rows, and ``row_edges`` are the vertical edges of the rows in fractions of the page,
+    one more than there are rows; empty if unknown.
     """
 
     index: int
@@ -49,10 +49,10 @@ class BlockSpan:
 
 @dataclass(frozen=True, slots=True)
 class PageMarkdown:
-    """A page as Markdown, with its blocks located in it.
+    """A page as Markdown, with the range of each block.
 
-    ``index`` is 0-based, ``label`` the printed page number. ``furniture`` holds running
-    headers and footers left out of the text.
+    ``index`` is 0-based, ``label`` is the printed page number. ``furniture`` has the running
+    headers and footers that are not in the text.
     """
 
     index: int
@@ -64,7 +64,7 @@ class PageMarkdown:
     flags: tuple[str, ...] = ()
 
     def layout(self) -> dict[str, Any]:
-        """Everything but the text as JSON values, for a LlamaIndex Document's metadata."""
+        """All fields except the text as JSON values, for the metadata of a LlamaIndex Document."""
         return {
             "index": self.index,
             "label": self.label,
@@ -79,7 +79,8 @@ class PageMarkdown:
         """Rebuild a page from its text and :meth:`layout`.
 
         Raises:
-            KeyError, ValueError, TypeError: the mapping is not one we made.
+            KeyError, ValueError, TypeError: :meth:`layout` did not make this mapping, or made
+                it for another text.
         """
         blocks = tuple(_span_from_json(item) for item in layout["blocks"])
         if any(not 0 <= b.start <= b.end <= len(text) for b in blocks):
@@ -128,13 +129,13 @@ def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> Pa
 
     Args:
         page: the parsed page.
-        furniture: running headers and footers: ``"keep"`` in the text, ``"drop"``, or
-            ``"metadata"``: out of the text and into :attr:`PageMarkdown.furniture`.
+        furniture: running headers and footers: ``"keep"`` leaves them in the text, ``"drop"``
+            removes them, ``"metadata"`` moves them to :attr:`PageMarkdown.furniture`.
     """
     text = ""
     spans: list[BlockSpan] = []
     left_out: list[str] = []
-    # Lone lines on an empty page are easily taken for headers; they are all the page says.
+    # An engine may take the only lines of an otherwise empty page for headers: keep them.
     bare = all(b.kind in FURNITURE or not (b.text.strip() or b.table) for b in page.blocks)
     for index, block in enumerate(page.blocks):
         if block.kind in FURNITURE and furniture != "keep" and not bare:
@@ -146,7 +147,7 @@ def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> Pa
             text += separator + written
             spans.append(span)
         elif block.kind is BlockKind.FIGURE:
-            # No text, but a place on the page that its caption's chunk will cite.
+            # No text, but a box that the caption's chunk can cite.
             spans.append(BlockSpan(index, block.kind, len(text), len(text), box=block.box))
     return PageMarkdown(
         index=page.ref.index,
@@ -160,12 +161,12 @@ def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> Pa
 
 
 def block_markdown(block: Block) -> str:
-    """One block as Markdown, wherever it stands."""
+    """One block as Markdown, without the page around it."""
     return _render_block(0, block, 0)[1]
 
 
 def _separator(before: list[BlockSpan], block: Block) -> str:
-    """An empty line, but none between the items of a list."""
+    """An empty line between blocks, a line break between the items of a list."""
     in_list = before and before[-1].kind is block.kind is BlockKind.LIST_ITEM
     return "\n" if in_list else "\n\n"
 
@@ -194,7 +195,7 @@ def _plain(block: Block) -> str:
 
 
 def _heading(block: Block) -> str:
-    # The title is the one first-level heading; a heading of level 1 comes below it.
+    # Only the title is a first-level heading in Markdown; level 1 comes below it.
     depth = 1 if block.kind is BlockKind.TITLE else min(max(block.level, 1) + 1, 6)
     text = " ".join(block.text.split())
     return f"{'#' * depth} {text}" if text else ""
@@ -222,7 +223,7 @@ def _code(block: Block) -> str:
 def _formula(block: Block) -> str:
     text = block.text.strip()
     if block.source is not TextSource.MODEL or not text or text.startswith(("$$", "\\[")):
-        return text  # a text layer's formula is Unicode, not LaTeX
+        return text  # formulas from a text layer are Unicode, not LaTeX
     return f"$$\n{text}\n$$"
 
 

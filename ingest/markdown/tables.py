@@ -1,4 +1,4 @@
-"""Tables as text: pipes where a grid is plain, HTML where cells span. Pure."""
+"""Renders tables: as pipes if the grid is plain, as HTML if cells span. Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def expand(grid: TableGrid) -> list[list[str]]:
 
 
 def row_edges(grid: TableGrid) -> tuple[float, ...]:
-    """The heights at which rows begin and end, from the boxes of their cells.
+    """The vertical edges of the rows, from the boxes of their cells.
 
-    Units: fractions of the page. ``grid.rows + 1`` numbers from top to bottom; none if a row has
-    no box, or boxes contradict each other.
+    Units: fractions of the page. ``grid.rows + 1`` numbers from top to bottom; empty if a row
+    has no box or if boxes contradict each other.
     """
     tops: dict[int, float] = {}
     bottoms: dict[int, float] = {}
@@ -44,7 +44,7 @@ def row_edges(grid: TableGrid) -> tuple[float, ...]:
 
 
 def render_table(grid: TableGrid) -> str:
-    """Render a grid as Markdown pipes, or as HTML if any cell spans; a line for every row."""
+    """Render a grid as Markdown pipes, or as HTML if any cell spans; one line per row."""
     if grid.has_spans:
         return _render_html(grid)
     # A pipe table has exactly one header row, whatever the grid says.
@@ -53,7 +53,7 @@ def render_table(grid: TableGrid) -> str:
 
 
 def pipe_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A pipe table line by line. Without a header the rule is left out, too."""
+    """The lines of a pipe table. Without a header there is no rule either."""
     head = [_pipe_row(header), "|" + "---|" * len(header)] if header else []
     return [*head, *(_pipe_row(row) for row in rows)]
 
