@@ -1,41 +1,42 @@
-"""Everything that can go wrong, as one tree.
+"""The error tree of the library.
 
 ```
 OpticalRagError
-  SourceError(ValueError)      a file or page that cannot be used
-    UnsupportedSource            not a PDF or an image we can open
-    EncryptedDocument            password missing or wrong
-    DamagedDocument              opens to nothing, or not at all
-    PageRangeError               a page choice that names no page of the document
-    PageRenderFailed             one page could not be drawn or parsed
+  ConfigError(ValueError)      an option has an invalid value
+  SourceError(ValueError)      a file or page cannot be used
+    UnsupportedSource            not a PDF or a supported image
+    EncryptedDocument            the password is missing or wrong
+    DamagedDocument              the document does not open, or has no pages
+    PageRangeError               a page selection matches no page of the document
+    PageRenderFailed             one page could not be rendered or parsed
     LimitExceeded                more bytes, pages or pixels than allowed
-    SourceMissing                a file that was read once is gone
-    SourceChanged                a file is not the one that was read
+    SourceMissing                a file that was read before is gone
+    SourceChanged                a file changed since it was read
     WorkTimeout                  a page or document took too long
-    ProcessCrashed               a page or document ended the process that read it
-  EngineError(RuntimeError)    a model that cannot run
-    ModelNotFound                no weights at the place named
-    CheckpointMismatch           weights that are not the model they claim to be
-    OutOfMemory                  not enough memory for what was asked
-    EngineUnavailable            no answer from the server of a model
-    BadAnswer                    an answer of such a server that cannot be one
-  CacheError                   the vision-token store
-    CacheMiss(KeyError)          nothing stored under this key
-    CacheCorrupt                 stored bytes that fail their checksum
-    CacheFull                    the disk has no room for more
+    ProcessCrashed               the process that read a page or document died
+  EngineError(RuntimeError)    a model cannot run
+    ModelNotFound                no weights at the given location
+    CheckpointMismatch           the weights belong to another model
+    OutOfMemory                  not enough memory for the request
+    EngineUnavailable            the model server does not answer
+    BadAnswer                    the model server sent an invalid answer
+  CacheError                   the vision-token cache failed
+    CacheMiss(KeyError)          no entry under this key
+    CacheCorrupt                 stored bytes fail their checksum
+    CacheFull                    the disk is full
     CacheVersion                 an index or journal of another version of this library
-  StoreError                   the vector store
-    SchemaMismatch               a collection made for other vectors or fields
-    StoreUnavailable             no answer, or nothing that can be opened
-      StoreLocked                  another process has the folder
-    StoreDamaged                 a folder whose files are not what the store writes
-    NotSupported                 what this engine cannot be asked
-  FilterError(ValueError)      a metadata filter that the store cannot do
-  MissingExtra(ImportError)    an optional part is not installed
+  StoreError                   the vector store failed
+    SchemaMismatch               the collection has other vectors or fields
+    StoreUnavailable             the store does not answer or cannot be opened
+      StoreLocked                  another process uses the store's folder
+    StoreDamaged                 files of a store's folder are missing or invalid
+    NotSupported                 the store's engine lacks this operation
+  FilterError(ValueError)      the store cannot apply a metadata filter
+  MissingExtra(ImportError)    an optional dependency is not installed
 ```
 
-Every class has a stable ``code`` that machine-readable output carries. Messages say what
-happened, with which value, and what to do.
+Every class has a stable ``code`` for machine-readable output. A message says what happened, with
+which value, and what to do.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ __all__ = [
     "CacheMiss",
     "CacheVersion",
     "CheckpointMismatch",
+    "ConfigError",
     "DamagedDocument",
     "EncryptedDocument",
     "EngineError",
@@ -78,13 +80,19 @@ __all__ = [
 
 
 class OpticalRagError(Exception):
-    """Base of all errors this library raises on purpose."""
+    """Base class of all errors that this library raises on purpose."""
 
     code: ClassVar[str] = "error"
 
     def __str__(self) -> str:
-        # KeyError would print the repr of its argument.
+        # KeyError, a base class of CacheMiss, would show the repr of its argument.
         return str(self.args[0]) if self.args else self.code
+
+
+class ConfigError(OpticalRagError, ValueError):
+    """An option has an invalid value."""
+
+    code = "config"
 
 
 class SourceError(OpticalRagError, ValueError):
@@ -94,31 +102,31 @@ class SourceError(OpticalRagError, ValueError):
 
 
 class UnsupportedSource(SourceError):
-    """The bytes are no PDF and no image we can open."""
+    """The file is not a PDF or a supported image."""
 
     code = "unsupported_source"
 
 
 class EncryptedDocument(SourceError):
-    """The document needs a password, or the one given is wrong."""
+    """The password is missing or wrong."""
 
     code = "encrypted"
 
 
 class DamagedDocument(SourceError):
-    """The document cannot be opened, or opens with no page."""
+    """The document does not open, or has no pages."""
 
     code = "damaged"
 
 
 class PageRangeError(SourceError):
-    """A page choice is malformed or names pages that do not exist."""
+    """A page selection is malformed or matches no page of the document."""
 
     code = "page_range"
 
 
 class PageRenderFailed(SourceError):
-    """One page could not be drawn or parsed; the others are not affected."""
+    """One page could not be rendered or parsed. Other pages are not affected."""
 
     code = "page_failed"
 
@@ -130,19 +138,19 @@ class LimitExceeded(SourceError):
 
 
 class SourceMissing(SourceError):
-    """A file that was read once is not where it was."""
+    """A file that was read before is gone."""
 
     code = "source_missing"
 
 
 class SourceChanged(SourceError):
-    """A file's bytes are not those that were read."""
+    """A file changed since it was read."""
 
     code = "source_changed"
 
 
 class WorkTimeout(SourceError):
-    """A page, or the opening of a document, took longer than it may."""
+    """Reading a page or opening a document took too long."""
 
     code = "timeout"
 
@@ -160,43 +168,43 @@ class EngineError(OpticalRagError, RuntimeError):
 
 
 class ModelNotFound(EngineError):
-    """No weights at the place named."""
+    """There are no weights at the given location."""
 
     code = "model_not_found"
 
 
 class CheckpointMismatch(EngineError):
-    """Weights that are not the model they claim to be."""
+    """The weights belong to another model than the configuration says."""
 
     code = "checkpoint_mismatch"
 
 
 class OutOfMemory(EngineError):
-    """Not enough memory for what was asked."""
+    """There is not enough memory for the request."""
 
     code = "out_of_memory"
 
 
 class EngineUnavailable(EngineError):
-    """The server that holds a model does not answer."""
+    """The model server does not answer."""
 
     code = "engine_unavailable"
 
 
 class BadAnswer(EngineError):
-    """The server that holds a model answers what cannot be an answer."""
+    """The model server sent an invalid answer."""
 
     code = "bad_answer"
 
 
 class CacheError(OpticalRagError):
-    """The vision-token store failed."""
+    """The vision-token cache failed."""
 
     code = "cache"
 
 
 class CacheMiss(CacheError, KeyError):
-    """Nothing is stored under this key."""
+    """There is no entry under this key."""
 
     code = "cache_miss"
 
@@ -208,17 +216,17 @@ class CacheCorrupt(CacheError):
 
 
 class CacheFull(CacheError):
-    """The disk of the vision-token store has no room."""
+    """The disk of the vision-token cache is full."""
 
     code = "cache_full"
 
 
 class CacheVersion(CacheError):
-    """Another version of this library made an index or journal.
+    """An index or journal was written by another version of this library.
 
     Args:
-        message: what happened.
-        found: that version's number.
+        message: the error message.
+        found: the schema version of the file.
     """
 
     code = "cache_version"
@@ -235,55 +243,55 @@ class StoreError(OpticalRagError):
 
 
 class SchemaMismatch(StoreError):
-    """A collection was made for other vectors or fields."""
+    """The collection has other vectors or fields."""
 
     code = "schema_mismatch"
 
 
 class StoreUnavailable(StoreError):
-    """The vector store does not answer, or another process holds it."""
+    """The vector store does not answer or cannot be opened."""
 
     code = "store_unavailable"
 
 
-class FilterError(OpticalRagError, ValueError):
-    """A metadata filter that the store cannot do, or not with this value."""
-
-    code = "filter"
-
-
 class StoreLocked(StoreUnavailable):
-    """Another process has the store's folder open."""
+    """Another process uses the store's folder."""
 
     code = "store_locked"
 
     @classmethod
     def of(cls, folder: object) -> StoreLocked:
-        """The error for a folder."""
+        """Make the error for a folder."""
         return cls(
-            f"the folder {folder} is in use by another process: wait until it ends (--wait"
-            " SECONDS), or use a Qdrant server (--qdrant URL) for several at once"
+            f"the store folder {folder} is in use by another process: wait for it to end (wait:"
+            " seconds), or share a Qdrant server (http://host:port)"
         )
 
 
 class StoreDamaged(StoreError):
-    """Files of an embedded store are missing, or not what the store writes."""
+    """Files of an embedded store are missing or invalid."""
 
     code = "store_damaged"
 
 
 class NotSupported(StoreError):
-    """The store's engine cannot do what is asked of it."""
+    """The store's engine does not support this operation."""
 
     code = "not_supported"
 
 
+class FilterError(OpticalRagError, ValueError):
+    """The store cannot apply a metadata filter, or not with this value."""
+
+    code = "filter"
+
+
 class MissingExtra(OpticalRagError, ImportError):
-    """An optional part is not installed.
+    """An optional dependency is not installed.
 
     Args:
-        what: the thing that needs it, e.g. ``"OCR of scanned pages"``.
-        extra: the extra of this distribution that brings it.
+        what: the feature that needs it, e.g. ``"OCR of scanned pages"``.
+        extra: the extra of this package that installs it.
     """
 
     code = "missing_extra"
@@ -294,11 +302,5 @@ class MissingExtra(OpticalRagError, ImportError):
         super().__init__(f"{what} needs the {extra} extra: pip install 'opticalrag[{extra}]'")
 
     def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
-        """Travel between processes: the default would pass the message only."""
+        """Pickle both arguments: the default passes only the message."""
         return (type(self), (self.what, self.extra))
-
-
-class ConfigError(OpticalRagError, ValueError):
-    """An option has a value that cannot work."""
-
-    code = "config"
