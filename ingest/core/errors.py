@@ -16,7 +16,7 @@ OpticalRagError
     ProcessCrashed               the process that read a page or document died
   EngineError(RuntimeError)    a model cannot run
     ModelNotFound                no weights at the given location
-    CheckpointMismatch           the weights belong to another model
+    CheckpointMismatch           the weights are damaged or of another model
     OutOfMemory                  not enough memory for the request
     EngineUnavailable            the model server does not answer
     BadAnswer                    the model server sent an invalid answer
@@ -174,7 +174,7 @@ class ModelNotFound(EngineError):
 
 
 class CheckpointMismatch(EngineError):
-    """The weights belong to another model than the configuration says."""
+    """The weights are damaged or belong to another model."""
 
     code = "checkpoint_mismatch"
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a page's text, by name."""
+"""Names of the quality flags of a page."""
 
 from __future__ import annotations
 
@@ -9,35 +9,50 @@ __all__ = ["DOUBTFUL", "Flag", "doubts"]
 
 
 class Flag:
-    """Names of what can be wrong with a page, as they appear in ``ParsedPage.flags``."""
+    """Quality flags as they appear in ``ParsedPage.flags``."""
 
     LOOP: Final = "loop"
+    """The model repeated itself and was stopped."""
     DRIFT: Final = "drift_loop"
+    """Blocks were dropped because they repeat earlier ones."""
     TRUNCATED: Final = "truncated"
+    """The model's answer was cut off at its token limit."""
     INVENTED: Final = "text_on_blank_page"
+    """The model wrote text for a blank page."""
     EMPTY: Final = "no_text_found"
+    """The model wrote no text although the page shows some."""
     SHORT: Final = "too_short"
-    """Far fewer words than the print of a page without a reliable text layer looks like."""
+    """Far fewer words than the ink suggests, on a page without a reliable text layer."""
     DISAGREES: Final = "low_agreement"
+    """The model's text shares too few words with the page's text layer."""
     GRAMMAR: Final = "broken_markup"
+    """Too much of the model's markup is invalid."""
     FROM_TEXT_LAYER: Final = "text_layer_used"
-    """The model's text was dropped for that of the layout engine."""
+    """The layout engine's text replaces the model's."""
     BLANK: Final = "blank"
+    """The page is blank."""
     DAMAGED: Final = "damaged_file"
-    """Nothing is on the page, and its file had to be mended: what was lost may be the page's."""
+    """The page is empty and its file had to be repaired: its content may be lost."""
 
 
 DOUBTFUL: Final = frozenset(
     {
-        *(Flag.LOOP, Flag.DRIFT, Flag.TRUNCATED, Flag.INVENTED, Flag.EMPTY, Flag.DISAGREES),
-        *(Flag.SHORT, Flag.GRAMMAR, Flag.DAMAGED),
-        "ocr_missing",  # the layout engine's: a scan, and nothing installed that reads it
+        Flag.LOOP,
+        Flag.DRIFT,
+        Flag.TRUNCATED,
+        Flag.INVENTED,
+        Flag.EMPTY,
+        Flag.SHORT,
+        Flag.DISAGREES,
+        Flag.GRAMMAR,
+        Flag.DAMAGED,
+        "ocr_missing",  # from the layout engine: a scanned page, and no OCR is installed
     }
 )
 """Flags of pages whose text may be wrong or incomplete."""
 
 
 def doubts(flags: Iterable[str]) -> tuple[str, ...]:
-    """The flags that speak against a text; none if its page's text layer was taken instead."""
+    """The doubtful flags of a page, sorted; none if the text layer replaced the model's text."""
     found = frozenset(flags)
     return () if Flag.FROM_TEXT_LAYER in found else tuple(sorted(found & DOUBTFUL))

@@ -1,4 +1,4 @@
-"""Ids that do not change: the same place and the same text give the same id, everywhere."""
+"""Stable ids of documents, pages and chunks: equal inputs give equal ids on every machine."""
 
 from __future__ import annotations
 
@@ -24,52 +24,57 @@ def _uuid(name: str) -> str:
 
 
 def document_id(uri: str, sha256: str, tenant: str | None = None) -> str:
-    """Identity of a document: where it was read from, or its bytes if it has no such place.
+    """The id of a document, made from its location.
 
-    By place, so that an edited file stays the same document: the chunks of its unchanged
-    pages keep their ids and only the others are written anew. The same file of two tenants is two
-    documents: what one of them edits or deletes stays with the other.
+    An edited file stays the same document: the chunks of unchanged pages keep their ids, and
+    only the others are written again. The same file of two tenants is two documents, so that
+    one tenant's changes do not affect the other.
+
+    Args:
+        uri: location of the file; empty if it has none.
+        sha256: of the file's bytes; decides if there is no location.
+        tenant: owner of the document, or None.
     """
     owner = "" if tenant is None else f"tenant:{tenant}\0"
     return _uuid(f"{owner}document:{uri or sha256}")
 
 
 def page_id(document: str, index: int) -> str:
-    """Identity of one page (0-based ``index``) of a document."""
+    """The id of one page of a document; ``index`` is 0-based."""
     return _uuid(f"page:{document}:{index}")
 
 
 def chunk_id(document: str, page_index: int, embedded_text: str, repeat: int) -> str:
-    """Identity of a chunk.
+    """The id of a chunk.
 
     Args:
-        document: identity of the document.
-        page_index: 0-based page the chunk starts on.
-        embedded_text: what is embedded.
-        repeat: how many chunks with the same text already start on that page. Counting
-            repeats instead of chunks keeps the ids of neighbours when one is inserted.
+        document: id of the document.
+        page_index: 0-based page on which the chunk begins.
+        embedded_text: the chunk's context and text.
+        repeat: how many chunks with the same text already begin on that page. Counting
+            repeats instead of chunks keeps the ids of neighbours when a chunk is inserted.
     """
     key = f"chunk:{document}:{page_index}:{repeat}:{embedded_text}"
-    # Lone surrogates reach us from broken PDF encodings and have no UTF-8 form.
+    # Broken PDF encodings yield lone surrogates, which UTF-8 cannot encode.
     return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))
 
 
 def parent_id(document: str, kind: str, page_index: int, name: str, repeat: int) -> str:
-    """Identity of a section or page above chunks: where it begins and what it is called.
+    """The id of a section or page that is the parent of chunks.
 
     Args:
-        document: identity of the document.
+        document: id of the document.
         kind: ``"section"`` or ``"page"``.
-        page_index: 0-based page it starts on.
-        name: of the section.
-        repeat: how many of this name already start on that page.
+        page_index: 0-based page on which it begins.
+        name: name of the section.
+        repeat: how many sections of this name already begin on that page.
     """
     key = f"{kind}:{document}:{page_index}:{repeat}:{name}"
     return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))
 
 
 def point_id(node_id: str) -> str:
-    """Identity of a node's point: Qdrant knows uuids only, any other id becomes one."""
+    """The id of a node's point: the node's id, or a uuid made from it. Qdrant takes only uuids."""
     try:
         return str(uuid.UUID(node_id))
     except ValueError:

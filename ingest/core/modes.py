@@ -1,8 +1,8 @@
-"""Resolutions at which DeepSeek-OCR reads a page, what each costs, and which one a page needs.
+"""The resolutions of DeepSeek-OCR, their costs in tokens, and the choice of one for a page.
 
-Numbers are those of the published model (``deepencoder.py``, ``run_dpsk_ocr.py``): one vision
-token covers 64 x 64 pixels, and the decoder also reads a newline per row of tokens and one
-separator per page.
+Numbers come from the published model (``deepencoder.py``, ``run_dpsk_ocr.py``): one vision token
+covers 64 x 64 pixels, and the decoder also reads one newline per row of tokens and one separator
+per page.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ __all__ = [
 ]
 
 AUTO: Final = "auto"
-"""Asks for the mode to be chosen page by page."""
+"""Selects a mode for each page (see :func:`choose_mode`)."""
 
 TARGET_COMPRESSION: Final = 10.0
-"""Text tokens per vision token up to which the paper reads 97 % of a page (table 2)."""
+"""Text tokens per vision token up to which the model reads 97 % of a page (paper, table 2)."""
 
 _PIXELS_PER_TOKEN = 64  # patches of 16, then two convolutions of stride 2
 _TILE = 640
@@ -42,8 +42,8 @@ _DENSE_COLUMN_TOKENS = 1000
 class Mode:
     """A resolution.
 
-    Units: pixels. ``base_size`` is the side of the view of the whole page; ``tile_size`` of the
-    parts a large page is also cut into, of which there are at most ``max_tiles`` (0: none).
+    Units: pixels. ``base_size`` is the side of the square view of the whole page. A large page
+    is also cut into square tiles with sides of ``tile_size``, at most ``max_tiles`` of them.
     """
 
     name: str
@@ -59,30 +59,32 @@ MODES: Final[Mapping[str, Mode]] = {
         Mode("small", 640),
         Mode("base", 1024),
         Mode("large", 1280),
-        Mode("gundam-6", 1024, max_tiles=6),  # as the published vLLM script
-        Mode("gundam", 1024, max_tiles=9),  # as the published infer()
+        Mode("gundam-6", 1024, max_tiles=6),  # the published vLLM script
+        Mode("gundam", 1024, max_tiles=9),  # the published infer()
     )
 }
 
 
 def mode_named(name: str, modes: Mapping[str, Mode] = MODES) -> Mode:
-    """The mode of this name.
+    """The mode with this name.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no such mode.
     """
     if name not in modes:
-        raise ConfigError(f"mode is {name!r}; choose one of {', '.join((AUTO, *modes))}")
+        raise ConfigError(f"unknown mode {name!r}: choose one of {', '.join((AUTO, *modes))}")
     return modes[name]
 
 
 def tile_grid(
     width: int, height: int, max_tiles: int, tile_size: int = _TILE, min_tiles: int = 2
 ) -> tuple[int, int]:
-    """Columns and rows of tiles for a page of this size in pixels; (1, 1) means none.
+    """Columns and rows of tiles for a page; (1, 1) means no tiles.
 
-    The grid whose shape is nearest to the page's, as in the published ``dynamic_preprocess``:
-    among equally near ones a larger grid is taken if the page fills more than half of it.
+    As in the published ``dynamic_preprocess``, the grid with the aspect ratio nearest to the
+    page's. Of two equally near grids, the larger one if the page fills more than half of it.
+
+    Units: ``width``, ``height`` and ``tile_size`` are in pixels.
     """
     if max_tiles < min_tiles or (width <= tile_size and height <= tile_size):
         return (1, 1)
@@ -102,14 +104,14 @@ def _grids(least: int, most: int) -> list[tuple[int, int]]:
 
 
 def vision_tokens(mode: Mode, grid: tuple[int, int]) -> int:
-    """Tokens of a page as the paper counts them."""
+    """Vision tokens of a page as the paper counts them: without newlines and separator."""
     side, tile = mode.base_size // _PIXELS_PER_TOKEN, mode.tile_size // _PIXELS_PER_TOKEN
     cols, rows = grid
     return side**2 + (cols * rows * tile**2 if cols * rows > 1 else 0)
 
 
 def decoder_tokens(mode: Mode, grid: tuple[int, int]) -> int:
-    """Tokens of a page that enter the decoder, newlines and separator included."""
+    """Tokens of a page that enter the decoder: with newlines and separator."""
     side, tile = mode.base_size // _PIXELS_PER_TOKEN, mode.tile_size // _PIXELS_PER_TOKEN
     cols, rows = grid
     tiles = rows * tile * (cols * tile + 1) if cols * rows > 1 else 0
@@ -118,7 +120,7 @@ def decoder_tokens(mode: Mode, grid: tuple[int, int]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class PageLoad:
-    """How much text a page is thought to hold: tokens of the model, and columns of text."""
+    """An estimate of a page's text: tokens of the model's vocabulary, and columns of text."""
 
     text_tokens: int
     columns: int = 1
@@ -131,16 +133,16 @@ def choose_mode(
     modes: Mapping[str, Mode] = MODES,
     compression: float = TARGET_COMPRESSION,
 ) -> Mode:
-    """The cheapest mode that does not compress a page of this load too much.
+    """The cheapest mode that does not compress the page's text too much.
 
-    Dense pages of several columns are tiled whatever the ratio says, because their letters are
-    small for the page (newspapers: edit distance .94 in tiny, .12 in gundam; paper table 4).
+    Dense pages with several columns are always tiled, because their letters are small relative
+    to the page (newspapers: edit distance .94 in tiny, .12 in gundam; paper, table 4).
 
     Args:
-        load: text on the page.
-        width: of the drawn page, in pixels; with ``height`` it decides the tiles.
-        height: of the drawn page, in pixels.
-        modes: those to choose from.
+        load: the estimated text of the page.
+        width: width of the rendered page in pixels; decides the tiles together with ``height``.
+        height: height of the rendered page in pixels.
+        modes: modes to choose from.
         compression: text tokens per vision token up to which the model reads well.
     """
     grids = {m.name: tile_grid(width, height, m.max_tiles, m.tile_size) for m in modes.values()}
@@ -156,9 +158,10 @@ def choose_mode(
 def other_mode(
     mode: Mode, width: int, height: int, modes: Mapping[str, Mode] = MODES
 ) -> Mode | None:
-    """The mode to try when this one has failed: the widest, or below that the next.
+    """The mode to try after this one failed on a page.
 
-    None if all give the same view of a page of this size (pixels).
+    That is the mode with the most vision tokens, or the next smaller one after that mode. None if
+    all modes give the same view of the page. ``width`` and ``height`` are in pixels.
     """
 
     def cost(m: Mode) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The prompts DeepSeek-OCR was trained on, by name. It is no chatbot: others are a gamble."""
+"""The prompts DeepSeek-OCR was trained on, by name. Answers to other prompts are unreliable."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ IMAGE_MARK: Final = "<image>"
 """Stands for the page in a prompt's text."""
 
 LOCATE: Final = "locate:"
-_LONGEST = 2000  # characters; the context of 8,192 tokens is shared with page and answer
+"""Prefix of a prompt's name that asks for the boxes of the text after it."""
+_LONGEST = 2000  # characters; page, prompt and answer share a context of 8,192 tokens
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is asked of a page.
+    """A prompt about one page.
 
-    ``text`` names the page by ``<image>``. ``grounded`` prompts are answered with boxes, those
-    with a ``phrase`` with the boxes of that, and ``whole`` ones with all text of the page.
+    ``text`` contains ``<image>`` in the page's position. The answer to a ``grounded`` prompt
+    has boxes; with a ``phrase``, the boxes of that phrase. The answer to a ``whole`` prompt has
+    all text of the page.
     """
 
     name: str
@@ -45,34 +47,35 @@ PROMPTS: Final[Mapping[str, Prompt]] = {
 
 
 def prompt_named(name: str) -> Prompt:
-    """The prompt a person means.
+    """Find or make a prompt.
 
     Args:
-        name: a key of :data:`PROMPTS`, ``"locate:TEXT"`` for the boxes of a phrase, or a whole
-            prompt that contains ``<image>``.
+        name: a key of :data:`PROMPTS`, ``"locate:TEXT"`` for the boxes of a phrase, or the full
+            text of a prompt that contains ``<image>`` once.
 
     Raises:
-        ConfigError: none of these, an empty phrase, or one with the model's own marks in it.
+        ConfigError: the name is none of these or too long, or the phrase is empty or contains
+            special tokens of the model.
     """
     if name in PROMPTS:
         return PROMPTS[name]
     if len(name) > _LONGEST:
-        raise ConfigError(f"the prompt has {len(name)} characters; at most {_LONGEST} are read")
+        raise ConfigError(f"the prompt has {len(name)} characters: use at most {_LONGEST}")
     if any(0xD800 <= ord(character) < 0xE000 for character in name):
-        raise ConfigError(f"the prompt {name!r:.200} has characters that are no text; retype it")
+        raise ConfigError(f"the prompt {name!r:.200} has invalid characters: type it again")
     if name.startswith(LOCATE):
         return _locate(name.removeprefix(LOCATE).strip())
     if name.count(IMAGE_MARK) == 1:
         return Prompt("custom", name, "<|grounding|>" in name)
     raise ConfigError(
-        f"prompt is {name!r}; choose one of {', '.join(PROMPTS)}, {LOCATE}TEXT, or write a whole"
-        f" prompt that names the page once as {IMAGE_MARK}"
+        f"unknown prompt {name!r}: choose one of {', '.join(PROMPTS)}, {LOCATE}TEXT, or write a"
+        f" full prompt that contains {IMAGE_MARK} once"
     )
 
 
 def _locate(phrase: str) -> Prompt:
-    # A mark of the vocabulary would be taken for one, also in the wide bars of its own ones.
+    # The tokenizer would read these as special tokens; some have full-width bars.
     if not phrase or "<|" in phrase or "<\uff5c" in phrase or IMAGE_MARK in phrase:
-        raise ConfigError(f"nothing can be located by {phrase!r}; write plain text after {LOCATE}")
+        raise ConfigError(f"cannot locate {phrase!r}: write plain text after {LOCATE}")
     text = f"{IMAGE_MARK}\nLocate <|ref|>{phrase}<|/ref|> in the image."
     return Prompt("locate", text, grounded=True, phrase=phrase)

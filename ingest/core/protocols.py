@@ -1,4 +1,4 @@
-"""What the stages need of each other, as small interfaces. Knows no implementation."""
+"""The small interfaces between the stages. Knows no implementation."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @runtime_checkable
 class PageEngine(Protocol):
-    """Reads pages. ``fingerprint`` changes whenever the same page may be read differently."""
+    """Reads pages."""
 
     @property
     def name(self) -> str:
@@ -38,20 +38,23 @@ class PageEngine(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Name, versions and options that decide the output."""
+        """Name, versions and options that determine the output.
+
+        Changes whenever the engine may read the same page differently.
+        """
         ...
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-        """Yield one outcome per task, in order, reading ahead a bounded number of tasks."""
+        """Yield one outcome per task, in order. Reads ahead a bounded number of tasks."""
         ...
 
     def close(self) -> None:
-        """Give back processes and memory."""
+        """Release processes and memory."""
         ...
 
 
 class OpticalModel(Protocol):
-    """Turns page images into vision tokens, and those into text."""
+    """Encodes page images into vision tokens and decodes those into text."""
 
     @property
     def name(self) -> str:
@@ -60,88 +63,95 @@ class OpticalModel(Protocol):
 
     @property
     def weights(self) -> str:
-        """Fingerprint of the weights: only those that encoded a page can decode it."""
+        """Fingerprint of the weights. Only the weights that encoded a page can decode it."""
         ...
 
     @property
     def preprocessing(self) -> str:
-        """Version of what is done to pixels before they are encoded."""
+        """Version of the preprocessing of pixels."""
         ...
 
     @property
     def modes(self) -> Mapping[str, Mode]:
-        """The resolutions it can read at, by name."""
+        """The model's resolutions by name."""
         ...
 
     @property
     def compression(self) -> float:
-        """Text tokens per vision token up to which it reads well."""
+        """Text tokens per vision token up to which the model reads well."""
         ...
 
     def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
-        """Encode page images, each ``[height, width, 3]``, RGB, as displayed."""
+        """Encode page images as displayed. Shape: each is uint8 ``[height, width, 3]``, RGB."""
         ...
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
-        """Decode pages together; one transcript per request, in order."""
+        """Decode pages together. One transcript per request, in order."""
         ...
 
     def stream(
         self, requests: Iterable[DecodeRequest | None], most: int | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
-        """Decode pages as they come, ``most`` at a time; each with its number when it is done.
+        """Decode a stream of pages, at most ``most`` of them at a time.
 
-        A request that cannot be decoded comes back as the error, and costs no other. None among
-        them says that there is nothing now: it is asked again while a page is under way, and the
-        stream ends if none is.
+        A request of None means that no page is ready yet. The stream then asks again while pages
+        are being decoded, and ends if there are none.
+
+        Yields:
+            Pairs of a request's 0-based number and its transcript, as pages finish. If a request
+            cannot be decoded, the error takes the transcript's position in the pair; the other
+            requests go on.
         """
         ...
 
     def count_text_tokens(self, text: str) -> int:
-        """Tokens of a text in the model's vocabulary."""
+        """Count the tokens of a text in the model's vocabulary."""
         ...
 
 
 class PageKeeper(Protocol):
-    """Keeps something of each page beside its text, as of the page of a document: vision tokens."""
+    """Stores an entry for each page beside its text: its vision tokens.
+
+    A page is given by its document's id, the sha256 of the file's bytes and its 0-based index.
+    """
 
     def keeps(self, document: str, sha256: str, page: int) -> bool:
-        """Whether something of a page (0-based) of this content of a document is kept."""
+        """Whether there is an entry for a page."""
         ...
 
     def pass_on(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
-        """Have what is kept of a page be that of an equal one, too; whether there is something."""
+        """Share a page's entry with ``ref``, an equal page. Returns whether there is an entry."""
         ...
 
 
 class TokenCache(PageKeeper, Protocol):
-    """Keeps vision tokens of pages."""
+    """Caches vision tokens of pages."""
 
     def find(self, key: TokenKey) -> VisionTokens | None:
-        """The tokens made from exactly this, or None."""
+        """The vision tokens with this key, or None."""
         ...
 
     def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
-        """Keep tokens and the page they are of; when this returns they are kept for good."""
+        """Store the vision tokens of a page. They are durable when this returns."""
         ...
 
 
 @runtime_checkable
 class TokenCounter(Protocol):
-    """Counts tokens the way the embedder will see them."""
+    """Counts tokens as the embedder does."""
 
     @property
     def max_tokens(self) -> int:
-        """Longest input the embedder reads in full, special tokens included."""
+        """The longest input that the embedder reads in full, with special tokens."""
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` embedded as a document, special tokens and prefix included."""
+        """Count the tokens of a text embedded as a document, with special tokens and prefix."""
         ...
 
 
 class VectorSpace(Protocol):
-    """What a store must know of the model its dense vectors are of."""
+    """The properties of dense vectors that a store must know."""
 
     @property
     def name(self) -> str:
@@ -159,11 +169,11 @@ class Embedder(TokenCounter, VectorSpace, Protocol):
     """Turns text into dense vectors."""
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts to be found. Shape: ``[texts, dimension]``, unit length."""
+        """Embed texts of documents. Shape: ``[texts, dimension]``, unit length."""
         ...
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """Embed a question. Shape: ``[dimension]``, unit length."""
+        """Embed a query. Shape: ``[dimension]``, unit length."""
         ...
 
 
@@ -177,20 +187,20 @@ class SparseEncoder(Protocol):
         ...
 
     def encode_documents(self, texts: Sequence[str]) -> list[SparseVector]:
-        """Encode texts to be found."""
+        """Encode texts of documents."""
         ...
 
     def encode_query(self, text: str) -> SparseVector:
-        """Encode a question."""
+        """Encode a query."""
         ...
 
 
 class PointStore(Protocol):
-    """Holds points: one per chunk, with its vectors and payload."""
+    """Stores points: one per chunk, with its vectors and payload."""
 
     @property
     def tenant(self) -> str | None:
-        """Whose points are written and seen; None where it makes no difference."""
+        """The only tenant whose points are read and written; None for all points."""
         ...
 
     def existing_ids(self, document_id: str) -> set[str]:
@@ -198,27 +208,27 @@ class PointStore(Protocol):
         ...
 
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
-        """Whether every chunk made with this fingerprint is stored, and nothing else is."""
+        """Whether all chunks with this fingerprint are stored, and no other chunks."""
         ...
 
     def texts(self, ids: Collection[str]) -> dict[str, str]:
-        """The embedded texts of points, by id; those that are not there are left out."""
+        """The embedded texts of points by id, without missing points."""
         ...
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
-        """The vectors of points, by id; those that are not there are left out."""
+        """The vectors of points by id, without missing points."""
         ...
 
     def count_made(self, document_id: str, fingerprint: str) -> int:
-        """Points of a document that were made with this fingerprint."""
+        """Count the points of a document with this fingerprint."""
         ...
 
     def paths(self) -> dict[str, str]:
-        """Where the files of all stored documents of this owner were, by their ids."""
+        """The file paths of all stored documents by document id, for this tenant."""
         ...
 
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:
-        """Replace the payloads of stored points, by id, and leave their vectors alone."""
+        """Replace the payloads of stored points by id. Their vectors stay."""
         ...
 
     def upsert(self, points: Sequence[Point]) -> int:
@@ -226,13 +236,13 @@ class PointStore(Protocol):
         ...
 
     def delete_ids(self, ids: Collection[str]) -> int:
-        """Delete points by id and return how many there were."""
+        """Delete points by id and return how many existed."""
         ...
 
     def delete_made(self, document_id: str, fingerprint: str) -> int:
-        """Delete a document's points that were made with this fingerprint; how many there were."""
+        """Delete a document's points with this fingerprint and return how many existed."""
         ...
 
     def delete_documents(self, document_ids: Collection[str]) -> int:
-        """Delete all points of documents and return how many there were."""
+        """Delete all points of documents and return how many existed."""
         ...

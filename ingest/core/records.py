@@ -1,8 +1,8 @@
-"""The records that pass between stages. Frozen, free of vendor types, picklable.
+"""The records that pass between stages. Frozen, picklable, without vendor types.
 
-Coordinates: every :class:`Box` is in fractions of the page *as displayed* (crop box and
-rotation applied), origin top left, x to the right, y down. Page indices are 0-based here and
-1-based wherever a person reads or types them.
+Coordinates: every :class:`Box` is in fractions of the page *as displayed*, with crop box and
+rotation applied. The origin is the top left corner, x goes right, y goes down. Page indices are
+0-based; page numbers, which people read and type, are 1-based.
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ class Box:
 
     @classmethod
     def clipped(cls, x0: float, y0: float, x1: float, y1: float) -> Box:
-        """Make a box from fractions in any order and range: sorted and cut to the page."""
+        """Make a box from any fractions: sort them and clip them to the page."""
         left, right = sorted((_unit(x0), _unit(x1)))
         top, bottom = sorted((_unit(y0), _unit(y1)))
         return cls(left, top, right, bottom)
 
     @property
     def area(self) -> float:
-        """Share of the page covered."""
+        """Share of the page that the box covers."""
         return (self.x1 - self.x0) * (self.y1 - self.y0)
 
     def union(self, other: Box) -> Box:
@@ -81,13 +81,13 @@ class Box:
 
 
 def _unit(value: float) -> float:
-    # Rounded so that a box is the same in memory, in JSON and in the store; 1e-5 of an A4
-    # page is 0.008 pt.
+    # Rounded so that a box is equal in memory, in JSON and in the store. 1e-5 of the height of
+    # an A4 page is 0.008 pt.
     return round(min(1.0, max(0.0, value)), 5)
 
 
 class BlockKind(str, Enum):
-    """What a laid-out element is. What an engine calls otherwise becomes ``OTHER``."""
+    """The kind of a block. ``OTHER`` is for labels of an engine that match no other kind."""
 
     TITLE = "title"
     HEADING = "heading"
@@ -105,7 +105,7 @@ class BlockKind(str, Enum):
 
 
 class TextSource(str, Enum):
-    """Where the characters of a block come from."""
+    """The source of a block's characters."""
 
     TEXT_LAYER = "text_layer"
     OCR = "ocr"
@@ -115,7 +115,7 @@ class TextSource(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a page's text layer and where it stands."""
+    """A word of a page's text layer and its box."""
 
     text: str
     box: Box
@@ -123,7 +123,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """One cell of a table. ``row`` and ``col`` are 0-based and name its upper left slot."""
+    """A cell of a table. ``row`` and ``col`` are the 0-based indices of its top left slot."""
 
     row: int
     col: int
@@ -135,7 +135,7 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class TableGrid:
-    """A table as cells on a ``rows`` x ``cols`` grid; slots no cell covers are empty."""
+    """A table as cells on a ``rows`` x ``cols`` grid. Slots that no cell covers are empty."""
 
     rows: int
     cols: int
@@ -150,11 +150,11 @@ class TableGrid:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A laid-out element of a page.
+    """A region of a page with its content, such as a paragraph or a table.
 
-    ``text`` is plain text in reading order (for a table: empty, see ``table``; for a formula:
-    LaTeX where the engine gives it). ``level`` is 1-based: heading depth for titles and
-    headings, nesting for list items, 0 for all else. ``raw_kind`` keeps the engine's own label.
+    ``text`` is plain text in reading order. A table has an empty text and a ``table``; the text
+    of a formula is LaTeX if the engine provides it. ``level`` is the 1-based depth of a title,
+    heading or list item, 0 for other kinds. ``raw_kind`` is the engine's own label.
     """
 
     kind: BlockKind
@@ -170,8 +170,8 @@ class Block:
 class DocumentRef:
     """A document.
 
-    ``sha256`` is of the file's bytes, ``uri`` is where it was read from, or empty. ``id`` names
-    the document in the index (see :func:`.identity.document_id`).
+    ``id`` identifies the document in the store (see :func:`.identity.document_id`). ``sha256``
+    is of the file's bytes. ``uri`` is the location of the file; empty if it has none.
     """
 
     id: str
@@ -185,7 +185,7 @@ class DocumentRef:
 
 @dataclass(frozen=True, slots=True)
 class PageRef:
-    """One page of a document. ``label`` is the number printed in the file, e.g. ``"iv"``."""
+    """A page of a document. ``label`` is the page label from the file, e.g. ``"iv"``."""
 
     document: DocumentRef
     index: int
@@ -193,19 +193,19 @@ class PageRef:
 
     @property
     def number(self) -> int:
-        """The 1-based page number people use."""
+        """The 1-based page number."""
         return self.index + 1
 
 
 Stamp = tuple[int, int]
-"""Time of the last change of a file, in nanoseconds, and its size in bytes."""
+"""Modification time of a file in nanoseconds, and its size in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
     """How any process can open a document again. The password never appears in a repr.
 
-    With a ``stamp`` only the very file that was looked at first is opened.
+    With a ``stamp``, the file is opened only if it did not change since the stamp was taken.
     """
 
     path: Path
@@ -214,13 +214,13 @@ class SourceSpec:
 
     @property
     def unstamped(self) -> SourceSpec:
-        """The same, whatever became of the file."""
+        """The same source without a stamp."""
         return SourceSpec(self.path, self.password)
 
 
 @dataclass(frozen=True, slots=True)
 class PageTask:
-    """One page to parse: which page, and how to open it."""
+    """A page to parse, and how to open its document."""
 
     source: SourceSpec
     ref: PageRef
@@ -228,10 +228,12 @@ class PageTask:
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """A drawn page.
+    """A rendered page.
 
-    Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB, as displayed. ``width``, ``height``:
-    points (1/72 inch) of the page as displayed. ``mended``: its file was damaged.
+    Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB, as displayed.
+    Units: the fields ``width`` and ``height`` are in points (1/72 inch), as displayed.
+
+    ``mended`` says that the file was damaged and had to be repaired.
     """
 
     ref: PageRef
@@ -244,10 +246,10 @@ class PageImage:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of an optical engine at a page.
+    """One attempt of an optical engine to read a page.
 
-    ``finish_reason`` is ``"eos"``, ``"length"`` or ``"loop"``; ``flags`` are what
-    :func:`.quality.assess` held against the result.
+    ``finish_reason`` is ``"eos"``, ``"length"`` or ``"loop"``. ``flags`` are the quality flags
+    of the result (see :class:`.flags.Flag`).
     """
 
     mode: str
@@ -263,9 +265,9 @@ class Attempt:
 class OpticalReading:
     """How an optical engine read a page.
 
-    ``expected_tokens`` is the text thought to be on the page before it was read, which decided
-    the mode. ``chosen`` is the index of the attempt whose text was kept, or None where all
-    were dropped for the text layer.
+    ``expected_tokens`` is the estimate of the page's text before reading, which determined the
+    mode. ``chosen`` is the index of the attempt whose text was used, or None if the text layer
+    replaced all attempts.
     """
 
     model: str
@@ -283,11 +285,11 @@ class OpticalReading:
 
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
-    """A page read by an engine: blocks in reading order.
+    """A page that an engine has read: blocks in reading order.
 
-    ``width`` and ``height`` are of the displayed page in points (1/72 inch). ``flags`` are
-    remarks on quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``. ``optical``
-    is the record of an optical engine.
+    ``width`` and ``height`` are in points (1/72 inch), as displayed. ``flags`` describe the
+    page's quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``. ``optical`` is
+    the record of an optical engine.
     """
 
     ref: PageRef
@@ -302,7 +304,7 @@ class ParsedPage:
 
 @dataclass(frozen=True, slots=True)
 class PageFailure:
-    """A page, or a whole document (``index`` is None), that gave no result, and why."""
+    """Why a page, or a whole document (``index`` is None), has no result."""
 
     file: str
     index: int | None
@@ -321,13 +323,13 @@ PageOutcome = ParsedPage | PageFailure
 
 @dataclass(frozen=True, slots=True)
 class PageSpan:
-    """The part of one page that a chunk holds.
+    """The part of one page that a chunk contains.
 
     ``ranges`` are character offsets into the page's Markdown (see
-    :func:`opticalrag.ingest.markdown.render.page_markdown`), in reading order: joined by line
-    breaks, the slices hold the chunk's words and nothing else. ``boxes`` enclose exactly that
-    part; where they are interpolated inside a larger block, ``exact`` is False. ``blocks`` are
-    indices into :attr:`ParsedPage.blocks`.
+    :func:`opticalrag.ingest.markdown.render.page_markdown`), in reading order. Joined by line
+    breaks, the slices have exactly the chunk's words. ``boxes`` enclose that part; ``exact`` is
+    False if a box is interpolated inside a larger block. ``blocks`` are indices into
+    :attr:`ParsedPage.blocks`.
     """
 
     index: int
@@ -342,12 +344,12 @@ class PageSpan:
 class Chunk:
     """The unit of retrieval.
 
-    ``context`` repeats what the text needs to be understood alone: headings, the caption of a
-    table, the sentence that leads to a list, the end of the chunk before. ``text`` is what the
-    spans hold, as it is best read: mostly the slices themselves, but words cut by a page break
-    are joined, tables are pipes with their column names and spans written out, and delimiters
-    cut apart are closed. What is embedded is :attr:`embedded_text`, and ``tokens`` counts exactly
-    that, special tokens included. ``language`` is an ISO 639-1 code, or empty.
+    ``context`` makes the text understandable on its own: it repeats headings, a table's caption,
+    the sentence that leads to a list, the end of the previous chunk. ``text`` has the content
+    of the spans in readable form. Mostly it is the slices themselves, but words split by a page
+    break are joined, tables are pipes with column names and with spans written out, and split
+    pairs of delimiters are completed. The embedder gets :attr:`embedded_text`; ``tokens`` is its
+    exact size with special tokens. ``language`` is an ISO 639-1 code, or empty.
     """
 
     id: str
@@ -363,12 +365,12 @@ class Chunk:
 
     @property
     def embedded_text(self) -> str:
-        """Context and text as the embedder sees them."""
+        """Context and text as the embedder gets them."""
         return f"{self.context}\n{self.text}" if self.context else self.text
 
     @property
     def pages(self) -> tuple[int, ...]:
-        """1-based numbers of the pages the chunk stands on, sorted."""
+        """1-based numbers of the chunk's pages, sorted."""
         return tuple(sorted({span.index + 1 for span in self.spans}))
 
 
@@ -378,7 +380,7 @@ SparseVector = tuple[list[int], list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A chunk as it is stored: id (a uuid), payload (see :mod:`.schema`) and its vectors.
+    """A stored chunk: id (a uuid), payload (see :mod:`.schema`) and vectors.
 
     Shape: ``dense`` is float32 ``[dimension]``, unit length.
     """
@@ -391,7 +393,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """What is stored to find a text by.
+    """The vectors of a stored text.
 
     Shape: ``dense`` is float32 ``[dimension]``, unit length.
     """

@@ -1,8 +1,8 @@
-"""Names of everything stored in Qdrant: vectors and payload fields, in one place.
+"""The names of the vectors and payload fields in Qdrant.
 
-The payload of a point is the metadata of the LlamaIndex node it came from plus what
-LlamaIndex itself adds (``_node_content``, ``_node_type``, ``doc_id``, ``document_id``,
-``ref_doc_id``), so that ``QdrantVectorStore`` reads our points and we read its.
+The payload of a point has the fields below and those of LlamaIndex (``_node_content``,
+``_node_type``, ``doc_id``, ``document_id``, ``ref_doc_id``). LlamaIndex's ``QdrantVectorStore``
+can therefore read our points, and we can read its points.
 """
 
 from __future__ import annotations
@@ -19,55 +19,56 @@ __all__ = [
 ]
 
 SCHEMA_VERSION: Final = 2
-"""Raised when a field changes its meaning; recorded in every point."""
+"""Increased when a field changes its meaning; stored in every point."""
 
 NAMESPACE: Final = "6f70746c-7261-5067-8e5c-000000000001"
-"""uuid5 namespace of document and chunk ids. Never change it: ids would no longer match."""
+"""uuid5 namespace of document and chunk ids. Never change it: all ids would change."""
 
 DENSE: Final = "dense"
 SPARSE: Final = "sparse"
 
 
 class Field:
-    """Payload field names. Pages are 1-based; boxes as in :class:`..types.Box`."""
+    """Payload field names. Pages are 1-based; boxes are as in :class:`.records.Box`."""
 
     TEXT: Final = "text"
     FILE_NAME: Final = "file_name"
     FILE_PATH: Final = "file_path"
     FILE_SHA256: Final = "file_sha256"
     FILE_ID: Final = "file_id"
-    """Identity of the document (``DocumentRef.id``); ``doc_id`` is LlamaIndex's, one per page."""
+    """Id of the document (``DocumentRef.id``), unlike LlamaIndex's ``doc_id``, one per page."""
     PAGES: Final = "pages"
     PAGE_LABEL: Final = "page_label"
-    """Printed label of the first page (LlamaIndex's own name for it)."""
+    """Printed label of the first page. The name is LlamaIndex's."""
     PAGE_LABELS: Final = "page_labels"
     BOXES: Final = "boxes"
     """List of ``{"page": n, "box": [x0, y0, x1, y1]}``."""
     SPANS: Final = "spans"
-    """List of ``{"page", "ranges", "exact", "blocks"}``: ``[start, end]`` into page Markdown."""
+    """List of ``{"page", "ranges", "exact", "blocks"}``. A range is ``[start, end]``, character
+    offsets into the page's Markdown."""
     HEADING_PATH: Final = "heading_path"
     SECTION: Final = "section"
-    """The heading path as one string, ``"A > B"``, to filter by."""
+    """The heading path as one string for filters: ``"A > B"``."""
     KIND: Final = "kind"
     KINDS: Final = "kinds"
     LANGUAGE: Final = "language"
-    """ISO 639-1 code, or empty where there is too little text to tell."""
+    """ISO 639-1 code; empty if there is too little text to detect it."""
     ENGINE: Final = "engine"
     FLAGS: Final = "flags"
     TOKENS: Final = "tokens"
-    """Of the embedded text, by the embedder's tokenizer; at least one for 16 characters."""
+    """Tokens of the embedded text by the embedder's tokenizer; at least one per 16 characters."""
     ORDINAL: Final = "ordinal"
     CHUNK_COUNT: Final = "chunk_count"
-    """Chunks of the whole document: a document is complete when that many points exist."""
+    """Number of chunks of the document. It is complete when that many points exist."""
     FINGERPRINT: Final = "fingerprint"
-    """Engine, chunking and embedding options that made the point."""
+    """Identifies the engine, chunking and embedding options that made the point."""
     SCHEMA: Final = "schema_version"
     TENANT: Final = "tenant"
-    """Whose point it is, where several share a collection; written by the store."""
+    """Owner of the point in a shared collection; written by the store."""
     INGESTED_AT: Final = "ingested_at"
-    """When the document's present content was stored: RFC 3339, UTC, to the second."""
+    """Time at which the document's current content was stored: RFC 3339, UTC, to the second."""
     DOC_ID: Final = "doc_id"
-    """LlamaIndex's: the Document (one page, or one of another reader's) a node came from."""
+    """LlamaIndex's field: the id of the Document (here one page) from which a node was made."""
 
 
 INDEXED: Final[dict[str, str]] = {
@@ -88,6 +89,6 @@ INDEXED: Final[dict[str, str]] = {
     Field.TENANT: "tenant",
     Field.INGESTED_AT: "datetime",
 }
-"""Payload indexes, by Qdrant's type name (``tenant``: a keyword by which points are stored
-together): a filter on an unindexed field is refused by servers in strict mode and slow
-elsewhere."""
+"""Payload indexes by Qdrant's type name. ``tenant`` is a keyword index that also stores the points
+of a tenant together. Without an index, filters are slow, and servers in strict mode refuse
+them."""

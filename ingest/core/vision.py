@@ -1,6 +1,6 @@
-"""What passes between the encoder, the decoder and the cache: vision tokens and transcripts.
+"""The records between encoder, decoder and cache: vision tokens, requests and transcripts.
 
-Knows numpy and nothing of torch: a stored page can be read where no model can run.
+Uses numpy but not torch, so that a cached page can be read on a machine without a model.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ __all__ = [
 
 TokenDtype = Literal["float32", "bfloat16"]
 FinishReason = Literal["eos", "length", "loop"]
-"""The model ended the page; its token budget ran out; it repeated itself and was stopped."""
+"""Why the answer ended: the model finished, reached its token limit, or repeated itself."""
 
 _STORAGE = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(np.uint16)}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VisionTokens:
-    """A page as the encoder sees it: the projector's output, without constants of the weights.
+    """An encoded page: the output of the projector.
 
-    The newline and separator rows that the decoder also reads are the same on every page and
-    are not here. The global view and the tiles are apart, so that a part of the page can be
+    The newline and separator rows that the decoder also reads are constants of the weights and
+    not included. The global view and the tiles are separate, so that a part of the page can be
     decoded alone (:meth:`tile`).
 
-    Shape: ``global_view`` is ``[side * side, dim]``, row by row; ``tiles`` is
+    Shape: ``global_view`` is ``[side * side, dim]``, row by row. ``tiles`` is
     ``[cols * rows, tile_side * tile_side, dim]``, row by row, or ``[0, 0, dim]`` for the grid
     (1, 1). Both are float32, or uint16 with the raw bits of bfloat16 (see ``dtype``).
     """
@@ -54,33 +54,33 @@ class VisionTokens:
     mode: str
     dtype: TokenDtype
     model: str  # hub id, or name of the folder
-    weights: str  # fingerprint of the weights: equal for equal weights wherever they lie
+    weights: str  # fingerprint of the weights, independent of their location
     preprocessing: str
 
     def __post_init__(self) -> None:
-        """Refuse arrays that are not the page they claim to be.
+        """Validate the arrays.
 
         Raises:
-            EngineError: shape, dtype or grid do not fit each other.
+            EngineError: shapes, dtype and grid contradict each other.
         """
         if problem := self._problem():
             raise EngineError(
-                f"vision tokens do not fit: {problem} (global view {self.global_view.shape}"
+                f"invalid vision tokens: {problem} (global view {self.global_view.shape}"
                 f" {self.global_view.dtype}, tiles {self.tiles.shape} {self.tiles.dtype}, grid"
-                f" {self.grid}); encode the page again"
+                f" {self.grid}): encode the page again"
             )
 
     def _problem(self) -> str:
         if not all(type(count) is int for count in self.grid):
-            return "the grid must be whole numbers"
+            return "the grid must be two integers"
         cols, rows = self.grid
         whole, tiles = self.global_view, self.tiles
         if self.dtype not in _STORAGE:
             return f"dtype {self.dtype!r} is neither float32 nor bfloat16"
         if {whole.dtype, tiles.dtype} != {_STORAGE[self.dtype]}:
-            return f"dtype {self.dtype} is stored as {_STORAGE[self.dtype]}"
+            return f"dtype {self.dtype} needs arrays of {_STORAGE[self.dtype]}"
         if whole.ndim != 2 or tiles.ndim != 3 or whole.shape[1] != tiles.shape[2]:
-            return "the arrays need 2 and 3 axes and the same last one"
+            return "the arrays need 2 and 3 axes, and the last axis must have the same length"
         if cols < 1 or rows < 1 or len(tiles) != (cols * rows if cols * rows > 1 else 0):
             return f"{len(tiles)} tiles for {cols} columns and {rows} rows"
         if not _is_square(len(whole)) or not (_is_square(tiles.shape[1]) or not len(tiles)):
@@ -88,7 +88,7 @@ class VisionTokens:
         return ""
 
     def tile(self, column: int, row: int) -> VisionTokens:
-        """One tile as if it were a page, to be decoded alone; boxes in the answer are the tile's.
+        """One tile as a page that can be decoded alone. Boxes in the answer refer to the tile.
 
         Raises:
             IndexError: there is no such tile.
@@ -102,22 +102,22 @@ class VisionTokens:
 
     @property
     def side(self) -> int:
-        """Rows, and columns, of the global view."""
+        """Tokens along each side of the global view."""
         return int(len(self.global_view) ** 0.5 + 0.5)
 
     @property
     def tile_side(self) -> int:
-        """Rows, and columns, of a tile; 0 without tiles."""
+        """Tokens along each side of a tile; 0 without tiles."""
         return int(self.tiles.shape[1] ** 0.5 + 0.5) if len(self.tiles) else 0
 
     @property
     def count(self) -> int:
-        """Vision tokens as the paper counts them: newlines and separator left out."""
+        """Vision tokens as the paper counts them: without newlines and separator."""
         return len(self.global_view) + int(self.tiles.shape[0] * self.tiles.shape[1])
 
     @property
     def decoder_count(self) -> int:
-        """Rows that enter the decoder: a newline per line of tokens and one separator added."""
+        """Rows that enter the decoder: with a newline per row of tokens and one separator."""
         cols, rows = self.grid
         lines = rows * self.tile_side
         return self.side * (self.side + 1) + lines * (cols * self.tile_side + 1) * bool(lines) + 1
@@ -130,15 +130,15 @@ class VisionTokens:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """A page and what is asked of it.
+    """A page to decode.
 
     Attributes:
         tokens: the page.
-        prompt: the question.
-        max_tokens: bound of the answer; None for the context.
-        expected_tokens: how long the answer probably is, if anyone knows: long ones go first.
-        draft: text that the answer may hold (the page's text layer, an earlier answer). It makes
-            decoding faster where it is right and never changes the answer.
+        prompt: the prompt.
+        max_tokens: upper bound of the answer; None for the model's context.
+        expected_tokens: estimated length of the answer, or None. Long answers start first.
+        draft: text that the answer may contain, such as the page's text layer or an earlier
+            answer. A good draft makes decoding faster; no draft changes the answer.
     """
 
     tokens: VisionTokens
@@ -150,12 +150,12 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What the decoder wrote for one page.
+    """The decoder's answer for one page.
 
-    ``ids`` and ``text`` leave out the end-of-sentence token and keep all other special tokens
-    (``<td>``, ``<|ref|>`` …). ``seconds`` is the time from the start of the page to its last
-    token; other pages share it. ``repeated`` counts the ids behind these that were written, too,
-    and are left out because they only repeat.
+    ``ids`` and ``text`` include all special tokens (``<td>``, ``<|ref|>`` …) except the
+    end-of-sentence token. ``seconds`` is the time from the page's start to its last token, which
+    it shares with other pages. ``repeated`` counts the tokens that followed ``ids`` and were
+    dropped because they only repeat earlier ones.
     """
 
     ids: tuple[int, ...]
@@ -170,12 +170,12 @@ class Transcript:
 
     @property
     def written(self) -> int:
-        """Tokens that were decoded, whether they were worth keeping or not."""
+        """All decoded tokens, including dropped repetitions."""
         return len(self.ids) + self.repeated
 
 
 def bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """Round float32 to bfloat16, half to even, as raw bits. Same shape; no NaN expected."""
+    """Round float32 to bfloat16, half to even, as raw bits. Same shape. Expects no NaN."""
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
@@ -183,7 +183,7 @@ def bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
 def float32_values(
     array: NDArray[np.float32] | NDArray[np.uint16],
 ) -> NDArray[np.float32]:
-    """Values of an array of vision tokens, whichever way they are stored. Same shape."""
+    """The float32 values of vision tokens stored in either dtype. Same shape."""
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array.astype(np.float32, copy=False)

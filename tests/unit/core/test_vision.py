@@ -67,7 +67,7 @@ def test_a_tile_is_a_page_of_its_own() -> None:
 )
 def test_arrays_that_are_no_page_are_refused(changes: dict[str, Any]) -> None:
     """Wrong grid, number, shape or type."""
-    with pytest.raises(EngineError, match="do not fit"):
+    with pytest.raises(EngineError, match="invalid vision tokens"):
         tokens(**changes)
 
 
