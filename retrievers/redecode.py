@@ -17,7 +17,7 @@ from ..ingest.core.prompts import Prompt, prompt_named
 from ..ingest.core.protocols import OpticalModel
 from ..ingest.core.records import Block, DocumentRef, PageRef
 from ..ingest.core.schema import Field
-from ..ingest.core.vision import DecodeRequest, Transcript, VisionTokens, key_of
+from ..ingest.core.vision import DecodeRequest, TokenKey, Transcript, VisionTokens
 from ..ingest.documents.pages import open_document
 from ..ingest.documents.sources import path_of
 from ..ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
@@ -167,7 +167,7 @@ class Redecoder:
         limits = (model.modes, model.compression)
         chosen = named or look_at(image, model.count_text_tokens, *limits).mode
         (tokens,) = model.encode([image.pixels], chosen)
-        key = key_of(image.pixels, PROFILE, chosen.name, self.model)
+        key = TokenKey.for_page(image.pixels, PROFILE, chosen.name, self.model)
         self.cache.store(key, tokens, _placed(image.ref, known))
         return tokens
 

@@ -21,7 +21,7 @@ import pymupdf
 from opticalrag.ingest.core.config import TokenCacheConfig
 from opticalrag.ingest.core.modes import MODES
 from opticalrag.ingest.core.prompts import PROMPTS
-from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens, key_of
+from opticalrag.ingest.core.vision import DecodeRequest, TokenKey, VisionTokens
 from opticalrag.ingest.documents.pages import SourceDocument, open_document
 from opticalrag.ingest.engines.deepseek_ocr.engine import DPI, LONG_SIDE, PROFILE
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
@@ -106,7 +106,7 @@ def measure(
     draw = seconds(lambda: page.render(0, dpi=DPI, long_side=LONG_SIDE), model)
     (tokens,) = model.encode([image.pixels], MODES[mode])
     encode = seconds(lambda: model.encode([image.pixels], MODES[mode]), model)
-    cache.store(key_of(image.pixels, PROFILE, mode, model), tokens, image.ref)
+    cache.store(TokenKey.for_page(image.pixels, PROFILE, mode, model), tokens, image.ref)
     load = seconds(lambda: cache.load(image.ref.document.id, 0, mode=mode), model)
     return [
         Row(mode, length, draw, encode, load, decode_seconds(model, tokens, length))

@@ -8,13 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import EngineError
 from .prompts import Prompt
+
+if TYPE_CHECKING:
+    from .protocols import OpticalModel
 
 __all__ = [
     "DecodeRequest",
@@ -25,7 +28,6 @@ __all__ = [
     "VisionTokens",
     "bfloat16_bits",
     "float32_values",
-    "key_of",
 ]
 
 TokenDtype = Literal["float32", "bfloat16"]
@@ -129,6 +131,43 @@ class VisionTokens:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenKey:
+    """Everything that determines vision tokens: equal keys mean equal tokens.
+
+    ``page`` is the sha256 of the page's pixels and their shape. ``profile`` identifies how the
+    page was rendered. ``weights`` is the fingerprint of the model's weights.
+    """
+
+    page: str
+    profile: str
+    mode: str
+    weights: str
+    preprocessing: str
+
+    @classmethod
+    def for_page(
+        cls, pixels: NDArray[np.uint8], profile: str, mode: str, model: OpticalModel
+    ) -> TokenKey:
+        """The key of a rendered page.
+
+        Args:
+            pixels: uint8 ``[height, width, 3]``.
+            profile: identifies how the page was rendered.
+            mode: name of the mode.
+            model: the model that encodes the page.
+        """
+        digest = hashlib.sha256(repr(pixels.shape).encode())
+        digest.update(np.ascontiguousarray(pixels).data)
+        return cls(digest.hexdigest(), profile, mode, model.weights, model.preprocessing)
+
+    @property
+    def digest(self) -> str:
+        """The key as 64 hexadecimal digits: the name of the cache entry."""
+        facts = (self.page, self.profile, self.mode, self.weights, self.preprocessing)
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class DecodeRequest:
     """A page to decode.
 
@@ -191,38 +230,3 @@ def float32_values(
 
 def _is_square(number: int) -> bool:
     return number > 0 and int(number**0.5 + 0.5) ** 2 == number
-
-
-@dataclass(frozen=True, slots=True)
-class TokenKey:
-    """What vision tokens were made from: equal keys, equal tokens.
-
-    ``page`` is the sha256 of the page's pixels and ``profile`` says how they were drawn;
-    ``weights`` is the fingerprint of the model's weights.
-    """
-
-    page: str
-    profile: str
-    mode: str
-    weights: str
-    preprocessing: str
-
-    @property
-    def digest(self) -> str:
-        """The key as 64 hexadecimal digits: the name of the entry."""
-        facts = (self.page, self.profile, self.mode, self.weights, self.preprocessing)
-        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def key_of(pixels: NDArray[np.uint8], profile: str, mode: str, model: Any) -> TokenKey:
-    """The key under which a model's tokens of a page are kept.
-
-    Args:
-        pixels: uint8 ``[height, width, 3]``.
-        profile: how they were drawn.
-        mode: name of the mode.
-        model: an :class:`.protocols.OpticalModel`.
-    """
-    digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return TokenKey(digest.hexdigest(), profile, mode, model.weights, model.preprocessing)

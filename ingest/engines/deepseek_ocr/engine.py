@@ -19,7 +19,7 @@ from ...core.modes import AUTO, Mode, mode_named, other_mode
 from ...core.prompts import prompt_named
 from ...core.protocols import OpticalModel, PageEngine, TokenCache
 from ...core.records import PageFailure, PageImage, PageOutcome, PageTask, ParsedPage
-from ...core.vision import DecodeRequest, TokenKey, Transcript, key_of
+from ...core.vision import DecodeRequest, TokenKey, Transcript
 from ...documents.pages import render_pages
 from ...system.workers import WorkerPool
 from ...token_cache.lenient import LenientCache
@@ -261,7 +261,7 @@ class DeepSeekOcrEngine:
             mode = sheet.step.mode
             if mode.name in sheet.tokens:
                 continue
-            key = key_of(sheet.image.pixels, PROFILE, mode.name, self._model)
+            key = TokenKey.for_page(sheet.image.pixels, PROFILE, mode.name, self._model)
             if kept := self._cache.find(key):
                 sheet.tokens[mode.name] = kept
                 self._cache.store(key, kept, sheet.image.ref)  # of this document, too

@@ -25,7 +25,7 @@ from opticalrag.ingest.core.modes import MODES, TARGET_COMPRESSION, Mode
 from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.records import DocumentRef, PageRef
 from opticalrag.ingest.core.schema import Field
-from opticalrag.ingest.core.vision import DecodeRequest, Transcript, VisionTokens, key_of
+from opticalrag.ingest.core.vision import DecodeRequest, TokenKey, Transcript, VisionTokens
 from opticalrag.ingest.engines.deepseek_ocr.engine import PROFILE
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.token_cache.cache import TokenCache
@@ -83,7 +83,7 @@ def test_a_hundred_pages_are_read_again_without_being_seen(
             pixels = random.integers(0, 255, (height, width, 3), np.uint8)
             pixels[: height // 2, : width // (1 + number % 5)] = 255 - number
             (tokens,) = tiny_model.encode([pixels], MODES["tiny"])
-            key = key_of(pixels, PROFILE, "tiny", tiny_model)
+            key = TokenKey.for_page(pixels, PROFILE, "tiny", tiny_model)
             cache.store(key, tokens, PageRef(document, number, ""))
             request = DecodeRequest(tokens, PROMPTS["markdown"], 12)
             first.append(tiny_model.decode([request])[0].text)
@@ -327,7 +327,7 @@ def test_a_document_without_a_file_of_its_own_cannot_be_encoded(
     monkeypatch.chdir(tmp_path)
     (tokens,) = redecoder.model.encode([np.zeros((8, 8, 3), np.uint8)], MODES["tiny"])
     document = DocumentRef("doc", "0" * 64, "a.pdf", uri, 2)
-    key = key_of(np.zeros((8, 8, 3), np.uint8), PROFILE, "tiny", redecoder.model)
+    key = TokenKey.for_page(np.zeros((8, 8, 3), np.uint8), PROFILE, "tiny", redecoder.model)
     redecoder.cache.store(key, tokens, PageRef(document, 0, "1"))
     with pytest.raises(CacheMiss, match=said):
         redecoder.redecode(PageTarget("a.pdf", 2), encode=True)
