@@ -1,4 +1,4 @@
-"""Small records for tests, with the fields that do not matter filled in."""
+"""Builders of small records for tests, with defaults for the fields that do not matter."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def grid(*rows: list[str], header_rows: int = 1) -> TableGrid:
 
 
 class WordCounter:
-    """Counts words, plus two special tokens as BERT has them."""
+    """Counts words, plus two special tokens like BERT's."""
 
     def __init__(self, max_tokens: int = 64) -> None:
         self.max_tokens = max_tokens
@@ -54,7 +54,7 @@ class WordCounter:
 
 
 class CharacterCounter(WordCounter):
-    """Counts characters: every cut is a token, whatever the script."""
+    """Counts characters, so that sizes do not depend on the script."""
 
     def count_tokens(self, text: str) -> int:
         return len(text) + 2

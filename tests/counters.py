@@ -1,4 +1,4 @@
-"""Real tokenizers that count for the chunker: WordPiece, a large BPE, and SentencePiece."""
+"""Counters over real tokenizers: WordPiece, a large BPE, and SentencePiece."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import llama_index.core
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Counter:
-    """What :class:`opticalrag.ingest.core.protocols.TokenCounter` asks for, over any tokenizer."""
+    """A :class:`opticalrag.ingest.core.protocols.TokenCounter` over any tokenizer."""
 
     def __init__(self, count: Any, max_tokens: int = 256) -> None:
         self.count_tokens = count
@@ -23,7 +22,7 @@ class Counter:
 
 @cache
 def wordpiece() -> Counter:
-    """MiniLM's, with its special tokens."""
+    """MiniLM's tokenizer, with special tokens."""
     from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 
     return Counter(SentenceTransformerEmbedder().count_tokens)
@@ -31,7 +30,8 @@ def wordpiece() -> Counter:
 
 @cache
 def large_bpe() -> Counter:
-    """cl100k_base, 100,256 tokens, of which LlamaIndex brings a copy."""
+    """cl100k_base, 100,256 tokens, from the copy in LlamaIndex."""
+    import llama_index.core
     import tiktoken
 
     folder = Path(llama_index.core.__file__).parent / "_static" / "tiktoken_cache"
@@ -43,12 +43,12 @@ def large_bpe() -> Counter:
 
 @cache
 def sentencepiece() -> Counter:
-    """A unigram model with byte fallback, trained here on the project's own words."""
+    """A unigram model with byte fallback, trained on the project's own source."""
     import sentencepiece
 
     words = [
         line
-        for path in sorted(REPOSITORY.glob("ingest/*.py"))
+        for path in sorted((REPOSITORY / "ingest").rglob("*.py"))
         for line in path.read_text(encoding="utf-8").splitlines()
     ]
     model = io.BytesIO()
