@@ -1,4 +1,4 @@
-"""Generated documents: every kind of block, many scripts, broken pages, tables of all shapes."""
+"""Strategies for documents: all kinds of blocks, many scripts, broken pages, any tables."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def blocks(draw: st.DrawFn) -> Block:
 
 @st.composite
 def documents(draw: st.DrawFn) -> list[PageMarkdown]:
-    """Pages of one document as the engines' blocks, or as Markdown without any."""
+    """Pages of one document: rendered from blocks, or parsed from Markdown."""
     pages = draw(st.lists(st.lists(blocks(), max_size=8), min_size=1, max_size=4))
     made = [page_markdown(page(*b, index=n), "keep") for n, b in enumerate(pages)]
     if draw(st.booleans()):

@@ -25,7 +25,7 @@ def letters(text: str) -> Counter[str]:
 
 
 def held_once(page: PageMarkdown, number: int, chunks: list[Chunk]) -> None:
-    """Every character of a page is in exactly one range, but for the marks between cells."""
+    """Every character of a page is in exactly one range, except the marks between cells."""
     times = [0] * len(page.text)
     for chunk in chunks:
         for span in chunk.spans:
@@ -45,7 +45,7 @@ def held_once(page: PageMarkdown, number: int, chunks: list[Chunk]) -> None:
 
 
 def reference(pages: list[PageMarkdown]) -> Iterator[str]:
-    """All that chunks may say: what the elements say."""
+    """The text that chunks may contain: the text of the elements."""
     for element in build_flow(pages, drop_running=False):
         yield element.text
         if element.table:
@@ -79,7 +79,7 @@ def check(pages: list[PageMarkdown], counter: TokenCounter, config: ChunkingConf
 def test_chunks_hold_all_text_once_within_the_cap(
     pages: list[PageMarkdown], cap: int, overlap: int
 ) -> None:
-    """Nothing is lost or invented, no cap is broken, offsets reproduce the text."""
+    """No text is lost or invented, no cap is exceeded, and offsets reproduce the text."""
     check(pages, CharacterCounter(cap), ChunkingConfig(cap, None, overlap, "keep"))
 
 
@@ -89,14 +89,14 @@ def test_chunks_hold_all_text_once_within_the_cap(
 def test_real_tokenizers_never_see_more_than_the_cap(
     name: str, pages: list[PageMarkdown], cap: int, overlap: int
 ) -> None:
-    """The same holds by the tokens of a WordPiece, a large BPE and a SentencePiece model."""
+    """The cap also holds for the tokens of WordPiece, a large BPE and SentencePiece."""
     check(pages, COUNTERS[name](), ChunkingConfig(cap, None, overlap, "keep"))
 
 
 @settings(max_examples=200)
 @given(documents(), st.integers(150, 400))
 def test_delimiters_are_balanced_in_every_chunk(pages: list[PageMarkdown], cap: int) -> None:
-    """Formulas, code and groups cut apart are closed and opened again."""
+    """Pieces of formulas, code and groups are closed and opened again."""
     elements = {u.kind: u for u in build_flow(pages, drop_running=False)}
     for chunk in chunk_pages(
         document(len(pages)), pages, CharacterCounter(cap), ChunkingConfig(cap, furniture="keep")

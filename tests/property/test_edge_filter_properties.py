@@ -1,4 +1,4 @@
-"""Any filter lets through the same points in the embedded engine as in the client's local mode."""
+"""Filters match the same points in the embedded engine and in the client's local mode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..contract.stores import MODELS, has, make_points, point_id
 WORDS = ["x", "pump", "the pump room", ""]
 NUMBERS = [-1, 0, 2, 3]
 DATES = ["2026-01-01T00:00:00Z", "2026-01-02T12:00:00+02:00"]
-# Two indexed fields, one of dates, and one without an index that holds anything.
+# Two indexed fields, one with dates, and an unindexed field with values of any type.
 KEYS = {Field.SECTION: WORDS, Field.PAGES: NUMBERS, "any": [*WORDS, *NUMBERS, 1.5, True, False]}
 
 
@@ -38,7 +38,7 @@ def payload(number: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QdrantStore, QdrantStore]]:
-    """The same points in both."""
+    """Two stores with the same points."""
     folder = tmp_path_factory.mktemp("edge")
     with QdrantStore(folder / "store") as edge, QdrantStore(":memory:") as local:
         for store in (edge, local):
@@ -112,8 +112,8 @@ def combined(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-def test_the_conditions_tell_points_apart(stores: tuple[QdrantStore, QdrantStore]) -> None:
-    """The test below says something: its payloads differ."""
+def test_the_conditions_distinguish_points(stores: tuple[QdrantStore, QdrantStore]) -> None:
+    """The payloads differ enough for the test below to be meaningful."""
     edge, _ = stores
     kept = [edge.count(has(key, match=models.MatchAny(any=WORDS))) for key in ("section", "any")]
 
@@ -131,7 +131,7 @@ def test_the_conditions_tell_points_apart(stores: tuple[QdrantStore, QdrantStore
 def test_engines_agree_on_every_filter(
     stores: tuple[QdrantStore, QdrantStore], where: models.Filter
 ) -> None:
-    """Whatever is nested in it."""
+    """Also for nested conditions."""
     found = [{record.id for record in store.scroll(where, fields=())} for store in stores]
 
     assert found[0] == found[1]

@@ -1,4 +1,4 @@
-"""Metadata filters in the real engine, beside LlamaIndex's semantics written in plain Python."""
+"""Metadata filters in the real engine against LlamaIndex's semantics in plain Python."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ FILTERS: st.SearchStrategy[Any] = st.recursive(
 
 
 def holds(tree: Any, payload: dict[str, Any]) -> bool | None:
-    """What LlamaIndex would say of a payload; None of filters without conditions."""
+    """Whether LlamaIndex's semantics match a payload; None if there are no conditions."""
     if isinstance(tree, One):
         return satisfied(tree, payload.get(tree.key))
     found = [said for one in tree.filters if (said := holds(one, payload)) is not None]
@@ -95,7 +95,7 @@ def satisfied(one: One, stored: Any) -> bool:
 
 
 def equal(left: Any, right: Any) -> bool:
-    """As Python has it, but booleans are no numbers."""
+    """Python's equality, except that booleans are not numbers."""
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
@@ -131,7 +131,7 @@ def engine() -> Iterator[QdrantClient]:
 
 
 def found_by(engine: QdrantClient, filters: Any, payloads: list[dict[str, Any]]) -> list[bool]:
-    """Which payloads the engine finds."""
+    """The numbers of the payloads that the engine finds."""
     engine.delete("c", models.Filter())
     points = [models.PointStruct(id=n, vector=[1.0], payload=p) for n, p in enumerate(payloads)]
     engine.upsert("c", points)
@@ -144,7 +144,7 @@ def found_by(engine: QdrantClient, filters: Any, payloads: list[dict[str, Any]])
 def test_the_engine_finds_what_llama_index_means(
     engine: QdrantClient, tree: Any, payloads: list[dict[str, Any]]
 ) -> None:
-    """Every operator, nested and negated, over text, numbers, dates, arrays and nothing."""
+    """Every operator, nested and negated, over text, numbers, dates, arrays and nulls."""
     filters = tree if isinstance(tree, MetadataFilters) else MetadataFilters(filters=[tree])
 
     assert found_by(engine, filters, payloads) == [holds(filters, p) is not False for p in payloads]

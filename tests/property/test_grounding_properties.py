@@ -74,7 +74,7 @@ def joined(parts: list[tuple[str, str]]) -> str:
 
 
 def cut_at_token(raw: str, stop: int) -> str:
-    """The text up to there; the marks of a marker are single tokens and stay whole."""
+    """The text up to an offset. The tokens of a marker stay whole."""
     inside = next((m for m in MARK.finditer(raw) if m.start() < stop < m.end()), None)
     return raw[: inside.start() if inside else stop]
 
@@ -111,7 +111,7 @@ def check_blocks(blocks: tuple[Block, ...]) -> None:
 @settings(max_examples=500, deadline=None)
 @given(WHOLE_MARKERS, st.booleans())
 def test_every_word_outside_markers_is_kept(parts: list[tuple[str, str]], cut: bool) -> None:
-    """No word of the output is lost, whatever markup stands around it."""
+    """No word of the output is lost, whatever markup surrounds it."""
     found = read_grounding(joined(parts), truncated=cut)
 
     check_blocks(found.blocks)
@@ -131,8 +131,8 @@ def test_broken_markers_never_leak(parts: list[tuple[str, str]], cut: bool) -> N
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(LEGAL_BLOCK, SPACE), min_size=1, max_size=12).map(joined), st.data())
-def test_a_cut_answer_keeps_all_that_was_written_of_it(raw: str, data: st.DataObject) -> None:
-    """Of whole blocks and of the one the model was stopped in; only markers go."""
+def test_a_cut_answer_keeps_all_of_its_text(raw: str, data: st.DataObject) -> None:
+    """Also the text of the block in which the model was stopped; only markers are dropped."""
     cut = cut_at_token(raw, data.draw(st.integers(0, len(raw))))
 
     said = re.sub(r"<\|ref\|>.*?(?:<\|/det\|>|\Z)", " ", cut)
@@ -147,14 +147,14 @@ def test_a_cut_answer_keeps_all_that_was_written_of_it(raw: str, data: st.DataOb
 @example("<|<|ref|>ref|>", False)
 @example("<table><tr><td><|<b>ref|>", False)
 def test_any_text_is_read(raw: str, cut: bool) -> None:
-    """Nothing raises, and blocks are valid."""
+    """There is no error, and the blocks are valid."""
     check_blocks(read_grounding(raw, truncated=cut).blocks)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(st.one_of(WORD, MARKUP), SPACE), max_size=40).map(joined))
 def test_any_table_is_read(text: str) -> None:
-    """Cells never overlap nor leave the grid, and every word of the HTML is in one."""
+    """Cells never overlap or leave the grid, and every word of the HTML is in a cell."""
     grid = parse_html_table(text)
     words = set(re.findall(r"w\d+w", text))
 
@@ -169,8 +169,8 @@ def test_any_table_is_read(text: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(BROKEN_MARKERS, st.booleans())
-def test_no_more_is_broken_than_begun(parts: list[tuple[str, str]], cut: bool) -> None:
-    """Whatever tokens are written in whatever order."""
+def test_no_more_markup_is_broken_than_was_begun(parts: list[tuple[str, str]], cut: bool) -> None:
+    """For any tokens in any order."""
     markup = read_grounding(joined(parts), truncated=cut).markup
 
     assert 0 <= markup.broken <= markup.count
@@ -181,7 +181,7 @@ def test_no_more_is_broken_than_begun(parts: list[tuple[str, str]], cut: bool) -
 def test_markup_as_released_is_never_broken(
     parts: list[tuple[str, str]], data: st.DataObject
 ) -> None:
-    """Also where the model is stopped anywhere within it."""
+    """Also if the model is stopped anywhere inside it."""
     raw = joined(parts)
     whole = sum(max(part.count("<|ref|>"), part.count("<td")) for part, _ in parts)
     stop = data.draw(st.integers(0, len(raw)))

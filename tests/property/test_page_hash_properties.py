@@ -1,4 +1,4 @@
-"""Files that differ in anything their page shows never share its hash."""
+"""Pages that look different never share a hash."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ MAKERS: Final[tuple[Maker, ...]] = (
 
 
 def looked_at(content: bytes) -> tuple[object, str]:
-    """What the first page shows, and its hash."""
+    """The pixels of the first page, and its hash."""
     with pymupdf.open(stream=content, filetype="pdf") as document:
         pixmap = document[0].get_pixmap()
         shown = (document[0].get_text(), pixmap.width, pixmap.height, pixmap.samples)
@@ -137,15 +137,15 @@ def looked_at(content: bytes) -> tuple[object, str]:
 def test_pages_that_show_something_else_never_share_a_hash(
     make: Maker, name: str, entries: list[str]
 ) -> None:
-    """Whatever the resources are called, and whatever else their objects say of themselves."""
+    """Whatever the names of resources and the other entries of their objects."""
     one, two = (looked_at(make(name, "".join(entries), other)) for other in (False, True))
 
     assert one[1] != two[1] or one[0] == two[0]
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_each_of_these_files_shows_what_it_is_made_to_show(make: Maker) -> None:
-    """Else the test above sees nothing; and each page has a hash of its own."""
+def test_each_of_these_files_looks_different(make: Maker) -> None:
+    """Otherwise the test above proves nothing. Each page has its own hash."""
     one, two = (looked_at(make("X", "", other)) for other in (False, True))
 
     assert one[0] != two[0]
@@ -167,7 +167,7 @@ VALUES = st.recursive(
 
 @given(st.lists(VALUES, max_size=4))
 def test_values_come_out_of_brackets_as_they_went_in(values: list[str]) -> None:
-    """Whatever is nested in them or stands in their strings."""
+    """For any nesting and any content of strings."""
     expected = [tokens(value) for value in values]
     pairs = " ".join(f"/K{n} {value}" for n, value in enumerate(values))
 
@@ -176,8 +176,8 @@ def test_values_come_out_of_brackets_as_they_went_in(values: list[str]) -> None:
 
 
 @given(st.text("<>[]()/% 0R\\a\n", max_size=12))
-def test_what_is_not_surely_understood_is_an_error(text: str) -> None:
-    """Tokens hold every character but space; brackets match; or it is said."""
+def test_ambiguous_syntax_is_an_error(text: str) -> None:
+    """Tokens cover every character but space and brackets match, or there is an error."""
     try:
         found = tokens(text)
     except ValueError:
@@ -192,8 +192,8 @@ def test_what_is_not_surely_understood_is_an_error(text: str) -> None:
         assert found[0] in ("<<", "[")
 
 
-def test_references_are_told_from_what_looks_alike() -> None:
-    """In strings, names and longer words there are none."""
+def test_references_are_distinguished_from_similar_text() -> None:
+    """Strings, names and longer words contain no references."""
     found = tokens("[5 0 R(5 0 R)/5 0 Rx 15 3 R]")
 
     assert [reference(token) for token in found if reference(token)] == [5, 15]

@@ -16,7 +16,7 @@ from .strategies import FORMULAS
 
 @given(st.text(max_size=400), st.integers(1, 50), st.integers(1, 50))
 def test_splitting_covers_all_but_white_space(text: str, first: int, size: int) -> None:
-    """Pieces are ordered, fit, are not empty, and leave out white space only."""
+    """Pieces are ordered, fit, are not empty, and leave out only white space."""
     pieces = list(cut_text(text, lambda a, b: b - a, lambda at: size if at else first))
 
     assert all(0 < b - a <= max(first, size) for a, b in pieces)
@@ -27,7 +27,7 @@ def test_splitting_covers_all_but_white_space(text: str, first: int, size: int) 
 
 @given(st.text(max_size=300), st.integers(1, 60))
 def test_the_last_sentences_are_the_end_of_the_text(text: str, size: int) -> None:
-    """What is repeated of a text fits and is its end."""
+    """The result fits and is the end of the text."""
     tail = last_sentences(text, lambda t: len(t) <= size)
 
     assert len(tail) <= size
@@ -36,7 +36,7 @@ def test_the_last_sentences_are_the_end_of_the_text(text: str, size: int) -> Non
 
 @given(FORMULAS, st.integers(0, 300), st.integers(0, 300))
 def test_a_piece_of_latex_is_balanced(text: str, a: int, b: int) -> None:
-    """Whatever part of a formula is taken, groups and environments are closed in it."""
+    """Groups and environments are closed in any part of a formula."""
     spans = inner_spans(BlockKind.FORMULA, text, 0, len(text))
     tokens = protected_ranges(spans, 0)
     start, end = sorted((min(a, len(text)), min(b, len(text))))
@@ -50,7 +50,7 @@ def test_a_piece_of_latex_is_balanced(text: str, a: int, b: int) -> None:
 
 @given(st.text(st.sampled_from("ab #`~|-$\n\t.1<table></td>["), max_size=200))
 def test_any_markdown_is_located_without_loss(text: str) -> None:
-    """Located blocks are ordered, inside the text, and leave out white space only."""
+    """Located blocks are ordered, inside the text, and leave out only white space."""
     spans = parse_markdown(text).blocks
 
     assert all(a.end <= b.start for a, b in itertools.pairwise(spans))

@@ -16,8 +16,8 @@ def chunks_of(text: str, cap: int = 64) -> list[Chunk]:
     return chunk_pages(document(), [parse_markdown(text)], WordCounter(cap))
 
 
-def test_a_chunk_names_the_headings_it_stands_under() -> None:
-    """The heading path is recorded, and repeated as context where the text lacks it."""
+def test_a_chunk_has_the_headings_above_it() -> None:
+    """The heading path is recorded, and repeated as context if the text lacks it."""
     chunks = chunks_of("# Report\n\n## Scope\n\n" + "word " * 100)
 
     assert [c.heading_path for c in chunks] == [("Report", "Scope")] * len(chunks)
@@ -25,7 +25,7 @@ def test_a_chunk_names_the_headings_it_stands_under() -> None:
 
 
 def test_no_chunk_exceeds_the_cap_and_tokens_count_the_embedded_text() -> None:
-    """The cap holds for context and text together."""
+    """The cap applies to context and text together."""
     counter = WordCounter(40)
     chunks = chunk_pages(
         document(), [parse_markdown("# " + "long " * 60 + "\n\n" + "word " * 500)], counter
@@ -41,8 +41,8 @@ def test_a_section_starts_a_new_chunk_unless_the_one_before_is_small() -> None:
     assert [c.text for c in chunks] == ["# A\n\none\n\n## B\n\ntwo\n\n## C\n\nthree", "# D\n\nfour"]
 
 
-def test_a_chunk_of_two_sections_is_placed_under_what_they_share() -> None:
-    """The heading path of merged sections is true for all of the chunk's text."""
+def test_a_chunk_of_two_sections_has_their_common_path() -> None:
+    """The heading path of merged sections applies to all of the chunk's text."""
     (chunk,) = chunks_of("# A\n\n## B\n\ntwo\n\n## C\n\nthree")
 
     assert chunk.heading_path == ("A",)
@@ -69,7 +69,7 @@ def test_a_heading_with_nothing_under_it_is_kept() -> None:
 
 
 def test_a_heading_at_the_foot_of_a_page_goes_with_the_text_on_the_next() -> None:
-    """A chunk knows every page it stands on, with the boxes of each."""
+    """The chunk has the spans and boxes of both pages."""
     first = page_markdown(page(block("T", BlockKind.HEADING, 1)))
     second = page_markdown(page(block("two", box=(0, 0, 0.5, 0.5)), index=1, label="ii"))
     (chunk,) = chunk_pages(document(2), [first, second], WordCounter())
@@ -80,7 +80,7 @@ def test_a_heading_at_the_foot_of_a_page_goes_with_the_text_on_the_next() -> Non
 
 
 def test_a_caption_and_its_silent_figure_are_cited_together() -> None:
-    """A figure without text lends its box to the chunk of its caption."""
+    """The chunk of the caption has the box of a figure without text."""
     figure = block("", BlockKind.FIGURE, box=(0.2, 0.2, 0.8, 0.5))
     caption = block("Figure 1: Yield.", BlockKind.CAPTION, box=(0.2, 0.52, 0.8, 0.55))
     (chunk,) = chunk_pages(document(), [page_markdown(page(figure, caption))], WordCounter())
@@ -90,7 +90,7 @@ def test_a_caption_and_its_silent_figure_are_cited_together() -> None:
 
 
 def test_a_page_with_only_a_silent_figure_makes_no_chunk() -> None:
-    """There is nothing to embed in a picture without words."""
+    """A picture without words has nothing to embed."""
     assert (
         chunk_pages(document(), [page_markdown(page(block("", BlockKind.FIGURE)))], WordCounter())
         == []
@@ -98,7 +98,7 @@ def test_a_page_with_only_a_silent_figure_makes_no_chunk() -> None:
 
 
 def test_ids_stay_when_another_page_changes() -> None:
-    """An edited page changes the ids of its own chunks only."""
+    """An edited page changes only the ids of its own chunks."""
     one, two = ("# A\n\n" + "word " * 60), ("# B\n\n" + "other " * 60)
 
     def ids(*texts: str) -> list[set[str]]:
@@ -112,7 +112,7 @@ def test_ids_stay_when_another_page_changes() -> None:
 
 
 def test_equal_texts_on_a_page_have_different_ids() -> None:
-    """Repeated text does not collapse into one point."""
+    """Repeated text does not become one point."""
     chunks = chunks_of("# A\n\n" + "word " * 60 + "\n\n# A\n\n" + "word " * 60)
 
     assert len({c.id for c in chunks}) == len(chunks)
@@ -128,8 +128,8 @@ def test_the_target_makes_smaller_chunks_than_the_cap() -> None:
     assert max(c.tokens for c in chunks) <= 40
 
 
-def test_a_cut_paragraph_cites_both_pages_and_reads_as_one() -> None:
-    """The word that the page break cut is whole, and the slices of both pages hold it."""
+def test_a_paragraph_over_a_page_break_cites_both_pages_and_reads_as_one() -> None:
+    """The word at the page break is whole, and the slices of both pages contain its parts."""
     texts = ("It was stopped in May because the tur-", "bine had lost a blade.")
     pages = [parse_markdown(t, index=n, label=str(n + 1)) for n, t in enumerate(texts)]
     (chunk,) = chunk_pages(document(2), pages, WordCounter())
@@ -142,7 +142,7 @@ def test_a_cut_paragraph_cites_both_pages_and_reads_as_one() -> None:
 
 
 def test_list_items_of_a_later_chunk_repeat_the_sentence_that_leads_to_them() -> None:
-    """An item alone does not say what it is an item of."""
+    """An item alone does not say to which list it belongs."""
     items = "\n".join(f"- item {n} of a list with several words" for n in range(30))
     chunks = chunks_of(f"Some intro. Each turbine needs:\n\n{items}")
 
@@ -151,8 +151,8 @@ def test_list_items_of_a_later_chunk_repeat_the_sentence_that_leads_to_them() ->
     assert all("Some intro." not in c.context for c in chunks)
 
 
-def test_a_footnote_shares_the_chunk_of_its_caller() -> None:
-    """What a note says is found with what it is about, and both places are cited."""
+def test_a_footnote_shares_the_chunk_of_its_reference() -> None:
+    """A note is found together with its text, and both regions are cited."""
     blocks = [block(f"Text {n} " + "word " * 30) for n in range(4)]
     blocks[0] = block("The pump* " + "word " * 30, box=(0.1, 0.1, 0.9, 0.2))
     blocks.append(block("* Made in 2020.", BlockKind.FOOTNOTE, box=(0.1, 0.9, 0.9, 0.95)))
@@ -164,8 +164,8 @@ def test_a_footnote_shares_the_chunk_of_its_caller() -> None:
     assert Box(0.1, 0.9, 0.9, 0.95) in holder.spans[0].boxes
 
 
-def test_overlap_repeats_whole_sentences_of_the_chunk_before() -> None:
-    """In the context, so that every place is still cited once; never over a page break."""
+def test_overlap_repeats_whole_sentences_of_the_previous_chunk() -> None:
+    """Overlap is in the context, so that no text is cited twice; it never crosses a page break."""
     text = " ".join(f"Sentence number {n} is here." for n in range(40))
     pages = [parse_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
     chunks = chunk_pages(document(2), pages, WordCounter(64), ChunkingConfig(overlap_tokens=12))
@@ -178,22 +178,22 @@ def test_overlap_repeats_whole_sentences_of_the_chunk_before() -> None:
     assert [c.context for c in chunks if c.spans[0].ranges[0][0] == 0] == ["", ""]
 
 
-def test_a_short_rest_takes_text_of_the_chunk_before() -> None:
-    """Two chunks of a section are about even instead of a full one and a stub."""
+def test_a_short_last_chunk_takes_text_of_the_previous_one() -> None:
+    """Two chunks of a section have about equal size, instead of a full one and a stub."""
     chunks = chunks_of("# T\n\n" + "\n\n".join("word " * 10 for _ in range(6)))
 
     assert min(c.tokens for c in chunks) > 20
 
 
 def test_the_pieces_of_a_long_paragraph_are_about_even() -> None:
-    """No piece of a few words is left at the end."""
+    """The last piece is not just a few words."""
     sizes = [c.tokens for c in chunks_of(" ".join(f"Sentence {n} is here." for n in range(70)))]
 
     assert min(sizes) > 0.6 * max(sizes)
 
 
 def test_an_edit_changes_the_chunks_of_its_page_only() -> None:
-    """Chunks begin anew with every page, also within one long section."""
+    """Every page begins a new chunk, also within one long section."""
     texts = ["# Section\n\n" + "\n\n".join(f"Text {p} {n}. " * 9 for n in range(9)) for p in "abc"]
     texts[1:] = [t.removeprefix("# Section\n\n") for t in texts[1:]]
 
@@ -211,7 +211,7 @@ def test_an_edit_changes_the_chunks_of_its_page_only() -> None:
 
 
 def test_a_long_listing_is_fenced_in_every_piece() -> None:
-    """Code and formulas cut apart are closed and opened again."""
+    """Pieces of code are closed and opened again."""
     code = "```python\n" + "\n".join(f"value_{n} = {n} + {n}" for n in range(60)) + "\n```"
     formula = "$$\n" + " + ".join(f"x_{{{n}}} y" for n in range(120)) + "\n$$"
     for text, opens, closes in ((code, "```python\n", "\n```"), (formula, "$$\n", "\n$$")):
@@ -221,7 +221,7 @@ def test_a_long_listing_is_fenced_in_every_piece() -> None:
 
 
 def test_running_heads_are_left_out_unless_they_are_kept() -> None:
-    """What every page repeats would be found for every question."""
+    """Text that repeats on every page would match every query."""
     pages = [
         page_markdown(
             page(
@@ -240,7 +240,7 @@ def test_running_heads_are_left_out_unless_they_are_kept() -> None:
 
 
 def test_a_chunk_knows_its_language() -> None:
-    """By the page it stands on."""
+    """The language is detected for the whole page."""
     texts = [
         "Die Turbine stand im Mai still, weil die Pumpe ersetzt wurde.",
         "The pump was old." * 4,
@@ -257,8 +257,8 @@ def test_nested_list_items_keep_their_indent() -> None:
     assert chunk.text == "- Fruits\n    - Apple\n    - Pear"
 
 
-def test_a_word_without_an_end_is_cut_although_it_is_one_token() -> None:
-    """A chunk is bounded in characters, too: it is shown, stored and paid for as a whole."""
+def test_an_endless_word_is_cut_although_it_is_one_token() -> None:
+    """A chunk is bounded in characters, too: it is stored, shown and paid for as a whole."""
     text = "x" * 50_000
     chunks = chunk_pages(document(), [parse_markdown(text)], WordCounter(64))
 
@@ -267,20 +267,20 @@ def test_a_word_without_an_end_is_cut_although_it_is_one_token() -> None:
 
 
 def test_more_tokens_than_the_embedder_reads_are_refused() -> None:
-    """A cap above it would leave text out of the embedding in silence."""
+    """A higher cap would silently leave text out of the embedding."""
     with pytest.raises(ConfigError, match="reads 64 tokens"):
         chunk_pages(document(), [], WordCounter(64), ChunkingConfig(max_tokens=65))
 
 
 def test_blocks_that_count_nothing_are_bounded_by_their_characters() -> None:
-    """Zero-width characters are no tokens, but a chunk of them is long."""
+    """Zero-width characters are not tokens, but a chunk of them is long."""
     chunks = chunk_pages(document(), [parse_markdown("\u200b\n\n" * 3000)], WordCounter(64))
 
     assert max(len(c.text) for c in chunks) <= 65 * 16
 
 
-def test_nested_items_keep_their_place_among_each_other() -> None:
-    """The first of a chunk has no indentation; its siblings get none, either."""
+def test_nested_items_keep_their_relative_indentation() -> None:
+    """The first item of a chunk loses its indentation, and so do its siblings."""
     items = "\n".join(f"  - Office {n} of the northern region" for n in range(40))
     chunks = chunks_of(f"Offices:\n\n- Region 2\n{items}", cap=64)
 

@@ -42,8 +42,8 @@ def table(*rows: list[str], header_rows: int = 1, box: Row = (0.1, 0.1, 0.9, 0.9
         ),
     ],
 )
-def test_a_paragraph_goes_on_over_a_page_break(left: str, right: str, whole: str) -> None:
-    """Its parts are one element that stands on both pages."""
+def test_a_paragraph_continues_over_a_page_break(left: str, right: str, whole: str) -> None:
+    """Its parts are one element with a fragment on each page."""
     (element,) = build_flow(pages(left, right))
 
     assert element.text.endswith(whole)
@@ -59,12 +59,12 @@ def test_a_paragraph_goes_on_over_a_page_break(left: str, right: str, whole: str
     ],
 )
 def test_paragraphs_that_end_are_not_joined(left: str, right: str) -> None:
-    """A full stop, a capital or a label keeps pages apart."""
+    """A full stop, a capital letter or a label ends the paragraph."""
     assert len(build_flow(pages(left, right))) == 2
 
 
-def test_a_paragraph_goes_on_around_a_figure() -> None:
-    """Floats at the page break do not end the sentence."""
+def test_a_paragraph_continues_around_a_figure() -> None:
+    """Figures and tables at the page break do not end the sentence."""
     first = [block("The turbine was stopped in May because its")]
     second = [block("", BlockKind.FIGURE), block("pump was replaced by another.")]
     elements = build_flow(rendered(first, second))
@@ -76,7 +76,7 @@ def test_a_paragraph_goes_on_around_a_figure() -> None:
 
 
 def test_pages_that_do_not_follow_each_other_are_not_joined() -> None:
-    """A choice of pages leaves gaps."""
+    """A selection of pages has gaps."""
     first, second = pages("A paragraph that a page break cuts in its", "middle.")
     apart = PageMarkdown(5, "6", second.text, second.blocks)
 
@@ -86,8 +86,8 @@ def test_pages_that_do_not_follow_each_other_are_not_joined() -> None:
 # -- tables --------------------------------------------------------------------------------
 
 
-def test_a_table_goes_on_over_pages_without_its_repeated_header() -> None:
-    """Rows of three pages are one table; its header is there once."""
+def test_a_table_over_pages_has_its_header_once() -> None:
+    """The rows of three pages are one table without the repeated headers."""
     parts = [table(["Name", "Value"], [f"row {n}", str(n)]) for n in range(3)]
     (element,) = build_flow(rendered(*([part] for part in parts)))
 
@@ -98,7 +98,7 @@ def test_a_table_goes_on_over_pages_without_its_repeated_header() -> None:
 
 
 def test_a_continued_table_without_a_header_of_its_own_keeps_its_first_row() -> None:
-    """What an engine took for a header on the next page is a row of the body."""
+    """A row that the engine took for a header on the next page is a body row."""
     first = table(["Name", "Value"], ["a", "1"], ["b", "2"])
     (element,) = build_flow(rendered([first], [table(["c", "3"], ["d", "4"])]))
 
@@ -112,7 +112,7 @@ def test_a_continued_table_without_a_header_of_its_own_keeps_its_first_row() -> 
 
 
 def test_another_table_begins_with_other_names() -> None:
-    """Column names under which there were numbers begin a table of its own."""
+    """A row of names below columns of numbers begins another table."""
     elements = build_flow(
         rendered([table(["Name", "Value"], ["a", "1"])], [table(["Pump", "Maker"], ["x", "y"])])
     )
@@ -131,7 +131,7 @@ def test_another_table_begins_with_other_names() -> None:
     ids=["text between", "more columns", "another place", "another caption"],
 )
 def test_tables_that_are_not_continued_stay_apart(second: list[Block]) -> None:
-    """Joining wrongly would be worse than not joining."""
+    """A wrong join is worse than none."""
     assert (
         sum(
             u.table is not None
@@ -141,8 +141,8 @@ def test_tables_that_are_not_continued_stay_apart(second: list[Block]) -> None:
     )
 
 
-def test_a_caption_that_says_continued_does_not_part_a_table() -> None:
-    """The second caption stays as text."""
+def test_a_caption_that_says_continued_does_not_split_a_table() -> None:
+    """The second caption stays a text of its own."""
     second = [
         block("Table 1 (continued)", BlockKind.CAPTION),
         table(["Name", "Value"], ["b", "2"]),
@@ -156,7 +156,7 @@ def test_a_caption_that_says_continued_does_not_part_a_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("caller", "note"),
+    ("reference", "note"),
     [
         ("The pump¹ was new.", "1 Made in 2020."),
         ("The pump* was new.", "* Made in 2020."),
@@ -165,15 +165,15 @@ def test_a_caption_that_says_continued_does_not_part_a_table() -> None:
         ("The pump was new 1.", "1 Made in 2020."),
     ],
 )
-def test_a_footnote_follows_the_block_that_calls_it(caller: str, note: str) -> None:
-    """A note at the foot is read where it belongs."""
-    blocks = [block(caller), block("Other text."), block(note, BlockKind.FOOTNOTE)]
+def test_a_footnote_follows_the_block_that_refers_to_it(reference: str, note: str) -> None:
+    """A note at the foot of the page is moved after its reference."""
+    blocks = [block(reference), block("Other text."), block(note, BlockKind.FOOTNOTE)]
 
-    assert texts(build_flow(rendered(blocks))) == [caller, note, "Other text."]
+    assert texts(build_flow(rendered(blocks))) == [reference, note, "Other text."]
 
 
-def test_a_footnote_that_nobody_or_several_call_stays_at_the_foot() -> None:
-    """A guess would move it away from its place."""
+def test_a_footnote_without_a_unique_reference_stays_at_the_foot() -> None:
+    """A guess could move it to the wrong block."""
     blocks = [block("One*."), block("Two*."), block("* Note.", BlockKind.FOOTNOTE)]
 
     assert texts(build_flow(rendered(blocks)))[-1] == "* Note."
@@ -186,15 +186,15 @@ def introductions(elements: list[Element]) -> dict[int, int | None]:
     return {u.number: u.introduced_by for u in elements if u.introduced_by is not None}
 
 
-def test_a_table_knows_its_caption_above_or_below() -> None:
-    """Also where an engine took the caption for text."""
+def test_a_table_has_its_caption_above_or_below() -> None:
+    """Also if the engine took the caption for text."""
     above = build_flow(rendered([block("Table 1: Pumps"), table(["a"], ["1"])]))
     below = build_flow(rendered([table(["a"], ["1"]), block("Pumps.", BlockKind.CAPTION)]))
 
     assert (introductions(above), introductions(below)) == ({1: 0}, {0: 1})
 
 
-def test_the_nearer_caption_is_the_tables() -> None:
+def test_a_table_takes_the_nearer_caption() -> None:
     """Between two captions, the gap on the page decides."""
     caption = block("Table 1.", BlockKind.CAPTION, box=(0.1, 0.10, 0.9, 0.12))
     other = block("Table 2.", BlockKind.CAPTION, box=(0.1, 0.31, 0.9, 0.33))
@@ -203,8 +203,8 @@ def test_the_nearer_caption_is_the_tables() -> None:
     assert introductions(elements) == {1: 2}
 
 
-def test_list_items_know_the_sentence_that_leads_to_them() -> None:
-    """All items of the list, and only of this list."""
+def test_list_items_have_the_sentence_that_leads_to_them() -> None:
+    """All items of this list, and no others."""
     elements = build_flow(pages("Intro. We need:\n\n- a pump\n- a valve\n\nThen text.\n\n- alone"))
 
     assert introductions(elements) == {1: 0, 2: 0}
@@ -214,8 +214,8 @@ def test_list_items_know_the_sentence_that_leads_to_them() -> None:
     "caption",
     ["Listing 1: A pump", "## Algorithm 2. Sorting"],
 )
-def test_a_listing_knows_its_caption(caption: str) -> None:
-    """Code is explained by what is called a listing or algorithm, also as a heading."""
+def test_a_listing_has_its_caption(caption: str) -> None:
+    """A text or heading labelled as a listing or algorithm is the caption of code."""
     elements = build_flow(pages(f"{caption}\n\n```py\na = 1\n```"))
 
     assert introductions(elements) == {1: 0}
@@ -223,7 +223,7 @@ def test_a_listing_knows_its_caption(caption: str) -> None:
 
 
 def test_a_heading_that_names_a_table_is_its_caption() -> None:
-    """Engines take short captions for headings; they lead no section."""
+    """Engines take short captions for headings; they do not begin a section."""
     title = block("[표 1] 대상 질병", BlockKind.HEADING, level=1)
     elements = build_flow(rendered([title, table(["a"], ["1"]), block("Text below.")]))
 
@@ -234,14 +234,14 @@ def test_a_heading_that_names_a_table_is_its_caption() -> None:
 
 @pytest.mark.parametrize("prose", ["Table 2 compares the pumps.", "표 2는 펌프이다."])
 def test_a_sentence_about_a_table_is_not_its_caption(prose: str) -> None:
-    """The real caption stands below."""
+    """The caption is below."""
     elements = build_flow(rendered([block(prose), table(["a"], ["1"]), block("TABLE II: Pumps.")]))
 
     assert introductions(elements) == {1: 2}
 
 
 def test_a_caption_about_a_suite_continues_no_table() -> None:
-    """The French word for going on is also an English one."""
+    """The French word for "continued" is also an English noun."""
     second = [
         block("Table 2: The test suite of pumps", BlockKind.CAPTION),
         table(["Name", "Value"], ["b", "2"]),
@@ -250,8 +250,8 @@ def test_a_caption_about_a_suite_continues_no_table() -> None:
     assert len(build_flow(rendered([table(["Name", "Value"], ["a", "1"])], second))) == 3
 
 
-def test_a_counted_word_calls_no_footnote() -> None:
-    """ "Page 1." is not a text with a raised 1."""
+def test_a_numbered_word_does_not_refer_to_a_footnote() -> None:
+    """ "Page 1." has no superscript."""
     blocks = [
         block("See page 1."),
         block("At Center 1, all."),
@@ -262,14 +262,14 @@ def test_a_counted_word_calls_no_footnote() -> None:
 
 
 def test_closing_marks_of_a_heading_are_not_its_title() -> None:
-    """ATX headings may be closed; a hash of the title stays."""
+    """Closing hashes of an ATX heading are dropped; a hash of the title stays."""
     paths = [u.path for u in build_flow(pages("## Part one ##\n\n### C# \n\n# ##\n\nText"))]
 
     assert paths[:2] == [("Part one",), ("Part one", "C#")]
 
 
-def test_steps_keep_their_list_around_what_stands_between_them() -> None:
-    """Paragraphs and code inside a step belong to it, indented or counted on."""
+def test_steps_stay_one_list_around_other_elements() -> None:
+    """Paragraphs and code belong to a step if they are indented or the next number follows."""
     text = "You need:\n\n1. one\n\n   more on one\n\n2. two\n\n```\ncode\n```\n\nWait.\n\n3. three"
     elements = build_flow(pages(text))
 
@@ -284,15 +284,15 @@ def test_steps_keep_their_list_around_what_stands_between_them() -> None:
     ]
 
 
-def test_a_nested_item_knows_the_item_above_it() -> None:
-    """And a bold sentence leads to a list, too."""
+def test_a_nested_item_has_its_parent_item() -> None:
+    """A bold sentence leads to a list, too."""
     elements = build_flow(pages("**Offices:**\n\n- North\n  - Oslo\n  - Bergen\n- South"))
 
     assert introductions(elements) == {1: 0, 2: 1, 3: 1, 4: 0}
 
 
 def test_a_list_ends_with_a_paragraph() -> None:
-    """What follows is led by nothing, if it does not count on."""
+    """An item after it has no introduction, unless its number continues the list."""
     elements = build_flow(pages("We need:\n\n- a pump\n\nOther text.\n\n- alone"))
 
     assert introductions(elements) == {1: 0}
@@ -308,16 +308,16 @@ def test_a_list_ends_with_a_paragraph() -> None:
         "| a |\n|---|\n| 1 |\n\n: Pumps {#tbl:x}",
     ],
 )
-def test_captions_of_other_engines_are_known(text: str) -> None:
-    """MinerU wraps its tables, Marker puts anchors in front, pandoc counts nothing."""
+def test_captions_of_other_engines_are_recognized(text: str) -> None:
+    """MinerU wraps tables in tags, Marker adds anchors, pandoc has no numbers."""
     elements = build_flow(pages(text))
 
     assert [u.kind for u in elements if u.table is None] == [BlockKind.CAPTION]
     assert len(introductions(elements)) == 1
 
 
-def test_headings_are_named_without_anchors() -> None:
-    """Link targets are no words of a section's name, and empty headings name none."""
+def test_anchors_are_not_part_of_a_heading() -> None:
+    """Link targets are dropped, and empty headings are not in the path."""
     elements = build_flow(
         pages('# <span id="p1"></span>Pumps\n\n## Old ones {#old .x}\n\n##\n\nText.')
     )
@@ -326,8 +326,8 @@ def test_headings_are_named_without_anchors() -> None:
     assert elements[-1].path == ("Pumps",)
 
 
-def test_a_table_may_end_sooner_on_the_right_where_its_numbers_go_on() -> None:
-    """Boxes end with the longest text of the last column, which is another on every page."""
+def test_a_continued_table_may_have_another_right_side() -> None:
+    """A table ends at the longest text of its last column, which differs from page to page."""
     first = table(["Name", "Value", "Note"], ["a", "1", "long note"], box=(0.1, 0.1, 0.77, 0.9))
     second = table(["b", "2", "note"], ["c", "3", ""], box=(0.1, 0.1, 0.71, 0.3))
     words = table(["b", "x", "note"], ["c", "y", ""], box=(0.1, 0.1, 0.71, 0.3))

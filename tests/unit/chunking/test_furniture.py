@@ -8,7 +8,7 @@ from ...builders import block, page
 
 
 def left_out(*texts: str) -> set[str]:
-    """Of pages without boxes."""
+    """Running lines of pages without boxes."""
     return names([parse_markdown(text, index=n) for n, text in enumerate(texts)])
 
 
@@ -22,7 +22,7 @@ def names(pages: list[PageMarkdown]) -> set[str]:
 
 
 def headed(n: int, *heads: str) -> PageMarkdown:
-    """A page with lines in its upper margin."""
+    """A page with lines in its top margin."""
     lines = [
         block(h, box=(0.1, 0.02 + 0.02 * i, 0.9, 0.03 + 0.02 * i)) for i, h in enumerate(heads)
     ]
@@ -34,26 +34,26 @@ def body(n: int) -> str:
 
 
 def test_a_line_on_top_of_most_pages_is_a_running_head() -> None:
-    """Heads that pages share are no part of the text; left and right pages may differ."""
+    """Shared heads are not text; left and right pages may have different ones."""
     heads = ["Annual Report", "ACME Corp."]
 
     assert names([headed(n, heads[n % 2]) for n in range(6)]) == set(heads)
 
 
 def test_page_numbers_are_found_by_counting() -> None:
-    """A number that grows with the pages goes, also between words."""
+    """A number that grows with the pages is found, also between words."""
     assert left_out(*[f"{body(n)}\n\nPage {n + 7} of 20" for n in range(4)]) == {
         f"Page {n + 7} of 20" for n in range(4)
     }
 
 
 def test_numbered_questions_are_text() -> None:
-    """A line that begins like others and counts along is not taken for furniture."""
+    """Numbered lines that look alike are not furniture."""
     assert left_out(*[f"Question {n + 1}\n\n{body(n)}" for n in range(5)]) == set()
 
 
-def test_a_number_in_the_margin_that_counts_pages_goes_with_its_words() -> None:
-    """With boxes, the margin tells a footer from text."""
+def test_a_page_number_in_the_margin_is_found_with_its_words() -> None:
+    """With boxes, footers are recognized by the margin."""
 
     def made(n: int) -> PageMarkdown:
         footer = block(f"Turbines for everyone {n + 1}", box=(0.1, 0.95, 0.9, 0.97))
@@ -63,18 +63,18 @@ def test_a_number_in_the_margin_that_counts_pages_goes_with_its_words() -> None:
     assert len(find_running_blocks(pages)) == 4
 
 
-def test_two_pages_are_too_few_to_vote() -> None:
-    """What two pages share may be text."""
+def test_two_pages_are_too_few() -> None:
+    """A line on two pages may be text."""
     assert left_out(*[f"Same\n\n{body(n)}" for n in range(2)]) == set()
 
 
 def test_pages_of_a_single_line_are_kept() -> None:
-    """A slide that says the same as the others still says it."""
+    """A slide with the same text as others keeps it."""
     assert left_out(*["Intermission"] * 5) == set()
 
 
 def test_a_clause_repeated_below_its_headings_is_text() -> None:
-    """Only what stands outermost runs along the edge of pages."""
+    """Only the outermost lines of a page can be running lines."""
     clause = "This clause is for demonstration."
     pages = [
         f"## Part {'x' * n}\n\n{clause}\n\nMore of {n}.\n\nEnd of {'y' * n}." for n in range(5)
@@ -83,16 +83,16 @@ def test_a_clause_repeated_below_its_headings_is_text() -> None:
     assert left_out(*pages) == set()
 
 
-def test_a_second_line_runs_below_a_running_one() -> None:
-    """Heads of two lines go whole."""
+def test_a_second_running_line_is_found() -> None:
+    """Heads of two lines are found completely."""
     assert names([headed(n, "ACME", "Annual Report") for n in range(4)]) == {
         "ACME",
         "Annual Report",
     }
 
 
-def test_lines_in_the_middle_of_the_page_do_not_run() -> None:
-    """With boxes, a repeated line must stand in the margin."""
+def test_repeated_lines_outside_the_margin_are_text() -> None:
+    """With boxes, a running line must be in the margin."""
 
     def made(n: int) -> PageMarkdown:
         same = block("The same line.", box=(0.1, 0.3, 0.9, 0.4))
@@ -101,8 +101,8 @@ def test_lines_in_the_middle_of_the_page_do_not_run() -> None:
     assert find_running_blocks([made(n) for n in range(5)]) == frozenset()
 
 
-def test_lines_without_boxes_are_text_whatever_pages_share() -> None:
-    """Every invoice has its heading, every chapter its verdict."""
+def test_repeated_lines_without_boxes_are_text() -> None:
+    """Every invoice repeats a heading, every test report a verdict."""
     pages = [f"## Invoice\n\n{body(n)}\n\n## Defects\n\nNone." for n in range(5)]
     results = [f"# Test case {n}\n\n{body(n)}\n\nResult: passed" for n in range(5)]
 

@@ -22,12 +22,12 @@ def test_the_language_of_a_sentence_is_found(text: str, code: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "Table 3", "1,234 | 5,678", "| --- |"])
 def test_too_little_text_has_no_language(text: str) -> None:
-    """A wrong filter is worse than none."""
+    """A wrong language in a filter is worse than none."""
     assert detect_language(text) == ""
 
 
 def test_codes_have_two_letters() -> None:
-    """Dialects and remnants without a code of their own are given the nearest language."""
+    """Languages without a two-letter code are left out."""
     garbled = (
         "]üìÜüéê •ìê °ê£ë†£ûÜüéê †ë ∞†¶£ èÜ•ÜáÜ§ê †°ê£Ü•î†ü§ We build confident, satisfied clients"
     )

@@ -15,7 +15,7 @@ def chunks_of(text: str, cap: int = 64) -> list[Chunk]:
 
 
 def test_every_piece_of_a_long_table_carries_header_caption_and_heading() -> None:
-    """A table is cut between rows, and each piece says what it is of."""
+    """A table is cut between rows, and each piece is a complete table."""
     rows = "\n".join(f"| row {n} | value {n} |" for n in range(40))
     chunks = chunks_of(f"## S\n\nTable 1: Yields.\n\n| Name | Value |\n|---|---|\n{rows}")
 
@@ -26,8 +26,8 @@ def test_every_piece_of_a_long_table_carries_header_caption_and_heading() -> Non
     assert "\n".join(c.text for c in chunks).count("| row ") == 40
 
 
-def test_a_wide_row_is_cut_by_columns_with_its_key_in_front() -> None:
-    """Each group of columns has its names, and the first column says which row it is."""
+def test_a_wide_row_is_cut_by_columns_and_keeps_its_key() -> None:
+    """Each group of columns has its names, and the first column identifies the row."""
     names = "| Turbine | " + " | ".join(f"name {n}" for n in range(60)) + " |"
     rule = "|" + "---|" * 61
     rows = [f"| T{r} | " + " | ".join(f"cell {r} {n}" for n in range(60)) + " |" for r in range(2)]
@@ -43,7 +43,7 @@ def test_a_wide_row_is_cut_by_columns_with_its_key_in_front() -> None:
 
 
 def test_the_ranges_of_a_group_of_columns_are_its_cells_only() -> None:
-    """Offsets of a piece hold what it shows, and together they hold every cell once."""
+    """The ranges of a piece match its cells, and all ranges cover every cell once."""
     names = "| " + " | ".join(f"n{n}" for n in range(60)) + " |"
     text = names + "\n|" + "---|" * 60 + "\n| " + " | ".join(f"c{n}" for n in range(60)) + " |"
     chunks = chunks_of(text, cap=70)
@@ -55,7 +55,7 @@ def test_the_ranges_of_a_group_of_columns_are_its_cells_only() -> None:
 
 
 def test_a_row_longer_than_the_cap_is_cut_inside() -> None:
-    """Even one huge cell cannot break the cap, and none of it is lost."""
+    """Even a huge cell cannot exceed the cap, and none of its text is lost."""
     cell = " ".join(f"w{n}" for n in range(200))
     chunks = chunks_of(f"| Name |\n|---|\n| {cell} |")
 
@@ -74,7 +74,7 @@ def test_a_name_too_long_for_a_header_becomes_a_row() -> None:
 
 
 def test_a_header_of_several_rows_is_repeated_as_one() -> None:
-    """Names of spans stand with the names below them."""
+    """Names over several columns are joined with the names below them."""
     cells = [TableCell(0, 0, "Year", row_span=2), TableCell(0, 1, "Yield", col_span=2)]
     cells += [TableCell(1, 1, "wet"), TableCell(1, 2, "dry")]
     cells += [TableCell(r, c, f"{r}-{c}") for r in range(2, 30) for c in range(3)]
@@ -97,7 +97,7 @@ def boxed(rows: int, *, edges: bool) -> list[PageMarkdown]:
 
 
 def test_the_box_of_a_table_piece_covers_its_rows_only() -> None:
-    """Boxes narrow to the rows a piece holds and say that they are interpolated."""
+    """A piece's box is narrowed to its rows and marked as interpolated."""
     chunks = chunk_pages(document(), boxed(20, edges=False), WordCounter(40))
     boxes = [c.spans[0].boxes[0] for c in chunks]
 
@@ -108,7 +108,7 @@ def test_the_box_of_a_table_piece_covers_its_rows_only() -> None:
 
 
 def test_the_box_of_a_table_piece_is_exact_where_its_cells_have_boxes() -> None:
-    """Rows of different heights are cut where they are."""
+    """Rows of different heights have exact boxes."""
     chunks = chunk_pages(document(), boxed(20, edges=True), WordCounter(40))
     first = chunks[0]
     rows = first.text.count("\n")  # the rule stands for the header
@@ -117,8 +117,8 @@ def test_the_box_of_a_table_piece_is_exact_where_its_cells_have_boxes() -> None:
     assert first.spans[0].boxes[0].y1 == round(rows**2 / 400, 5)
 
 
-def test_pieces_of_a_table_over_pages_know_their_pages() -> None:
-    """A piece that holds rows of two pages has the boxes of both, under one header."""
+def test_pieces_of_a_table_over_pages_have_their_pages() -> None:
+    """A piece with rows of two pages has the boxes of both and one header."""
     parts = [
         page_markdown(
             page(
@@ -144,7 +144,7 @@ def test_pieces_of_a_table_over_pages_know_their_pages() -> None:
 
 
 def test_a_table_of_one_character_cells_meets_the_smallest_cap() -> None:
-    """Pipes and rules count, too."""
+    """Pipes and rules are counted, too."""
     rows = "\n".join("| " + " | ".join("abcdefgh") + " |" for _ in range(8))
     counter = CharacterCounter(40)
     chunks = chunk_pages(document(), [parse_markdown(f"# A long title\n\n{rows}")], counter)
@@ -153,7 +153,7 @@ def test_a_table_of_one_character_cells_meets_the_smallest_cap() -> None:
 
 
 def test_a_small_table_stays_whole_with_its_caption() -> None:
-    """What fits is not cut, and the caption is not said twice."""
+    """A table that fits is not cut, and the caption is not repeated."""
     text = "Table 1: Pumps.\n\n| a | b |\n|---|---|\n| 1 | 2 |"
     (chunk,) = chunks_of(text)
 
@@ -161,7 +161,7 @@ def test_a_small_table_stays_whole_with_its_caption() -> None:
 
 
 def test_a_figure_and_its_caption_stay_together_up_to_the_cap() -> None:
-    """A caption is not parted from its figure by the target size."""
+    """The target size does not separate a caption from its figure."""
     figure = block("word " * 30, BlockKind.FIGURE)
     caption = block("Figure 1: " + "what " * 20, BlockKind.CAPTION)
     (chunk,) = chunk_pages(document(), [page_markdown(page(figure, caption))], WordCounter(64))
@@ -170,7 +170,7 @@ def test_a_figure_and_its_caption_stay_together_up_to_the_cap() -> None:
 
 
 def test_a_name_stays_with_its_cell_where_pipes_do_not_fit() -> None:
-    """The smallest caps leave no room for a table, but nothing of it is lost."""
+    """The smallest caps have no room for pipes, but no text is lost."""
     text = "# pump\n\n# 0000000000\n\n| pump |\n|---|\n| pump pump |"
     chunks = chunk_pages(document(), [parse_markdown(text)], CharacterCounter(40))
 
@@ -178,7 +178,7 @@ def test_a_name_stays_with_its_cell_where_pipes_do_not_fit() -> None:
 
 
 def test_the_repeated_header_of_a_table_cut_by_columns_is_cited() -> None:
-    """On every page a column's name belongs to the piece of its column, empty cells or not."""
+    """On every page, a column's name belongs to its column's piece, even if cells are empty."""
     names = " | ".join(f"name {n}" for n in range(30))
     text = f"| {names} |\n|{'---|' * 30}\n|{' |' * 30}\n| " + " | ".join("x" * 30) + " |"
     pages = [parse_markdown(text, index=n, label=str(n + 1)) for n in range(2)]
@@ -196,7 +196,7 @@ def wide(rows: list[list[str]], names: list[str], cap: int) -> list[Chunk]:
 
 
 def test_key_columns_do_not_stand_alone() -> None:
-    """A piece of nothing but row names would say nothing."""
+    """A piece with only key columns has no content."""
     values = [
         [f"T{r}", *(" ".join(["long", "cell", str(c)] * 8) for c in range(4))] for r in (1, 2)
     ]
@@ -207,8 +207,8 @@ def test_key_columns_do_not_stand_alone() -> None:
     assert all(sum(f"| T{r} |" in c.text for r in (1, 2)) == 1 for c in chunks)
 
 
-def test_the_columns_that_tell_rows_apart_are_repeated() -> None:
-    """Where the first column has the same number twice, the second belongs to the key."""
+def test_the_columns_that_identify_rows_are_repeated() -> None:
+    """If the first column has a value twice, the second column belongs to the key."""
     values = [
         [layers, kind, *(f"v{n}" for n in range(60))]
         for layers in "46"
@@ -220,8 +220,8 @@ def test_the_columns_that_tell_rows_apart_are_repeated() -> None:
     assert all(c.text.startswith("| layers | kind |") for c in chunks)
 
 
-def test_the_parts_of_a_cut_cell_stand_beside_their_key() -> None:
-    """And the key is cited with the first part."""
+def test_the_parts_of_a_cut_cell_repeat_their_key() -> None:
+    """The key is cited with the first part."""
     text = f"| T1 | {' '.join(f'w{n}' for n in range(150))} |"
     (first, *others) = chunks_of(f"| Turbine | Note |\n|---|---|\n{text}")
 

@@ -23,22 +23,22 @@ HTML = (
 
 
 def test_header_rows_of_spans_become_one_name_per_column() -> None:
-    """Tables of nothing but td have their header inferred from its spans."""
+    """The header of a table with only td tags is inferred from its spans."""
     made, _ = view(HTML)
 
     assert made.names == ("Year", "Yield / wet", "Yield / dry")
 
 
 def test_spans_are_written_out_in_every_row() -> None:
-    """A row taken out of the table still says what it is about."""
+    """A row alone has the text of the cells that span it."""
     made, _ = view(HTML)
 
     assert [row.cells for row in made.rows] == [("2020", "1", "2 & 3"), ("2020", "4", "5")]
     assert made.rows[1].cell_ranges[0] is None
 
 
-def test_the_places_of_cells_are_where_their_text_stands() -> None:
-    """Slices of the page reproduce the cells, markup of cells included."""
+def test_cell_ranges_are_the_source_of_the_cells() -> None:
+    """Slices of the page reproduce the cells with their markup."""
     made, text = view("Before.\n\n| a | b |\n|:--|--:|\n| x y | \\| |\n|  | z |\n")
     ranges = [cells for row in made.rows for cells in row.cell_ranges]
 
@@ -46,7 +46,7 @@ def test_the_places_of_cells_are_where_their_text_stands() -> None:
 
 
 def test_rows_cover_the_table_and_end_with_their_line() -> None:
-    """Nothing of a table is outside its rows."""
+    """The ranges of the rows cover all of the table."""
     made, text = view("| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |")
 
     assert [text[row.start : row.end] for row in made.rows] == [
@@ -56,23 +56,23 @@ def test_rows_cover_the_table_and_end_with_their_line() -> None:
 
 
 def test_html_rows_end_with_their_tag() -> None:
-    """The slice of a row is a row."""
+    """The slice of a row is a complete row."""
     made, text = view(HTML)
 
     assert text[made.rows[0].start : made.rows[0].end].endswith("2 &amp; 3</td></tr>")
     assert text[made.rows[1].start : made.rows[1].end] == "<tr><td>4</td><td>5</td></tr></table>"
 
 
-def test_a_header_of_empty_cells_is_none() -> None:
-    """Pipes need a first row; an empty one names nothing."""
+def test_a_header_of_empty_cells_is_dropped() -> None:
+    """A pipe table needs a first row; an empty one has no names."""
     made, _ = view("|  |  |\n|---|---|\n| 1 | 2 |")
 
     assert made.names == ()
     assert made.rows[-1].cells == ("1", "2")
 
 
-def test_a_title_over_all_columns_is_said_once() -> None:
-    """A full-width first row would else be in the name of every column."""
+def test_a_title_over_all_columns_is_in_one_name() -> None:
+    """Otherwise a full-width first row would be in the name of every column."""
     table, _ = view(
         "<table><tr><td colspan=2>Sizes</td></tr><tr><td>a</td><td>b</td></tr>"
         "<tr><td>1</td><td>2</td></tr></table>"
@@ -82,7 +82,7 @@ def test_a_title_over_all_columns_is_said_once() -> None:
 
 
 def test_rows_of_a_file_with_carriage_returns_do_not_overlap() -> None:
-    """Lines of Windows files end with their bar, too."""
+    """Rows of files with Windows line ends stop at their last bar."""
     table, _ = view("| a | b |\r\n|---|---|\r\n| 1 | 2 |\r\n| 3 | 4 |")
 
     assert all(x.end <= y.start for x, y in itertools.pairwise(table.rows))

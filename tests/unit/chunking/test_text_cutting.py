@@ -20,7 +20,7 @@ def split(text: str, size: int, avoid: list[tuple[int, int]] | None = None) -> l
     ],
 )
 def test_sentences_of_any_script_are_kept_whole(text: str) -> None:
-    """A cut falls behind the mark that ends a sentence, with or without a space."""
+    """A cut falls after the mark that ends a sentence, with or without a space."""
     first = split(text, int(len(text) * 0.7))[0]
 
     assert first[-1] in "。؟.।"
@@ -35,18 +35,18 @@ def test_thai_is_cut_at_its_spaces_and_never_inside_a_syllable() -> None:
 
 
 def test_an_abbreviation_does_not_end_a_sentence() -> None:
-    """Small letters and digits go on with what was begun."""
+    """A lower-case letter or a digit continues the sentence."""
     text = "It is shown in Fig. 3 and others. Next sentence here."
 
     assert split(text, 40)[0] == "It is shown in Fig. 3 and others."
 
 
 def test_a_word_is_cut_only_if_it_is_longer_than_a_piece() -> None:
-    """Words stay whole although a fuller piece would be possible."""
+    """Words stay whole even if a fuller piece would be possible."""
     assert split("ab supercalifragilistic", 20) == ["ab", "supercalifragilistic"]
 
 
-def test_what_is_to_be_avoided_is_cut_around() -> None:
+def test_protected_ranges_stay_whole() -> None:
     """A formula inside a sentence stays whole."""
     text = "we know that $a + b + c$ holds"
     at = text.index("$")
@@ -63,7 +63,7 @@ def test_characters_of_several_code_points_stay_whole(cluster: str) -> None:
 
 
 def test_a_piece_is_measured_again_where_its_cut_moved_back() -> None:
-    """Fewer characters can be more tokens: half a word may be in no vocabulary."""
+    """Fewer characters can be more tokens: half a word may not be in the vocabulary."""
     text = "xxxx yyyyzzzz and so on"
 
     def measure(start: int, end: int) -> int:
@@ -82,7 +82,7 @@ def test_the_last_sentences_are_whole() -> None:
 
 
 def test_code_is_cut_between_lines_that_keep_their_indentation() -> None:
-    """Python without its indentation is another program."""
+    """Python code needs its indentation."""
     text = "    a = 1\n    if a:\n        b(a, a. c)\n\n    d = 2"
     pieces = [text[a:b] for a, b in cut_text(text, lambda a, b: b - a, lambda _: 24, lines=True)]
 

@@ -12,7 +12,7 @@ CLASSES = [getattr(errors, name) for name in errors.__all__]
 
 
 def test_codes_are_unique() -> None:
-    """Machine-readable output can tell every error from every other."""
+    """Machine-readable output distinguishes all errors."""
     codes = [cls.code for cls in CLASSES]
 
     assert len(set(codes)) == len(codes)
@@ -28,7 +28,7 @@ def test_errors_travel_between_processes(cls: type[errors.OpticalRagError]) -> N
 
 
 def test_a_missing_extra_names_the_command_that_adds_it() -> None:
-    """The remedy can be copied from the message."""
+    """The command can be copied from the message."""
     assert "pip install 'opticalrag[ocr]'" in str(errors.MissingExtra("OCR", "ocr"))
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from opticalrag.ingest.core.identity import chunk_id, document_id, page_id
 
 
-def test_ids_are_fixed_for_ever() -> None:
+def test_ids_never_change() -> None:
     """Ids of stored points must be the same in every later version."""
     document = document_id("/reports/a.pdf", "ab" * 32)
 
@@ -12,7 +12,7 @@ def test_ids_are_fixed_for_ever() -> None:
 
 
 def test_an_edited_file_stays_the_same_document() -> None:
-    """The place names a document; its bytes only do where there is no place."""
+    """The location identifies a document; the bytes do only if there is no location."""
     assert document_id("/a.pdf", "1") == document_id("/a.pdf", "2")
     assert document_id("", "1") != document_id("", "2")
 

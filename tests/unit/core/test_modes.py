@@ -1,4 +1,4 @@
-"""What a page costs in each mode, and which mode it gets."""
+"""The cost of a page in each mode, and the choice of a mode."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ A4 = (1190, 1684)
 def test_modes_cost_what_the_paper_says(
     mode: str, grid: tuple[int, int], vision: int, decoder: int
 ) -> None:
-    """Tokens of the page, and with newlines and separator."""
+    """Vision tokens, and decoder tokens with newlines and separator."""
     assert vision_tokens(MODES[mode], grid) == vision
     assert decoder_tokens(MODES[mode], grid) == decoder
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.sampled_from([0, 6, 9]))
 def test_tile_grids_are_allowed_and_near_the_page(width: int, height: int, most: int) -> None:
-    """Between two and the most tiles, or none where the page is small or tiles are off."""
+    """Two tiles or more up to the limit; none if the page is small or tiles are off."""
     cols, rows = tile_grid(width, height, most)
     if most == 0 or (width <= 640 and height <= 640):
         assert (cols, rows) == (1, 1)
@@ -56,7 +56,7 @@ def test_tile_grids_are_allowed_and_near_the_page(width: int, height: int, most:
 def test_the_mode_chosen_is_the_cheapest_that_suffices(
     text: int, columns: int, width: int, height: int
 ) -> None:
-    """Ten text tokens per vision token at most, unless no mode reaches that."""
+    """At most ten text tokens per vision token, unless no mode reaches that."""
 
     def cost(name: str) -> int:
         mode = MODES[name]
@@ -86,18 +86,18 @@ def test_the_mode_chosen_is_the_cheapest_that_suffices(
     ],
 )
 def test_an_a4_page_gets_the_mode_its_text_needs(tokens: int, columns: int, mode: str) -> None:
-    """Dense columns are tiled, whatever the ratio."""
+    """Dense columns are tiled at any ratio."""
     assert choose_mode(PageLoad(tokens, columns), *A4).name == mode
 
 
 def test_the_other_mode_shows_the_page_differently() -> None:
-    """Wider if there is a wider one, else narrower."""
+    """A larger mode if there is one, otherwise a smaller one."""
     assert other_mode(MODES["base"], *A4) == MODES["gundam-6"]
     assert other_mode(MODES["gundam"], *A4) == MODES["large"]
     assert other_mode(MODES["base"], *A4, modes={"base": MODES["base"]}) is None
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones() -> None:
-    """The message lists them."""
+    """The message lists the known modes."""
     with pytest.raises(ConfigError, match=r"'huge'.*auto, tiny, small, base, large, gundam"):
         mode_named("huge")

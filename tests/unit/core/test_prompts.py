@@ -1,4 +1,4 @@
-"""Which prompt a person means."""
+"""Prompts by name."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from opticalrag.ingest.core.prompts import PROMPTS, prompt_named
 
 @pytest.mark.parametrize("name", PROMPTS)
 def test_every_prompt_names_the_page_once_and_first(name: str) -> None:
-    """The model was trained on no other place."""
+    """The model was trained with the page at the start only."""
     assert prompt_named(name).text.startswith("<image>\n")
     assert prompt_named(name).text.count("<image>") == 1
 
 
 def test_a_phrase_is_located_in_the_published_words() -> None:
-    """The phrase stands between reference marks."""
+    """The phrase is between reference tokens."""
     prompt = prompt_named("locate: net profit ")
     assert prompt.text == "<image>\nLocate <|ref|>net profit<|/ref|> in the image."
     assert prompt.grounded
 
 
 def test_a_whole_prompt_is_taken_as_it_is() -> None:
-    """Grounded if it asks for grounding."""
+    """The prompt is grounded if it asks for grounding."""
     assert prompt_named("<image>\nWhat is the total?").text == "<image>\nWhat is the total?"
     assert prompt_named("<image>\n<|grounding|>Read it.").grounded
 
@@ -45,7 +45,7 @@ def test_a_whole_prompt_is_taken_as_it_is() -> None:
         "<image>" + "x" * 3000,
     ],
 )
-def test_what_cannot_be_asked_is_refused(name: str) -> None:
-    """Unknown names, empty phrases, the model's own marks, endless text."""
+def test_invalid_prompts_are_refused(name: str) -> None:
+    """Unknown names, empty phrases, special tokens and overlong text."""
     with pytest.raises(ConfigError):
         prompt_named(name)

@@ -1,4 +1,4 @@
-"""The record that passes between encoder, cache and decoder."""
+"""Vision tokens."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tokens(**changes: Any) -> VisionTokens:
 
 
 def test_tokens_are_counted_with_and_without_constants() -> None:
-    """A newline per line of tokens and one separator enter the decoder too."""
+    """The decoder also reads a newline per row of tokens and one separator."""
     page = tokens()
     assert (page.side, page.tile_side) == (4, 2)
     assert page.count == 16 + 6 * 4
@@ -39,7 +39,7 @@ def test_tokens_are_counted_with_and_without_constants() -> None:
 
 
 def test_a_tile_is_a_page_of_its_own() -> None:
-    """By column and row; beyond the grid there is none."""
+    """A tile is chosen by column and row; outside the grid there is none."""
     tiles = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((1, 4, 8), np.float32)
     page = tokens(tiles=tiles)
     assert (page.tile(1, 2).global_view == 5).all()
@@ -65,8 +65,8 @@ def test_a_tile_is_a_page_of_its_own() -> None:
         {"tiles": np.zeros((6, 32), np.float32)},
     ],
 )
-def test_arrays_that_are_no_page_are_refused(changes: dict[str, Any]) -> None:
-    """Wrong grid, number, shape or type."""
+def test_invalid_arrays_are_refused(changes: dict[str, Any]) -> None:
+    """Wrong grid, number of tiles, shape or dtype."""
     with pytest.raises(EngineError, match="invalid vision tokens"):
         tokens(**changes)
 

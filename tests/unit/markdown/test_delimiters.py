@@ -13,7 +13,7 @@ def inline(text: str) -> list[str]:
 
 
 def test_a_fence_is_opened_again_with_its_language() -> None:
-    """Every piece of a listing is highlighted as the whole."""
+    """Every piece of a listing keeps its syntax highlighting."""
     found = enclosure(CODE, "```python\nx = 1\n```")
 
     assert found is not None
@@ -21,7 +21,7 @@ def test_a_fence_is_opened_again_with_its_language() -> None:
 
 
 def test_a_fence_that_was_cut_off_is_closed() -> None:
-    """A listing without its end still ends."""
+    """A listing without a closing fence gets one."""
     found = enclosure(CODE, "~~~\nx = 1\ny = 2")
 
     assert found is not None
@@ -40,18 +40,18 @@ def test_a_fence_that_was_cut_off_is_closed() -> None:
         ("an open ` quote", []),
     ],
 )
-def test_inline_spans_are_what_a_reader_sees(text: str, spans: list[str]) -> None:
-    """Formulas, code, links and bold text; prices and lone marks are none."""
+def test_inline_spans_are_found(text: str, spans: list[str]) -> None:
+    """Formulas, code, links and bold text are spans; prices and single marks are not."""
     assert inline(text) == spans
 
 
 def test_two_formulas_in_one_block_are_not_one() -> None:
-    """What closes in between has no common delimiters."""
+    """A text that begins and ends with math delimiters may hold two formulas."""
     assert enclosure(FORMULA, "$$a$$ and $$b$$") is None
 
 
 def test_nesting_that_would_fill_a_piece_is_left_open() -> None:
-    """Delimiters of the outer levels are kept as long as they are short."""
+    """Only the outer levels whose delimiters fit together are completed."""
     text = "{" * 50 + "x" + "}" * 50
     spans = inner_spans(FORMULA, text, 0, len(text))
 
@@ -62,7 +62,7 @@ def test_nesting_that_would_fill_a_piece_is_left_open() -> None:
     "opening", ["```py\n", "```py\r\n", '```python title="a.py"\n', "```js {1,3}\n"]
 )
 def test_pieces_of_code_keep_what_the_fence_says(opening: str) -> None:
-    """The language, and how a site shows it, are no line of code."""
+    """The language and other options of a fence are not a line of code."""
     made = enclosure(BlockKind.CODE, f"{opening}a = 1\n```")
 
     assert made is not None

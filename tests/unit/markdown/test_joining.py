@@ -20,12 +20,12 @@ from opticalrag.ingest.markdown.joining import glue
     ],
 )
 def test_lines_are_joined_as_their_script_asks(left: str, right: str, whole: str) -> None:
-    """Hyphens go where they only break a word; scripts without spaces get none."""
+    """Hyphens that only break a word are dropped; some scripts are joined without a space."""
     drop, between = glue(left, right)
 
     assert left[: len(left) - drop] + between + right == whole
 
 
 def test_a_compound_the_document_knows_keeps_its_hyphen() -> None:
-    """What stands elsewhere in the document decides."""
+    """Words elsewhere in the document decide."""
     assert glue("a well-", "known fact", frozenset({"well-known"})) == (0, "")

@@ -11,7 +11,7 @@ from ...builders import block, grid, page
 
 
 def test_every_block_is_found_at_its_offsets() -> None:
-    """The span of a block slices exactly its Markdown out of the page."""
+    """A block's span is exactly its Markdown on the page."""
     made = page_markdown(
         page(
             block("Report", BlockKind.TITLE, 1),
@@ -32,7 +32,7 @@ def test_every_block_is_found_at_its_offsets() -> None:
 
 
 def test_running_headers_are_kept_dropped_or_moved_to_metadata() -> None:
-    """The furniture policy decides where page headers and footers go."""
+    """The furniture option decides where page headers and footers go."""
     parsed = page(block("Annual Report", BlockKind.PAGE_HEADER), block("Body."))
 
     assert page_markdown(parsed, "keep").text == "Annual Report\n\nBody."
@@ -41,15 +41,15 @@ def test_running_headers_are_kept_dropped_or_moved_to_metadata() -> None:
     assert (moved.text, moved.furniture) == ("Body.", ("Annual Report",))
 
 
-def test_a_page_of_nothing_but_furniture_keeps_it() -> None:
-    """What looks like a footer on an otherwise empty page is the page's text."""
+def test_a_page_with_only_furniture_keeps_it() -> None:
+    """A footer on an otherwise empty page is the page's text."""
     parsed = page(block("", BlockKind.FIGURE), block("Annex A", BlockKind.PAGE_FOOTER))
 
     assert page_markdown(parsed).text == "Annex A"
 
 
 def test_a_table_block_knows_its_header() -> None:
-    """Row ranges of a table count in the page's Markdown, not in the table's."""
+    """A table's span has the number of header rows."""
     table = Block(BlockKind.TABLE, Box(0, 0, 1, 1), table=grid(["k", "v"], ["a", "1"]))
     made = page_markdown(page(block("Before."), table))
     span = made.blocks[1]
@@ -60,7 +60,7 @@ def test_a_table_block_knows_its_header() -> None:
 
 @pytest.mark.parametrize("text", ["# not a heading", "> no quote", "| no table", "```no fence"])
 def test_plain_text_that_looks_like_markdown_is_escaped(text: str) -> None:
-    """Text never turns into structure the page does not have."""
+    """Text never becomes structure that the page does not have."""
     assert page_markdown(page(block(text))).text == f"\\{text}"
 
 
@@ -74,7 +74,7 @@ def test_numbered_items_keep_their_number_and_nested_items_are_indented() -> Non
 
 
 def test_latex_of_a_model_is_fenced_and_unicode_of_a_text_layer_is_not() -> None:
-    """Only formulas known to be LaTeX get dollar signs."""
+    """Only formulas that are known to be LaTeX get dollar signs."""
     latex = Block(BlockKind.FORMULA, Box(0, 0, 1, 1), "E=mc^2", source=TextSource.MODEL)
     plain = Block(BlockKind.FORMULA, Box(0, 0, 1, 1), "E = mc²")
 
@@ -86,8 +86,8 @@ def test_code_that_holds_fences_gets_a_longer_one() -> None:
     assert page_markdown(page(block("```", BlockKind.CODE))).text == "````\n```\n````"
 
 
-def test_a_figure_without_text_keeps_its_place() -> None:
-    """A silent figure has an empty span with its box, for its caption to cite."""
+def test_a_figure_without_text_has_an_empty_span() -> None:
+    """The span has the figure's box, for the caption's chunk to cite."""
     made = page_markdown(page(block("Before."), block("", BlockKind.FIGURE)))
 
     assert (made.blocks[1].start, made.blocks[1].end) == (7, 7)
@@ -95,7 +95,7 @@ def test_a_figure_without_text_keeps_its_place() -> None:
 
 
 def test_the_layout_survives_a_trip_through_json() -> None:
-    """A page is the same after its layout was stored as metadata."""
+    """A page is equal after its layout was stored as metadata."""
     table = Block(BlockKind.TABLE, Box(0, 0, 1, 1), table=grid(["k"], ["a"]))
     made = page_markdown(page(block("T", BlockKind.TITLE, 1), table))
 
@@ -105,7 +105,7 @@ def test_the_layout_survives_a_trip_through_json() -> None:
 
 
 def test_a_layout_of_another_text_is_refused() -> None:
-    """Offsets that do not fit the text raise instead of slicing wrongly."""
+    """Offsets outside the text raise an error instead of slicing wrongly."""
     made = page_markdown(page(block("A long paragraph.")))
 
     with pytest.raises(ValueError, match="offsets lie outside"):

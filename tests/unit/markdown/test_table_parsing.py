@@ -26,7 +26,7 @@ def test_a_plain_table_has_one_header_row() -> None:
 
 
 def test_spans_of_the_first_row_make_the_header_deeper() -> None:
-    """A cell over two rows and one over two columns need a header of two rows."""
+    """A cell over two rows, or over two columns, needs a header of two rows."""
     grid = parse_html_table(
         '<table><tr><td rowspan="2">Mode</td><td colspan=2>AP</td></tr>'
         "<tr><td>all</td><td>small</td></tr><tr><td>Base</td><td>1</td><td>2</td></tr></table>"
@@ -50,7 +50,7 @@ def test_spans_of_the_first_row_make_the_header_deeper() -> None:
     ids=["th", "thead", "row-headers", "colspan", "group-label", "one-row"],
 )
 def test_header_rows(html: str, expected: int) -> None:
-    """Marked rows are the header, else those that the first row's spans ask for."""
+    """Marked rows are the header; otherwise the spans of the first row decide."""
     grid = parse_html_table(f"<table>{html}</table>")
 
     assert grid is not None
@@ -70,12 +70,12 @@ def test_header_rows(html: str, expected: int) -> None:
     ids=["cut", "cut-tag", "no-end-tags", "no-table", "upper-case", "cells-outside-rows"],
 )
 def test_missing_tags_are_recovered(html: str) -> None:
-    """Whatever end tags are missing, the same grid comes out."""
+    """The grid is the same, whichever end tags are missing."""
     assert rows(parse_html_table(html)) == [["a", "b"], ["1", "2"]]
 
 
 def test_cells_are_plain_text() -> None:
-    """Tags go, entities are resolved, formulas and inequalities stay."""
+    """Tags are dropped and entities resolved; formulas and inequalities stay."""
     grid = parse_html_table(
         r"<table><tr><td><b>p</b> a &lt; b &amp; c<br>d</td><td>\(x < y\)</td>"
         "<td>a <b and c> d</td><td>&#99999999999999; <x></td></tr></table>"
@@ -101,7 +101,7 @@ def test_a_nested_table_becomes_text_of_its_cell() -> None:
 
 @pytest.mark.parametrize("html", ["", "<table></table>", "<tr><td> </td></tr>"])
 def test_a_table_without_text_is_none(html: str) -> None:
-    """There is no grid where no cell says anything."""
+    """A table without any text has no grid."""
     assert parse_html_table(html) is None
 
 
@@ -116,7 +116,7 @@ def test_overlapping_spans_take_free_slots_only() -> None:
 
 
 def test_an_empty_row_counts_where_a_cell_covers_it() -> None:
-    """A row that is covered from above takes its place; one that is not does not."""
+    """A row covered from above counts; an uncovered empty row does not."""
     grid = parse_html_table(
         "<table><tr><td rowspan=2>a</td></tr><tr></tr><tr></tr><tr><td>b</td></tr></table>"
     )
@@ -125,7 +125,7 @@ def test_an_empty_row_counts_where_a_cell_covers_it() -> None:
 
 
 def test_hostile_spans_are_bounded() -> None:
-    """Spans over nothing are cut to the table, and too many slots give up the spans."""
+    """Spans are cut to the table; with too many slots, spans are ignored."""
     one = parse_html_table("<table><tr><td colspan=1000000 rowspan=1000000>a</td></tr></table>")
     many = parse_html_table("<tr>" + "<td colspan=1000>a</td><td>b</td>" * 100 + "</tr>")
 
@@ -136,7 +136,7 @@ def test_hostile_spans_are_bounded() -> None:
 
 
 def test_a_table_of_too_many_slots_is_none() -> None:
-    """A wide row above many rows makes no grid, but its words can still be had."""
+    """A wide row above many rows has no grid, but its words can be read."""
     html = "<tr>" + "<td>a" * 3000 + "<tr><td>b" * 3000
 
     assert parse_html_table(html) is None
@@ -148,7 +148,7 @@ def test_a_table_of_too_many_slots_is_none() -> None:
     ["<table>", "<td>", "<tr>", "<td rowspan=1000>a", "<tr><td rowspan=999>a", "<", "<b =", "&#9"],
 )
 def test_time_is_linear(piece: str) -> None:
-    """200,000 characters of hostile markup take no more than a moment."""
+    """200,000 characters of hostile markup are read in a moment."""
     start = time.perf_counter()
     parse_html_table(piece * (200_000 // len(piece)))
 
@@ -156,7 +156,7 @@ def test_time_is_linear(piece: str) -> None:
 
 
 def test_a_pipe_table() -> None:
-    """The rule is left out, an escaped pipe is text, a short row leaves slots empty."""
+    """The rule is dropped, an escaped pipe is text, and a short row leaves slots empty."""
     grid = parse_pipe_table("| a | b |\n|:--|---|\n| 1 \\| 2 | 3 |\n| 4 |")
 
     assert rows(grid) == [["a", "b"], ["1 | 2", "3"], ["4", ""]]
@@ -165,14 +165,14 @@ def test_a_pipe_table() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "| a |", "| a |\n| b |", "| |\n|-|", "a\n---"])
-def test_what_is_no_pipe_table_is_none(text: str) -> None:
-    """Without a rule or without words there is no grid."""
+def test_text_without_a_rule_or_words_is_not_a_pipe_table(text: str) -> None:
+    """There is no grid."""
     assert parse_pipe_table(text) is None
 
 
 @pytest.mark.parametrize("cell", ["td", "th"])
 def test_a_caption_is_a_title_over_the_header(cell: str) -> None:
-    """It is not the only header row, and not the name of the first column."""
+    """A caption is neither the only header row nor the name of the first column."""
     names = f"<tr><{cell}>a</{cell}><{cell}>b</{cell}></tr>"
     grid = parse_html_table(
         f"<table><caption>Sizes</caption>{names}<tr><td>1</td><td>2</td></tr></table>"
@@ -183,8 +183,8 @@ def test_a_caption_is_a_title_over_the_header(cell: str) -> None:
     assert grid.header_rows == 2
 
 
-def test_columns_in_which_no_cell_begins_are_none() -> None:
-    """A span over a thousand columns says its text once."""
+def test_columns_in_which_no_cell_begins_are_dropped() -> None:
+    """A span over a thousand columns yields one column."""
     grid = parse_html_table(
         "<table><tr><td rowspan=900 colspan=1000>a</td></tr>" + "<tr><td>b</td></tr>" * 3
     )
@@ -193,15 +193,15 @@ def test_columns_in_which_no_cell_begins_are_none() -> None:
 
 
 def test_a_long_table_is_a_grid_however_long_it_is() -> None:
-    """Only spans can make a table larger than its text."""
+    """The limit of slots applies only to spans."""
     grid = parse_pipe_table("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * 40_000)
 
     assert grid is not None
     assert (grid.rows, grid.cols) == (40_001, 2)
 
 
-def test_what_a_picture_in_a_cell_shows_is_text() -> None:
-    """Its alternative text are words of the table."""
+def test_the_alternative_text_of_a_picture_is_text_of_its_cell() -> None:
+    """The alt attribute of an img tag is kept."""
     grid = parse_html_table(
         '<table><tr><td>a</td></tr><tr><td><img alt="A pump" src="x"></td></tr></table>'
     )

@@ -28,17 +28,17 @@ def test_a_spanning_cell_makes_it_html_with_one_row_per_line() -> None:
 
 
 def test_pipes_and_line_breaks_in_a_cell_cannot_break_the_table() -> None:
-    """Characters with a meaning in pipe tables are made harmless."""
+    """Characters that are syntax in pipe tables are escaped."""
     assert render_table(grid(["a|b", "c\nd"])).split("\n")[0] == "| a\\|b | c d |"
 
 
 def test_a_table_without_a_header_has_no_rule() -> None:
-    """Rows alone are lines of pipes."""
+    """Only the rows are written."""
     assert pipe_lines([], [["a", "b"]]) == ["| a | b |"]
 
 
 def test_row_edges_are_the_boxes_of_the_cells() -> None:
-    """Rows begin where their highest cell does; the last ends with its lowest."""
+    """A row begins at its highest cell; the last row ends at its lowest cell."""
     cells = (
         TableCell(0, 0, "a", box=Box(0.1, 0.2, 0.5, 0.3)),
         TableCell(1, 0, "b", box=Box(0.1, 0.32, 0.5, 0.4)),
@@ -48,7 +48,7 @@ def test_row_edges_are_the_boxes_of_the_cells() -> None:
 
 
 def test_row_edges_are_not_guessed() -> None:
-    """A row without a box, or boxes out of order, give none."""
+    """A row without a box, or boxes out of order, yield no edges."""
     high, low = Box(0, 0.1, 1, 0.2), Box(0, 0.5, 1, 0.6)
 
     assert row_edges(TableGrid(2, 1, (TableCell(0, 0, "a", box=high), TableCell(1, 0, "b")))) == ()
@@ -64,5 +64,5 @@ def test_expanding_writes_a_spanning_cell_into_every_slot_it_covers() -> None:
 
 
 def test_an_empty_grid_is_still_text() -> None:
-    """A grid without cells renders without raising."""
+    """A grid without cells renders without an error."""
     assert render_table(TableGrid(0, 0, ())) == "|  |\n|---|"
