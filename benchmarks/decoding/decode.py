@@ -33,8 +33,8 @@ from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.records import PageImage
 from opticalrag.ingest.core.vision import DecodeRequest, Transcript
 from opticalrag.ingest.documents.pages import open_document, render_pages
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler import Tally
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.engine import DPI, LONG_SIDE
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.indexing.dense import resolve_model

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from ....core.errors import ConfigError, EngineError, OpticalRagError
 from ....core.vision import DecodeRequest, Transcript
 from ..checkpoint.tokenizer import Tokenizer
-from ..device.memory import DecodePlan, plan_slots
 from ..device.runtime import free_bytes
 from .inputs import pack
 from .loops import LoopDetector, RepetitionDetector, cycle_start
 from .ngram import NoRepeat
+from .plan import DecodePlan, plan_slots
 
 if TYPE_CHECKING:
     from torch import Tensor

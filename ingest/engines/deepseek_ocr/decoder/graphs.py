@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from ..device.memory import SlotClass
+from .plan import SlotClass
 from .slots import Slots
 from .step import Shape, Stepper
 

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from ....core.vision import FinishReason
-from ..device.memory import DecodePlan, does_not_fit
+from ..device.memory import does_not_fit
 from ..device.transfer import Download
 from .graphs import RecordedSteps, Steps
 from .loops import LoopDetector
+from .plan import DecodePlan
 from .slots import Slots, Start, starting
 from .step import Shape, Stepper
 

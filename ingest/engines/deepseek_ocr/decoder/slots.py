@@ -13,9 +13,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..device.memory import SlotClass
 from ..device.transfer import upload
 from .forward import Place
+from .plan import SlotClass
 
 __all__ = ["Rows", "Slots", "Start", "starting"]
 

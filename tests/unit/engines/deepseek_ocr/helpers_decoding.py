@@ -11,7 +11,7 @@ import torch
 from benchmarks.decoding.exactness import Case
 from opticalrag.ingest.core.errors import OpticalRagError
 from opticalrag.ingest.core.vision import Transcript
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 
 __all__ = ["CONTEXT", "PAGES", "answers", "expected", "one_thread", "plan_of"]
 

@@ -20,10 +20,10 @@ from opticalrag.ingest.core.vision import DecodeRequest, Transcript
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
 from opticalrag.ingest.engines.deepseek_ocr.decoder.loops import cycle_start
 from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler import Page, Scheduler
 from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import Slots
 from opticalrag.ingest.engines.deepseek_ocr.decoder.step import Stepper
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 from .....conftest import TINY_SYNTHETIC

@@ -14,9 +14,9 @@ import torch
 from benchmarks.decoding.exactness import RULE, Case, chance_loop
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
 from opticalrag.ingest.engines.deepseek_ocr.decoder.graphs import RecordedSteps, Steps
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import Slots
 from opticalrag.ingest.engines.deepseek_ocr.decoder.step import Shape
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Tile, TileRow, Tiles
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr

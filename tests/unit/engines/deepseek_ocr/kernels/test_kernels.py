@@ -20,7 +20,7 @@ from opticalrag.ingest.core.modes import MODES
 from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.vision import DecodeRequest
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.kernels import attention, relative, rotary, routing
 from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels, choose_kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.relative import View
