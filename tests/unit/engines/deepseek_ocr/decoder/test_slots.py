@@ -7,10 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.decoding.one_by_one import banned_in_window
 from opticalrag.ingest.engines.deepseek_ocr.decoder import graphs, slots
 from opticalrag.ingest.engines.deepseek_ocr.decoder.drafting import Marks, guess
 from opticalrag.ingest.engines.deepseek_ocr.decoder.greedy import Greedy
-from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat, banned_in_window
+from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
 from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass, plan_slots
 from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import Rows, Start, starting
 from opticalrag.ingest.engines.deepseek_ocr.device.transfer import upload
