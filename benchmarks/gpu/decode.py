@@ -35,7 +35,7 @@ from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
 from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Op, TileRow, Tiles
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 

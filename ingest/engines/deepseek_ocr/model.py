@@ -73,7 +73,7 @@ class DeepSeekOcr:
         self.weights = checkpoint.fingerprint
         self.network = load_model(checkpoint, self.runtime)
         from .encoder.sam_attention import replace_attention
-        from .kernels.choice import choose_kernels
+        from .kernels.dispatch import choose_kernels
 
         self.kernels = choose_kernels(self.runtime.device, kernels)
         self.kernels.install(self.network)

@@ -26,7 +26,7 @@ from .plan import DecodePlan, plan_slots
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..kernels.choice import Kernels
+    from ..kernels.dispatch import Kernels
     from .scheduler import Page, Scheduler
 
 __all__ = ["Decoder"]

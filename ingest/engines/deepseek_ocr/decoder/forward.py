@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.unlimited_ocr.modeling_unlimited_ocr import apply_rotary_pos_emb
 
-from ..device.transfer import launching_on
-from ..kernels.choice import Kernels
-from ..kernels.rotary import Heads
+from ..device.transfer import on_device_of
+from ..kernels.attention import Qkv
+from ..kernels.dispatch import Kernels
 
 __all__ = ["Forward", "Place", "SlotView"]
 
@@ -78,8 +78,8 @@ class Forward:
         return like.new_zeros(self.layers, 2, 0, 0, self._heads, self.head_dim)
 
     def launching(self) -> AbstractContextManager[None]:
-        """See :func:`.transfer.launching_on`; not to be held while others run in this thread."""
-        return launching_on(self._head.weight)
+        """See :func:`.transfer.on_device_of`; not to be held while others run in this thread."""
+        return on_device_of(self._head.weight)
 
     def start(self, packed: Tensor, places: Sequence[Place]) -> Tensor:
         """Read pages from their beginning and keep their keys.
@@ -99,7 +99,7 @@ class Forward:
             q, k, v = self._project(layer, hidden)
             q, k = apply_rotary_pos_emb(q, k, *turns, unsqueeze_dim=2)
             _keep(number, k[0], v[0], places)
-            mixed = _attend_pages(Heads(q[0], k[0], v[0]), sizes)
+            mixed = _attend_pages(Qkv(q[0], k[0], v[0]), sizes)
             hidden = self._finish(layer, hidden, mixed[None])
         # Ends by number, not by a tensor of the host, which the device would have to wait for.
         return self._scores(torch.stack([hidden[0, end - 1] for end in accumulate(sizes)]))
@@ -122,18 +122,18 @@ class Forward:
         for number, layer in enumerate(self._text.layers):
             heads = [torch.split(part, sizes) for part in self._project(layer, hidden)]
             mixed = [
-                self._attend_slots(number, Heads(*of_view), *place)
+                self._attend_slots(number, Qkv(*of_view), *place)
                 for of_view, place in zip(zip(*heads, strict=True), places, strict=True)
             ]
             hidden = self._finish(layer, hidden, torch.cat(mixed))
         return self._scores(hidden)
 
     def _attend_slots(
-        self, layer: int, heads: Heads, cos: Tensor, sin: Tensor, positions: Tensor, view: SlotView
+        self, layer: int, qkv: Qkv, cos: Tensor, sin: Tensor, positions: Tensor, view: SlotView
     ) -> Tensor:
         # Writes the keys and values of new tokens to their slots, then attends over these.
         cache = view.cache[layer, :, : view.slots]
-        query = self._kernels.rotate_and_store(heads, (cos, sin), positions, cache)
+        query = self._kernels.rotate_and_store(qkv, (cos, sin), positions, cache)
         return self._kernels.attend(query, cache, positions, view.span)
 
     def _project(self, layer: Any, hidden: Tensor) -> list[Tensor]:
@@ -164,13 +164,13 @@ class Forward:
         return scores
 
 
-def _attend_pages(heads: Heads, sizes: list[int]) -> Tensor:
+def _attend_pages(qkv: Qkv, sizes: list[int]) -> Tensor:
     """Causal attention of packed pages, each within itself.
 
     Shape: all ``[tokens, heads, head_dim]``, page after page.
     """
     # [heads, tokens, head_dim] per page
-    split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in heads]
+    split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in qkv]
     mixed = [
         scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
         for q, k, v in zip(*split, strict=True)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ....core.vision import FinishReason
-from ..device.memory import does_not_fit
+from ..device.memory import out_of_memory
 from ..device.transfer import Download
 from .graphs import RecordedSteps, Steps
 from .loops import LoopDetector
@@ -161,7 +161,7 @@ class Scheduler:
             self._step()
         except torch.OutOfMemoryError as error:
             if self.plan.halved() is None:
-                raise does_not_fit("decoding a page", error) from error
+                raise out_of_memory("decoding a page", error) from error
         else:
             return
         self._halve()

@@ -1,4 +1,4 @@
-"""What to do when a device runs out of memory: try again with half of the work."""
+"""Retry with half of the work when a device runs out of memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from ....core.errors import OutOfMemory
 
-__all__ = ["does_not_fit", "halving_on_out_of_memory"]
+__all__ = ["out_of_memory", "split_on_out_of_memory"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -16,21 +16,21 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 
-def does_not_fit(what: str, error: Exception) -> OutOfMemory:
-    """The error for a page that does not fit though nothing else is there."""
-    return OutOfMemory(
-        f"{what} does not fit the device's memory: {error}; choose a smaller mode or device"
-        " cpu, or end other programs on the device"
-    )
-
-
-def halving_on_out_of_memory(
+def split_on_out_of_memory(
     function: Callable[[Sequence[T]], list[R]], items: Sequence[T], what: str
 ) -> list[R]:
-    """``function(items)``, or of both halves one after the other where the whole does not fit.
+    """Call ``function(items)``; if memory runs out, call it on each half instead, recursively.
+
+    Args:
+        function: returns one result per item.
+        items: at least one.
+        what: names the work in the log and in the error, e.g. ``"encoding a page"``.
+
+    Returns:
+        One result per item, in order.
 
     Raises:
-        OutOfMemory: one item alone does not fit.
+        OutOfMemory: a single item does not fit.
     """
     import torch
 
@@ -38,9 +38,17 @@ def halving_on_out_of_memory(
         return function(items)
     except torch.OutOfMemoryError as error:
         if len(items) < 2:
-            raise does_not_fit(what, error) from error
+            raise out_of_memory(what, error) from error
     torch.cuda.empty_cache()
     middle = len(items) // 2
-    _log.warning("%s: %d at once do not fit, going on with %d", what, len(items), middle)
-    parts = items[:middle], items[middle:]
-    return [r for part in parts for r in halving_on_out_of_memory(function, part, what)]
+    _log.warning("%s: out of memory with a batch of %d, retrying with %d", what, len(items), middle)
+    halves = items[:middle], items[middle:]
+    return [r for half in halves for r in split_on_out_of_memory(function, half, what)]
+
+
+def out_of_memory(what: str, error: Exception) -> OutOfMemory:
+    """Build the error for work that does not fit even in its smallest part."""
+    return OutOfMemory(
+        f"{what} does not fit the device's memory: {error}; choose a smaller mode, use device"
+        " 'cpu', or end other programs on the device"
+    )

@@ -28,7 +28,7 @@ from opticalrag.ingest.engines.deepseek_ocr.device.runtime import (
 from opticalrag.ingest.engines.deepseek_ocr.encoder.preprocess import prepare
 from opticalrag.ingest.engines.deepseek_ocr.encoder.sam_attention import replace_attention
 from opticalrag.ingest.engines.deepseek_ocr.kernels import relative
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 MARKDOWN = PROMPTS["markdown"]
@@ -187,7 +187,7 @@ def test_a_gpu_is_chosen_by_what_it_can_do_itself() -> None:
 def test_a_gpu_that_is_not_there_is_said(device: str) -> None:
     """Torch would end with an error of its own, some of them only when memory is taken."""
     two = Machine(gpus=(True, True), cpu_bfloat16=False, flash_attention=False)
-    with pytest.raises(ConfigError, match="PyTorch sees cuda:0, cuda:1: choose one"):
+    with pytest.raises(ConfigError, match="PyTorch sees cuda:0, cuda:1; choose one"):
         plan_runtime(two, device)
 
 

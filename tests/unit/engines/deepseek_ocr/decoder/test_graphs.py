@@ -17,7 +17,7 @@ from opticalrag.ingest.engines.deepseek_ocr.decoder.graphs import RecordedSteps,
 from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import Slots
 from opticalrag.ingest.engines.deepseek_ocr.decoder.step import Shape
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Tile, TileRow, Tiles
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
