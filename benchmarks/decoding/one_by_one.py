@@ -15,7 +15,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from opticalrag.ingest.core.vision import DecodeRequest, FinishReason
-from opticalrag.ingest.engines.deepseek_ocr.decoder.inputs import pack
+from opticalrag.ingest.engines.deepseek_ocr.decoder.inputs import lay_out_page
 from opticalrag.ingest.engines.deepseek_ocr.decoder.loops import LoopDetector, RepetitionDetector
 from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
@@ -102,7 +102,7 @@ class Reference:
                 for part in (ids.before, ids.after)
             )
             newline = network.model.image_newline.to(table.weight)
-            page = pack(request.tokens, newline, network.model.view_separator)
+            page = lay_out_page(request.tokens, newline, network.model.view_separator)
             return torch.cat([before, page, after])
 
 

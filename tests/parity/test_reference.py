@@ -29,7 +29,7 @@ from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens
 from opticalrag.ingest.engines.deepseek_ocr.checkpoint.family import DEEPSEEK_OCR
 from opticalrag.ingest.engines.deepseek_ocr.checkpoint.tokenizer import Tokenizer
 from opticalrag.ingest.engines.deepseek_ocr.decoder.greedy import Greedy
-from opticalrag.ingest.engines.deepseek_ocr.decoder.inputs import pack, to_tensor
+from opticalrag.ingest.engines.deepseek_ocr.decoder.inputs import lay_out_page, to_tensor
 from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
 from opticalrag.ingest.engines.deepseek_ocr.encoder.preprocess import prepare
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
@@ -143,7 +143,7 @@ def test_the_model_computes_the_published_numbers(
 def vision_error(tokens: VisionTokens, expected: dict[str, Any], model: DeepSeekOcr) -> float:
     """Largest difference of the packed rows and of their norms, relative to the largest value."""
     newline, separator = model.constants()
-    packed = pack(tokens, to_tensor(newline), to_tensor(separator)).numpy()
+    packed = lay_out_page(tokens, to_tensor(newline), to_tensor(separator)).numpy()
     assert list(packed.shape) == expected["shape"]
     rows = expected["rows"].values()
     values = max(np.abs(packed[r["index"], :8] - r["first8"]).max() for r in rows)

@@ -1,4 +1,4 @@
-"""How many slots the decoder has, and how it runs them."""
+"""How many slots the decoder has, and how it uses them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from typing import Final
 
 __all__ = ["DecodePlan", "SlotClass", "plan_slots"]
 
-# Of free memory. The rest is for packed pages, for fragmentation and for recorded steps, which
-# compute in memory of their own: as much as a step takes, a twentieth of the slots, and a gigabyte
-# of the driver's at most.
+# Share of free memory for slots. The rest is for prefills, fragmentation and CUDA graphs. Graphs
+# have a memory pool of their own: what one step needs (a twentieth of the slots), and up to 1 GB
+# for the driver.
 _FREE_SHARE: Final = 0.85
-_SHORT: Final = 4  # a short slot has this part of the context: 2,048 tokens of 8,192
-_LONG_EVERY: Final = 16  # one slot of the whole context for so many short ones
+_SHORT: Final = 4  # short slots hold 1/4 of the context: 2,048 of 8,192 tokens
+_LONG_EVERY: Final = 16  # one slot of the full context per 16 short ones
 
 
 @dataclass(frozen=True, slots=True)
 class SlotClass:
-    """How many slots there are of one length, in tokens."""
+    """Slots of equal length.
+
+    Attributes:
+        slots: how many.
+        length: KV cache entries of each, in tokens.
+    """
 
     slots: int
     length: int
@@ -25,32 +30,38 @@ class SlotClass:
 
 @dataclass(frozen=True, slots=True)
 class DecodePlan:
-    """How pages are decoded.
+    """Size and pace of decoding.
 
     Attributes:
-        classes: slots, the shorter ones first; the last hold the whole context.
-        guesses: ids guessed per step where a page has a draft; 0 guesses none.
-        gain: guesses that must be expected to be right, per page and step, to be made: what a
-            longer step costs.
-        lag: steps the host may be behind the device.
-        pack: tokens of pages that start together.
-        graphs: whether steps are recorded as CUDA graphs.
+        classes: slots by length, shortest first; the last class holds the full context.
+        guesses: ids guessed per step for a page with a draft (vLLM's
+            ``num_speculative_tokens``); 0 turns guessing off.
+        break_even: accepted guesses per running page above which a step with guesses is worth its
+            longer run time. While fewer are expected, steps run without guesses.
+        lag: steps and prefills that stay in flight: the host reads ids that much later.
+        prefill_tokens: maximum of tokens prefilled together (vLLM's ``max_num_batched_tokens``);
+            a longer page is prefilled alone.
+        graphs: whether steps are captured as CUDA graphs.
     """
 
     classes: tuple[SlotClass, ...]
     guesses: int = 0
-    gain: float = 0.0
+    break_even: float = 0.0
     lag: int = 0
-    pack: int = 8192
+    prefill_tokens: int = 8192
     graphs: bool = False
 
     @property
     def slots(self) -> int:
-        """Of all lengths."""
+        """Slots of all classes together."""
         return sum(size.slots for size in self.classes)
 
     def halved(self) -> DecodePlan | None:
-        """Half the slots of each length, at least one; None if there is nothing to halve."""
+        """Halve the slots of each class, to at least one.
+
+        Once each class has one slot, only the longest class is left. None means that there is
+        nothing left to halve.
+        """
         halves = tuple(replace(size, slots=(size.slots + 1) // 2) for size in self.classes)
         if halves == self.classes:
             halves = self.classes[-1:]
@@ -60,14 +71,17 @@ class DecodePlan:
 def plan_slots(
     wanted: int, context: int, token_bytes: int, row_bytes: int, free: int | None
 ) -> tuple[SlotClass, ...]:
-    """Slots for as many pages as wanted, or as fit.
+    """Choose the number of short and long slots that fit the memory.
 
     Args:
-        wanted: pages decoded together.
-        context: tokens the longest page may have.
-        token_bytes: keys and values of a token.
-        row_bytes: what a step needs for a page besides.
-        free: bytes; None if nobody knows.
+        wanted: short slots, if they fit.
+        context: length of a long slot, in tokens.
+        token_bytes: KV cache bytes per token.
+        row_bytes: further bytes that a step needs per row.
+        free: free bytes; None if unknown, which counts as enough.
+
+    Returns:
+        Short slots, at least one, and long slots.
     """
     short = -(-context // _SHORT)
 

@@ -32,7 +32,7 @@ def one_thread() -> Iterator[None]:
 def plan_of(slots: int, guesses: int = 0, lag: int = 0, short: int = 112) -> DecodePlan:
     """Slots of which most pages outgrow the shorter ones."""
     long = SlotClass(-(-slots // 3), CONTEXT + guesses)
-    return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, pack=300)
+    return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, prefill_tokens=300)
 
 
 def answers(found: Sequence[Transcript | OpticalRagError]) -> list[tuple[tuple[int, ...], str]]:

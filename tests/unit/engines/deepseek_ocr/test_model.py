@@ -15,7 +15,7 @@ from opticalrag.ingest.core.modes import MODES
 from opticalrag.ingest.core.prompts import PROMPTS, Prompt, prompt_named
 from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens, float32_values
 from opticalrag.ingest.engines.deepseek_ocr.checkpoint.checkpoint import open_checkpoint
-from opticalrag.ingest.engines.deepseek_ocr.checkpoint.weights import load_model
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.weights import load_network
 from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
 from opticalrag.ingest.engines.deepseek_ocr.device.runtime import (
     Machine,
@@ -74,7 +74,7 @@ def test_attention_with_its_bias_in_parts_equals_transformers(
 ) -> None:
     """Of the whole encoder, at the trained size and at others."""
     runtime = plan_runtime(probe_machine(), "cpu", "float32")
-    tower = load_model(open_checkpoint(tiny_checkpoint), runtime).model.vision_tower
+    tower = load_network(open_checkpoint(tiny_checkpoint), runtime).model.vision_tower
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(side))
     with torch.inference_mode():
         theirs = tower(pixels).last_hidden_state
