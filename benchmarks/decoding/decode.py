@@ -33,8 +33,8 @@ from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.records import PageImage
 from opticalrag.ingest.core.vision import DecodeRequest, Transcript
 from opticalrag.ingest.documents.pages import open_document, render_pages
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler import Tally
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.engine import DPI, LONG_SIDE
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 from opticalrag.ingest.indexing.dense import resolve_model
@@ -146,7 +146,7 @@ def plan_of(slots: int, guesses: int = 0) -> DecodePlan:
     """So many slots, of which one in four holds the whole context."""
     long = max(1, slots // 4)
     sizes = (SlotClass(slots - long, 512), SlotClass(long, 2048 + guesses))
-    return DecodePlan(sizes if slots > 1 else sizes[1:], guesses, gain=0.0)
+    return DecodePlan(sizes if slots > 1 else sizes[1:], guesses, break_even=0.0)
 
 
 def decoding(
@@ -229,7 +229,7 @@ def waste(tally: Tally) -> dict[str, float]:
 
 def spent(now: Tally, before: Tally) -> Tally:
     """What was counted in between."""
-    names = ("steps", "rows", "useful", "guessed", "right")
+    names = ("steps", "rows", "useful", "guessed", "accepted")
     return Tally(*(getattr(now, name) - getattr(before, name) for name in names))
 
 
@@ -276,10 +276,10 @@ def guessed(
     tally = spent(model.decoder.tally, before)
     return {
         "guesses": plan.guesses,
-        "gain": plan.gain,
+        "gain": plan.break_even,
         "guessed_share": tally.guessed / plan.guesses / tally.useful if plan.guesses else 0.0,
-        "right_share": tally.right / tally.guessed if tally.guessed else None,
-        "tokens_per_row": (tally.useful + tally.right) / tally.useful,
+        "right_share": tally.accepted / tally.guessed if tally.guessed else None,
+        "tokens_per_row": (tally.useful + tally.accepted) / tally.useful,
         "steps": tally.steps,
         **speed([t.ids for t in answers], seconds),
     }
@@ -324,7 +324,9 @@ def drafted(
                 replace(request, draft=" ".join(misspelt(page, share, number)))
                 for number, (request, page) in enumerate(zip(requests, words, strict=True))
             ]
-            figures = guessed(model, with_drafts, replace(plan_of(slots, count), gain=gain), plain)
+            figures = guessed(
+                model, with_drafts, replace(plan_of(slots, count), break_even=gain), plain
+            )
             yield {"wrong_share_of_words": share, **figures}
 
 

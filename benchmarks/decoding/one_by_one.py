@@ -15,12 +15,12 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
 from opticalrag.ingest.core.vision import DecodeRequest, FinishReason
-from opticalrag.ingest.engines.deepseek_ocr.decoder.inputs import pack
+from opticalrag.ingest.engines.deepseek_ocr.decoder.inputs import lay_out_page
 from opticalrag.ingest.engines.deepseek_ocr.decoder.loops import LoopDetector, RepetitionDetector
-from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat, banned_in_window
+from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
-__all__ = ["Answer", "Reference"]
+__all__ = ["Answer", "Reference", "banned_in_window"]
 
 _LOOK_EVERY = 32  # tokens between looks for a loop
 
@@ -102,7 +102,7 @@ class Reference:
                 for part in (ids.before, ids.after)
             )
             newline = network.model.image_newline.to(table.weight)
-            page = pack(request.tokens, newline, network.model.view_separator)
+            page = lay_out_page(request.tokens, newline, network.model.view_separator)
             return torch.cat([before, page, after])
 
 
@@ -115,6 +115,29 @@ def _padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         embeds[i, longest - len(row) :] = row
         mask[i, longest - len(row) :] = 1
     return embeds, mask
+
+
+def banned_in_window(
+    ids: Sequence[int], size: int, window: int, allowed: Collection[int] = ()
+) -> set[int]:
+    """The published no-repeat rule in plain Python.
+
+    Args:
+        ids: generated ids; the prompt does not count.
+        size: ids of an n-gram; 1 bans nothing, as in the published code.
+        window: how many of the last ids are searched for n-grams.
+        allowed: ids that are never banned, such as table cells.
+
+    Returns:
+        Ids that would complete an n-gram a second time within the window.
+    """
+    if size < 2 or len(ids) < size:
+        return set()
+    recent = list(ids[max(0, len(ids) - window) :])
+    prefix = list(ids[1 - size :])
+    starts = range(len(recent) - size + 1)
+    again = {recent[i + size - 1] for i in starts if recent[i : i + size - 1] == prefix}
+    return again - set(allowed)
 
 
 class NoRepeatInWindow(LogitsProcessor):  # type: ignore[misc]  # no annotations

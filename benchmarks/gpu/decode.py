@@ -34,8 +34,8 @@ from opticalrag.ingest.core.modes import MODES, Mode
 from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Op, TileRow, Tiles
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
@@ -344,7 +344,8 @@ def pages(run: Run) -> Iterator[dict[str, Any]]:
         (tokens,) = run.model.encode([noise()], MODES[name])
         plan = plan_of(run, max(run.options.slots), graphs)
         decoder = decoder_with(run, used)
-        room = run.options.length - decoder.length(requests_of(tokens, [1])[0]) - plan.guesses
+        prompt = decoder.prompt_length(requests_of(tokens, [1])[0])
+        room = run.options.length - prompt - plan.guesses
         mean = min(run.options.page_tokens, room // 2)
         drawn = random.lognormal(np.log(mean) - 0.18, 0.6, affordable(run, mean))
         lengths = [int(n) for n in np.clip(drawn, 1, room)]

@@ -23,9 +23,8 @@ import torch
 from torch import Tensor
 
 from opticalrag.ingest.engines.deepseek_ocr.kernels import routing, tiles
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
-from opticalrag.ingest.engines.deepseek_ocr.kernels.relative import View
-from opticalrag.ingest.engines.deepseek_ocr.kernels.rotary import Heads
+from opticalrag.ingest.engines.deepseek_ocr.kernels.attention import Qkv
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Op, Tile, TileRow, Tiles
 
 from ..machine import describe, synchronise
@@ -242,7 +241,7 @@ def _expert_trials(sizes: Sizes, layer: Any, hidden: Tensor, router: Tensor) -> 
 class _Step:
     """What slots of different lengths bring to a layer."""
 
-    heads: Heads
+    heads: Qkv
     turns: tuple[Tensor, Tensor]
     positions: Tensor
     cache: Tensor
@@ -250,7 +249,7 @@ class _Step:
     @classmethod
     def of(cls, sizes: Sizes, normal: Callable[..., Tensor], slots: int, tokens: int) -> _Step:
         dim, length = sizes.dim // sizes.heads, 2 * sizes.keys  # filled by half in the mean
-        heads = Heads(*(normal(slots, tokens, sizes.heads, dim) for _ in range(3)))
+        heads = Qkv(*(normal(slots, tokens, sizes.heads, dim) for _ in range(3)))
         like = heads.query
         starts = ((torch.arange(slots) + 0.5) * (length - tokens) / slots).long()
         positions = (starts[:, None] + torch.arange(tokens)).to(like.device)
@@ -301,7 +300,7 @@ def _rotate_trial(sizes: Sizes, normal: Callable[..., Tensor], rows: int) -> Tri
 def _view_trial(sizes: Sizes, normal: Callable[..., Tensor], side: int) -> Trial:
     views = max(1, 4 * 4096 // side**2) if len(sizes.rows) > 1 else 1
     shape = (views, sizes.view_heads, side * side)
-    view = View(*(normal(*shape, sizes.view_dim) for _ in range(3)))
+    view = Qkv(*(normal(*shape, sizes.view_dim) for _ in range(3)))
     by_row, by_column = normal(*shape, side), normal(*shape, side)
     return Trial(
         "relative",

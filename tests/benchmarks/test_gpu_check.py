@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.gpu.decode import Run
 from benchmarks.gpu.tune_kernels import SMALL, Trial, add_to_table, tune
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Tile, TileRow, read_table
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 

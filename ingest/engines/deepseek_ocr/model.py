@@ -16,7 +16,7 @@ from ...core.vision import DecodeRequest, Transcript, VisionTokens
 from .checkpoint.checkpoint import open_checkpoint
 from .checkpoint.locate import DEFAULT_MODEL
 from .checkpoint.tokenizer import Tokenizer
-from .checkpoint.weights import load_model
+from .checkpoint.weights import load_network
 from .decoder.decoder import Decoder
 from .decoder.ngram import NoRepeat
 from .device.runtime import Precision, plan_runtime, probe_machine
@@ -71,9 +71,9 @@ class DeepSeekOcr:
         self.tokenizer = Tokenizer(checkpoint.folder, self._family.special)
         self.name = checkpoint.name
         self.weights = checkpoint.fingerprint
-        self.network = load_model(checkpoint, self.runtime)
+        self.network = load_network(checkpoint, self.runtime)
         from .encoder.sam_attention import replace_attention
-        from .kernels.choice import choose_kernels
+        from .kernels.dispatch import choose_kernels
 
         self.kernels = choose_kernels(self.runtime.device, kernels)
         self.kernels.install(self.network)
@@ -123,7 +123,7 @@ class DeepSeekOcr:
         self, requests: Iterable[DecodeRequest | None], most: int | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
         """The same for pages that come one by one; see :meth:`.decoder.Decoder.stream`."""
-        return self.decoder.stream(requests, self.decoder.plan(most))
+        return self.decoder.stream(requests, self.decoder.make_plan(most))
 
     def first_logits(self, request: DecodeRequest) -> NDArray[np.float32]:
         """Scores of an answer's first token: what reference numbers are compared with."""

@@ -214,7 +214,7 @@ def test_tokens_of_another_width_are_our_error(tmp_path: Path, tiny_model: DeepS
     view, tiles = np.zeros((16, 7), np.float32), np.zeros((0, 0, 7), np.float32)
     made_by = ("model", tiny_model.weights, "pillow-1")
     page = VisionTokens(view, tiles, (1, 1), "tiny", "float32", *made_by)
-    with pytest.raises(EngineError, match="have 7 numbers each"):
+    with pytest.raises(EngineError, match="have width 7"):
         tiny_model.decode([DecodeRequest(page, PROMPTS["markdown"], 3)])
 
 

@@ -1,1 +1,1 @@
-"""Files of a model to a loaded network, checked first."""
+"""Find a model's files, verify them before use, and load them into transformers' modules."""

@@ -1,7 +1,7 @@
-"""Decide from headers alone whether files are the model they claim to be.
+"""Verify from headers alone that files hold the model that their config.json describes.
 
-Everything here happens before a model is built or a weight is read, and opens only the files
-it has checked: config.json, the index, safetensors headers.
+This runs before a model is built or weights are loaded. It opens only config.json, the safetensors
+index and safetensors files, and reads a small sample of each tensor for the fingerprint.
 """
 
 from __future__ import annotations
@@ -19,16 +19,21 @@ from .manifest import tensor_shapes
 
 __all__ = ["Checkpoint", "open_checkpoint"]
 
-_SHOWN = 5  # names of each kind in a report
-# Enough of each tensor to tell two trainings apart: 11 MB of the released 6.7 GB.
+_SHOWN = 5  # names of each kind in an error message
+# Bytes of each tensor in the fingerprint, enough to tell two trainings apart: 11 MB of 6.7 GB.
 _SAMPLE = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Files proven to hold a model: its sizes, and where each tensor lies.
+    """A verified checkpoint.
 
-    ``fingerprint`` is the same for the same weights, in whichever folder they are.
+    Attributes:
+        folder: holds the files.
+        name: of the model.
+        shape: its sizes.
+        tensors: location of each tensor, by name.
+        fingerprint: identifies the weights; it does not depend on the folder.
     """
 
     folder: Path
@@ -39,25 +44,25 @@ class Checkpoint:
 
     @property
     def files(self) -> list[Path]:
-        """The safetensors files, each once."""
+        """The safetensors files, without repeats."""
         return list(dict.fromkeys(tensor.file for tensor in self.tensors.values()))
 
 
 def open_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoint:
-    """Find a model and check its files.
+    """Find a model and verify its files.
 
     Args:
-        source: a local folder or a hub id.
-        revision: commit on the hub (see :func:`.locate.locate`).
+        source: a local folder or a Hugging Face repository.
+        revision: commit of the repository (see :func:`.locate.locate`).
 
     Raises:
-        ModelNotFound: files that are not there.
-        CheckpointMismatch: files that are not this model; the message names the differences.
+        ModelNotFound: a file is missing.
+        CheckpointMismatch: the files do not hold this model; the message names the differences.
     """
     found = locate(source, revision)
     shape = read_shape(read_json(found.path / "config.json"))
     if not (found.path / "tokenizer.json").is_file():
-        raise ModelNotFound(f"{found.path} lacks tokenizer.json; download it into the folder")
+        raise ModelNotFound(f"tokenizer.json is missing in {found.path}; download it there")
     tensors = _collect(weight_files(found.path))
     _compare(found.path, tensors, tensor_shapes(shape))
     return Checkpoint(found.path, found.name, shape, tensors, _fingerprint(shape, tensors))
@@ -69,8 +74,8 @@ def _collect(files: Iterable[Path]) -> dict[str, TensorInfo]:
         header = read_header(file)
         if twice := sorted(header.keys() & tensors.keys()):
             raise CheckpointMismatch(
-                f"{file} and {tensors[twice[0]].file} both hold {_some(twice)}; keep one set of"
-                " files in the folder"
+                f"duplicate tensors: {file} and {tensors[twice[0]].file} both hold {_some(twice)};"
+                " keep one set of files in the folder"
             )
         tensors.update(header)
     return tensors
@@ -83,22 +88,22 @@ def _compare(
     if missing := sorted(expected.keys() - found.keys()):
         report.append(f"{len(missing)} missing: {_some(missing)}")
     if extra := sorted(found.keys() - expected.keys()):
-        report.append(f"{len(extra)} not of this model: {_some(extra)}")
+        report.append(f"{len(extra)} unexpected: {_some(extra)}")
     if wrong := [
         n for n in sorted(expected.keys() & found.keys()) if found[n].shape != expected[n]
     ]:
         shown = (f"{n} {list(found[n].shape)} instead of {list(expected[n])}" for n in wrong)
-        report.append(f"{len(wrong)} of another shape: {_some(list(shown))}")
+        report.append(f"{len(wrong)} with a wrong shape: {_some(list(shown))}")
     if report:
         raise CheckpointMismatch(
-            f"the tensors in {folder} are not those its config.json describes"
-            f" ({len(expected)} expected): {'; '.join(report)}. Download the model again"
+            f"the tensors in {folder} do not match its config.json ({len(expected)} expected):"
+            f" {'; '.join(report)}. Download the model again"
         )
 
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    # A hostile file may hold names of any length.
+    # Names are cut: those in a hostile file may have any length.
     return ", ".join(name[:160] for name in names[:_SHOWN]) + more
 
 

@@ -1,6 +1,7 @@
-"""Which published models this package runs, and what their config.json must say.
+"""The models that this package runs, and the checks of their config.json.
 
-Reads the released configuration into a :class:`ModelShape`. Knows no torch and no files.
+:func:`read_shape` turns a released configuration into a :class:`ModelShape`. This module opens no
+files and does not import torch.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """Ids of the tokens the code itself needs, with their text."""
+    """Text and id of each token that the code itself uses."""
 
     bos: tuple[str, int] = ("<｜begin▁of▁sentence｜>", 0)
     eos: tuple[str, int] = ("<｜end▁of▁sentence｜>", 1)
@@ -40,12 +41,20 @@ class SpecialTokens:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A published model: where it is, how to recognise it, what cannot vary.
+    """A model and what its configuration must say.
 
-    ``fixed`` are values of the configuration this code is written for: a file that says
-    otherwise is refused, one that says nothing means the same (defaults of the published code).
-    ``modes`` are the resolutions it was trained at, and ``compression`` how many text tokens it
-    reads from a vision token. ``caution``, if any, is said whenever it is loaded.
+    Attributes:
+        name: short name.
+        repo: Hugging Face repository; empty if it is not published.
+        revision: pinned commit of the repository.
+        model_type: in config.json.
+        architecture: in config.json.
+        fixed: configuration values that this code assumes. Another value is refused. A missing
+            one is accepted, because these are the defaults of the published code.
+        special: special tokens.
+        modes: resolutions it was trained at, by name.
+        compression: text tokens per vision token up to which it reads well.
+        caution: logged when it is loaded, if not empty.
     """
 
     name: str
@@ -63,11 +72,11 @@ class Family:
 DEEPSEEK_OCR = Family(
     name="deepseek_ocr",
     repo="deepseek-ai/DeepSeek-OCR",
-    # The commit that public reproductions of the model name.
+    # The commit that public reproductions of the model use.
     revision="9f30c71f441d010e5429c532364a86705536c53a",
     model_type="deepseek_vl_v2",
     architecture="DeepseekOCRForCausalLM",
-    # Class defaults of the published configuration_deepseek_v2.py where config.json is silent.
+    # Where config.json has no value: class defaults of the published configuration_deepseek_v2.py.
     fixed={
         "use_mla": False,
         "q_lora_rank": None,
@@ -89,7 +98,7 @@ DEEPSEEK_OCR = Family(
         "eos_token_id": 1,
     },
 )
-# The same architecture, small enough for the repository: benchmarks/tiny trains it.
+# The same architecture, small enough for this repository; trained by benchmarks/tiny.
 TINY_SYNTHETIC = Family(
     name="tiny_synthetic",
     repo="",
@@ -103,15 +112,15 @@ TINY_SYNTHETIC = Family(
         cell=("<td>", 5),
         cell_end=("</td>", 6),
     ),
-    # The released names, for views that pages of a few hundred characters fit.
+    # The released names, with views sized for pages of a few hundred characters.
     modes={
         mode.name: mode
         for mode in (Mode("tiny", 128), Mode("small", 192), Mode("base", 320), Mode("large", 448))
     },
     compression=2.0,
     caution=(
-        "reads only pages like the drawn ones it was trained on (see its README.md); do not"
-        " believe what it says of others"
+        "reads only synthetic pages like those it was trained on (see its README.md); its output"
+        " for other pages is meaningless"
     ),
 )
 PUBLISHED: tuple[Family, ...] = (DEEPSEEK_OCR,)
@@ -120,7 +129,10 @@ FAMILIES: tuple[Family, ...] = (*PUBLISHED, TINY_SYNTHETIC)
 
 @dataclass(frozen=True, slots=True)
 class SamShape:
-    """Sizes of the first encoder. ``image_size`` is what its position tables are made for."""
+    """Sizes of the SAM encoder, which reads the pixels.
+
+    ``image_size`` is the side of the views that its position tables were trained for.
+    """
 
     image_size: int
     width: int
@@ -129,7 +141,7 @@ class SamShape:
     global_layers: tuple[int, ...]
     downsample: tuple[int, int]
 
-    # Written into the published deepencoder.py, absent from config.json.
+    # Constants of the published deepencoder.py; config.json does not have them.
     patch = 16
     window = 14
     neck = 256
@@ -138,7 +150,7 @@ class SamShape:
 
 @dataclass(frozen=True, slots=True)
 class ClipShape:
-    """Sizes of the second encoder, which reads the first one's output."""
+    """Sizes of the CLIP encoder, which reads the output of the SAM encoder."""
 
     image_size: int
     patch: int
@@ -150,13 +162,13 @@ class ClipShape:
 
     @property
     def positions(self) -> int:
-        """Rows of the position table: the grid and the class token."""
+        """Rows of the position table: one per patch, and one for the class token."""
         return (self.image_size // self.patch) ** 2 + 1
 
 
 @dataclass(frozen=True, slots=True)
 class DecoderShape:
-    """Sizes of the mixture-of-experts decoder; the first ``dense_layers`` have no experts."""
+    """Sizes of the mixture-of-experts decoder. The first ``dense_layers`` have no experts."""
 
     vocab: int
     hidden: int
@@ -173,7 +185,7 @@ class DecoderShape:
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """All sizes of a model: enough to name every tensor of its checkpoint."""
+    """All sizes of a model. They determine name and shape of every tensor."""
 
     family: Family
     sam: SamShape
@@ -184,18 +196,19 @@ class ModelShape:
 def read_shape(config: Mapping[str, Any]) -> ModelShape:
     """Read a released config.json.
 
-    ``auto_map``, which names code to download and run, is never looked at.
+    ``auto_map``, which names Python code to download and run, is ignored.
 
     Raises:
-        CheckpointMismatch: another model, or values this code is not written for.
+        CheckpointMismatch: the configuration is of another model, or has values that this code
+            does not support.
     """
     family = _family_of(config)
     language = _section(config, "language_config")
-    # The published code reads the copies at top level; a partly edited file must not split us.
+    # The published code reads the copies at top level, so they take precedence here too.
     fields = {**language, **{k: v for k, v in config.items() if k in language}}
     for key, expected in family.fixed.items():
         if key in fields and fields[key] != expected:
-            raise _refuse(key, fields[key], f"{family.name} has {expected!r}")
+            raise _refuse(key, fields[key], f"expected {expected!r} for {family.name}")
     shape = ModelShape(family, _sam(config), _clip(config), _decoder(fields))
     _check_projector(_section(config, "projector_config"), shape)
     return shape
@@ -209,8 +222,8 @@ def _family_of(config: Mapping[str, Any]) -> Family:
             return family
     known = ", ".join(f"{f.model_type} / {f.architecture} ({f.repo or f.name})" for f in FAMILIES)
     raise CheckpointMismatch(
-        f"config.json says model_type {config.get('model_type')!r} with architectures"
-        f" {architectures!r}; this engine runs {known}. Point it at that model's own files"
+        f"unsupported model: config.json has model_type {config.get('model_type')!r} with"
+        f" architectures {architectures!r}; use the files of {known}"
     )
 
 
@@ -229,7 +242,7 @@ def _sam(config: Mapping[str, Any]) -> SamShape:
         downsample=(first, second),
     )
     if shape.image_size % 64:
-        raise _refuse("vision_config.image_size", shape.image_size, "it must be a multiple of 64")
+        raise _refuse("vision_config.image_size", shape.image_size, "expected a multiple of 64")
     _check_heads("sam_vit_b", shape.width, shape.heads)
     return shape
 
@@ -265,7 +278,7 @@ def _decoder(fields: Mapping[str, Any]) -> DecoderShape:
     )
     _check_heads("language_config", shape.hidden, shape.heads)
     if (groups := fields.get("num_key_value_heads", shape.heads)) != shape.heads:
-        raise _refuse("num_key_value_heads", groups, f"it must equal the {shape.heads} heads")
+        raise _refuse("num_key_value_heads", groups, f"expected {shape.heads}, one per head")
     return shape
 
 
@@ -279,26 +292,28 @@ def _check_projector(projector: Mapping[str, Any], shape: ModelShape) -> None:
         if projector.get(key) != value:
             raise _refuse(f"projector_config.{key}", projector.get(key), f"expected {value!r}")
     if shape.sam.downsample[1] != shape.clip.width:
-        raise _refuse("downsample_channels", shape.sam.downsample, "the last must be CLIP's width")
+        raise _refuse(
+            "downsample_channels", shape.sam.downsample, "expected CLIP's width as the last"
+        )
 
 
 def _check_heads(where: str, width: int, heads: int) -> None:
     if width % heads:
-        raise _refuse(where, f"width {width} with {heads} heads", "heads must divide the width")
+        raise _refuse(where, f"width {width} with {heads} heads", "expected a divisor as heads")
 
 
 def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = config.get(key)
     if not isinstance(value, dict):
-        raise _refuse(key, value, "an object was expected")
+        raise _refuse(key, value, "expected an object")
     return value
 
 
 def _integer(section: Mapping[str, Any], key: str, low: int, high: int) -> int:
     value = section.get(key)
-    # Bounds keep a made-up file from asking for a list of billions of tensors.
+    # Bounds keep a hostile file from making us list billions of tensors.
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise _refuse(key, value, f"an integer from {low} to {high} was expected")
+        raise _refuse(key, value, f"expected an integer from {low} to {high}")
     return value
 
 
@@ -307,7 +322,7 @@ def _integers(
 ) -> tuple[int, ...]:
     values = section.get(key)
     if not isinstance(values, list) or len(values) > count or (exactly and len(values) != count):
-        raise _refuse(key, values, f"a list of {count} integers was expected")
+        raise _refuse(key, values, f"expected a list of {count} integers")
     return tuple(_integer({key: value}, key, low, high) for value in values)
 
 
@@ -315,5 +330,5 @@ def _refuse(key: str, value: object, why: str) -> CheckpointMismatch:
     shown = repr(value)
     shown = shown if len(shown) <= 80 else shown[:77] + "..."
     return CheckpointMismatch(
-        f"config.json: {key} is {shown}, but {why}. Download the model's files again, unchanged"
+        f"invalid config.json: {key} is {shown}, {why}; download the model's files again"
     )

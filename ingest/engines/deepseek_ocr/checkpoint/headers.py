@@ -1,6 +1,6 @@
-"""Read what a safetensors file says it holds, trusting nothing and loading no tensor.
+"""Read the headers of untrusted safetensors files, without loading tensors.
 
-A file is 8 bytes with the header's length (little-endian), the header as JSON, the data.
+A file consists of the header's length (8 bytes, little-endian), the header as JSON, and the data.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ....core.errors import CheckpointMismatch, ModelNotFound
 
 __all__ = ["DTYPE_BYTES", "TensorInfo", "read_header", "read_json"]
 
-# 2,710 released names need 0.35 MB; the format's own limit is 100 MB.
+# The released header with 2,710 names has 0.35 MB. The format itself allows 100 MB.
 _HEADER_LIMIT = 16 * 1024**2
 _JSON_LIMIT = 16 * 1024**2
-# Of the dtypes of the format, those this engine loads; others mean a quantised copy.
+# The dtypes that this engine loads. Others mean a quantized copy.
 DTYPE_BYTES = {"BF16": 2, "F32": 4}
 _FOREIGN = {
     b"PK\x03\x04": "a PyTorch or zip archive",
@@ -35,7 +35,7 @@ _FOREIGN = {
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """A tensor as its file describes it. ``start`` and ``end`` are byte offsets in the file."""
+    """Description of a tensor in a file; ``start`` and ``end`` are byte offsets in the file."""
 
     file: Path
     dtype: str
@@ -45,11 +45,11 @@ class TensorInfo:
 
 
 def read_header(path: Path) -> dict[str, TensorInfo]:
-    """Describe all tensors of a safetensors file.
+    """Read and check the descriptions of all tensors in a safetensors file.
 
     Raises:
-        ModelNotFound: the file is not there.
-        CheckpointMismatch: it is no safetensors file, is cut short, or describes itself wrongly.
+        ModelNotFound: the file cannot be read.
+        CheckpointMismatch: it is not a safetensors file, is truncated, or its header is wrong.
     """
     try:
         size = path.stat().st_size
@@ -59,7 +59,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             file.seek(8)
             raw = file.read(length)
     except OSError as error:
-        raise ModelNotFound(f"{path} cannot be read: {error}; download it again") from error
+        raise ModelNotFound(f"cannot read {path}: {error}; download it again") from error
     entries = _parse(path, raw)
     entries.pop("__metadata__", None)
     tensors = {name: _tensor(path, name, entry, 8 + length) for name, entry in entries.items()}
@@ -68,17 +68,17 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a file of bounded size.
+    """Read a JSON object from a file of limited size.
 
     Raises:
-        ModelNotFound: the file is not there.
-        CheckpointMismatch: it is too large or no JSON object.
+        ModelNotFound: the file cannot be read.
+        CheckpointMismatch: it is too large, or not a JSON object.
     """
     try:
         with path.open("rb") as file:
             raw = file.read(_JSON_LIMIT + 1)
     except OSError as error:
-        raise ModelNotFound(f"{path} cannot be read: {error}; download it again") from error
+        raise ModelNotFound(f"cannot read {path}: {error}; download it again") from error
     if len(raw) > _JSON_LIMIT:
         raise CheckpointMismatch(f"{path} is larger than {_JSON_LIMIT} bytes; download it again")
     return _parse(path, raw)
@@ -88,17 +88,17 @@ def _header_length(path: Path, first: bytes, size: int) -> int:
     for magic, what in _FOREIGN.items():
         if first.startswith(magic):
             raise CheckpointMismatch(
-                f"{path} is {what}; only safetensors files are read, because a pickle can run"
-                " code. Download the model's .safetensors files"
+                f"{path} is {what}, not a safetensors file; other formats are never loaded, because"
+                " a pickle can run code. Download the model's .safetensors files"
             )
     length = struct.unpack("<Q", first[:8])[0] if len(first) >= 8 else -1
     if not 2 <= length <= _HEADER_LIMIT:
         raise CheckpointMismatch(
-            f"{path} is no safetensors file: its header would have {length} bytes (2 to"
-            f" {_HEADER_LIMIT} are possible). Download it again"
+            f"{path} is not a safetensors file: header length {length}, expected 2 to"
+            f" {_HEADER_LIMIT} bytes. Download it again"
         )
     if 8 + length > size:
-        raise _cut_short(path, 8 + length, size)
+        raise _truncated(path, 8 + length, size)
     return int(length)
 
 
@@ -106,9 +106,11 @@ def _parse(path: Path, raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise CheckpointMismatch(f"{path} holds no valid JSON: {error}") from error
+        raise CheckpointMismatch(f"invalid JSON in {path}: {error}; download it again") from error
     if not isinstance(value, dict):
-        raise CheckpointMismatch(f"{path} holds {type(value).__name__}, not a JSON object")
+        raise CheckpointMismatch(
+            f"expected a JSON object in {path}, got {type(value).__name__}; download it again"
+        )
     return value
 
 
@@ -117,24 +119,25 @@ def _tensor(path: Path, name: str, entry: object, base: int) -> TensorInfo:
     shape: Any = fields.get("shape")
     offsets: Any = fields.get("data_offsets")
     dtype = fields.get("dtype")
-    if not _is_naturals(shape) or not _is_naturals(offsets) or len(offsets) != 2:
-        raise CheckpointMismatch(f"{path} describes the tensor {name!r} wrongly: {entry!r:.200}")
+    if not _are_naturals(shape) or not _are_naturals(offsets) or len(offsets) != 2:
+        raise CheckpointMismatch(f"invalid header entry for {name!r} in {path}: {entry!r:.200}")
     start, end = offsets
     width = DTYPE_BYTES.get(dtype) if isinstance(dtype, str) else None
     if width is None:
         raise CheckpointMismatch(
-            f"{path} stores {name!r} as {dtype!r}; expected {' or '.join(DTYPE_BYTES)}."
-            " Quantised copies are not read: use the released files"
+            f"unsupported dtype {dtype!r} of {name!r} in {path}: expected"
+            f" {' or '.join(DTYPE_BYTES)}. Quantized copies cannot be loaded; use the released"
+            " files"
         )
     if end - start != prod(shape) * width:
         raise CheckpointMismatch(
-            f"{path} gives {name!r} of shape {list(shape)} {end - start} bytes, not"
-            f" {prod(shape) * width}"
+            f"invalid header in {path}: {name!r} of shape {list(shape)} has {end - start} bytes,"
+            f" expected {prod(shape) * width}"
         )
     return TensorInfo(path, str(dtype), tuple(shape), base + start, base + end)
 
 
-def _is_naturals(value: Any) -> bool:
+def _are_naturals(value: Any) -> bool:
     return (
         isinstance(value, list)
         and len(value) <= 8
@@ -146,15 +149,17 @@ def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, siz
     position = start
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1].start):
         if tensor.start != position:
-            raise CheckpointMismatch(f"{path} leaves a gap or overlap before {name!r}")
+            raise CheckpointMismatch(f"invalid header in {path}: gap or overlap before {name!r}")
         position = tensor.end
     if position > size:
-        raise _cut_short(path, position, size)
+        raise _truncated(path, position, size)
     if position < size:
-        raise CheckpointMismatch(f"{path} has {size - position} bytes that no tensor owns")
+        raise CheckpointMismatch(
+            f"invalid header in {path}: {size - position} bytes belong to no tensor"
+        )
 
 
-def _cut_short(path: Path, promised: int, size: int) -> CheckpointMismatch:
+def _truncated(path: Path, promised: int, size: int) -> CheckpointMismatch:
     return CheckpointMismatch(
-        f"{path} is cut short: {size} of {promised} bytes are there. Download it again"
+        f"{path} is truncated: it has {size} of {promised} bytes. Download it again"
     )

@@ -1,4 +1,4 @@
-"""Find a model's files: a local folder, or a repository of the hub at a pinned commit."""
+"""Find a model's files: in a local folder, or in a Hugging Face repository at a pinned commit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_MODEL", "ModelFolder", "locate", "weight_files"]
 
 DEFAULT_MODEL = PUBLISHED[0].repo
 
-# No *.py and no *.bin: neither code nor pickles reach this machine.
+# Neither *.py nor *.bin: code and pickles are not even downloaded.
 _WANTED = ["*.json", "*.safetensors"]
 _NEVER = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.ckpt")
 _INDEX = "model.safetensors.index.json"
@@ -23,7 +23,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """A folder with a model's files, and the name by which people know the model."""
+    """A folder with a model's files, and the name of the model."""
 
     path: Path
     name: str
@@ -32,59 +32,60 @@ class ModelFolder:
 def locate(
     source: str | Path, revision: str | None = None, *, download: bool = True
 ) -> ModelFolder:
-    """Find the folder of a model, downloading it if it is on the hub and not here.
+    """Find the folder of a model; download a repository that is not in the local cache.
 
     Args:
-        source: a local folder, or a hub id such as ``"deepseek-ai/DeepSeek-OCR"``.
-        revision: commit on the hub; None for the one known to this version. Other
-            repositories need one, so that the same call always means the same weights.
-        download: False to look only at what is here.
+        source: a local folder, or a repository such as ``"deepseek-ai/DeepSeek-OCR"``.
+        revision: commit of the repository. None takes the commit pinned in this version; other
+            repositories have none pinned and need it, so that a call always loads the same
+            weights.
+        download: False to use the local cache only.
 
     Raises:
-        ModelNotFound: no such folder, nothing on the hub under this name, or no connection.
-        MissingExtra: the hub is needed and its client is not installed.
+        ModelNotFound: the folder or the repository does not exist, or there is no connection.
+        MissingExtra: a repository is needed and ``huggingface_hub`` is not installed.
     """
     name, path = str(source), Path(source)
     if name and path.is_dir():
         return ModelFolder(path, path.resolve().name)
     if not isinstance(source, str) or not _HUB_ID.fullmatch(name):
         raise ModelNotFound(
-            f"there is no folder {name!r}; give the folder that holds config.json and the"
-            f" .safetensors files, or a hub id such as {DEFAULT_MODEL!r}"
+            f"model folder not found: {name!r}; give the folder that holds config.json and the"
+            f" .safetensors files, or a Hugging Face repository such as {DEFAULT_MODEL!r}"
         )
     pinned = revision or {f.repo: f.revision for f in PUBLISHED}.get(name)
     if pinned is None:
         raise ModelNotFound(
-            f"no commit of {name!r} is known to be right; pass revision= with the full commit"
-            f" hash, or use {DEFAULT_MODEL!r}"
+            f"no pinned commit for {name!r}; pass revision= with the full commit hash, or use"
+            f" {DEFAULT_MODEL!r}"
         )
     return ModelFolder(_download(name, pinned, download), name)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder, as its index names them if it has one.
+    """List the safetensors files of a folder: those in its index, or all if it has no index.
 
     Raises:
-        ModelNotFound: there are none, or the index names one that is not there.
-        CheckpointMismatch: the index is malformed or names a file outside the folder.
+        ModelNotFound: there are none, or a file of the index is missing.
+        CheckpointMismatch: the index is malformed, or names a file outside the folder.
     """
     if not (folder / _INDEX).is_file():
         files = sorted(folder.glob("*.safetensors"))
         if not files:
-            raise ModelNotFound(_nothing_in(folder))
+            raise ModelNotFound(_no_files_message(folder))
         return files
     weight_map = read_json(folder / _INDEX).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise CheckpointMismatch(f"{folder / _INDEX} has no weight_map; download it again")
+        raise CheckpointMismatch(f"no weight_map in {folder / _INDEX}; download it again")
     names = list(dict.fromkeys(weight_map.values()))
     for name in names:
         if not _is_plain_name(name):
             raise CheckpointMismatch(
-                f"{folder / _INDEX} names the file {name!r}, which is not a .safetensors file in"
+                f"unsafe file name {name!r} in {folder / _INDEX}: expected a .safetensors file in"
                 " that folder; do not use this copy, download the model again"
             )
     if missing := [name for name in names if not (folder / name).is_file()]:
-        raise ModelNotFound(f"{folder} lacks {', '.join(missing[:3])}; download it again")
+        raise ModelNotFound(f"missing in {folder}: {', '.join(missing[:3])}; download it again")
     return [folder / name for name in names]
 
 
@@ -96,14 +97,14 @@ def _is_plain_name(name: object) -> bool:
     )
 
 
-def _nothing_in(folder: Path) -> str:
+def _no_files_message(folder: Path) -> str:
     pickles = [path.name for pattern in _NEVER for path in sorted(folder.glob(pattern))]
     if pickles:
         return (
-            f"{folder} holds {', '.join(pickles[:3])} and no .safetensors file; such files are"
-            " pickles, which can run code, and are never loaded. Download the .safetensors files"
+            f"no .safetensors file in {folder}, only {', '.join(pickles[:3])}: pickles can run"
+            " code and are never loaded. Download the .safetensors files"
         )
-    return f"{folder} holds no .safetensors file; download the model's files into it"
+    return f"no .safetensors file in {folder}; download the model's files there"
 
 
 def _download(name: str, revision: str, download: bool) -> Path:
@@ -117,10 +118,10 @@ def _download(name: str, revision: str, download: bool) -> Path:
             name, revision=revision, allow_patterns=_WANTED, local_files_only=not download
         )
     except (OSError, HFValidationError, RevisionResolutionError) as error:
-        # Offline, unknown, private and gated repositories all end here, with the client's words.
+        # No connection, and unknown, private or gated repositories. The client's message tells.
         cause = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModelNotFound(
-            f"{name} at {revision[:12]} is neither in the local cache nor to be had: {cause}."
+            f"{name} at {revision[:12]} is not in the local cache, and downloading failed: {cause}."
             f" With a connection, run: opticalrag models download {name} --revision {revision};"
             " without one, give a folder that holds the files"
         ) from error

@@ -1,4 +1,4 @@
-"""Every tensor of a checkpoint, by its released name, from the sizes alone."""
+"""Names and shapes of all tensors of a released checkpoint, derived from the model's sizes."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _ENCODER = ("model.sam_model.", "model.vision_model.", "model.projector.")
 
 
 def tensor_shapes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors the released file must hold, no more and no less."""
+    """List name and shape of every tensor that the checkpoint must hold; it may hold no others."""
     return {
         **dict(_sam(shape.sam)),
         **dict(_clip(shape.clip)),
         **dict(_decoder(shape.decoder)),
         **dict(_linear("model.projector.layers", shape.decoder.hidden, _fused(shape), bias=True)),
         "model.image_newline": (shape.decoder.hidden,),
-        "model.view_seperator": (shape.decoder.hidden,),  # spelled so in the released file
+        "model.view_seperator": (shape.decoder.hidden,),  # the spelling of the released files
     }
 
 
 def encoder_parameters(shape: ModelShape) -> int:
-    """Numbers in both encoders and the projector."""
+    """Count the parameters of both encoders and the projector."""
     return sum(prod(s) for n, s in tensor_shapes(shape).items() if n.startswith(_ENCODER))
 
 
 def decoder_parameters(shape: ModelShape) -> int:
-    """Numbers in all the rest."""
+    """Count all other parameters."""
     return sum(prod(s) for n, s in tensor_shapes(shape).items() if not n.startswith(_ENCODER))
 
 
@@ -71,7 +71,7 @@ def _sam_block(name: str, sam: SamShape, layer: int) -> Named:
 def _clip(clip: ClipShape) -> Named:
     base = "model.vision_model"
     yield f"{base}.embeddings.class_embedding", (clip.width,)
-    # In the file though nothing uses it: this encoder reads the first one's output.
+    # Stored but unused: CLIP reads the output of the SAM encoder, not pixels.
     yield from _convolution(f"{base}.embeddings.patch_embedding", clip.width, 3, clip.patch)
     yield f"{base}.embeddings.position_embedding.weight", (clip.positions, clip.width)
     yield from _norm(f"{base}.pre_layrnorm", clip.width)

@@ -1,8 +1,8 @@
-"""Build the model with transformers' own classes and fill it from checked files.
+"""Build the network with transformers' classes and load it from a verified checkpoint.
 
-The architecture is in transformers as ``unlimited_ocr``, a descendant of DeepSeek-OCR that
-differs only in the decoder's attention; with full attention on every layer it is this model.
-Its loader also knows the released tensor names. No code of a checkpoint is ever run.
+transformers has the architecture as ``unlimited_ocr``, a descendant of DeepSeek-OCR that differs
+only in the decoder's attention: with full attention in every layer it is the same network. Its
+loader also maps the released tensor names. Code of a checkpoint is never run.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .manifest import decoder_parameters, encoder_parameters
 if TYPE_CHECKING:
     from transformers import UnlimitedOcrConfig, UnlimitedOcrForConditionalGeneration
 
-__all__ = ["load_model", "model_config", "weight_bytes"]
+__all__ = ["load_network", "model_config", "weight_bytes"]
 
 
-def load_model(checkpoint: Checkpoint, runtime: Runtime) -> UnlimitedOcrForConditionalGeneration:
-    """Load weights into memory on their device.
+def load_network(checkpoint: Checkpoint, runtime: Runtime) -> UnlimitedOcrForConditionalGeneration:
+    """Load the network on its device.
 
     Raises:
         OutOfMemory: the weights do not fit.
-        CheckpointMismatch: transformers and this package disagree on the tensors.
+        CheckpointMismatch: transformers cannot assign all tensors.
         MissingExtra: transformers is missing or too old.
     """
     needed = weight_bytes(checkpoint.shape, runtime)
@@ -36,24 +36,24 @@ def load_model(checkpoint: Checkpoint, runtime: Runtime) -> UnlimitedOcrForCondi
     require_memory(
         needed, free_bytes(runtime.device), f"{checkpoint.name} on {runtime.device}", remedy
     )
-    if runtime.device != "cpu":  # the weights are put together in main memory first
+    if runtime.device != "cpu":  # weights are assembled in main memory first
         require_memory(needed, free_bytes("cpu"), f"loading {checkpoint.name}", remedy)
     model = _build(checkpoint, runtime)
     if runtime.encoder != runtime.decoder:
-        # The released numbers are bfloat16, so widening them afterwards loses nothing.
+        # The released weights are bfloat16, so converting them to float32 here is exact.
         model.model.vision_tower.float()
         model.model.multi_modal_projector.float()
     return model.to(runtime.device)
 
 
 def weight_bytes(shape: ModelShape, runtime: Runtime) -> int:
-    """Bytes the weights take, from the sizes alone."""
+    """Bytes of all weights in memory."""
     encoder = encoder_parameters(shape) * runtime.encoder_bytes
     return encoder + decoder_parameters(shape) * runtime.decoder_bytes
 
 
 def model_config(shape: ModelShape) -> UnlimitedOcrConfig:
-    """Say the same sizes in transformers' words."""
+    """Translate the sizes to transformers' configuration."""
     try:
         from transformers import UnlimitedOcrConfig
     except ImportError as error:
@@ -107,7 +107,7 @@ def _text_fields(shape: ModelShape) -> dict[str, Any]:
         "first_k_dense_replace": decoder.dense_layers,
         "max_position_embeddings": decoder.max_positions,
         "layer_types": ["full_attention"] * decoder.layers,
-        "sliding_window": decoder.max_positions,  # must be set, is not used by full attention
+        "sliding_window": decoder.max_positions,  # required, but unused with full attention
         "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
     }
 
@@ -120,8 +120,8 @@ def _build(checkpoint: Checkpoint, runtime: Runtime) -> UnlimitedOcrForCondition
     from transformers import UnlimitedOcrForConditionalGeneration as Model
 
     with ExitStack() as stack, no_progress_bar():
-        # Handed over as slices of files we have checked, so that nothing else in the folder
-        # (an adapter, another index, a pickle) can be picked up.
+        # Passing slices of verified files keeps transformers from picking up anything else in the
+        # folder, such as an adapter, another index or a pickle.
         slices = {}
         for file in checkpoint.files:
             handle = stack.enter_context(safe_open(file, framework="pt", device="cpu"))
@@ -138,7 +138,7 @@ def _build(checkpoint: Checkpoint, runtime: Runtime) -> UnlimitedOcrForCondition
     wrong = {kind: sorted(map(str, names))[:5] for kind, names in info.items() if names}
     if wrong:
         raise CheckpointMismatch(
-            f"transformers could not place all tensors of {checkpoint.folder}: {wrong}. Its"
-            " version may differ from the tested ones (5.20 to 5.23)"
+            f"transformers could not assign all tensors of {checkpoint.folder}: {wrong}; use a"
+            " tested version of transformers (5.20 to 5.23)"
         )
     return model.eval()

@@ -1,7 +1,7 @@
-"""The decoder's layers over pages that start and over slots that go on.
+"""The decoder's layers over our own KV cache: prefill of new pages, and decode steps over slots.
 
-The weights are used where transformers' model holds them; what may have a kernel is asked of
-:mod:`.kernels`. Nothing here waits for the device.
+The weights stay in transformers' modules. Operations that may have a kernel go through
+:mod:`..kernels.dispatch`. Nothing here synchronizes with the device.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers.models.unlimited_ocr.modeling_unlimited_ocr import apply_rotary_pos_emb
 
-from ..device.transfer import launching_on
-from ..kernels.choice import Kernels
-from ..kernels.rotary import Heads
+from ..device.transfer import on_device_of
+from ..kernels.attention import Qkv
+from ..kernels.dispatch import Kernels
 
-__all__ = ["Forward", "Place", "SlotView"]
+__all__ = ["Forward", "PrefillSlot", "SlotView"]
 
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """The slots of one class that take part in a step.
+    """The leading slots of one class that take part in a step.
 
-    Shape: ``cache [layers, 2, slots, length, heads, head_dim]``. Of every slot the first
-    ``span`` keys may be looked at: no page in it is longer after the step.
+    Attributes:
+        cache: ``[layers, 2, slots, length, heads, head_dim]``, keys before values.
+        slots: how many take part.
+        span: leading KV entries that attention reads in each slot; no page in them is longer
+            after the step.
     """
 
     cache: Tensor
@@ -38,8 +41,14 @@ class SlotView:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the keys of a page that starts are to go, and how many there are."""
+class PrefillSlot:
+    """The slot that a new page is prefilled into.
+
+    Attributes:
+        cache: as in :class:`SlotView`.
+        slot: index in it.
+        length: tokens of the page and its prompt.
+    """
 
     cache: Tensor
     slot: int
@@ -47,11 +56,11 @@ class Place:
 
 
 class Forward:
-    """Runs the text part of transformers' model over our own cache.
+    """Runs the text part of transformers' model.
 
     Args:
         network: ``UnlimitedOcrForConditionalGeneration``.
-        kernels: of its device; plain torch if not given.
+        kernels: for its device; None means plain PyTorch.
     """
 
     def __init__(self, network: Any, kernels: Kernels | None = None) -> None:
@@ -65,98 +74,103 @@ class Forward:
         self.vocabulary = int(config.vocab_size)
 
     def needs_span(self, slots: int) -> bool:
-        """Whether time depends on :attr:`SlotView.span` when so many slots take part.
+        """Whether attention over so many slots reads up to :attr:`SlotView.span`.
 
-        The kernel reads lengths and looks at no more keys, so a graph with it serves any span.
+        The kernel reads each slot up to its own length instead, so one CUDA graph with the kernel
+        serves every span.
         """
         return not self._kernels.tiles.find("attend", slots)
 
     @property
     def empty_cache(self) -> Tensor:
-        """A cache without slots, of the right numbers on the right device."""
+        """A cache of no slots, with the right dtype and device."""
         like: Tensor = self._head.weight
         return like.new_zeros(self.layers, 2, 0, 0, self._heads, self.head_dim)
 
-    def launching(self) -> AbstractContextManager[None]:
-        """See :func:`.transfer.launching_on`; not to be held while others run in this thread."""
-        return launching_on(self._head.weight)
+    def on_device(self) -> AbstractContextManager[None]:
+        """Make the model's GPU the current device (see :func:`.transfer.on_device_of`).
 
-    def start(self, packed: Tensor, places: Sequence[Place]) -> Tensor:
-        """Read pages from their beginning and keep their keys.
+        Leave the context before a generator yields: the caller's code runs in the same thread.
+        """
+        return on_device_of(self._head.weight)
+
+    def prefill(self, packed: Tensor, slots: Sequence[PrefillSlot]) -> Tensor:
+        """Run new pages through the layers and store their keys and values.
 
         Args:
-            packed: ``[tokens, hidden]``, page after page.
-            places: where the keys go, page by page.
+            packed: ``[tokens, hidden]``, the pages one after the other, without padding.
+            slots: one per page, in the same order.
 
         Returns:
-            Scores of the first token of each answer, ``[pages, vocabulary]``, float32.
+            Scores of the first id of each answer, ``[pages, vocabulary]``, float32.
         """
-        sizes = [place.length for place in places]
+        sizes = [slot.length for slot in slots]
         positions = torch.cat([torch.arange(n, device=packed.device) for n in sizes])[None]
         hidden = packed[None]
-        turns = self._text.rotary_emb(hidden, position_ids=positions)
+        angles = self._text.rotary_emb(hidden, position_ids=positions)
         for number, layer in enumerate(self._text.layers):
             q, k, v = self._project(layer, hidden)
-            q, k = apply_rotary_pos_emb(q, k, *turns, unsqueeze_dim=2)
-            _keep(number, k[0], v[0], places)
-            mixed = _attend_pages(Heads(q[0], k[0], v[0]), sizes)
+            q, k = apply_rotary_pos_emb(q, k, *angles, unsqueeze_dim=2)
+            _store(number, k[0], v[0], slots)
+            mixed = _attend_pages(Qkv(q[0], k[0], v[0]), sizes)
             hidden = self._finish(layer, hidden, mixed[None])
-        # Ends by number, not by a tensor of the host, which the device would have to wait for.
+        # Indexed by Python integers. A tensor of indices would have to be copied from the host.
         return self._scores(torch.stack([hidden[0, end - 1] for end in accumulate(sizes)]))
 
     def step(self, ids: Tensor, positions: Tensor, views: Sequence[SlotView]) -> Tensor:
-        """Go on by one token, or by several whose scores are all wanted.
+        """Run one decode step: one token per row, or several to verify guesses.
 
         Args:
-            ids: ``[rows, tokens]``, the rows of all views one after the other.
-            positions: ``[rows, tokens]``.
-            views: where their keys are.
+            ids: ``[rows, tokens]``, the slots of all views one after the other.
+            positions: ``[rows, tokens]``, position of each token in its slot.
+            views: the slots.
 
         Returns:
-            Scores of what follows each token, ``[rows, tokens, vocabulary]``, float32.
+            Scores of the id after each token, ``[rows, tokens, vocabulary]``, float32.
         """
         hidden = self._text.embed_tokens(ids)
         sizes = [view.slots for view in views]
-        turns = self._text.rotary_emb(hidden, position_ids=positions)
-        places = list(zip(*(t.split(sizes) for t in (*turns, positions)), views, strict=True))
+        angles = self._text.rotary_emb(hidden, position_ids=positions)
+        inputs = list(zip(*(t.split(sizes) for t in (*angles, positions)), views, strict=True))
         for number, layer in enumerate(self._text.layers):
-            heads = [torch.split(part, sizes) for part in self._project(layer, hidden)]
+            qkv = [torch.split(part, sizes) for part in self._project(layer, hidden)]
             mixed = [
-                self._attend_slots(number, Heads(*of_view), *place)
-                for of_view, place in zip(zip(*heads, strict=True), places, strict=True)
+                self._attend_slots(number, Qkv(*of_view), *rest)
+                for of_view, rest in zip(zip(*qkv, strict=True), inputs, strict=True)
             ]
             hidden = self._finish(layer, hidden, torch.cat(mixed))
         return self._scores(hidden)
 
     def _attend_slots(
-        self, layer: int, heads: Heads, cos: Tensor, sin: Tensor, positions: Tensor, view: SlotView
+        self, layer: int, qkv: Qkv, cos: Tensor, sin: Tensor, positions: Tensor, view: SlotView
     ) -> Tensor:
-        # Writes the keys and values of new tokens to their slots, then attends over these.
+        # Stores the keys and values of the new tokens first, then attends over the slots.
         cache = view.cache[layer, :, : view.slots]
-        query = self._kernels.rotate_and_store(heads, (cos, sin), positions, cache)
+        query = self._kernels.rotate_and_store(qkv, (cos, sin), positions, cache)
         return self._kernels.attend(query, cache, positions, view.span)
 
     def _project(self, layer: Any, hidden: Tensor) -> list[Tensor]:
-        # Three of [rows, tokens, heads, head_dim].
+        # Queries, keys and values, each [rows, tokens, heads, head_dim].
         normed = layer.input_layernorm(hidden)
         attention = layer.self_attn
         parts = (attention.q_proj, attention.k_proj, attention.v_proj)
         return [part(normed).unflatten(-1, (self._heads, self.head_dim)) for part in parts]
 
     def _finish(self, layer: Any, hidden: Tensor, mixed: Tensor) -> Tensor:
+        # The layer after attention: output projection, residuals, feed-forward.
         hidden = hidden + layer.self_attn.o_proj(mixed.flatten(-2))
         normed = layer.post_attention_layernorm(hidden)
         return hidden + self._feed_forward(layer.mlp, normed)
 
-    def _feed_forward(self, part: Any, hidden: Tensor) -> Tensor:
-        # What layer.mlp computes, the dense ones excepted, with our router where that is faster.
+    def _feed_forward(self, mlp: Any, hidden: Tensor) -> Tensor:
+        # As mlp(hidden), but mixture-of-experts layers use the router kernel where it is faster.
         flat = hidden.flatten(0, 1)
-        if not hasattr(part, "experts") or not self._kernels.tiles.find("route", len(flat)):
-            result: Tensor = part(hidden)
+        if not hasattr(mlp, "experts") or not self._kernels.tiles.find("route", len(flat)):
+            result: Tensor = mlp(hidden)
             return result
-        weights, index = self._kernels.route(flat, part.gate.weight, part.gate.top_k)
-        mixed = self._kernels.experts(part.experts, flat, index, weights).view_as(hidden)
-        shared: Tensor = part.shared_experts(hidden)
+        weights, index = self._kernels.route(flat, mlp.gate.weight, mlp.gate.top_k)
+        mixed = self._kernels.experts(mlp.experts, flat, index, weights).view_as(hidden)
+        shared: Tensor = mlp.shared_experts(hidden)
         return mixed + shared
 
     def _scores(self, hidden: Tensor) -> Tensor:
@@ -164,13 +178,13 @@ class Forward:
         return scores
 
 
-def _attend_pages(heads: Heads, sizes: list[int]) -> Tensor:
-    """Causal attention of packed pages, each within itself.
+def _attend_pages(qkv: Qkv, sizes: list[int]) -> Tensor:
+    """Causal attention within each of several packed pages.
 
-    Shape: all ``[tokens, heads, head_dim]``, page after page.
+    Shape: ``[tokens, heads, head_dim]``, the pages one after the other.
     """
     # [heads, tokens, head_dim] per page
-    split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in heads]
+    split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in qkv]
     mixed = [
         scaled_dot_product_attention(q[None], k[None], v[None], is_causal=True)[0]
         for q, k, v in zip(*split, strict=True)
@@ -178,10 +192,8 @@ def _attend_pages(heads: Heads, sizes: list[int]) -> Tensor:
     return torch.cat(mixed, dim=1).transpose(0, 1)
 
 
-def _keep(layer: int, keys: Tensor, values: Tensor, places: Sequence[Place]) -> None:
-    sizes = [place.length for place in places]
-    for k, v, place in zip(
-        torch.split(keys, sizes), torch.split(values, sizes), places, strict=True
-    ):
-        place.cache[layer, 0, place.slot, : place.length] = k
-        place.cache[layer, 1, place.slot, : place.length] = v
+def _store(layer: int, keys: Tensor, values: Tensor, slots: Sequence[PrefillSlot]) -> None:
+    sizes = [slot.length for slot in slots]
+    for k, v, slot in zip(torch.split(keys, sizes), torch.split(values, sizes), slots, strict=True):
+        slot.cache[layer, 0, slot.slot, : slot.length] = k
+        slot.cache[layer, 1, slot.slot, : slot.length] = v

@@ -1,6 +1,6 @@
-"""The likeliest id that the no-repeat rule allows, for many rows and positions at once.
+"""Greedy choice under the no-repeat n-gram rule, for many rows and positions at once.
 
-The same rule as :mod:`.ngram`, in tensors: nothing leaves the device.
+The rule is that of the published vLLM logits processor, in tensors, so that it runs on the device.
 """
 
 from __future__ import annotations
@@ -18,44 +18,45 @@ __all__ = ["Greedy"]
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
-    """Chooses ids.
+    """Chooses the id with the highest score that the rule allows.
 
-    Args:
-        rule: which n-grams may not come twice.
+    Attributes:
+        rule: the no-repeat rule.
         allowed: ids that are never banned.
     """
 
     rule: NoRepeat
     allowed: Sequence[int]
 
-    def choose(self, scores: Tensor, history: Tensor, guesses: Tensor, written: Tensor) -> Tensor:
-        """The best allowed id at every position.
+    def choose(self, scores: Tensor, history: Tensor, guesses: Tensor, generated: Tensor) -> Tensor:
+        """Choose an id at every position.
 
-        Position j is judged as if the first j guesses had been written. Where one of them was
-        not, the answer means nothing.
+        Position j assumes that the first j guesses are accepted. If one of them is not, the id
+        chosen at j is meaningless.
 
         Args:
             scores: ``[rows, 1 + guesses, vocabulary]``, float32; changed in place.
-            history: ``[rows, at least window]``, the end of what was written, -1 before its
-                beginning.
+            history: the last ids written, padded with -1 on the left, ``[rows, n]`` with n at
+                least the rule's window.
             guesses: ``[rows, guesses]``.
-            written: ``[rows]``, how many ids were.
+            generated: number of ids written, ``[rows]``.
 
         Returns:
             ``[rows, 1 + guesses]``.
         """
         size, window = self.rule.size, self.rule.window
         if 2 <= size <= window:
-            self._ban(scores, torch.cat([history[:, -window:], guesses], dim=1), written)
+            self._ban(scores, torch.cat([history[:, -window:], guesses], dim=1), generated)
         return scores.argmax(dim=-1)
 
-    def _ban(self, scores: Tensor, ids: Tensor, written: Tensor) -> None:
+    def _ban(self, scores: Tensor, ids: Tensor, generated: Tensor) -> None:
         size = self.rule.size
-        # [rows, positions, starts, size]: every n-gram that ends inside the window
+        # [rows, positions, starts, size]: per position, every n-gram in its window
         grams = ids.unfold(1, self.rule.window, 1).unfold(2, size, 1)
-        ends = ids[:, self.rule.window - size + 1 :].unfold(1, size - 1, 1)
-        count = written[:, None] + torch.arange(scores.shape[1], device=ids.device)
-        again = (grams[..., :-1] == ends[:, :, None]).all(-1) & (count >= size)[:, :, None]
+        # [rows, positions, size - 1]: the ids before each position
+        prefixes = ids[:, self.rule.window - size + 1 :].unfold(1, size - 1, 1)
+        count = generated[:, None] + torch.arange(scores.shape[1], device=ids.device)
+        again = (grams[..., :-1] == prefixes[:, :, None]).all(-1) & (count >= size)[:, :, None]
         last = grams[..., -1]
         for token in self.allowed:
             again &= last != token

@@ -1,6 +1,6 @@
-"""Lay vision tokens out as the decoder reads them: tiles, whole page, separator.
+"""Decoder input of a page: the tokens of its tiles, then of the global view, then a separator.
 
-Each line of tokens ends with a newline row; newline and separator are rows of the weights.
+Each line of tokens ends with the newline embedding. Newline and separator are weights of the model.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-__all__ = ["pack", "to_tensor"]
+__all__ = ["lay_out_page", "to_tensor"]
 
 
-def pack(tokens: VisionTokens, newline: Tensor, separator: Tensor) -> Tensor:
-    """Build the rows of one page.
+def lay_out_page(tokens: VisionTokens, newline: Tensor, separator: Tensor) -> Tensor:
+    """Arrange the vision tokens of one page as the decoder reads them.
 
     Args:
         tokens: the page.
-        newline: ``[dim]``; its dtype and device are those of the result.
+        newline: ``[dim]``; the result has its dtype and device.
         separator: ``[dim]``.
 
     Returns:
@@ -42,11 +42,11 @@ def pack(tokens: VisionTokens, newline: Tensor, separator: Tensor) -> Tensor:
 
 
 def to_tensor(array: NDArray[np.float32] | NDArray[np.uint16]) -> Tensor:
-    """The array as a tensor: uint16 is read as the bits of bfloat16. Same shape."""
+    """Convert an array to a tensor of the same shape; uint16 holds the bits of bfloat16."""
     import numpy as np
     import torch
 
-    plain = torch.from_numpy(np.array(array))  # a copy: stored arrays are often read-only
+    plain = torch.from_numpy(np.array(array))  # a copy, because stored arrays are often read-only
     return plain.view(torch.bfloat16) if array.dtype == np.uint16 else plain
 
 

@@ -1,9 +1,9 @@
-"""Recognise a decoder that has stopped reading and repeats itself.
+"""Detect that a decoder has stopped reading the page and repeats itself.
 
-The n-gram rule forbids the same words within a short window; what it lets through are cycles
-longer than its window, stutters that swap a word at each turn, and drifts, where the same
-block comes again with its box moved on a little. Thresholds are far above what pages hold,
-because a page cut short is worse than some wasted tokens. Knows token ids only.
+The no-repeat n-gram rule bans repetition within a short window. Three kinds pass it: cycles longer
+than the window, stutters that change a word each time, and drifts, which repeat a block with its
+box moved a little. Thresholds are far above what real pages contain, because a page cut short is
+worse than some wasted tokens. This module knows token ids only.
 """
 
 from __future__ import annotations
@@ -22,41 +22,43 @@ __all__ = [
 ]
 
 LoopDetector = Callable[[Sequence[int]], bool]
-"""Says of the ids generated so far whether the page should be stopped."""
+"""Takes the ids generated so far; returns whether to stop the page."""
 
 _LONGEST_CYCLE = 512
-_CYCLE_TOKENS = 512  # a table of 100 empty cells repeats for 200
+_CYCLE_TOKENS = 512  # a row of 100 empty table cells repeats for 200
 _STUTTER_TOKENS = 768
 _STUTTER_SHARE = 0.1
 _STUTTER_GRAM = 8
-_DRIFT_BLOCKS = 12  # rows of icons or ruled lines come in fewer
+_DRIFT_BLOCKS = 12  # rows of icons or ruled lines give fewer
 
 
 @dataclass(frozen=True, slots=True)
 class RepetitionDetector:
-    """The default detector.
+    """Detects cycles, stutters and drifts.
 
-    ``numbers`` maps the ids of number tokens to their values; ``marker`` is the id that opens
-    a block's box.
+    Attributes:
+        numbers: ids of number tokens, with their values.
+        marker: id that opens the box of a block.
     """
 
     numbers: Mapping[int, int] = field(repr=False)
     marker: int
 
     def __call__(self, ids: Sequence[int]) -> bool:
-        """Whether the end of ``ids`` is a cycle, a stutter or a drift."""
+        """Whether ``ids`` end in a cycle, a stutter or a drift."""
         return is_cycle(ids) or is_stutter(ids) or is_drift(ids, self.numbers, self.marker)
 
 
 def is_cycle(ids: Sequence[int]) -> bool:
-    """Whether the end repeats exactly: four times, and for 512 ids at least."""
+    """Whether ``ids`` end in exact repetition: at least four times and for at least 512 ids."""
     return _period(ids) > 0
 
 
 def cycle_start(ids: Sequence[int]) -> int:
-    """Where the second round of a cycle at the end begins: what is worth keeping comes before.
+    """Find where the repetition starts: the position after the first round of the final cycle.
 
-    The length of ``ids`` if there is no cycle.
+    Returns:
+        The position, or the length of ``ids`` if they do not end in a cycle.
     """
     period = _period(ids)
     if not period:
@@ -68,20 +70,20 @@ def cycle_start(ids: Sequence[int]) -> int:
 
 
 def _period(ids: Sequence[int]) -> int:
-    """Length of one round of the cycle at the end, or 0."""
+    """Length of one round of the final cycle; 0 if there is none."""
     tail = list(ids[-4 * _LONGEST_CYCLE :])
     for period in range(1, min(_LONGEST_CYCLE, len(tail) // 4) + 1):
         length = max(4 * period, _CYCLE_TOKENS)
         if length > len(tail):
             continue
-        # Cheap test first: most periods fail on the last id.
+        # The cheap test first: most periods fail at the last id.
         if tail[-1] == tail[-1 - period] and tail[-length:-period] == tail[period - length :]:
             return period
     return 0
 
 
 def is_stutter(ids: Sequence[int]) -> bool:
-    """Whether the last 768 ids are made of very few different 8-grams."""
+    """Whether the last 768 ids consist of very few distinct 8-grams."""
     if len(ids) < _STUTTER_TOKENS:
         return False
     tail = tuple(ids[-_STUTTER_TOKENS:])
@@ -90,7 +92,7 @@ def is_stutter(ids: Sequence[int]) -> bool:
 
 
 def is_drift(ids: Sequence[int], numbers: Mapping[int, int], marker: int) -> bool:
-    """Whether the last 12 boxed blocks differ in their numbers only, and by the same step."""
+    """Whether the last 12 boxed blocks differ only in their numbers, by a constant step."""
     starts = [i for i, token in enumerate(ids) if token == marker]
     if len(starts) <= _DRIFT_BLOCKS:
         return False

@@ -1,8 +1,8 @@
-"""Which page is in which slot, when: the host's half of decoding.
+"""The host's half of decoding: which page is in which slot, and when.
 
-Pages start as soon as slots are free, the longest first, and go to longer slots as they grow. The
-host reads what the device wrote some steps later and never makes it wait; ids a device wrote
-behind the end of a page are dropped.
+Pages are admitted as slots become free, the longest first, and move to longer slots as they grow.
+The host never waits for the newest step: it reads ids some steps late and drops those that the
+device wrote after the end of a page.
 """
 
 from __future__ import annotations
@@ -13,45 +13,52 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ....core.vision import FinishReason
-from ..device.memory import DecodePlan, does_not_fit
+from ..device.memory import out_of_memory
 from ..device.transfer import Download
-from .graphs import RecordedSteps, Steps
+from .graphs import EagerSteps, GraphSteps
 from .loops import LoopDetector
-from .slots import Slots, Start, starting
+from .plan import DecodePlan
+from .slots import NewPage, Slots, upload_rows
 from .step import Shape, Stepper
 
 __all__ = ["Page", "Scheduler", "Tally"]
 
-_LOOK_EVERY: Final = 32  # ids between looks for a loop; a look takes as long as a tenth of a step
-_REFILL: Final = 32  # pages start when one slot in so many is free: starting stops the others
-_SPAN: Final = 64  # keys looked at are a multiple of this
-_MEMORY: Final = 1 / 32  # weight of the newest step in what is expected of guesses
+_LOOP_CHECK: Final = 32  # ids between loop checks; a check takes a tenth of a step's time
+_REFILL: Final = 32  # admit pages once 1/32 of the slots is free: a prefill delays running pages
+_SPAN: Final = 64  # spans are multiples of this
+_SMOOTHING: Final = 1 / 32  # weight of the newest step in the moving average of accepted guesses
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class Page:
-    """A page to be decoded; ``ids`` and ``reason`` are the answer.
+    """A page to decode, and its answer so far.
 
     Attributes:
         number: of the request.
-        length: rows that enter the decoder.
-        embed: makes these rows, ``[length, hidden]``.
-        budget: ids it may write.
-        expected: ids it probably writes.
-        draft: ids it may hold.
-        hope: guesses expected to be right per step.
+        prompt_length: tokens of the page and its prompt.
+        embed: makes their embeddings, ``[prompt_length, hidden]``.
+        budget: maximum of ids to write.
+        expected: ids it will probably write.
+        draft: ids of text it may hold.
+        ids: ids read back from the device, without the end-of-sentence id.
+        reason: why it ended.
+        is_done: whether it ended.
+        is_paused: whether it waits for a longer slot.
+        started: when it was prefilled, by ``time.perf_counter``.
+        seconds: from then to its end.
+        acceptance: accepted guesses per step, a moving average.
     """
 
     number: int
-    length: int
+    prompt_length: int
     embed: Callable[[], Tensor]
     budget: int
     expected: int
@@ -59,58 +66,65 @@ class Page:
     ids: list[int] = field(default_factory=list)
     reason: FinishReason = "length"
     is_done: bool = False
+    is_paused: bool = False
     started: float = 0.0
     seconds: float = 0.0
-    hope: float = 0.0
-    waits: bool = False  # for a longer slot
+    acceptance: float = 0.0
 
     @property
-    def tokens(self) -> int:
-        """Keys there are of it, as far as the host knows."""
-        return self.length + len(self.ids)
+    def length(self) -> int:
+        """Tokens of the prompt and of the answer, as far as the host has read it."""
+        return self.prompt_length + len(self.ids)
 
     def restart(self) -> None:
-        """Forget what was written."""
+        """Drop the ids written so far."""
         self.ids.clear()
-        self.waits = False
+        self.is_paused = False
 
 
 @dataclass(slots=True)
 class Tally:
-    """What decoding took.
+    """Counts the work of decoding.
 
     Attributes:
-        steps: steps after the first id of a page.
-        rows: slots computed in them.
-        useful: of these, slots that wrote something.
-        guessed: ids that were guessed and checked.
-        right: of these, ids that were written.
+        steps: decode steps (prefills do not count).
+        rows: rows computed in them.
+        useful: rows that wrote at least one id.
+        guessed: ids guessed in rows that wrote at least one.
+        accepted: guesses that were accepted.
     """
 
     steps: int = 0
     rows: int = 0
     useful: int = 0
     guessed: int = 0
-    right: int = 0
+    accepted: int = 0
+
+
+class _SlotId(NamedTuple):
+    """A slot: number of its class, and index in it."""
+
+    number: int
+    slot: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
-    """A step the device may still be at."""
+class _InFlight:
+    """A prefill or step whose ids the host has not read: the page of each row, and the ids."""
 
     pages: list[Page | None]
     written: Download
 
 
 class Scheduler:
-    """Decodes pages. Use one at a time per network and thread.
+    """Decodes pages. Run only one at a time per thread and model.
 
     Args:
         stepper: the device's half.
         plan: slots and pace.
-        is_loop: says of the ids of a page whether it goes round in circles.
-        draft: longest draft kept, in ids.
-        tally: added to.
+        is_loop: whether the ids of a page end in a loop.
+        draft: maximum of draft ids per page.
+        tally: counts are added to it.
     """
 
     def __init__(
@@ -126,126 +140,130 @@ class Scheduler:
         self._is_loop = is_loop
         self._draft = draft
         self._classes: list[Slots] = []
-        self._pages: list[list[Page | None]] = []  # per class, by slot; None where one ended
+        self._pages: list[list[Page | None]] = []  # per class and slot; None where a page ended
         self._waiting: deque[Page] = deque()
-        self._flights: deque[_Flight] = deque()
-        self._steps = Steps(stepper, [])
+        self._in_flight: deque[_InFlight] = deque()
+        self._steps = EagerSteps(stepper, [])
         self._tally = tally
 
-    def run(self, source: Iterable[Page | None], ahead: int | None = None) -> Iterator[Page]:
-        """Decode pages and yield each as soon as it has ended.
+    def run(self, source: Iterable[Page | None], lookahead: int | None = None) -> Iterator[Page]:
+        """Decode pages and yield each one when it is done.
 
         Args:
-            source: asked for more when all before have started; None in it says that there is
-                nothing now, which ends the run if no page is under way.
-            ahead: pages looked at together to begin with the longest; None for all.
+            source: read further only when all pages read before have started. None in it means
+                that no page is available now. The run ends if that happens while no page is
+                under way.
+            lookahead: pages to read at a time, which are started longest first; None reads all.
 
         Raises:
-            OutOfMemory: not even one page fits.
+            OutOfMemory: a single page does not fit.
         """
         pages = iter(source)
         while True:
             if not self._waiting:
-                found = [page for page in islice(pages, ahead) if page]
+                found = [page for page in islice(pages, lookahead) if page]
                 self._waiting.extend(sorted(found, key=lambda page: -page.expected))
-            if not self._waiting and not self._running() and not self._flights:
+            if not self._waiting and not self._running() and not self._in_flight:
                 return
-            with torch.inference_mode(), self._stepper.forward.launching():
+            with torch.inference_mode(), self._stepper.forward.on_device():
                 self._advance()
                 finished = self._collect()
             yield from finished
 
     def _advance(self) -> None:
         try:
-            self._step()
+            self._schedule()
         except torch.OutOfMemoryError as error:
             if self.plan.halved() is None:
-                raise does_not_fit("decoding a page", error) from error
+                raise out_of_memory("decoding a page", error) from error
         else:
             return
         self._halve()
 
-    def _step(self) -> None:
+    def _schedule(self) -> None:
         if not self._classes:
             self._allocate()
-        self._make_room()
-        if self._fill():
-            self._close_gaps()
-        if any(page and not page.waits for page in self._running()):
-            self._launch()
+        self._promote()
+        if self._admit():
+            self._compact()
+        if any(page and not page.is_paused for page in self._running()):
+            self._launch_step()
 
     def _allocate(self) -> None:
         like = self._stepper.forward.empty_cache
         window = self._stepper.window
         self._classes = [Slots(c, like, window, self._draft) for c in self.plan.classes]
         self._pages = [[] for _ in self._classes]
-        kind = RecordedSteps if self.plan.graphs else Steps
+        kind = GraphSteps if self.plan.graphs else EagerSteps
         self._steps = kind(self._stepper, self._classes)
 
     def _halve(self) -> None:
-        # Pages on the way start again: whatever a step that failed left behind is gone.
+        # Running pages start again: the state of their slots is unknown after a failed step.
         lost = [page for page in self._running() if page]
         for page in lost:
             page.restart()
         self._waiting.extendleft(reversed(lost))
-        self._flights.clear()
-        self._steps = Steps(self._stepper, [])  # graphs hold on to memory
+        self._in_flight.clear()
+        self._steps = EagerSteps(self._stepper, [])  # releases the memory of graphs
         self._classes, self._pages = [], []
         torch.cuda.empty_cache()
         before = self.plan.slots
         self.plan = self.plan.halved() or self.plan
-        _log.warning("%d pages at once do not fit, going on with %d", before, self.plan.slots)
+        _log.warning(
+            "out of memory with %d decoding slots, continuing with %d", before, self.plan.slots
+        )
 
     def _running(self) -> list[Page | None]:
         return [page for pages in self._pages for page in pages]
 
-    def _reach(self) -> int:
-        # Keys that steps on the way and the next one may add to what the host knows of a page, and
-        # those that rows which have ended still write behind their end.
+    def _growth(self) -> int:
+        # Upper bound of the KV entries that a row may write beyond Page.length up to the next
+        # step: those of steps in flight and of the next one, and the guesses that a row which has
+        # ended still writes past its end.
         guesses = self.plan.guesses
-        return (len(self._flights) + 1) * (1 + guesses) + guesses
+        return (len(self._in_flight) + 1) * (1 + guesses) + guesses
 
-    def _make_room(self) -> None:
-        """Move pages that would outgrow their slots; where no longer one is free, they wait."""
+    def _promote(self) -> None:
+        """Move pages that would outgrow their slots to longer ones; pause them if none is free."""
         for number, slots in enumerate(self._classes[:-1]):
             for slot, page in enumerate(self._pages[number]):
-                if page is None or page.tokens + self._reach() <= slots.size.length:
+                if page is None or page.length + self._growth() <= slots.size.length:
                     continue
-                if target := self._free(page, above=number):
-                    self._move(page, (number, slot), target)
+                if target := self._find_free(page, above=number):
+                    self._move(page, _SlotId(number, slot), target)
                     self._pages[number][slot] = None
-                    if page.waits:
-                        self._classes[target[0]].stop(target[1], going=True)
-                        page.waits = False
-                elif not page.waits:
-                    slots.stop(slot)
-                    page.waits = True
+                    if page.is_paused:
+                        self._classes[target.number].set_active(target.slot, True)
+                        page.is_paused = False
+                elif not page.is_paused:
+                    slots.set_active(slot, False)
+                    page.is_paused = True
 
-    def _move(self, page: Page, here: tuple[int, int], there: tuple[int, int]) -> None:
-        source, target = self._classes[here[0]], self._classes[there[0]]
-        length = min(page.tokens + self._reach(), source.size.length)
-        source.move(here[1], target, there[1], length)
-        self._settle(page, there)
+    def _move(self, page: Page, old: _SlotId, new: _SlotId) -> None:
+        source, target = self._classes[old.number], self._classes[new.number]
+        length = min(page.length + self._growth(), source.size.length)
+        source.move(old.slot, target, new.slot, length)
+        self._occupy(page, new)
 
-    def _settle(self, page: Page, place: tuple[int, int]) -> None:
-        pages = self._pages[place[0]]
-        if place[1] == len(pages):
+    def _occupy(self, page: Page, new: _SlotId) -> None:
+        pages = self._pages[new.number]
+        if new.slot == len(pages):
             pages.append(page)
         else:
-            pages[place[1]] = page
+            pages[new.slot] = page
 
-    def _free(self, page: Page, above: int = -1) -> tuple[int, int] | None:
-        """The shortest free slot that the page probably never outgrows; else the longest."""
-        wanted = page.length + min(page.expected, page.budget)
+    def _find_free(self, page: Page, above: int = -1) -> _SlotId | None:
+        """Find the shortest free slot that the page will probably not outgrow, else the longest."""
+        wanted = page.prompt_length + min(page.expected, page.budget)
         found = None
         for number, slots in enumerate(self._classes):
             pages = self._pages[number]
             slot = pages.index(None) if None in pages else len(pages)
-            is_last = number == len(self._classes) - 1  # holds any page to its end
-            fits = is_last or page.tokens + self._reach() < slots.size.length
+            is_last = number == len(self._classes) - 1  # holds every page to its end
+            fits = is_last or page.length + self._growth() < slots.size.length
             if number <= above or slot == slots.size.slots or not fits:
                 continue
-            found = (number, slot)
+            found = _SlotId(number, slot)
             if wanted <= slots.size.length:
                 break
         return found
@@ -253,111 +271,114 @@ class Scheduler:
     def _free_slots(self) -> int:
         return self.plan.slots - sum(page is not None for page in self._running())
 
-    def _fill(self) -> bool:
-        """Start pages; False if free slots are left free until there are more of them."""
+    def _admit(self) -> bool:
+        """Prefill waiting pages. False if it waits until more slots are free."""
         if self._waiting and self._free_slots() < max(1, self.plan.slots // _REFILL):
             return False
         while batch := self._next_batch(self._free_slots()):
-            self._start(batch)
+            self._prefill(batch)
         return True
 
-    def _next_batch(self, most: int) -> list[tuple[Page, tuple[int, int]]]:
-        batch: list[tuple[Page, tuple[int, int]]] = []
+    def _next_batch(self, limit: int) -> list[tuple[Page, _SlotId]]:
+        """Take pages to prefill together from the queue, and give each a slot."""
+        batch: list[tuple[Page, _SlotId]] = []
         tokens = 0
-        for page in list(self._waiting) if most else []:
-            place = self._free(page)
-            if place is None:
+        for page in list(self._waiting) if limit else []:
+            target = self._find_free(page)
+            if target is None:
                 continue
-            if batch and tokens + page.length > self.plan.pack:
+            if batch and tokens + page.prompt_length > self.plan.prefill_tokens:
                 break
             self._waiting.remove(page)
-            self._settle(page, place)
-            batch.append((page, place))
-            tokens += page.length
-            if len(batch) == most:
+            self._occupy(page, target)
+            batch.append((page, target))
+            tokens += page.prompt_length
+            if len(batch) == limit:
                 break
         return batch
 
-    def _start(self, batch: list[tuple[Page, tuple[int, int]]]) -> None:
+    def _prefill(self, batch: list[tuple[Page, _SlotId]]) -> None:
         now = time.perf_counter()
         for page, _ in batch:
             page.started = now
-            page.hope = self.plan.guesses / 2 if page.draft else 0.0
-        batch.sort(key=lambda start: start[1][0])  # rows of a class are put into it together
+            page.acceptance = self.plan.guesses / 2 if page.draft else 0.0
+        batch.sort(key=lambda entry: entry[1].number)  # the rows of a class are put together
         packed = torch.cat([page.embed() for page, _ in batch])
-        places = [self._classes[n].place(slot, page.length) for page, (n, slot) in batch]
-        starts = [Start(slot, page.length, page.budget, page.draft) for page, (_, slot) in batch]
-        where, rows = starting(starts, self._stepper.window, self._draft, packed.device)
-        written, new = self._stepper.start(packed, places, rows)
+        slots = [self._classes[n].prefill_slot(slot, p.prompt_length) for p, (n, slot) in batch]
+        pages = [NewPage(slot, p.prompt_length, p.budget, p.draft) for p, (_, slot) in batch]
+        indices, rows = upload_rows(pages, self._stepper.window, self._draft, packed.device)
+        written, new = self._stepper.prefill(packed, slots, rows)
         counts = [sum(n == number for _, (n, _) in batch) for number in range(len(self._classes))]
-        parts = zip(self._classes, torch.split(where, counts), new.split(counts), strict=True)
-        for slots, of_class, started in parts:
-            slots.rows.put(of_class, started)
-        self._flights.append(_Flight([page for page, _ in batch], Download.of(written)))
+        parts = zip(self._classes, torch.split(indices, counts), new.split(counts), strict=True)
+        for of_class, where, started in parts:
+            of_class.rows.put(where, started)
+        self._in_flight.append(_InFlight([page for page, _ in batch], Download.of(written)))
 
-    def _close_gaps(self) -> None:
-        """Let pages in the last slots take those that stay free: steps compute the first ones."""
+    def _compact(self) -> None:
+        """Fill gaps with pages from the end of a class, because steps compute leading slots."""
         for number, pages in enumerate(self._pages):
             while None in pages:
                 last = pages[-1]
-                if last is not None:  # copied before it is let go: memory may run out
-                    self._move(last, (number, len(pages) - 1), (number, pages.index(None)))
+                if last is not None:  # copied before it is removed: the copy may run out of memory
+                    old = _SlotId(number, len(pages) - 1)
+                    self._move(last, old, _SlotId(number, pages.index(None)))
                 pages.pop()
 
-    def _launch(self) -> None:
-        shape = self._steps.rounded(self._shape())
+    def _launch_step(self) -> None:
+        shape = self._steps.round_shape(self._shape())
         pages: list[Page | None] = []
         for of_class, (count, _) in zip(self._pages, shape, strict=True):
             pages += [*of_class, *[None] * (count - len(of_class))]
-        going = [page for page in pages if page and not page.waits]
-        hope = sum(page.hope for page in going)
-        guesses = self.plan.guesses if hope > self.plan.gain * len(going) else 0
+        going = [page for page in pages if page and not page.is_paused]
+        expected = sum(page.acceptance for page in going)
+        guesses = self.plan.guesses if expected > self.plan.break_even * len(going) else 0
         written = self._steps.step(shape, guesses)
         self._tally.steps += 1
         self._tally.rows += len(pages)
-        self._flights.append(_Flight(pages, Download.of(written)))
+        self._in_flight.append(_InFlight(pages, Download.of(written)))
 
     def _shape(self) -> Shape:
         shape = []
         for slots, pages in zip(self._classes, self._pages, strict=True):
-            longest = max((page.tokens for page in pages if page), default=0) + self._reach()
+            longest = max((page.length for page in pages if page), default=0) + self._growth()
             span = min(-(-longest // _SPAN) * _SPAN, slots.size.length)
             shape.append((len(pages), span))
         return tuple(shape)
 
     def _collect(self) -> list[Page]:
-        """Read steps, but for the newest ones while there is something to do."""
+        """Read back all but the newest steps, or all if no page is running; return ended pages."""
         finished: list[Page] = []
-        behind = self.plan.lag if any(self._running()) else 0
-        while len(self._flights) > behind:
-            flight = self._flights.popleft()
-            for page, ids in zip(flight.pages, flight.written.read(), strict=True):
-                if page and not page.is_done and self._note(page, ids):
+        lag = self.plan.lag if any(self._running()) else 0
+        while len(self._in_flight) > lag:
+            oldest = self._in_flight.popleft()
+            for page, ids in zip(oldest.pages, oldest.written.read(), strict=True):
+                if page and not page.is_done and self._record(page, ids):
                     finished.append(page)
         for page in finished:
             self._release(page)
         return finished
 
-    def _note(self, page: Page, ids: list[int]) -> bool:
-        """Add what a step wrote to a page; whether that ended it."""
+    def _record(self, page: Page, ids: list[int]) -> bool:
+        """Add the ids that a step wrote to a page; return whether that ended the page."""
         count = len(ids) - ids.count(-1)
         self._tally.useful += count > 0 and len(page.ids) > 0
         if len(ids) > 1 and count:
-            page.hope += _MEMORY * (count - 1 - page.hope)
+            page.acceptance += _SMOOTHING * (count - 1 - page.acceptance)
             self._tally.guessed += len(ids) - 1
-            self._tally.right += count - 1
-        page.is_done = any(self._ends(page, token) for token in ids[:count])
+            self._tally.accepted += count - 1
+        page.is_done = any(self._append(page, token) for token in ids[:count])
         if page.is_done:
             page.seconds = time.perf_counter() - page.started
         return page.is_done
 
-    def _ends(self, page: Page, token: int) -> bool:
+    def _append(self, page: Page, token: int) -> bool:
+        """Add one id to a page; return whether it ended the page."""
         if token == self._stepper.eos:
             page.reason = "eos"
             return True
         page.ids.append(token)
         length = len(page.ids)
-        if length % _LOOK_EVERY == 0 and self._is_loop(page.ids):
+        if length % _LOOP_CHECK == 0 and self._is_loop(page.ids):
             page.reason = "loop"
             return True
         return length == page.budget
@@ -367,4 +388,4 @@ class Scheduler:
             if page in pages:
                 slot = pages.index(page)
                 pages[slot] = None
-                slots.stop(slot)
+                slots.set_active(slot, False)

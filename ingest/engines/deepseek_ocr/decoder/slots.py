@@ -1,7 +1,7 @@
-"""Slots: where running pages keep their keys, their values and how far they are.
+"""Slots: the KV cache of running pages, and one row of decoding state per slot.
 
-All tensors are made once and written in place, so that a step recorded as a CUDA graph finds them
-where they were.
+Every tensor is allocated once and updated in place, so that a captured CUDA graph finds it at the
+same address.
 """
 
 from __future__ import annotations
@@ -13,28 +13,31 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..device.memory import SlotClass
 from ..device.transfer import upload
-from .forward import Place
+from .forward import PrefillSlot
+from .plan import SlotClass
 
-__all__ = ["Rows", "Slots", "Start", "starting"]
+__all__ = ["NewPage", "Rows", "Slots", "upload_rows"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """How far pages are: one row per slot. Everything is int64 but ``active``.
+    """Decoding state on the device, one row per slot. All int64, except ``active``.
 
-    ``ids`` is the token written last, which no layer has seen yet; ``lengths`` counts keys in the
-    slot, which is also the position of that token. ``history`` is the end of what was written,
-    -1 before its beginning. ``drafts`` is text the page may hold, -1 behind its end, and
-    ``cursors`` where in it the page is.
-
-    Shape: ``[rows]``; ``history [rows, window]``; ``drafts [rows, draft]``.
+    Attributes:
+        ids: the id written last; no layer has processed it yet. ``[rows]``.
+        lengths: KV entries in the slot, and so the position of ``ids``. ``[rows]``.
+        generated: number of ids written. ``[rows]``.
+        budgets: maximum of ``generated``. ``[rows]``.
+        active: whether the page goes on, bool. ``[rows]``.
+        history: the last ids written, padded with -1 on the left. ``[rows, window]``.
+        drafts: ids of the draft text, padded with -1 on the right. ``[rows, draft]``.
+        cursors: offset in the draft of the next expected id. ``[rows]``.
     """
 
     ids: Tensor
     lengths: Tensor
-    written: Tensor
+    generated: Tensor
     budgets: Tensor
     active: Tensor
     history: Tensor
@@ -43,7 +46,7 @@ class Rows:
 
     @classmethod
     def empty(cls, rows: int, window: int, draft: int, device: torch.device) -> Rows:
-        """Rows of no page."""
+        """Allocate inactive rows."""
 
         def zeros(*shape: int) -> Tensor:
             return torch.zeros(*shape, dtype=torch.long, device=device)
@@ -51,7 +54,7 @@ class Rows:
         return cls(
             ids=zeros(rows),
             lengths=zeros(rows),
-            written=zeros(rows),
+            generated=zeros(rows),
             budgets=zeros(rows),
             active=zeros(rows).bool(),
             history=zeros(rows, window) - 1,
@@ -64,34 +67,34 @@ class Rows:
         return Rows(*(tensor[:count] for tensor in self._tensors()))
 
     def put(self, rows: Tensor, new: Rows) -> None:
-        """Write rows at these places. Shape: ``rows [n]``."""
+        """Overwrite the rows at these indices. Shape: ``rows [n]``."""
         for old, value in zip(self._tensors(), new._tensors(), strict=True):
             old.index_copy_(0, rows, value)
 
-    def take(self, row: int, other: Rows, there: int) -> None:
-        """Copy a row of others to one of these."""
-        for old, value in zip(self._tensors(), other._tensors(), strict=True):
-            old[row] = value[there]
+    def copy_row(self, row: int, source: Rows, source_row: int) -> None:
+        """Overwrite a row with one of ``source``."""
+        for old, value in zip(self._tensors(), source._tensors(), strict=True):
+            old[row] = value[source_row]
 
-    def copy(self) -> Rows:
-        """The same in memory of its own."""
+    def clone(self) -> Rows:
+        """A copy in memory of its own."""
         return Rows(*(tensor.clone() for tensor in self._tensors()))
 
-    def advance(self, new: Rows) -> None:
-        """Take over what a step changes: all but budgets and drafts."""
+    def update(self, new: Rows) -> None:
+        """Overwrite what a step changes: everything but ``budgets`` and ``drafts``."""
         for field in fields(self):
             if field.name not in ("budgets", "drafts"):
                 getattr(self, field.name).copy_(getattr(new, field.name))
 
     @classmethod
-    def joined(cls, parts: Sequence[Rows]) -> Rows:
-        """Rows of several classes, one after the other; a single part is not copied."""
+    def concat(cls, parts: Sequence[Rows]) -> Rows:
+        """Concatenate the rows of several classes. A single part is returned as it is."""
         if len(parts) == 1:
             return parts[0]
         return cls(*map(torch.cat, zip(*(part._tensors() for part in parts), strict=True)))
 
     def split(self, sizes: Sequence[int]) -> list[Rows]:
-        """The reverse of :meth:`joined`."""
+        """Undo :meth:`concat`."""
         parts = zip(*(torch.split(t, list(sizes)) for t in self._tensors()), strict=True)
         return [Rows(*part) for part in parts]
 
@@ -99,8 +102,15 @@ class Rows:
         return [getattr(self, field.name) for field in fields(self)]
 
 
-class Start(NamedTuple):
-    """A page that starts: where, with how many rows, and what it may write."""
+class NewPage(NamedTuple):
+    """A page about to be prefilled.
+
+    Attributes:
+        slot: index in its class.
+        length: tokens of the page and its prompt.
+        budget: maximum of ids it may write.
+        draft: ids of its draft text.
+    """
 
     slot: int
     length: int
@@ -108,19 +118,20 @@ class Start(NamedTuple):
     draft: Sequence[int]
 
 
-def starting(
-    pages: Sequence[Start], window: int, draft: int, device: torch.device
+def upload_rows(
+    pages: Sequence[NewPage], window: int, draft: int, device: torch.device
 ) -> tuple[Tensor, Rows]:
-    """Rows of pages before anything is written, by one copy to the device.
+    """Make the rows of new pages with a single copy from the host.
 
     Args:
         pages: at least one.
-        window: ids of history kept.
-        draft: ids of draft kept.
-        device: where the slots are.
+        window: ids of history per row.
+        draft: draft ids per row; longer drafts are cut.
+        device: of the slots.
 
     Returns:
-        The slots they go to, ``[pages]``, and the rows; ``lengths`` is one less than the page's.
+        Slot indices, ``[pages]``, and the rows before prefill: ``lengths`` is one less than the
+        page's, because prefill counts the first id it writes.
     """
     longest = min(draft, max(len(page.draft) for page in pages))
     host = torch.full((len(pages), 3 + longest), -1)
@@ -137,42 +148,45 @@ def starting(
 
 
 class Slots:
-    """All slots of one length.
-
-    Shape: ``cache`` is ``[layers, 2, slots, length, heads, head_dim]``, keys before values.
+    """All slots of one class.
 
     Args:
-        size: how many, and how long.
+        size: number and length of the slots.
         like: an empty ``[layers, 2, 0, 0, heads, head_dim]`` with the dtype and device.
-        window: ids of history kept.
-        draft: ids of draft kept.
+        window: ids of history per row.
+        draft: draft ids per row.
+
+    Attributes:
+        cache: ``[layers, 2, slots, length, heads, head_dim]``, keys before values.
+        rows: state of each slot.
+        size: as given.
     """
 
     def __init__(self, size: SlotClass, like: Tensor, window: int, draft: int) -> None:
         layers, two, _, _, heads, dim = like.shape
-        # Zeros, not rubbish: a masked NaN is still a NaN in a sum. On CPUs, memory that no page
-        # reaches is never taken.
+        # Zeros, because a NaN in uninitialized memory survives masking: 0 * NaN is NaN. On a CPU
+        # the system commits zeroed pages only when they are written.
         self.cache = like.new_zeros(layers, two, size.slots, size.length, heads, dim)
         self.rows = Rows.empty(size.slots, window, draft, like.device)
         self.size = size
 
-    def place(self, slot: int, length: int) -> Place:
-        """Where the keys of a page that starts go."""
-        return Place(self.cache, slot, length)
+    def prefill_slot(self, slot: int, length: int) -> PrefillSlot:
+        """Describe a slot for the prefill of a page of ``length`` tokens."""
+        return PrefillSlot(self.cache, slot, length)
 
-    def stop(self, slot: int, *, going: bool = False) -> None:
-        """Let the page of a slot write no more; or, ``going``, let it go on."""
-        self.rows.active[slot] = going
+    def set_active(self, slot: int, active: bool) -> None:
+        """Pause or resume the page of a slot. An inactive row writes no ids."""
+        self.rows.active[slot] = active
 
-    def move(self, slot: int, target: Slots, place: int, length: int) -> None:
-        """Copy a page to another slot, here or in another class.
+    def move(self, slot: int, target: Slots, target_slot: int, length: int) -> None:
+        """Copy a page to another slot and deactivate its old row.
 
         Args:
-            slot: where it is.
-            target: the class it goes to.
-            place: the slot there.
-            length: keys to take along, at least as many as there are.
+            slot: the page's slot.
+            target: this class or another.
+            target_slot: index in ``target``.
+            length: KV entries to copy; at least as many as the page has.
         """
-        target.cache[:, :, place, :length] = self.cache[:, :, slot, :length]
-        target.rows.take(place, self.rows, slot)
-        self.stop(slot)
+        target.cache[:, :, target_slot, :length] = self.cache[:, :, slot, :length]
+        target.rows.copy_row(target_slot, self.rows, slot)
+        self.set_active(slot, False)

@@ -1,7 +1,6 @@
-"""One step of decoding for all slots: what was written last goes in, what comes next is chosen.
+"""Prefills and decode steps on the device: propose, run the layers, choose, accept.
 
-The no-repeat rule, the choice, the end of a page and the check of guesses all happen on the
-device; nothing in a step waits for it.
+Nothing here synchronizes with the host: whatever depends on values stays in tensors.
 """
 
 from __future__ import annotations
@@ -12,99 +11,108 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .drafting import MATCHED, Marks, guess
-from .forward import Forward, Place, SlotView
+from .drafting import MATCH_LENGTH, BlockTemplate, propose
+from .forward import Forward, PrefillSlot, SlotView
 from .greedy import Greedy
 from .slots import Rows, Slots
 
 __all__ = ["Shape", "Stepper"]
 
 Shape = tuple[tuple[int, int], ...]
-"""Per class of slots: how many take part, and how many keys of each are looked at."""
+"""Per class of slots: how many leading slots take part, and their span (see ``SlotView``)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stepper:
     """The device's half of decoding.
 
-    Args:
-        forward: the network.
-        greedy: the rule of choice.
-        eos: the id that ends a page.
-        marks: how a block begins.
+    Attributes:
+        forward: the layers.
+        greedy: chooses ids.
+        eos: end-of-sentence id.
+        template: of block markup, for guesses.
     """
 
     forward: Forward
     greedy: Greedy
     eos: int
-    marks: Marks
+    template: BlockTemplate
 
     @property
     def window(self) -> int:
-        """Ids of history that slots have to keep."""
-        return max(self.greedy.rule.window, MATCHED)
+        """Ids of history that rows must keep."""
+        return max(self.greedy.rule.window, MATCH_LENGTH)
 
-    def start(self, packed: Tensor, places: Sequence[Place], new: Rows) -> tuple[Tensor, Rows]:
-        """Read pages and write the first id of each.
+    def prefill(
+        self, packed: Tensor, slots: Sequence[PrefillSlot], new: Rows
+    ) -> tuple[Tensor, Rows]:
+        """Prefill pages and choose the first id of each.
 
         Args:
-            packed: ``[tokens, hidden]``, page after page.
-            places: where their keys go.
-            new: their rows before anything is written: ``lengths`` is one less than the page's.
+            packed: ``[tokens, hidden]``, the pages one after the other.
+            slots: one per page.
+            new: rows of the pages, from :func:`.slots.upload_rows`.
 
         Returns:
-            What was written, ``[pages, 1]``, and the rows to put into the slots.
+            The first ids, ``[pages, 1]``, and the rows to put into the slots.
         """
-        scores = self.forward.start(packed, places)[:, None]
-        none = new.ids[:, None][:, :0]
-        chosen = self.greedy.choose(scores, new.history, none, new.written)
-        return self._written(new, chosen, none, new.cursors)
+        scores = self.forward.prefill(packed, slots)[:, None]
+        no_guesses = new.ids[:, None][:, :0]
+        chosen = self.greedy.choose(scores, new.history, no_guesses, new.generated)
+        return self._accept(new, chosen, no_guesses, new.cursors)
 
     def step(self, classes: Sequence[Slots], shape: Shape, guesses: int) -> Tensor:
-        """Advance the slots of a shape, by one id each or by as many guesses as were right.
+        """Advance every active row by one id and by its accepted guesses.
+
+        Args:
+            classes: all slots.
+            shape: which of them take part.
+            guesses: ids to guess per row; 0 for a plain decode step.
 
         Returns:
-            What was written, ``[rows, 1 + guesses]``, -1 behind its end and in idle slots.
+            Ids written, ``[rows, 1 + guesses]``, padded with -1 on the right; inactive rows hold
+            -1 only.
         """
         parts = [(s, n, span) for s, (n, span) in zip(classes, shape, strict=True) if n]
-        kept = [slots.rows.first(count) for slots, count, _ in parts]
+        stored = [slots.rows.first(count) for slots, count, _ in parts]
         views = [SlotView(slots.cache, count, span) for slots, count, span in parts]
-        rows = Rows.joined(kept)
+        rows = Rows.concat(stored)
         if guesses:
-            ahead, starts = guess(rows, guesses, self.marks)
+            guessed, starts = propose(rows, guesses, self.template)
         else:
-            ahead, starts = rows.ids[:, None][:, :0], rows.cursors
-        ids = torch.cat([rows.ids[:, None], ahead.clamp(min=0)], dim=1)
+            guessed, starts = rows.ids[:, None][:, :0], rows.cursors
+        ids = torch.cat([rows.ids[:, None], guessed.clamp(min=0)], dim=1)
         positions = rows.lengths[:, None] + torch.arange(1 + guesses, device=ids.device)
         scores = self.forward.step(ids, positions, views)
-        chosen = self.greedy.choose(scores, rows.history, ahead, rows.written)
-        written, new = self._written(rows, chosen, ahead, starts)
-        for old, part in zip(kept, new.split([count for _, count, _ in parts]), strict=True):
-            old.advance(part)
+        chosen = self.greedy.choose(scores, rows.history, guessed, rows.generated)
+        written, new = self._accept(rows, chosen, guessed, starts)
+        for old, part in zip(stored, new.split([count for _, count, _ in parts]), strict=True):
+            old.update(part)
         return written
 
-    def _written(
-        self, rows: Rows, chosen: Tensor, ahead: Tensor, starts: Tensor
+    def _accept(
+        self, rows: Rows, chosen: Tensor, guessed: Tensor, starts: Tensor
     ) -> tuple[Tensor, Rows]:
-        # Right guesses are kept, and the first id behind them, up to an end or the budget.
-        right = (chosen[:, :-1] == ahead).long().cumprod(dim=1).sum(dim=1)
-        room = torch.minimum(right + 1, rows.budgets - rows.written) * rows.active
+        # Accept the guesses up to the first one that differs from the choice, and the id chosen
+        # after them. Stop at the end-of-sentence id and at the budget.
+        right = (chosen[:, :-1] == guessed).long().cumprod(dim=1).sum(dim=1)
+        room = torch.minimum(right + 1, rows.budgets - rows.generated) * rows.active
         keep = torch.arange(chosen.shape[1], device=chosen.device) < room[:, None]
         ends = (chosen == self.eos) & keep
         keep &= ends.long().cumsum(dim=1) - ends.long() == 0
         count = keep.sum(dim=1)
         window = rows.history.shape[1]
         history = torch.cat([rows.history, chosen], dim=1)
-        places = count[:, None] + torch.arange(window, device=chosen.device)
+        recent = count[:, None] + torch.arange(window, device=chosen.device)
         last = chosen.gather(1, (count - 1).clamp(min=0)[:, None])[:, 0]
-        written = rows.written + count
+        generated = rows.generated + count
         new = Rows(
             ids=torch.where(count > 0, last, rows.ids),
             lengths=rows.lengths + count,
-            written=written,
+            generated=generated,
             budgets=rows.budgets,
-            active=rows.active & (written < rows.budgets) & ~ends.any(dim=1),
-            history=history.gather(1, places),
+            active=rows.active & (generated < rows.budgets) & ~ends.any(dim=1),
+            history=history.gather(1, recent),
             drafts=rows.drafts,
             cursors=torch.where((right > 0) & (starts >= 0), starts + right, rows.cursors),
         )

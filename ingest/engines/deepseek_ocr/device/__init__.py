@@ -1,1 +1,1 @@
-"""Devices, their memory, and what goes to and from them."""
+"""Choice of device and dtypes, free memory, and copies between host and device."""

@@ -1,97 +1,14 @@
-"""How much a device holds at once, and what to do when that was too much: half of it."""
+"""Retry with half of the work when a device runs out of memory."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from ....core.errors import OutOfMemory
 
-__all__ = ["DecodePlan", "SlotClass", "does_not_fit", "halving_on_out_of_memory", "plan_slots"]
-
-# Of free memory. The rest is for packed pages, for fragmentation and for recorded steps, which
-# compute in memory of their own: as much as a step takes, a twentieth of the slots, and a gigabyte
-# of the driver's at most.
-_FREE_SHARE: Final = 0.85
-_SHORT: Final = 4  # a short slot has this part of the context: 2,048 tokens of 8,192
-_LONG_EVERY: Final = 16  # one slot of the whole context for so many short ones
-
-
-@dataclass(frozen=True, slots=True)
-class SlotClass:
-    """How many slots there are of one length, in tokens."""
-
-    slots: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class DecodePlan:
-    """How pages are decoded.
-
-    Attributes:
-        classes: slots, the shorter ones first; the last hold the whole context.
-        guesses: ids guessed per step where a page has a draft; 0 guesses none.
-        gain: guesses that must be expected to be right, per page and step, to be made: what a
-            longer step costs.
-        lag: steps the host may be behind the device.
-        pack: tokens of pages that start together.
-        graphs: whether steps are recorded as CUDA graphs.
-    """
-
-    classes: tuple[SlotClass, ...]
-    guesses: int = 0
-    gain: float = 0.0
-    lag: int = 0
-    pack: int = 8192
-    graphs: bool = False
-
-    @property
-    def slots(self) -> int:
-        """Of all lengths."""
-        return sum(size.slots for size in self.classes)
-
-    def halved(self) -> DecodePlan | None:
-        """Half the slots of each length, at least one; None if there is nothing to halve."""
-        halves = tuple(replace(size, slots=(size.slots + 1) // 2) for size in self.classes)
-        if halves == self.classes:
-            halves = self.classes[-1:]
-        return replace(self, classes=halves) if halves != self.classes else None
-
-
-def plan_slots(
-    wanted: int, context: int, token_bytes: int, row_bytes: int, free: int | None
-) -> tuple[SlotClass, ...]:
-    """Slots for as many pages as wanted, or as fit.
-
-    Args:
-        wanted: pages decoded together.
-        context: tokens the longest page may have.
-        token_bytes: keys and values of a token.
-        row_bytes: what a step needs for a page besides.
-        free: bytes; None if nobody knows.
-    """
-    short = -(-context // _SHORT)
-
-    def needed(count: int) -> int:
-        tokens = count * short + -(-count // _LONG_EVERY) * context
-        return tokens * token_bytes + count * row_bytes
-
-    count = wanted
-    while free is not None and count > 1 and needed(count) > _FREE_SHARE * free:
-        count -= 1
-    return SlotClass(count, short), SlotClass(-(-count // _LONG_EVERY), context)
-
-
-def does_not_fit(what: str, error: Exception) -> OutOfMemory:
-    """The error for a page that does not fit though nothing else is there."""
-    return OutOfMemory(
-        f"{what} does not fit the device's memory: {error}; choose a smaller mode or device"
-        " cpu, or end other programs on the device"
-    )
-
+__all__ = ["out_of_memory", "split_on_out_of_memory"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -99,13 +16,21 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 
-def halving_on_out_of_memory(
+def split_on_out_of_memory(
     function: Callable[[Sequence[T]], list[R]], items: Sequence[T], what: str
 ) -> list[R]:
-    """``function(items)``, or of both halves one after the other where the whole does not fit.
+    """Call ``function(items)``; if memory runs out, call it on each half instead, recursively.
+
+    Args:
+        function: returns one result per item.
+        items: at least one.
+        what: names the work in the log and in the error, e.g. ``"encoding a page"``.
+
+    Returns:
+        One result per item, in order.
 
     Raises:
-        OutOfMemory: one item alone does not fit.
+        OutOfMemory: a single item does not fit.
     """
     import torch
 
@@ -113,9 +38,17 @@ def halving_on_out_of_memory(
         return function(items)
     except torch.OutOfMemoryError as error:
         if len(items) < 2:
-            raise does_not_fit(what, error) from error
+            raise out_of_memory(what, error) from error
     torch.cuda.empty_cache()
     middle = len(items) // 2
-    _log.warning("%s: %d at once do not fit, going on with %d", what, len(items), middle)
-    parts = items[:middle], items[middle:]
-    return [r for part in parts for r in halving_on_out_of_memory(function, part, what)]
+    _log.warning("%s: out of memory with a batch of %d, retrying with %d", what, len(items), middle)
+    halves = items[:middle], items[middle:]
+    return [r for half in halves for r in split_on_out_of_memory(function, half, what)]
+
+
+def out_of_memory(what: str, error: Exception) -> OutOfMemory:
+    """Build the error for work that does not fit even in its smallest part."""
+    return OutOfMemory(
+        f"{what} does not fit the device's memory: {error}; choose a smaller mode, use device"
+        " 'cpu', or end other programs on the device"
+    )

@@ -1,11 +1,11 @@
-"""Where a model runs and in which numbers: probed once, decided purely, checked against memory."""
+"""Choice of device and dtypes: probe the machine, decide from the result, check free memory."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from ....core.errors import ConfigError, OutOfMemory
 
@@ -19,16 +19,22 @@ __all__ = [
     "require_memory",
 ]
 
-Number = Literal["float32", "bfloat16"]
+Dtype = Literal["float32", "bfloat16"]
 Precision = Literal["auto", "float32"]
-"""``"float32"`` reproduces reference numbers; ``"auto"`` is what the machine computes fastest."""
+"""``"float32"`` reproduces reference numbers; ``"auto"`` takes the fastest dtypes."""
 
-BYTES: dict[Number, int] = {"float32": 4, "bfloat16": 2}
+_BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this machine can do. ``gpus`` says of each whether it computes in bfloat16."""
+    """What this machine supports.
+
+    Attributes:
+        gpus: per GPU, whether it computes in bfloat16.
+        cpu_bfloat16: whether the CPU has bfloat16 matrix instructions.
+        flash_attention: whether the ``flash_attn`` package is installed.
+    """
 
     gpus: tuple[bool, ...]
     cpu_bfloat16: bool
@@ -37,39 +43,52 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What was decided. ``attention`` is the decoder's; the encoder needs a bias, so sdpa."""
+    """Where and how the model runs.
+
+    Attributes:
+        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        encoder: dtype of the encoder.
+        decoder: dtype of the decoder.
+        attention: transformers' attention implementation for the decoder. The encoder adds a
+            bias to its scores, so it always uses SDPA.
+    """
 
     device: str
-    encoder: Number
-    decoder: Number
+    encoder: Dtype
+    decoder: Dtype
     attention: Literal["sdpa", "flash_attention_2"]
 
     @property
     def encoder_bytes(self) -> int:
-        """Bytes of a number in the encoder."""
-        return BYTES[self.encoder]
+        """Bytes of an encoder parameter."""
+        return _BYTES[self.encoder]
 
     @property
     def decoder_bytes(self) -> int:
-        """Bytes of a number in the decoder."""
-        return BYTES[self.decoder]
+        """Bytes of a decoder parameter."""
+        return _BYTES[self.decoder]
 
 
 def plan_runtime(machine: Machine, device: str = "auto", precision: Precision = "auto") -> Runtime:
-    """Choose device, numbers and attention.
+    """Choose device, dtypes and attention.
 
-    On CPUs without bfloat16 instructions the encoder, bound by arithmetic, is four times as
-    fast in float32, and the decoder, bound by memory, fifteen times as fast in bfloat16
-    (measured on an AVX-512 Xeon).
+    On CPUs without bfloat16 instructions the encoder is compute-bound and four times as fast in
+    float32; the decoder is memory-bound and fifteen times as fast in bfloat16 (measured on an
+    AVX-512 Xeon).
+
+    Args:
+        machine: from :func:`probe_machine`.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        precision: see :data:`Precision`.
 
     Raises:
-        ConfigError: the device is unknown or not there.
+        ConfigError: the device is unknown or missing.
     """
     chosen = ("cuda" if machine.gpus else "cpu") if device == "auto" else device
     kind = chosen.partition(":")[0]
     if kind not in ("cpu", "cuda"):
-        raise ConfigError(f"device is {device!r}; choose auto, cpu, cuda or cuda:N")
-    is_fast = kind == "cpu" or all(_gpus_meant(machine, chosen))
+        raise ConfigError(f"invalid device {device!r}: choose auto, cpu, cuda or cuda:N")
+    is_fast = kind == "cpu" or all(_matching_gpus(machine, chosen))
     if precision == "float32" or not is_fast:
         return Runtime(chosen, "float32", "float32", "sdpa")
     if kind == "cpu":
@@ -81,27 +100,30 @@ def plan_runtime(machine: Machine, device: str = "auto", precision: Precision = 
     return Runtime(chosen, "bfloat16", "bfloat16", attention)
 
 
-def _gpus_meant(machine: Machine, device: str) -> tuple[bool, ...]:
-    """The GPU of ``"cuda:N"``; of ``"cuda"`` all, because torch may say later which it is."""
+def _matching_gpus(machine: Machine, device: str) -> tuple[bool, ...]:
+    """Return the GPU of ``"cuda:N"``. Return all for ``"cuda"``: PyTorch picks one later."""
     if not machine.gpus:
-        raise ConfigError(f"device is {device!r}, but PyTorch sees no GPU; choose cpu")
+        raise ConfigError(f"invalid device {device!r}: PyTorch sees no GPU; choose cpu")
     if device == "cuda":
         return machine.gpus
     names = [f"cuda:{number}" for number in range(len(machine.gpus))]
     if device not in names:
-        raise ConfigError(f"device is {device!r}; PyTorch sees {', '.join(names)}: choose one")
+        raise ConfigError(
+            f"invalid device {device!r}: PyTorch sees {', '.join(names)}; choose one of them"
+        )
     return (machine.gpus[names.index(device)],)
 
 
 def probe_machine() -> Machine:
-    """Look at the GPUs, the CPU's instructions and the packages here."""
+    """Query GPUs, CPU instructions and installed packages."""
     import torch
 
     gpus = range(torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    # Absent before torch 2.12; then bfloat16 is taken to be emulated, which is slow but right.
+    # Missing before torch 2.12. Then bfloat16 counts as emulated: slower, but correct.
     capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return Machine(
-        # As torch decides for the current GPU: bfloat16 came with capability 8.0.
+        # The test of torch.cuda.is_bf16_supported, which only asks about the current GPU:
+        # bfloat16 came with compute capability 8.0.
         gpus=tuple(torch.cuda.get_device_capability(gpu) >= (8, 0) for gpu in gpus),
         cpu_bfloat16=bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16")),
         flash_attention=util.find_spec("flash_attn") is not None,
@@ -109,22 +131,28 @@ def probe_machine() -> Machine:
 
 
 def free_bytes(device: str) -> int | None:
-    """Memory that could be taken now on a device, or None where nothing tells."""
+    """Bytes that can be allocated on a device now; None if the system does not report it."""
     if device.startswith("cuda"):
         import torch
 
-        # What torch holds without a tensor in it looks taken to the driver, and is free to us.
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return int(torch.cuda.mem_get_info(device)[0]) + kept
+        # The driver counts memory cached by PyTorch's allocator as used; we can still use it.
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + cached
     limits = [n for n in (_available_memory(), _container_memory()) if n is not None]
     return min(limits) if limits else None
 
 
 def require_memory(needed: int, free: int | None, what: str, remedy: str) -> None:
-    """Refuse to take memory that is not there.
+    """Check that enough memory is free before it is allocated.
+
+    Args:
+        needed: bytes.
+        free: from :func:`free_bytes`; None skips the check.
+        what: needs the memory; the subject of the message.
+        remedy: what the user can do; the end of the message.
 
     Raises:
-        OutOfMemory: with both numbers.
+        OutOfMemory: less than needed is free.
     """
     if free is not None and needed > free:
         raise OutOfMemory(
@@ -148,5 +176,5 @@ def _container_memory() -> int | None:
         limit = (group / "memory.max").read_text(encoding="ascii").strip()
         used = int((group / "memory.current").read_text(encoding="ascii"))
     except (OSError, ValueError):
-        return None  # no container, or the older layout
+        return None  # not in a container, or cgroup version 1
     return int(limit) - used if limit.isdigit() else None

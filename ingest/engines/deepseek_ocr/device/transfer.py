@@ -1,7 +1,7 @@
-"""What goes between the host and the device, so that neither waits for the other.
+"""Copies between host and device that make neither wait for the other.
 
-Memory of the host that the system may move is copied while both stand still; pinned memory is
-copied when the device comes to it.
+A copy from or to pageable host memory synchronizes host and device. A copy with pinned memory is
+queued on the stream like any kernel.
 """
 
 from __future__ import annotations
@@ -12,48 +12,52 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["Download", "launching_on", "upload"]
+__all__ = ["Download", "on_device_of", "upload"]
 
 
-def launching_on(tensor: Tensor) -> AbstractContextManager[None]:
-    """Make the GPU of a tensor the current one; nothing where it is on a CPU.
+def on_device_of(tensor: Tensor) -> AbstractContextManager[None]:
+    """Make the tensor's GPU the current device; do nothing for a tensor on the CPU.
 
-    Torch's own operations go to where their tensors are. Triton's kernels, graphs, streams, events
-    and pinned memory go to the current GPU: the first one, in every new thread again.
+    PyTorch operations run on the device of their tensors. Triton kernels, CUDA graphs, streams,
+    events and pinned memory use the current device, which is GPU 0 in every new thread.
     """
     device: AbstractContextManager[None] = torch.cuda.device_of(tensor)  # type: ignore[no-untyped-call]
     return device
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host on the device. What is done with it there comes behind the copy."""
+    """Copy a host tensor to the device. Work queued afterwards sees the copied values."""
     if device.type != "cuda":
         return tensor.to(device)
-    # Torch keeps the pinned copy until it is read, and gives its memory to a later one.
+    # PyTorch's caching host allocator keeps the pinned buffer until the copy is done.
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A tensor of the device on its way to the host. It may be overwritten behind :meth:`of`."""
+    """A copy from the device to the host that may still be running.
+
+    The device tensor may be overwritten as soon as :meth:`of` has returned: the copy is queued
+    on the same stream, before any later write.
+    """
 
     values: Tensor
     done: torch.cuda.Event | None
 
     @classmethod
     def of(cls, values: Tensor) -> Download:
-        """Begin it."""
+        """Queue the copy of ``values``, ``[rows, columns]``."""
         if not values.is_cuda:
             return cls(values, None)
         copy = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         copy.copy_(values, non_blocking=True)
         event = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        # Not that of the current device, which need not be the one this is on.
+        # The stream of the tensor's device, which may not be the current device.
         event.record(torch.cuda.current_stream(values.device))
         return cls(copy, event)
 
     def read(self) -> list[list[int]]:
-        """The values, when they are there. Shape: two axes."""
+        """Wait for the copy and return its rows."""
         if self.done is not None:
             self.done.synchronize()
         rows: list[list[int]] = self.values.tolist()

@@ -1,4 +1,4 @@
-"""Views of pages to vision tokens, in batches of equal shape across pages and tiles."""
+"""Views of pages to vision tokens, in batches of views of equal size across pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....core.vision import TokenDtype, VisionTokens
-from ..device.memory import halving_on_out_of_memory
+from ..device.memory import split_on_out_of_memory
 from ..device.runtime import free_bytes
 from .preprocess import PREPROCESSING_VERSION, PreparedPage
 
@@ -20,18 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder", "Origin"]
 
-# Where rows fill the matrix units: 16 views of 1,024 pixels are 65,536 patches. On a CPU batches
-# gain nothing.
+# Pixels of a batch. 16 views of 1,024 pixels are 65,536 patches, enough to saturate a GPU. On a
+# CPU a batch gains nothing, so every view is a batch of its own.
 _GPU_PIXELS: Final = 16 * 1024**2
 _CPU_PIXELS: Final = 1
-_NUMBERS_PER_PIXEL: Final = 75  # held at once while a view is encoded; measured at full size
+_NUMBERS_PER_PIXEL: Final = 75  # peak of activations while encoding; measured at full size
 
-_View = tuple[int, int]  # page, number of the view in it: 0 the whole page, then the tiles
+_ViewKey = tuple[int, int]  # page and view in it: 0 is the global view, the tiles follow
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Which weights made vision tokens: the model's name and the fingerprint of its weights."""
+    """The model that made vision tokens.
+
+    Attributes:
+        model: its name.
+        weights: fingerprint of its weights.
+    """
 
     model: str
     weights: str
@@ -41,33 +46,33 @@ class Encoder:
     """Runs the vision tower and the projector of a loaded model.
 
     Args:
-        model: transformers' ``UnlimitedOcrForConditionalGeneration``.
+        network: transformers' ``UnlimitedOcrForConditionalGeneration``.
         origin: recorded in the tokens.
-        dtype: in which numbers tokens are handed out: those the decoder computes in.
+        dtype: dtype of the tokens: that of the decoder.
     """
 
-    def __init__(self, model: Any, origin: Origin, dtype: TokenDtype) -> None:
-        self._tower = model.model.vision_tower
-        self._projector = model.model.multi_modal_projector
+    def __init__(self, network: Any, origin: Origin, dtype: TokenDtype) -> None:
+        self._tower = network.model.vision_tower
+        self._projector = network.model.multi_modal_projector
         self._origin = origin
         self._dtype = dtype
 
     def encode(self, pages: Sequence[PreparedPage]) -> list[VisionTokens]:
-        """Encode pages.
+        """Encode pages and return their vision tokens in order.
 
         Raises:
-            OutOfMemory: not even one view fits the device.
+            OutOfMemory: a single view does not fit the device.
         """
-        from ..device.transfer import launching_on
+        from ..device.transfer import on_device_of
 
         views = [[page.global_view, *page.tiles] for page in pages]
-        done: dict[_View, NDArray[Any]] = {}
-        with launching_on(next(self._projector.parameters())):
+        encoded: dict[_ViewKey, NDArray[Any]] = {}
+        with on_device_of(next(self._projector.parameters())):
             for batch in _batches(views, self._pixels_at_once()):
                 stack = [views[page][number] for page, number in batch]
-                features = halving_on_out_of_memory(self._forward, stack, "encoding a page")
-                done.update(zip(batch, features, strict=True))
-        return [self._tokens(number, page, done) for number, page in enumerate(pages)]
+                features = split_on_out_of_memory(self._forward, stack, "encoding a page")
+                encoded.update(zip(batch, features, strict=True))
+        return [self._tokens(number, page, encoded) for number, page in enumerate(pages)]
 
     def _pixels_at_once(self) -> int:
         weight = next(self._projector.parameters())
@@ -81,14 +86,14 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
-            hidden = self._tower(self._normalised(np.stack(views))).last_hidden_state
+            hidden = self._tower(self._normalize(np.stack(views))).last_hidden_state
             features = self._projector(hidden).to(getattr(torch, self._dtype)).cpu()
         if features.dtype == torch.bfloat16:
             return list(features.view(torch.uint16).numpy())
         return list(features.numpy())
 
-    def _normalised(self, views: NDArray[np.uint8]) -> torch.Tensor:
-        # The published ToTensor and Normalize(0.5, 0.5), then the cast.
+    def _normalize(self, views: NDArray[np.uint8]) -> torch.Tensor:
+        # As published: torchvision's ToTensor and Normalize(0.5, 0.5), then the cast to the dtype.
         import torch
 
         like = next(self._projector.parameters())
@@ -96,10 +101,10 @@ class Encoder:
         return pixels.sub(0.5).div(0.5).to(like.dtype)
 
     def _tokens(
-        self, number: int, page: PreparedPage, done: Mapping[_View, NDArray[Any]]
+        self, number: int, page: PreparedPage, encoded: Mapping[_ViewKey, NDArray[Any]]
     ) -> VisionTokens:
-        whole = done[number, 0]
-        tiles = [done[number, i + 1] for i in range(len(page.tiles))]
+        whole = encoded[number, 0]
+        tiles = [encoded[number, i + 1] for i in range(len(page.tiles))]
         return VisionTokens(
             global_view=whole,
             tiles=np.stack(tiles) if tiles else np.zeros((0, 0, whole.shape[1]), whole.dtype),
@@ -112,8 +117,8 @@ class Encoder:
         )
 
 
-def _batches(views: Sequence[Sequence[NDArray[np.uint8]]], pixels: int) -> Iterator[list[_View]]:
-    by_side: defaultdict[int, list[_View]] = defaultdict(list)
+def _batches(views: Sequence[Sequence[NDArray[np.uint8]]], pixels: int) -> Iterator[list[_ViewKey]]:
+    by_side: defaultdict[int, list[_ViewKey]] = defaultdict(list)
     for page, of_page in enumerate(views):
         for number, view in enumerate(of_page):
             by_side[len(view)].append((page, number))

@@ -1,7 +1,7 @@
-"""Page images to the views the encoder reads, byte for byte as the published code makes them.
+"""Page images to the views that the encoder reads, byte for byte as in the published code.
 
-Everything is done with Pillow, because its bicubic filter and its half-to-even centring are
-what the model was trained with; tensor libraries give other bytes.
+All resizing uses Pillow: the model was trained with its bicubic filter and its rounding of centred
+images (half to even). Tensor libraries give other bytes.
 """
 
 from __future__ import annotations
@@ -17,41 +17,46 @@ from ....core.modes import Mode, tile_grid
 
 __all__ = ["PREPROCESSING_VERSION", "PreparedPage", "prepare"]
 
-# Part of every cache key: raise it whenever the same page gives other bytes.
+# Part of the key of every cached token. Change it whenever the same page gives other bytes.
 PREPROCESSING_VERSION = "pillow-1"
 
 _GREY = (127, 127, 127)
-# The published code stretches views up to this size and pads larger ones.
+# The published code stretches pages to views up to this side, and pads them to larger views.
 _STRETCHED_UP_TO = 640
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedPage:
-    """The views of one page, before they become numbers around zero.
+    """The views of one page, before normalization.
 
-    Shape: ``global_view`` is uint8 ``[base, base, 3]``, RGB; ``tiles`` is uint8
-    ``[cols * rows, tile, tile, 3]``, row by row, or ``[0, tile, tile, 3]`` for the grid (1, 1).
+    Attributes:
+        mode: name of the mode.
+        grid: columns and rows of tiles; (1, 1) means no tiles.
+        global_view: the whole page, uint8 ``[base, base, 3]``, RGB.
+        tiles: uint8 ``[columns * rows, tile, tile, 3]``, row by row; ``[0, tile, tile, 3]`` without
+            tiles.
     """
 
     mode: str
-    grid: tuple[int, int]  # columns, rows
+    grid: tuple[int, int]
     global_view: NDArray[np.uint8]
     tiles: NDArray[np.uint8]
 
 
 def prepare(pixels: NDArray[np.uint8], mode: Mode) -> PreparedPage:
-    """Cut and scale a page.
+    """Scale a page to its global view and cut it into tiles.
 
     Args:
         pixels: uint8 ``[height, width, 3]``, RGB, as displayed.
         mode: sizes of the views.
 
     Raises:
-        PageRenderFailed: not such an array, or a page so thin that nothing of it would be left.
+        PageRenderFailed: the array has another dtype or shape, or the page is so thin that it
+            would be scaled to less than one pixel.
     """
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise PageRenderFailed(
-            f"a page image is {pixels.dtype} {list(pixels.shape)}; expected uint8"
+            f"invalid page image: {pixels.dtype} {list(pixels.shape)}; expected uint8"
             " [height, width, 3] in RGB"
         )
     image = Image.fromarray(np.ascontiguousarray(pixels), "RGB")
@@ -68,8 +73,8 @@ def _global_view(image: Image.Image, mode: Mode) -> NDArray[np.uint8]:
     longer, shorter = max(image.size), min(image.size)
     if round(shorter / longer * mode.base_size) < 1:
         raise PageRenderFailed(
-            f"a page image of {image.width} x {image.height} pixels would be less than one pixel"
-            f" thick at {mode.base_size}; cut the page into parts"
+            f"page too thin: {image.width} x {image.height} pixels would be less than one pixel"
+            f" wide or high in a view of {mode.base_size}; split the page"
         )
     return np.asarray(ImageOps.pad(image, size, Image.Resampling.BICUBIC, color=_GREY))
 

@@ -1,4 +1,4 @@
-"""The first encoder's attention, whose bias by relative positions is never held whole."""
+"""Attention of the SAM encoder that never holds the full relative position bias in memory."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..kernels.choice import Kernels
-from ..kernels.relative import View
+from ..kernels.attention import Qkv
+from ..kernels.dispatch import Kernels
 
 __all__ = ["RelativeAttention", "replace_attention"]
 
 
 def replace_attention(tower: Any, kernels: Kernels) -> None:
-    """Let every layer of the first encoder attend this way. The weights stay where they are.
+    """Replace the attention of every SAM layer by :class:`RelativeAttention`; share the weights.
 
     Args:
         tower: transformers' vision tower, on its device.
-        kernels: of that device.
+        kernels: for that device.
     """
     for layer in tower.sam_encoder.layers:
         layer.attn = RelativeAttention(layer.attn, kernels)
 
 
 class RelativeAttention(nn.Module):
-    """Takes the place of transformers' attention with the same weights.
+    """Drop-in replacement of ``UnlimitedOcrSamVisionAttention`` with the same weights.
 
     Args:
-        original: ``UnlimitedOcrSamVisionAttention``.
-        kernels: of its device.
+        original: the module to replace.
+        kernels: for its device.
     """
 
     def __init__(self, original: Any, kernels: Kernels) -> None:
@@ -37,7 +37,7 @@ class RelativeAttention(nn.Module):
         self.qkv, self.proj = original.qkv, original.proj
         self.rel_pos_h, self.rel_pos_w = original.rel_pos_h, original.rel_pos_w
         self._heads = int(original.num_attention_heads)
-        self._spread = original.get_rel_pos
+        self._get_rel_pos = original.get_rel_pos
         self.kernels = kernels
         self._tables: dict[int, tuple[Tensor, Tensor]] = {}
 
@@ -47,16 +47,19 @@ class RelativeAttention(nn.Module):
         heads = self.qkv(hidden_states).view(views, side * side, 3, self._heads, -1)
         query, key, value = heads.permute(2, 0, 3, 1, 4).unbind(0)
         by_row, by_column = self._table(side)
-        placed = query.unflatten(2, (side, side))
-        rows = torch.einsum("vnhwc,hkc->vnhwk", placed, by_row).flatten(2, 3)
-        columns = torch.einsum("vnhwc,wkc->vnhwk", placed, by_column).flatten(2, 3)
-        mixed = self.kernels.attend_relative(View(query, key, value), rows, columns)
+        query_grid = query.unflatten(2, (side, side))
+        rows = torch.einsum("vnhwc,hkc->vnhwk", query_grid, by_row).flatten(2, 3)
+        columns = torch.einsum("vnhwc,wkc->vnhwk", query_grid, by_column).flatten(2, 3)
+        mixed = self.kernels.attend_relative(Qkv(query, key, value), rows, columns)
         return self.proj(mixed.transpose(1, 2).reshape(hidden_states.shape)), None
 
     def _table(self, side: int) -> tuple[Tensor, Tensor]:
-        # For other sides than the trained one, resized in float32 as in the published code.
+        # As in the published code, tables are resized in float32 if the side is not the trained
+        # one.
         if side not in self._tables:
-            made = [self._spread(side, side, t.float()) for t in (self.rel_pos_h, self.rel_pos_w)]
+            tables = [
+                self._get_rel_pos(side, side, t.float()) for t in (self.rel_pos_h, self.rel_pos_w)
+            ]
             like = self.qkv.weight
-            self._tables[side] = (made[0].to(like.dtype), made[1].to(like.dtype))
+            self._tables[side] = (tables[0].to(like.dtype), tables[1].to(like.dtype))
         return self._tables[side]

@@ -1,4 +1,4 @@
-"""Kernels for parts of the model, each beside the plain torch that says what it computes.
+"""Triton kernels for parts of the model, each with the plain PyTorch version it must match.
 
-A kernel is used on GPUs it was measured on, and there only where it was the faster one.
+A kernel runs only on GPUs where it was measured to be faster; see :mod:`.tiles`.
 """

@@ -1,31 +1,41 @@
-"""Attention of a step's few tokens to what their slots hold."""
+"""Attention of the new tokens of a decode step over the KV cache of their slots."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
 
-__all__ = ["attend"]
+__all__ = ["Qkv", "attend"]
+
+
+class Qkv(NamedTuple):
+    """Queries, keys and values of the same tokens, of equal shape."""
+
+    query: torch.Tensor
+    key: torch.Tensor
+    value: torch.Tensor
 
 
 def attend(
     query: torch.Tensor, cache: torch.Tensor, positions: torch.Tensor, span: int
 ) -> torch.Tensor:
-    """Causal attention over slots that are filled to different lengths.
+    """Compute causal attention over slots that are filled to different lengths.
 
     Args:
         query: ``[slots, tokens, heads, dim]``, rotated.
-        cache: ``[2, slots, length, heads, dim]``, keys and values of one layer; those of the
-            tokens are in it.
-        positions: int64, ``[slots, tokens]``; a token sees keys up to its own position.
-        span: above every position.
+        cache: ``[2, slots, length, heads, dim]``, keys and values of one layer, including those
+            of the new tokens.
+        positions: int64, ``[slots, tokens]``; a token attends to keys up to its own position.
+        span: number of leading keys to read in each slot; larger than every position.
 
     Returns:
         ``[slots, tokens, heads, dim]``.
     """
     keys, values = (part[:, :span].transpose(1, 2) for part in cache)
-    seen = torch.arange(span, device=query.device) <= positions[:, :, None]
+    visible = torch.arange(span, device=query.device) <= positions[:, :, None]
     mixed = functional.scaled_dot_product_attention(
-        query.transpose(1, 2), keys, values, attn_mask=seen[:, None]
+        query.transpose(1, 2), keys, values, attn_mask=visible[:, None]
     )
     return mixed.transpose(1, 2)

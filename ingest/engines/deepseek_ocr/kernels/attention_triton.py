@@ -1,7 +1,7 @@
-"""Attention that reads of every slot what it holds, once, and nothing behind it.
+"""Decode attention in Triton. It reads the filled part of each slot once, and nothing after it.
 
-One program per slot and head: with ten heads, 64 slots are enough to fill a GPU, so that none
-need be split among programs.
+There is one program per slot and head. With ten heads, 64 slots fill a GPU, so slots are not split
+among programs.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
@@ -18,7 +18,7 @@ from .tiles import Tile
 
 __all__ = ["attend"]
 
-_LEAST = 16  # rows and columns of a tile that tensor cores take
+_LEAST = 16  # smallest side of a tile for tensor cores
 
 
 def attend(
@@ -27,7 +27,7 @@ def attend(
     positions: torch.Tensor,
     tile: Tile,
 ) -> torch.Tensor:
-    """See :func:`.attention.attend`; how far to look is read from the positions."""
+    """See :func:`.attention.attend`; the number of keys to read comes from ``positions``."""
     slots, tokens, count, dim = query.shape
     mixed = torch.empty_like(query, memory_format=torch.contiguous_format)
     _attend[(slots, count)](
@@ -73,16 +73,16 @@ def _attend(
     width: tl.constexpr,
     precision: tl.constexpr,
 ):
-    slot = tl.program_id(0).to(tl.int64)  # a cache has more numbers than 32 bits count
+    slot = tl.program_id(0).to(tl.int64)  # offsets into the cache exceed 32 bits
     head = tl.program_id(1)
     token = tl.arange(0, rows)
     last = tl.load(positions + slot * tokens + token, mask=token < tokens, other=0)
     length = tl.max(last, 0) + 1
     d = tl.arange(0, width)
-    inside = (token[:, None] < tokens) & (d[None, :] < dim)
+    used = (token[:, None] < tokens) & (d[None, :] < dim)
     q = tl.load(
         query + slot * query_slot + head * query_head + token[:, None] * query_token + d[None, :],
-        mask=inside,
+        mask=used,
         other=0.0,
     )
     keys = cache + slot * cache_slot + head * cache_head
@@ -91,18 +91,18 @@ def _attend(
     sums = tl.zeros((rows, width), tl.float32)
     for start in range(0, length, cols):
         n = start + tl.arange(0, cols)
-        there = (n[:, None] < length) & (d[None, :] < dim)
-        at = n.to(tl.int64)[:, None] * cache_token + d[None, :]
-        k = tl.load(keys + at, mask=there, other=0.0)
-        v = tl.load(keys + cache_part + at, mask=there, other=0.0)
+        valid = (n[:, None] < length) & (d[None, :] < dim)
+        offset = n.to(tl.int64)[:, None] * cache_token + d[None, :]
+        k = tl.load(keys + offset, mask=valid, other=0.0)
+        v = tl.load(keys + cache_part + offset, mask=valid, other=0.0)
         scores = tl.dot(q, tl.trans(k), input_precision=precision) * scale
         scores = tl.where(n[None, :] <= last[:, None], scores, float("-inf"))
         higher = tl.maximum(highest, tl.max(scores, 1))
-        weight = tl.exp2(scores - higher[:, None])  # all see the first key: no infinity is left
-        fade = tl.exp2(highest - higher)
-        total = total * fade + tl.sum(weight, 1)
-        sums = sums * fade[:, None]
+        weight = tl.exp2(scores - higher[:, None])  # every token sees key 0, so higher is finite
+        rescale = tl.exp2(highest - higher)
+        total = total * rescale + tl.sum(weight, 1)
+        sums = sums * rescale[:, None]
         sums = tl.dot(weight.to(v.dtype), v, sums, input_precision=precision)
         highest = higher
-    to = mixed + ((slot * tokens + token[:, None]) * count + head) * dim + d[None, :]
-    tl.store(to, sums / total[:, None], mask=inside)
+    target = mixed + ((slot * tokens + token[:, None]) * count + head) * dim + d[None, :]
+    tl.store(target, sums / total[:, None], mask=used)

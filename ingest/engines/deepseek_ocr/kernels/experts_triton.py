@@ -1,8 +1,9 @@
-"""The experts of a small batch: two matrix products in which no weight is copied.
+"""Mixture-of-experts layers of a small batch in Triton: two grouped matrix products.
 
-Pairs of token and expert are laid out expert by expert, each expert's filled up to whole tiles,
-so that a tile reads the weights of one expert. Everything is decided on the device: the grid is
-as large as the worst case, and programs without a tile end at once.
+Token-expert pairs are sorted by expert and padded to whole tiles, as vLLM's
+``moe_align_block_size`` does, so that each tile reads the weights of one expert and no weight is
+copied. The host never learns how many tiles there are: the grid covers the worst case, and
+programs without a tile return at once.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
@@ -15,9 +16,9 @@ import triton.language as tl
 
 from .tiles import Tile
 
-__all__ = ["experts", "lay_out"]
+__all__ = ["experts", "sort_pairs"]
 
-_CHUNK = 128  # pairs, or numbers of a sum, that a small kernel looks at at once
+_CHUNK = 128  # elements that the two small kernels process per iteration
 
 
 def experts(
@@ -28,26 +29,26 @@ def experts(
     weights: torch.Tensor,
     tiles: tuple[Tile, Tile],
 ) -> torch.Tensor:
-    """Weighted sum of what each token's experts make of it.
+    """Apply each token's experts and return the weighted sum of their outputs.
 
     Args:
         hidden: ``[tokens, dim]``.
-        gate_up: ``[experts, 2 * inner, dim]``, gate rows first.
+        gate_up: ``[experts, 2 * inner, dim]``, gate rows before up rows.
         down: ``[experts, dim, inner]``.
-        index: int64, ``[tokens, chosen]``.
-        weights: ``[tokens, chosen]``.
-        tiles: of both products; their ``rows`` are equal.
+        index: experts of each token, int64, ``[tokens, top_k]``.
+        weights: ``[tokens, top_k]``.
+        tiles: for the two products; their ``rows`` must be equal.
 
     Returns:
-        ``[tokens, dim]``, summed in float32.
+        ``[tokens, dim]``, accumulated in float32.
     """
     up, back = tiles
-    tokens, chosen = index.shape
+    tokens, top_k = index.shape
     hidden, index, weights = hidden.contiguous(), index.contiguous(), weights.contiguous()
     inner = down.shape[2]
-    pairs, owners = lay_out(index, gate_up.shape[0], up.rows)
+    pairs, owners = sort_pairs(index, gate_up.shape[0], up.rows)
     middle = hidden.new_empty(len(pairs), inner)
-    parts = hidden.new_empty(tokens * chosen, hidden.shape[1], dtype=torch.float32)
+    parts = hidden.new_empty(tokens * top_k, hidden.shape[1], dtype=torch.float32)
     precision = "ieee" if hidden.dtype == torch.float32 else "tf32"
     _gate_up[(len(owners), triton.cdiv(inner, up.cols))](
         hidden,
@@ -57,7 +58,7 @@ def experts(
         middle,
         gate_up.stride(0),
         index.numel(),
-        chosen=chosen,
+        top_k=top_k,
         dim=hidden.shape[1],
         width=inner,
         rows=up.rows,
@@ -86,30 +87,30 @@ def experts(
         num_stages=back.stages,
     )
     mixed = torch.empty_like(hidden)
-    _add_up[(tokens, triton.cdiv(hidden.shape[1], _CHUNK))](
-        parts, mixed, chosen=chosen, width=hidden.shape[1], cols=_CHUNK
+    _sum_experts[(tokens, triton.cdiv(hidden.shape[1], _CHUNK))](
+        parts, mixed, top_k=top_k, width=hidden.shape[1], cols=_CHUNK
     )
     return mixed
 
 
-def lay_out(index: torch.Tensor, count: int, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Order pairs by expert, in tiles of ``rows``.
+def sort_pairs(index: torch.Tensor, count: int, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sort token-expert pairs by expert, each expert padded to whole tiles.
 
     Args:
-        index: int64, ``[tokens, chosen]``, contiguous.
-        count: experts.
-        rows: pairs in a tile.
+        index: experts of each token, int64, ``[tokens, top_k]``, contiguous.
+        count: number of experts.
+        rows: pairs per tile.
 
     Returns:
-        Pairs, int32 ``[tiles * rows]``, with ``index.numel()`` where there is none; and the
-        expert of each tile, int32 ``[tiles]``, with -1 where there is none.
+        Pairs as positions in the flattened ``index``, int32 ``[tiles * rows]``, padded with
+        ``index.numel()``; and the expert of each tile, int32 ``[tiles]``, -1 for unused tiles.
     """
     total = index.numel()
-    # Each expert fills its whole tiles and begins one more at most; none is without a pair.
+    # Each expert has at most one tile that is not full, and no tile is empty.
     tiles = min(total, total // rows + count)
     pairs = torch.empty(tiles * rows, dtype=torch.int32, device=index.device)
     owners = torch.empty(tiles, dtype=torch.int32, device=index.device)
-    _lay_out[(count,)](
+    _sort_pairs[(count,)](
         index,
         pairs,
         owners,
@@ -124,7 +125,7 @@ def lay_out(index: torch.Tensor, count: int, rows: int) -> tuple[torch.Tensor, t
 
 
 @triton.jit
-def _lay_out(
+def _sort_pairs(
     index,
     pairs,
     owners,
@@ -135,31 +136,31 @@ def _lay_out(
     rows: tl.constexpr,
     chunk: tl.constexpr,
 ):
-    # Every program counts all pairs: they are few, and so no program waits for another.
+    # Every program counts all pairs. They are few, and programs need not synchronize.
     mine = tl.program_id(0)
     expert = tl.arange(0, slots)
     counts = tl.zeros((slots,), tl.int32)
     for start in range(0, total, chunk):
-        at = start + tl.arange(0, chunk)
-        of = tl.load(index + at, mask=at < total, other=-1)
-        counts += tl.sum((of[:, None] == expert[None, :]).to(tl.int32), 0)
+        pair = start + tl.arange(0, chunk)
+        owner = tl.load(index + pair, mask=pair < total, other=-1)
+        counts += tl.sum((owner[:, None] == expert[None, :]).to(tl.int32), 0)
     needed = (counts + rows - 1) // rows
     first = tl.sum(tl.where(expert < mine, needed, 0), 0)
     own = tl.sum(tl.where(expert == mine, needed, 0), 0)
     for tile in range(first, first + own):
         tl.store(owners + tile, mine)
     last = tl.where(mine == count - 1, tiles, first + own)
-    for tile in range(first + own, last):  # the last expert's program closes the list
+    for tile in range(first + own, last):  # the last expert's program marks unused tiles
         tl.store(owners + tile, -1)
 
-    to = first * rows
+    target = first * rows
     for start in range(0, total, chunk):
-        at = start + tl.arange(0, chunk)
-        of = tl.load(index + at, mask=at < total, other=-1)
-        hit = (of == mine).to(tl.int32)
-        tl.store(pairs + to + tl.cumsum(hit, 0) - 1, at.to(tl.int32), mask=hit == 1)
-        to += tl.sum(hit, 0)
-    rest = to + tl.arange(0, rows)
+        pair = start + tl.arange(0, chunk)
+        owner = tl.load(index + pair, mask=pair < total, other=-1)
+        hit = (owner == mine).to(tl.int32)
+        tl.store(pairs + target + tl.cumsum(hit, 0) - 1, pair.to(tl.int32), mask=hit == 1)
+        target += tl.sum(hit, 0)
+    rest = target + tl.arange(0, rows)
     tl.store(pairs + rest, tl.full((rows,), total, tl.int32), mask=rest < (first + own) * rows)
 
 
@@ -172,7 +173,7 @@ def _gate_up(
     middle,
     expert_stride,
     total,
-    chosen: tl.constexpr,
+    top_k: tl.constexpr,
     dim: tl.constexpr,
     width: tl.constexpr,
     rows: tl.constexpr,
@@ -183,10 +184,10 @@ def _gate_up(
     tile = tl.program_id(0)
     expert = tl.load(owners + tile).to(tl.int64)
     if expert >= 0:
-        place = tile * rows + tl.arange(0, rows)
-        pair = tl.load(pairs + place)
-        token = (pair // chosen).to(tl.int64)
-        there = pair < total
+        row = tile * rows + tl.arange(0, rows)
+        pair = tl.load(pairs + row)
+        token = (pair // top_k).to(tl.int64)
+        valid = pair < total
         n = tl.program_id(1) * cols + tl.arange(0, cols)
         weight = gate_up + expert * expert_stride
         gate = tl.zeros((rows, cols), tl.float32)
@@ -195,20 +196,20 @@ def _gate_up(
             k = start + tl.arange(0, inner)
             a = tl.load(
                 hidden + token[:, None] * dim + k[None, :],
-                mask=there[:, None] & (k[None, :] < dim),
+                mask=valid[:, None] & (k[None, :] < dim),
                 other=0.0,
             )
-            inside = (n[None, :] < width) & (k[:, None] < dim)
-            at = n[None, :] * dim + k[:, None]
-            b = tl.load(weight + at, mask=inside, other=0.0)
+            used = (n[None, :] < width) & (k[:, None] < dim)
+            offset = n[None, :] * dim + k[:, None]
+            b = tl.load(weight + offset, mask=used, other=0.0)
             gate = tl.dot(a, b, gate, input_precision=precision)
-            b = tl.load(weight + width * dim + at, mask=inside, other=0.0)
+            b = tl.load(weight + width * dim + offset, mask=used, other=0.0)
             up = tl.dot(a, b, up, input_precision=precision)
-        made = gate / (1.0 + tl.exp(-gate)) * up
+        product = gate / (1.0 + tl.exp(-gate)) * up
         tl.store(
-            middle + place.to(tl.int64)[:, None] * width + n[None, :],
-            made,
-            mask=there[:, None] & (n[None, :] < width),
+            middle + row.to(tl.int64)[:, None] * width + n[None, :],
+            product,
+            mask=valid[:, None] & (n[None, :] < width),
         )
 
 
@@ -232,17 +233,17 @@ def _down(
     tile = tl.program_id(0)
     expert = tl.load(owners + tile).to(tl.int64)
     if expert >= 0:
-        place = tile * rows + tl.arange(0, rows)
-        pair = tl.load(pairs + place)
-        there = pair < total
+        row = tile * rows + tl.arange(0, rows)
+        pair = tl.load(pairs + row)
+        valid = pair < total
         n = tl.program_id(1) * cols + tl.arange(0, cols)
         weight = down + expert * expert_stride
-        made = tl.zeros((rows, cols), tl.float32)
+        product = tl.zeros((rows, cols), tl.float32)
         for start in range(0, dim, inner):
             k = start + tl.arange(0, inner)
             a = tl.load(
-                middle + place.to(tl.int64)[:, None] * dim + k[None, :],
-                mask=there[:, None] & (k[None, :] < dim),
+                middle + row.to(tl.int64)[:, None] * dim + k[None, :],
+                mask=valid[:, None] & (k[None, :] < dim),
                 other=0.0,
             )
             b = tl.load(
@@ -250,22 +251,22 @@ def _down(
                 mask=(n[None, :] < width) & (k[:, None] < dim),
                 other=0.0,
             )
-            made = tl.dot(a, b, made, input_precision=precision)
-        share = tl.load(weights + pair, mask=there, other=0.0).to(tl.float32)
+            product = tl.dot(a, b, product, input_precision=precision)
+        share = tl.load(weights + pair, mask=valid, other=0.0).to(tl.float32)
         tl.store(
             parts + pair.to(tl.int64)[:, None] * width + n[None, :],
-            made * share[:, None],
-            mask=there[:, None] & (n[None, :] < width),
+            product * share[:, None],
+            mask=valid[:, None] & (n[None, :] < width),
         )
 
 
 @triton.jit
-def _add_up(parts, mixed, chosen: tl.constexpr, width: tl.constexpr, cols: tl.constexpr):
-    # In a fixed order: atomic additions would give other last digits on every run.
+def _sum_experts(parts, mixed, top_k: tl.constexpr, width: tl.constexpr, cols: tl.constexpr):
+    # In a fixed order: atomic additions would make the last digits differ from run to run.
     token = tl.program_id(0).to(tl.int64)
     n = tl.program_id(1) * cols + tl.arange(0, cols)
     total = tl.zeros((cols,), tl.float32)
-    for place in tl.static_range(chosen):
-        at = parts + (token * chosen + place) * width + n
-        total += tl.load(at, mask=n < width, other=0.0)
+    for rank in tl.static_range(top_k):
+        source = parts + (token * top_k + rank) * width + n
+        total += tl.load(source, mask=n < width, other=0.0)
     tl.store(mixed + token * width + n, total, mask=n < width)

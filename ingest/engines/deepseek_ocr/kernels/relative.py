@@ -1,50 +1,45 @@
-"""Attention with a bias that depends on how far apart query and key lie, in rows and columns.
+"""Attention with decomposed relative position biases, as in the SAM encoder.
 
-The first encoder's. Its bias has heads x positions^2 numbers, 0.8 GB in float32 for one view of
-1,024 pixels, but is the sum of two parts with heads x positions x side numbers each.
+The full bias has heads x positions^2 elements: 0.8 GB in float32 for one view of 1,024 pixels. It
+is the sum of a bias by row and a bias by column, each with heads x positions x side elements.
 """
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import torch
 from torch.nn import functional
 
-__all__ = ["View", "attend_relative"]
+from .attention import Qkv
 
-# Bias held at once. A view of 640 pixels needs no more in float32; one of 1,280 needs 2 GB in
-# all, and is as fast in parts, while a process takes a quarter of the memory.
+__all__ = ["attend_relative"]
+
+# Bias held at once. In float32, a view of 640 pixels needs less than this. A view of 1,280 pixels
+# needs 2 GB at once; in parts it is as fast, and the process takes a quarter of the memory.
 _CPU_BYTES: Final = 128 * 1024**2
 _GPU_BYTES: Final = 512 * 1024**2
 
 
-class View(NamedTuple):
-    """Queries, keys and values of square views. Shape: ``[views, heads, side * side, dim]``."""
+def attend_relative(qkv: Qkv, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    """Compute softmax attention with the scores ``query . key / sqrt(dim) + rows + columns``.
 
-    query: torch.Tensor
-    key: torch.Tensor
-    value: torch.Tensor
-
-
-def attend_relative(view: View, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
-    """Softmax over ``query . key / sqrt(dim) + rows + columns``, part of the queries at a time.
-
-    The numbers are those of one call with the whole bias.
+    Queries are processed in parts, so that the full bias is never in memory. The result equals
+    that of one call with the full bias.
 
     Args:
-        view: what attends.
+        qkv: each ``[views, heads, side * side, dim]``, for square views.
         rows: bias by the key's row, ``[views, heads, side * side, side]``.
-        columns: bias by the key's column, as ``rows``.
+        columns: bias by the key's column, same shape as ``rows``.
 
     Returns:
         ``[views, heads, side * side, dim]``.
     """
-    query, key, value = view
+    query, key, value = qkv
     side = rows.shape[-1]
-    most = _CPU_BYTES if query.device.type == "cpu" else _GPU_BYTES
+    limit = _CPU_BYTES if query.device.type == "cpu" else _GPU_BYTES
     per_line = rows.shape[0] * rows.shape[1] * side**3 * query.element_size()
-    step = side * max(1, min(side, most // per_line))
+    step = side * max(1, min(side, limit // per_line))
     parts = []
     for start in range(0, side**2, step):
         part = slice(start, start + step)

@@ -1,7 +1,7 @@
-"""The same without a bias in memory: a program adds both parts to the scores it just computed.
+"""Relative attention in Triton: each program adds both biases to scores in registers.
 
-Keys are taken a row of the view at a time, so that the part by columns stays where it is and the
-part by rows is one number per query.
+A program loops over the key rows of the view. The bias by column is loaded once and serves every
+row; the bias by row is one number per query and row.
 """
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
@@ -14,19 +14,19 @@ import torch
 import triton
 import triton.language as tl
 
-from .relative import View
+from .attention import Qkv
 from .tiles import Tile
 
 __all__ = ["attend_relative"]
 
-_LEAST = 16  # rows and columns of a tile that tensor cores take
+_LEAST = 16  # smallest side of a tile for tensor cores
 
 
 def attend_relative(
-    view: View, rows: torch.Tensor, columns: torch.Tensor, tile: Tile
+    qkv: Qkv, rows: torch.Tensor, columns: torch.Tensor, tile: Tile
 ) -> torch.Tensor:
     """See :func:`.relative.attend_relative`."""
-    query, key, value = (part.contiguous() for part in view)
+    query, key, value = (part.contiguous() for part in qkv)
     views, heads, positions, dim = query.shape
     mixed = torch.empty_like(query)
     _attend_view[(triton.cdiv(positions, tile.rows), views * heads)](
@@ -71,31 +71,31 @@ def _attend_view(
     m = tl.program_id(0) * queries + tl.arange(0, queries)
     n = tl.arange(0, keys)
     d = tl.arange(0, width)
-    asked = m[:, None] < side * side
-    inside = asked & (d[None, :] < dim)
-    held = (n[:, None] < side) & (d[None, :] < dim)
-    at = (head + m[:, None]) * dim + d[None, :]
-    q = tl.load(query + at, mask=inside, other=0.0)
+    valid = m[:, None] < side * side
+    used = valid & (d[None, :] < dim)
+    filled = (n[:, None] < side) & (d[None, :] < dim)
+    offset = (head + m[:, None]) * dim + d[None, :]
+    q = tl.load(query + offset, mask=used, other=0.0)
     by_column = tl.load(
         columns + (head + m[:, None]) * side + n[None, :],
-        mask=asked & (n[None, :] < side),
+        mask=valid & (n[None, :] < side),
         other=float("-inf"),
     ).to(tl.float32)
-    by_column = tl.where((n[None, :] < side) & ~asked, 0.0, by_column)
+    by_column = tl.where((n[None, :] < side) & ~valid, 0.0, by_column)
     highest = tl.full((queries,), float("-inf"), tl.float32)
     total = tl.zeros((queries,), tl.float32)
     sums = tl.zeros((queries, width), tl.float32)
     for row in range(side):
         of_row = (head + row * side + n[:, None]) * dim + d[None, :]
-        k = tl.load(key + of_row, mask=held, other=0.0)
-        v = tl.load(value + of_row, mask=held, other=0.0)
+        k = tl.load(key + of_row, mask=filled, other=0.0)
+        v = tl.load(value + of_row, mask=filled, other=0.0)
         by_row = tl.load(rows + (head + m) * side + row, mask=m < side * side, other=0.0)
         scores = tl.dot(q, tl.trans(k), input_precision=precision) * scale
         scores = (scores + by_column + by_row.to(tl.float32)[:, None]) * log2e
         higher = tl.maximum(highest, tl.max(scores, 1))
         weight = tl.exp2(scores - higher[:, None])
-        fade = tl.exp2(highest - higher)
-        total = total * fade + tl.sum(weight, 1)
-        sums = tl.dot(weight.to(v.dtype), v, sums * fade[:, None], input_precision=precision)
+        rescale = tl.exp2(highest - higher)
+        total = total * rescale + tl.sum(weight, 1)
+        sums = tl.dot(weight.to(v.dtype), v, sums * rescale[:, None], input_precision=precision)
         highest = higher
-    tl.store(mixed + at, sums / total[:, None], mask=inside)
+    tl.store(mixed + offset, sums / total[:, None], mask=used)

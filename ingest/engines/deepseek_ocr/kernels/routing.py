@@ -1,4 +1,4 @@
-"""Which experts read a token, and with which weight."""
+"""Mixture-of-experts router: which experts process a token, and with which weight."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ __all__ = ["route"]
 
 
 def route(
-    hidden: torch.Tensor, router: torch.Tensor, chosen: int
+    hidden: torch.Tensor, router: torch.Tensor, top_k: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Softmax over all experts and the best of them; their weights are not made to add up to 1.
+    """Take the softmax over all experts and select the best. Their weights are not renormalized.
 
     Args:
         hidden: ``[tokens, dim]``.
-        router: ``[experts, dim]``; scores are computed in float32 whatever it is stored in.
-        chosen: experts per token.
+        router: ``[experts, dim]``; scores are computed in float32 whatever its dtype.
+        top_k: experts per token.
 
     Returns:
-        Weights, float32, and experts, int64; both ``[tokens, chosen]``, in no order.
+        Weights, float32, and expert indices, int64; both ``[tokens, top_k]``, unsorted.
     """
     scores = functional.linear(hidden.float(), router.float()).softmax(-1)
-    weights, experts = scores.topk(chosen, sorted=False)
+    weights, experts = scores.topk(top_k, sorted=False)
     return weights, experts

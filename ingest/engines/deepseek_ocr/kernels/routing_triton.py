@@ -1,4 +1,4 @@
-"""The router in one kernel instead of five."""
+"""The mixture-of-experts router in one Triton kernel instead of five launches."""
 
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls, allow-untyped-decorators
 
@@ -14,13 +14,13 @@ __all__ = ["route"]
 
 
 def route(
-    hidden: torch.Tensor, router: torch.Tensor, chosen: int, tile: Tile
+    hidden: torch.Tensor, router: torch.Tensor, top_k: int, tile: Tile
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """See :func:`.routing.route`; weights fall in value."""
+    """See :func:`.routing.route`; here the weights are sorted, largest first."""
     tokens, dim = hidden.shape
     experts = router.shape[0]
-    weights = torch.empty(tokens, chosen, dtype=torch.float32, device=hidden.device)
-    index = torch.empty(tokens, chosen, dtype=torch.int64, device=hidden.device)
+    weights = torch.empty(tokens, top_k, dtype=torch.float32, device=hidden.device)
+    index = torch.empty(tokens, top_k, dtype=torch.int64, device=hidden.device)
     _route[(triton.cdiv(tokens, tile.rows),)](
         hidden,
         router,
@@ -31,7 +31,7 @@ def route(
         router.stride(0),
         experts=experts,
         dim=dim,
-        chosen=chosen,
+        top_k=top_k,
         rows=tile.rows,
         cols=max(16, triton.next_power_of_2(experts)),
         inner=tile.inner,
@@ -52,7 +52,7 @@ def _route(
     router_stride,
     experts: tl.constexpr,
     dim: tl.constexpr,
-    chosen: tl.constexpr,
+    top_k: tl.constexpr,
     rows: tl.constexpr,
     cols: tl.constexpr,
     inner: tl.constexpr,
@@ -72,14 +72,14 @@ def _route(
             mask=(expert[None, :] < experts) & (k[:, None] < dim),
             other=0.0,
         )
-        # ieee: tf32 keeps ten bits and would choose other experts.
+        # ieee: tf32 has a 10-bit mantissa and would select other experts.
         scores = tl.dot(a.to(tl.float32), b.to(tl.float32), scores, input_precision="ieee")
     scores = tl.where(expert[None, :] < experts, scores, float("-inf"))
     scores = tl.exp(scores - tl.max(scores, 1)[:, None])
     scores = scores / tl.sum(scores, 1)[:, None]
     scores = tl.where(expert[None, :] < experts, scores, -1.0)
-    for place in tl.static_range(chosen):
+    for rank in tl.static_range(top_k):
         best = tl.argmax(scores, 1)
-        tl.store(weights + row * chosen + place, tl.max(scores, 1), mask=row < tokens)
-        tl.store(index + row * chosen + place, best.to(tl.int64), mask=row < tokens)
+        tl.store(weights + row * top_k + rank, tl.max(scores, 1), mask=row < tokens)
+        tl.store(index + row * top_k + rank, best.to(tl.int64), mask=row < tokens)
         scores = tl.where(expert[None, :] == best[:, None], -1.0, scores)

@@ -1,7 +1,7 @@
-"""On which GPUs, for how many rows and in which tiles each kernel is used: a table of measurements.
+"""Measurements of the kernels: on which GPUs, up to how many rows and in which tiles to use them.
 
-``tiles.json`` is written by ``benchmarks/gpu/tune_kernels.py``. A GPU that is not in it computes
-with plain torch, and so does one for which that was the faster way. Knows no torch and no kernel.
+``benchmarks/gpu/tune_kernels.py`` writes ``tiles.json``. A GPU without a row there runs plain
+PyTorch, and so does one where PyTorch was faster. This module imports neither torch nor kernels.
 """
 
 from __future__ import annotations
@@ -20,10 +20,14 @@ Op = Literal["attend", "experts", "relative", "rotate", "route"]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """What one program of a kernel computes at a time, and how.
+    """Launch parameters of a kernel; each kernel ignores those it does not need.
 
-    ``rows`` and ``cols`` of the result, ``inner`` numbers of the sum at a time; ``warps`` of 32
-    threads; ``stages`` of loads under way. Kernels leave alone what they do not need.
+    Attributes:
+        rows: rows of the result per program (Triton's ``BLOCK_M``).
+        cols: columns of the result per program (``BLOCK_N``).
+        inner: elements of the reduction per iteration (``BLOCK_K``).
+        warps: ``num_warps``.
+        stages: ``num_stages``.
     """
 
     rows: int
@@ -35,9 +39,15 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class TileRow:
-    """The best tiles of a kernel for up to so many rows, and both times in microseconds.
+    """The best tiles of a kernel up to a number of rows.
 
-    Rows are slots (attend), tokens (experts, rotate, route) or positions of a view (relative).
+    Attributes:
+        op: the operation.
+        up_to: largest number of rows: slots (attend), tokens (experts, rotate, route) or
+            positions of a view (relative).
+        tiles: one per matrix product of the operation.
+        fast_us: time of the kernel, in microseconds.
+        plain_us: time of plain PyTorch, in microseconds.
     """
 
     op: Op
@@ -48,7 +58,7 @@ class TileRow:
 
 
 class Tiles:
-    """Rows of one GPU, to be looked up by kernel and number of rows."""
+    """Measurements of one GPU, looked up by operation and number of rows."""
 
     def __init__(self, rows: Sequence[TileRow] = ()) -> None:
         self._rows: dict[str, list[TileRow]] = {op: [] for op in get_args(Op)}
@@ -56,27 +66,27 @@ class Tiles:
             self._rows[row.op].append(row)
 
     def find(self, op: Op, rows: int) -> tuple[Tile, ...]:
-        """Tiles to use; none where plain torch is faster, or nothing is known."""
+        """Return the tiles to use; an empty tuple means plain PyTorch."""
         for row in self._rows[op]:
             if rows <= row.up_to:
                 return row.tiles if row.fast_us < row.plain_us else ()
         return ()
 
     def has(self, op: Op) -> bool:
-        """Whether the kernel is used for any number of rows."""
+        """Whether the kernel of an operation is used for any number of rows."""
         return any(row.fast_us < row.plain_us for row in self._rows[op])
 
 
 @cache
 def measured(gpu: str) -> Tiles | None:
-    """What is known of a GPU by its name; None if nothing is."""
+    """Return the measurements of a GPU by its name; None if there are none."""
     text = files(__package__).joinpath("tiles.json").read_text(encoding="utf-8")
     rows = read_table(json.loads(text)).get(gpu)
     return Tiles(rows) if rows else None
 
 
 def read_table(table: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, list[TileRow]]:
-    """Rows by GPU, from what ``tiles.json`` holds."""
+    """Parse the content of ``tiles.json`` to rows by GPU."""
     return {
         gpu: [
             TileRow(**{**row, "tiles": tuple(Tile(*numbers) for numbers in row["tiles"])})
@@ -96,9 +106,9 @@ UNMEASURED: Final = Tiles(
         TileRow("relative", 6400, (Tile(128, 0, 0, 4, 2),)),
         TileRow("rotate", 4096, (Tile(1, 0, 0, 1, 1),)),
         TileRow("route", 4096, (Tile(16, 0, 64, 4, 2),)),
-        # Six of 64 experts read a token: 256 tokens are 24 rows of an expert.
+        # Each token uses 6 of 64 experts, so 256 tokens give an expert 24 rows.
         TileRow("experts", 256, _pair(16)),
         TileRow("experts", 1024, _pair(64)),
     ]
 )
-"""A guess for GPUs nobody has measured: for measuring, and for those who switch kernels on."""
+"""Untuned tiles for GPUs without measurements, used with ``kernels="on"`` and by benchmarks."""

@@ -11,7 +11,7 @@ import torch
 from benchmarks.decoding.exactness import Case
 from opticalrag.ingest.core.errors import OpticalRagError
 from opticalrag.ingest.core.vision import Transcript
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 
 __all__ = ["CONTEXT", "PAGES", "answers", "expected", "one_thread", "plan_of"]
 
@@ -32,7 +32,7 @@ def one_thread() -> Iterator[None]:
 def plan_of(slots: int, guesses: int = 0, lag: int = 0, short: int = 112) -> DecodePlan:
     """Slots of which most pages outgrow the shorter ones."""
     long = SlotClass(-(-slots // 3), CONTEXT + guesses)
-    return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, pack=300)
+    return DecodePlan((SlotClass(slots, short), long), guesses, 0.0, lag, prefill_tokens=300)
 
 
 def answers(found: Sequence[Transcript | OpticalRagError]) -> list[tuple[tuple[int, ...], str]]:

@@ -15,7 +15,7 @@ from opticalrag.ingest.core.modes import MODES
 from opticalrag.ingest.core.prompts import PROMPTS, Prompt, prompt_named
 from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens, float32_values
 from opticalrag.ingest.engines.deepseek_ocr.checkpoint.checkpoint import open_checkpoint
-from opticalrag.ingest.engines.deepseek_ocr.checkpoint.weights import load_model
+from opticalrag.ingest.engines.deepseek_ocr.checkpoint.weights import load_network
 from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
 from opticalrag.ingest.engines.deepseek_ocr.device.runtime import (
     Machine,
@@ -28,7 +28,7 @@ from opticalrag.ingest.engines.deepseek_ocr.device.runtime import (
 from opticalrag.ingest.engines.deepseek_ocr.encoder.preprocess import prepare
 from opticalrag.ingest.engines.deepseek_ocr.encoder.sam_attention import replace_attention
 from opticalrag.ingest.engines.deepseek_ocr.kernels import relative
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 MARKDOWN = PROMPTS["markdown"]
@@ -74,7 +74,7 @@ def test_attention_with_its_bias_in_parts_equals_transformers(
 ) -> None:
     """Of the whole encoder, at the trained size and at others."""
     runtime = plan_runtime(probe_machine(), "cpu", "float32")
-    tower = load_model(open_checkpoint(tiny_checkpoint), runtime).model.vision_tower
+    tower = load_network(open_checkpoint(tiny_checkpoint), runtime).model.vision_tower
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(side))
     with torch.inference_mode():
         theirs = tower(pixels).last_hidden_state
@@ -187,7 +187,7 @@ def test_a_gpu_is_chosen_by_what_it_can_do_itself() -> None:
 def test_a_gpu_that_is_not_there_is_said(device: str) -> None:
     """Torch would end with an error of its own, some of them only when memory is taken."""
     two = Machine(gpus=(True, True), cpu_bfloat16=False, flash_attention=False)
-    with pytest.raises(ConfigError, match="PyTorch sees cuda:0, cuda:1: choose one"):
+    with pytest.raises(ConfigError, match="PyTorch sees cuda:0, cuda:1; choose one"):
         plan_runtime(two, device)
 
 

@@ -116,7 +116,7 @@ def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:
 def test_its_caution_is_said_when_it_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         DeepSeekOcr(TINY_SYNTHETIC, device="cpu")
-    assert "reads only pages like the drawn ones" in caplog.text
+    assert "reads only synthetic pages" in caplog.text
 
 
 def test_a_mode_of_the_released_model_is_refused(reading_model: DeepSeekOcr) -> None:

@@ -20,10 +20,10 @@ from opticalrag.ingest.core.vision import DecodeRequest, Transcript
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
 from opticalrag.ingest.engines.deepseek_ocr.decoder.loops import cycle_start
 from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler import Page, Scheduler
 from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import Slots
 from opticalrag.ingest.engines.deepseek_ocr.decoder.step import Stepper
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 from .....conftest import TINY_SYNTHETIC
@@ -75,7 +75,7 @@ def test_cards_in_slots_are_read_as_generate_reads_them_alone(
     decoder = Decoder(reader.network, reader.tokenizer, reader.weights)
     found = decoder.decode([case.request for case in cards], plan_of(slots, guesses, lag, 256))
     assert answers(found) == expected(cards)
-    assert guesses == 0 or decoder.tally.right > 0.2 * decoder.tally.guessed
+    assert guesses == 0 or decoder.tally.accepted > 0.2 * decoder.tally.guessed
 
 
 @settings(max_examples=12)
@@ -148,14 +148,14 @@ def test_a_page_that_waits_is_looked_at_when_it_may_start(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long queue costs nothing while slots are taken."""
-    looked, free = 0, Scheduler._free
+    looked, free = 0, Scheduler._find_free
 
     def counted(self: Scheduler, page: Page, above: int = -1) -> tuple[int, int] | None:
         nonlocal looked
         looked += above < 0
         return free(self, page, above)
 
-    monkeypatch.setattr(Scheduler, "_free", counted)
+    monkeypatch.setattr(Scheduler, "_find_free", counted)
     found = decoder.decode([case.request for case in cases], plan_of(3))
     assert answers(found) == expected(cases)
     assert looked == len(cases)
@@ -168,10 +168,10 @@ def test_slots_in_which_an_answer_ends_exactly_are_enough_and_shorter_ones_are_r
     """Nothing is ever written behind a slot's end: a GPU would not say so."""
     case = max(cases, key=lambda case: len(case.answer.ids))
     request = replace(case.request, max_tokens=len(case.answer.ids))
-    length = decoder.length(request) + len(case.answer.ids) + guesses
+    length = decoder.prompt_length(request) + len(case.answer.ids) + guesses
     plan = DecodePlan((SlotClass(2, length),), guesses)
     assert decoder.decode([request], plan)[0].ids == case.answer.ids
-    with pytest.raises(ConfigError, match=f"take {length} tokens, .* {length - 1}; make these"):
+    with pytest.raises(ConfigError, match=f"take {length} tokens, .* {length - 1}; use longer"):
         decoder.decode([request], replace(plan, classes=(SlotClass(2, length - 1),)))
 
 
@@ -251,7 +251,7 @@ def test_right_guesses_save_steps(
     def steps(draft: str) -> int:
         widths.clear()
         request = replace(case.request, draft=draft)
-        plan = replace(plan_of(1, guesses=4), gain=0.5)
+        plan = replace(plan_of(1, guesses=4), break_even=0.5)
         assert answers(decoder.decode([request], plan)) == expected([case])
         return len(widths)
 
@@ -327,7 +327,7 @@ def test_no_page_is_lost_wherever_memory_runs_out(
     for owner, name in (
         (Slots, "__init__"),
         (Slots, "move"),
-        (Stepper, "start"),
+        (Stepper, "prefill"),
         (Stepper, "step"),
     ):
         guard(owner, name)
@@ -349,7 +349,7 @@ def test_a_page_that_fits_nowhere_is_an_error(
 ) -> None:
     """After halving to a single slot."""
     shortage = Shortage(range(100))
-    monkeypatch.setattr(Stepper, "start", lambda *arguments: shortage())
+    monkeypatch.setattr(Stepper, "prefill", lambda *arguments: shortage())
     with pytest.raises(OutOfMemory, match="does not fit the device's memory"):
         decoder.decode([cases[0].request], plan_of(8))
     assert shortage.calls == 5  # 8 + 3 slots, 4 + 2, 2 + 1, 1 + 1, 1

@@ -13,11 +13,11 @@ import torch
 
 from benchmarks.decoding.exactness import RULE, Case, chance_loop
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
-from opticalrag.ingest.engines.deepseek_ocr.decoder.graphs import RecordedSteps, Steps
+from opticalrag.ingest.engines.deepseek_ocr.decoder.graphs import EagerSteps, GraphSteps
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import Slots
 from opticalrag.ingest.engines.deepseek_ocr.decoder.step import Shape
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import SlotClass
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import Tile, TileRow, Tiles
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
@@ -36,14 +36,14 @@ def decoder(talker: DeepSeekOcr) -> Decoder:
     return Decoder(talker.network, talker.tokenizer, talker.weights, RULE, chance_loop)
 
 
-class Replayed(RecordedSteps):
+class Replayed(GraphSteps):
     """Graphs where there are none: the rounding of shapes is as on a GPU."""
 
     captured = 0
 
     def _capture(self, shape: Shape, guesses: int) -> Callable[[], torch.Tensor]:
         Replayed.captured += 1
-        return lambda: Steps.step(self, shape, guesses)
+        return lambda: EagerSteps.step(self, shape, guesses)
 
 
 def test_rounded_shapes_change_nothing(
@@ -51,7 +51,7 @@ def test_rounded_shapes_change_nothing(
 ) -> None:
     """Rows that belong to no page stay idle, in a second run over the same slots, too."""
     monkeypatch.setattr(
-        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.RecordedSteps", Replayed
+        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.GraphSteps", Replayed
     )
     plan = replace(plan_of(7, guesses=3, lag=2), graphs=True)
     for _ in range(2):
@@ -84,14 +84,14 @@ def test_decoding_goes_on_without_graphs_when_one_cannot_be_recorded(
             return super()._capture(shape, guesses)
 
     monkeypatch.setattr(
-        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.RecordedSteps", Failing
+        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.GraphSteps", Failing
     )
     plan = replace(plan_of(7, lag=2), graphs=True)
     found = decoder.decode([case.request for case in cases], plan)
     assert answers(found) == expected(cases)
     assert Failing.tries == 3
     assert [record.message for record in caplog.records] == [
-        f"recording a step failed, going on without: {error}"
+        f"CUDA graph capture failed, running new shapes without: {error}"
     ]
 
 
@@ -100,9 +100,9 @@ def test_a_few_shapes_are_recorded_and_no_more(
 ) -> None:
     """Each recorded step holds memory for as long as the slots are there."""
     monkeypatch.setattr(
-        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.RecordedSteps", Replayed
+        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.GraphSteps", Replayed
     )
-    monkeypatch.setattr("opticalrag.ingest.engines.deepseek_ocr.decoder.graphs._MOST", 2)
+    monkeypatch.setattr("opticalrag.ingest.engines.deepseek_ocr.decoder.graphs._MAX_GRAPHS", 2)
     monkeypatch.setattr(Replayed, "captured", 0)
     plan = replace(plan_of(7, guesses=3), graphs=True)
     found = decoder.decode([case.request for case in cases], plan)
@@ -116,6 +116,6 @@ def test_spans_are_rounded_where_the_kernel_is_not_used(talker: DeepSeekOcr) -> 
     ours = Decoder(talker.network, talker.tokenizer, talker.weights, RULE, kernels=kernels)
     like = ours._stepper.forward.empty_cache
     classes = [Slots(SlotClass(count, CONTEXT), like, 24, 8) for count in (16, 4)]
-    steps = RecordedSteps(ours._stepper, classes)
-    assert steps.rounded(((3, 100), (3, 100))) == ((4, CONTEXT), (4, CONTEXT))
-    assert steps.rounded(((9, 100), (0, 64))) == ((16, 128), (0, CONTEXT))
+    steps = GraphSteps(ours._stepper, classes)
+    assert steps.round_shape(((3, 100), (3, 100))) == ((4, CONTEXT), (4, CONTEXT))
+    assert steps.round_shape(((9, 100), (0, 64))) == ((16, 128), (0, CONTEXT))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.decoding.one_by_one import banned_in_window
 from opticalrag.ingest.engines.deepseek_ocr.decoder.loops import (
     RepetitionDetector,
     cycle_start,
@@ -12,7 +13,6 @@ from opticalrag.ingest.engines.deepseek_ocr.decoder.loops import (
     is_drift,
     is_stutter,
 )
-from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import banned_anywhere, banned_in_window
 
 IDS = st.lists(st.integers(0, 3), max_size=60)
 
@@ -25,12 +25,6 @@ def test_banned_ids_are_those_that_would_repeat(ids: list[int], size: int, windo
     prefix = tuple(ids[len(ids) - size + 1 :])
     expected = {i for i in range(4) if (*prefix, i) in grams} if len(ids) >= size else set()
     assert banned_in_window(ids, size, window) == expected
-
-
-@given(IDS, st.integers(2, 5))
-def test_a_window_over_all_is_the_rule_without_window(ids: list[int], size: int) -> None:
-    """The two published rules agree where they should."""
-    assert banned_in_window(ids, size, len(ids) + 1) == banned_anywhere(ids, size)
 
 
 def test_table_cells_may_repeat() -> None:

@@ -7,12 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.decoding.one_by_one import banned_in_window
 from opticalrag.ingest.engines.deepseek_ocr.decoder import graphs, slots
-from opticalrag.ingest.engines.deepseek_ocr.decoder.drafting import Marks, guess
+from opticalrag.ingest.engines.deepseek_ocr.decoder.drafting import BlockTemplate, propose
 from opticalrag.ingest.engines.deepseek_ocr.decoder.greedy import Greedy
-from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat, banned_in_window
-from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import Rows, Start, starting
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass, plan_slots
+from opticalrag.ingest.engines.deepseek_ocr.decoder.ngram import NoRepeat
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass, plan_slots
+from opticalrag.ingest.engines.deepseek_ocr.decoder.slots import NewPage, Rows, upload_rows
 from opticalrag.ingest.engines.deepseek_ocr.device.transfer import upload
 
 VOCABULARY = 6
@@ -57,7 +58,7 @@ def test_every_position_is_chosen_as_if_the_guesses_before_it_were_written(
 
 # How a block begins, an id for each: 100 text 101 102 [[ 0 , 0 , 0 , 0 ]] 103 and a line's end.
 BEGINNING = [100, 90, 101, 102, 91, 0, 92, 0, 92, 0, 92, 0, 93, 103, 94]
-MARKS = Marks(torch.tensor(BEGINNING), torch.tensor([0, 2, 3, 13]))
+TEMPLATE = BlockTemplate(torch.tensor(BEGINNING), torch.tensor([0, 2, 3, 13]))
 
 
 def row(draft: list[int], written: list[int], cursor: int = 0) -> Rows:
@@ -71,7 +72,7 @@ def row(draft: list[int], written: list[int], cursor: int = 0) -> Rows:
 
 def guessed(rows: Rows, count: int = 3) -> list[int]:
     """Guesses of its first page."""
-    return guess(rows, count, MARKS)[0][0].tolist()
+    return propose(rows, count, TEMPLATE)[0][0].tolist()
 
 
 def test_guesses_go_on_behind_what_was_written() -> None:
@@ -116,15 +117,19 @@ def test_the_marks_of_a_block_are_guessed_from_their_grammar(
 ) -> None:
     """They are not in the draft, whose place is kept; each of their ids took a step."""
     rows = row([17, 5, 7, 100], written, cursor=2)
-    guesses, starts = guess(rows, 3, MARKS)
+    guesses, starts = propose(rows, 3, TEMPLATE)
     assert guesses.tolist() == [following]
     assert starts.tolist() == [-1]
 
 
 def test_signs_that_a_vocabulary_has_not_are_never_found() -> None:
-    """The marks are bytes then."""
-    marks = Marks.of(lambda text: [999] if text == "<|det|>" else [*text.encode(), 999], CPU)
-    assert marks.signs.tolist() == [len(marks.ids) - 1]
+    """They are encoded as bytes, and give no anchor."""
+
+    def encode(text: str) -> list[int]:
+        return [999] if text == "<|det|>" else [*text.encode(), 999]
+
+    template = BlockTemplate.of(encode, CPU)
+    assert template.anchors.tolist() == [len(template.ids) - 1]
 
 
 def test_a_single_id_counts_near_the_place_only() -> None:
@@ -153,7 +158,7 @@ def test_a_plan_leaves_room_for_recorded_steps(free: float) -> None:
     planned = plan_slots(256, 8199, token, step, int(free))
     cached = sum(size.slots * size.length for size in planned) * token
     both = 2 * sum(size.slots for size in planned) * step
-    assert cached + both + graphs._MOST * driver <= free
+    assert cached + both + graphs._MAX_GRAPHS * driver <= free
 
 
 def test_halving_ends_with_one_slot_of_the_whole_context() -> None:
@@ -178,7 +183,7 @@ def test_rows_of_classes_are_joined_and_split_again(sizes: list[int]) -> None:
     parts = [Rows.empty(size, 4, 5, CPU) for size in sizes]
     for number, part in enumerate(parts):
         part.ids.fill_(number + 1)
-    again = Rows.joined(parts).split(sizes)
+    again = Rows.concat(parts).split(sizes)
     assert [p.ids.tolist() for p in again] == [p.ids.tolist() for p in parts]
 
 
@@ -186,7 +191,7 @@ def test_a_row_is_taken_from_others() -> None:
     """All of it, and none besides."""
     here, there = Rows.empty(3, 2, 4, CPU), Rows.empty(2, 2, 4, CPU)
     there.ids[1], there.active[1], there.drafts[1, 0] = 7, True, 9
-    here.take(2, there, 1)
+    here.copy_row(2, there, 1)
     assert here.ids.tolist() == [0, 0, 7]
     assert here.active.tolist() == [False, False, True]
     assert here.drafts[:, 0].tolist() == [-1, -1, 9]
@@ -196,9 +201,9 @@ def test_pages_that_start_go_to_the_device_in_one_piece(monkeypatch: pytest.Monk
     """A device waited for each number of each page."""
     sent: list[torch.Tensor] = []
     monkeypatch.setattr(slots, "upload", lambda host, device: sent.append(host) or host)
-    pages = [Start(4, 10, 100, (5, 6, 7)), Start(0, 12, 50, ()), Start(9, 8, 70, range(20))]
+    pages = [NewPage(4, 10, 100, (5, 6, 7)), NewPage(0, 12, 50, ()), NewPage(9, 8, 70, range(20))]
 
-    places, rows = starting(pages, 3, 5, CPU)
+    places, rows = upload_rows(pages, 3, 5, CPU)
 
     assert len(sent) == 1
     assert places.tolist() == [4, 0, 9]
@@ -211,7 +216,7 @@ def test_pages_that_start_go_to_the_device_in_one_piece(monkeypatch: pytest.Monk
 
 def test_pages_without_drafts_start_with_none() -> None:
     """There is nothing to copy then."""
-    _, rows = starting([Start(1, 10, 100, ())], 3, 5, CPU)
+    _, rows = upload_rows([NewPage(1, 10, 100, ())], 3, 5, CPU)
     assert rows.drafts.tolist() == [[-1] * 5]
 
 

@@ -22,7 +22,7 @@ from benchmarks.decoding.exactness import page_of_noise
 from opticalrag.ingest.core.modes import MODES
 from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.vision import DecodeRequest
-from opticalrag.ingest.engines.deepseek_ocr.decoder.graphs import RecordedSteps, Steps
+from opticalrag.ingest.engines.deepseek_ocr.decoder.graphs import EagerSteps, GraphSteps
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 from ..helpers_decoding import one_thread, plan_of
@@ -149,19 +149,19 @@ def test_steps_are_recorded_on_a_stream_of_the_models_device(
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
     # What was recorded is not replayed here: the steps that follow compute it again.
-    monkeypatch.setattr(RecordedSteps, "step", _record_and_compute)
+    monkeypatch.setattr(GraphSteps, "step", _record_and_compute)
     talker.decoder.decode(requests(talker), replace(plan_of(2), graphs=True))
     assert made == [1]
     assert len(used) > 1
     assert len(set(map(id, used))) == 1
 
 
-def _record_and_compute(steps: RecordedSteps, shape: Any, guesses: int) -> torch.Tensor:
-    before = [slots.rows.copy() for slots in steps._classes]
+def _record_and_compute(steps: GraphSteps, shape: Any, guesses: int) -> torch.Tensor:
+    before = [slots.rows.clone() for slots in steps._classes]
     steps._capture(shape, guesses)
     for slots, rows in zip(steps._classes, before, strict=True):
-        slots.rows.advance(rows)
-    return Steps.step(steps, shape, guesses)
+        slots.rows.update(rows)
+    return EagerSteps.step(steps, shape, guesses)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
@@ -173,7 +173,7 @@ def test_the_second_gpu_reads_what_the_first_one_reads(tiny_checkpoint: Path, gr
     def read(device: str) -> tuple[int, ...]:
         model = DeepSeekOcr(tiny_checkpoint, device=device, precision="float32", kernels="on")
         (tokens,) = model.encode([pixels], MODES["tiny"])
-        plan = replace(model.decoder.plan(2), graphs=graphs)
+        plan = replace(model.decoder.make_plan(2), graphs=graphs)
         (answer,) = model.decoder.decode([DecodeRequest(tokens, PROMPTS["markdown"], 40)], plan)
         assert torch.cuda.current_device() == 0
         return answer.ids

@@ -20,11 +20,10 @@ from opticalrag.ingest.core.modes import MODES
 from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.vision import DecodeRequest
 from opticalrag.ingest.engines.deepseek_ocr.decoder.decoder import Decoder
-from opticalrag.ingest.engines.deepseek_ocr.device.memory import DecodePlan, SlotClass
+from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.kernels import attention, relative, rotary, routing
-from opticalrag.ingest.engines.deepseek_ocr.kernels.choice import Kernels, choose_kernels
-from opticalrag.ingest.engines.deepseek_ocr.kernels.relative import View
-from opticalrag.ingest.engines.deepseek_ocr.kernels.rotary import Heads
+from opticalrag.ingest.engines.deepseek_ocr.kernels.attention import Qkv
+from opticalrag.ingest.engines.deepseek_ocr.kernels.dispatch import Kernels, choose_kernels
 from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import (
     UNMEASURED,
     Tile,
@@ -124,10 +123,10 @@ def test_experts_of_any_sizes_equal_float64(
 @given(tokens=st.integers(1, 50), experts=st.integers(1, 70), rows=st.sampled_from([16, 32]))
 def test_each_pair_is_in_one_tile_of_its_expert(tokens: int, experts: int, rows: int) -> None:
     """And tiles that are not needed belong to nobody."""
-    from opticalrag.ingest.engines.deepseek_ocr.kernels.experts_triton import lay_out
+    from opticalrag.ingest.engines.deepseek_ocr.kernels.experts_triton import sort_pairs
 
     index = torch.randint(experts, (tokens, 3), device=DEVICE)
-    pairs, owners = lay_out(index, experts, rows)
+    pairs, owners = sort_pairs(index, experts, rows)
     flat = index.flatten().tolist()
     seen = []
     for owner, tile in zip(owners.tolist(), pairs.view(-1, rows).tolist(), strict=True):
@@ -227,7 +226,7 @@ def test_rotation_equals_float64_and_fills_its_places_only(
 
     random = torch.Generator().manual_seed(seed)
     joint = normal(random, slots, tokens, 3, heads, 2 * half, dtype=dtype)
-    parts = Heads(*joint.unbind(2))
+    parts = Qkv(*joint.unbind(2))
     angle = torch.rand(slots, tokens, half, generator=random).to(DEVICE) * 6
     cos, sin = (torch.cat([part, part], -1).to(dtype) for part in (angle.cos(), angle.sin()))
     cache = some_cache(random, slots, tokens + 7, heads, 2 * half, dtype)
@@ -235,7 +234,7 @@ def test_rotation_equals_float64_and_fills_its_places_only(
     positions = starts + torch.arange(tokens, device=DEVICE)
     exact_cache = cache.double()
     exact = rotary.rotate_and_store(
-        Heads(*(part.double() for part in parts)),
+        Qkv(*(part.double() for part in parts)),
         (cos.double(), sin.double()),
         positions,
         exact_cache,
@@ -269,7 +268,7 @@ def test_a_bias_in_parts_gives_what_the_whole_bias_gives(
 
     random = torch.Generator().manual_seed(seed)
     shape = (views, heads, side * side, dim)
-    view = View(*(normal(random, *shape, dtype=dtype) for _ in range(3)))
+    view = Qkv(*(normal(random, *shape, dtype=dtype) for _ in range(3)))
     rows, columns = (normal(random, *shape[:3], side, dtype=dtype) for _ in range(2))
     bias = (rows.double()[..., None] + columns.double()[..., None, :]).flatten(-2)
     exact = torch.nn.functional.scaled_dot_product_attention(
@@ -359,7 +358,7 @@ def test_both_ways_have_one_face() -> None:
     random = torch.Generator().manual_seed(0)
     cache = some_cache(random, 2, 20, 2, 16, torch.float32)
     again = cache.clone()
-    parts = Heads(*(normal(random, 2, 1, 2, 16, dtype=torch.float32) for _ in range(3)))
+    parts = Qkv(*(normal(random, 2, 1, 2, 16, dtype=torch.float32) for _ in range(3)))
     turns = (torch.ones(2, 1, 16, device=DEVICE), torch.zeros(2, 1, 16, device=DEVICE))
     positions = torch.tensor([[4], [9]], device=DEVICE)
     hidden = normal(random, 5, 16, dtype=torch.float32)
@@ -390,22 +389,22 @@ from opticalrag.ingest.engines.deepseek_ocr.kernels import (
 B, F, I, L = "*bf16", "*fp32", "*i32", "*i64"
 CASES = [
     (experts_triton._gate_up, dict(hidden=B, gate_up=B, pairs=I, owners=I, middle=B),
-     dict(chosen=6, dim=1280, width=896, rows=16, cols=64, inner=128, precision="tf32")),
+     dict(top_k=6, dim=1280, width=896, rows=16, cols=64, inner=128, precision="tf32")),
     (experts_triton._down, dict(middle=B, down=B, pairs=I, owners=I, weights=F, parts=F),
      dict(dim=896, width=1280, rows=16, cols=64, inner=128, precision="tf32")),
-    (experts_triton._lay_out, dict(index=L, pairs=I, owners=I),
+    (experts_triton._sort_pairs, dict(index=L, pairs=I, owners=I),
      dict(count=64, slots=64, rows=16, chunk=128)),
-    (experts_triton._add_up, dict(parts=F, mixed=B), dict(chosen=6, width=1280, cols=128)),
+    (experts_triton._sum_experts, dict(parts=F, mixed=B), dict(top_k=6, width=1280, cols=128)),
     (attention_triton._attend, dict(query=B, cache=B, positions=L, mixed=B, scale="fp32"),
      dict(tokens=8, dim=128, rows=16, cols=64, width=128, precision="tf32")),
     (relative_triton._attend_view,
      dict(query=B, key=B, value=B, rows=B, columns=B, mixed=B, log2e="fp32", scale="fp32"),
      dict(side=64, dim=64, queries=128, keys=64, width=64, precision="tf32")),
     (rotary_triton._rotate,
-     dict(query=B, key=B, value=B, cos=B, sin=B, positions=L, cache=B, turned=B),
+     dict(query=B, key=B, value=B, cos=B, sin=B, positions=L, cache=B, rotated=B),
      dict(half=64, cols=64)),
     (routing_triton._route, dict(hidden=B, router=B, weights=F, index=L),
-     dict(experts=64, dim=1280, chosen=6, rows=16, cols=64, inner=64)),
+     dict(experts=64, dim=1280, top_k=6, rows=16, cols=64, inner=64)),
 ]
 shared = {}
 for capability in (80, 90):

@@ -1,4 +1,4 @@
-"""Which way a step is computed: by kernels where they are known to be faster, else by torch."""
+"""Calls the Triton kernel of an operation where it was measured to be faster, else PyTorch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, grouped_mm_expe
 
 from ....core.config import KernelPolicy
 from . import attention, relative, rotary, routing
-from .relative import View
-from .rotary import Heads
+from .attention import Qkv
 from .tiles import UNMEASURED, Tiles, measured
 
 __all__ = ["Kernels", "choose_kernels"]
@@ -21,10 +20,10 @@ _log = logging.getLogger(__name__)
 
 
 class Kernels:
-    """The parts of the model that have kernels, with one face for both ways.
+    """The operations that have a kernel. Each method takes the same arguments either way.
 
     Args:
-        tiles: of the GPU; none means plain torch throughout.
+        tiles: measurements for the GPU; without them every operation runs in plain PyTorch.
     """
 
     def __init__(self, tiles: Tiles | None = None) -> None:
@@ -46,8 +45,8 @@ class Kernels:
 
     def rotate_and_store(
         self,
-        heads: Heads,
-        turns: tuple[torch.Tensor, torch.Tensor],
+        qkv: Qkv,
+        angles: tuple[torch.Tensor, torch.Tensor],
         positions: torch.Tensor,
         cache: torch.Tensor,
     ) -> torch.Tensor:
@@ -55,29 +54,29 @@ class Kernels:
         if tiles := self.tiles.find("rotate", positions.numel()):
             from . import rotary_triton
 
-            return rotary_triton.rotate_and_store(heads, turns, positions, cache, tiles[0])
-        return rotary.rotate_and_store(heads, turns, positions, cache)
+            return rotary_triton.rotate_and_store(qkv, angles, positions, cache, tiles[0])
+        return rotary.rotate_and_store(qkv, angles, positions, cache)
 
     def route(
-        self, hidden: torch.Tensor, router: torch.Tensor, chosen: int
+        self, hidden: torch.Tensor, router: torch.Tensor, top_k: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """See :func:`.routing.route`."""
         if tiles := self.tiles.find("route", len(hidden)):
             from . import routing_triton
 
-            return routing_triton.route(hidden, router, chosen, tiles[0])
-        return routing.route(hidden, router, chosen)
+            return routing_triton.route(hidden, router, top_k, tiles[0])
+        return routing.route(hidden, router, top_k)
 
     def experts(
         self, module: Any, hidden: torch.Tensor, index: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
-        """What the experts of a layer make of tokens: transformers' experts interface.
+        """Apply a layer's experts to tokens, with the signature of transformers' interface.
 
         Args:
             module: has ``gate_up_proj [experts, 2 * inner, dim]`` and ``down_proj``.
             hidden: ``[tokens, dim]``.
-            index: int64, ``[tokens, chosen]``.
-            weights: ``[tokens, chosen]``.
+            index: experts of each token, int64, ``[tokens, top_k]``.
+            weights: ``[tokens, top_k]``.
 
         Returns:
             ``[tokens, dim]``.
@@ -92,37 +91,35 @@ class Kernels:
         mixed: torch.Tensor = grouped_mm_experts_forward(module, hidden, index, weights)
         return mixed
 
-    def attend_relative(
-        self, view: View, rows: torch.Tensor, columns: torch.Tensor
-    ) -> torch.Tensor:
+    def attend_relative(self, qkv: Qkv, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
         """See :func:`.relative.attend_relative`."""
-        if tiles := self.tiles.find("relative", view.query.shape[2]):
+        if tiles := self.tiles.find("relative", qkv.query.shape[2]):
             from . import relative_triton
 
-            return relative_triton.attend_relative(view, rows, columns, tiles[0])
-        return relative.attend_relative(view, rows, columns)
+            return relative_triton.attend_relative(qkv, rows, columns, tiles[0])
+        return relative.attend_relative(qkv, rows, columns)
 
     def install(self, network: Any) -> None:
-        """Let a model's own code use the experts' kernel, if it is used at all."""
+        """Register the experts kernel with transformers, if this GPU uses it at all."""
         if not self.tiles.has("experts"):
             return
-        name = f"opticalrag-{id(self.tiles)}"  # tables of different GPUs stay apart
+        name = f"opticalrag-{id(self.tiles)}"  # one name per table: GPUs of a process may differ
         ALL_EXPERTS_FUNCTIONS.register(name, self.experts)
         network.set_experts_implementation({"text_config": name})
 
 
 def choose_kernels(device: str, policy: KernelPolicy = "auto") -> Kernels:
-    """Kernels for a device.
+    """Choose the kernels for a device.
 
     Args:
-        device: where the model runs; CPUs have none.
-        policy: ``"auto"``: those measured on this GPU; ``"on"``: also on GPUs nobody has
-            measured; ``"off"``: none.
+        device: where the model runs; a CPU gets none.
+        policy: ``"auto"`` uses kernels measured on this GPU; ``"on"`` also uses kernels on GPUs
+            without measurements; ``"off"`` uses none.
     """
     if policy == "off" or not device.startswith("cuda") or util.find_spec("triton") is None:
         return Kernels()
     gpu = torch.cuda.get_device_name(device)
     tiles = measured(gpu)
     if tiles is None and policy == "auto":
-        _log.info("no kernel was measured on %s: plain torch is used", gpu)
+        _log.info("no kernel was measured on %s: using plain PyTorch", gpu)
     return Kernels(tiles or (UNMEASURED if policy == "on" else None))
