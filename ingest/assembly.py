@@ -41,7 +41,6 @@ def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
         collection=config.collection,
         api_key=config.api_key,
         create=create,
-        engine=config.engine,
         tenant=config.tenant,
         prefer_grpc=config.prefer_grpc,
         options=config.options,

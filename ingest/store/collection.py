@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from qdrant_client import models
@@ -12,7 +11,6 @@ from qdrant_client import models
 from ..core.errors import NotSupported, SchemaMismatch, StoreError
 from ..core.protocols import SparseEncoder, VectorSpace
 from .connection import StoreConnection, check_collection
-from .local_snapshots import copy_collection, restore_collection, snapshot_names
 from .settings import (
     collection_settings,
     differences,
@@ -45,8 +43,8 @@ class CollectionStore(StoreConnection):
         if not self.exists():
             self._create(embedder, sparse)
         self.verify(embedder, sparse)
-        # The local mode filters without indexes, and warns when one is made.
-        if self.engine != "local":
+        # The client's own memory filters without indexes, and warns when one is made.
+        if self.engine != "memory":
             for name, schema in missing_indexes(self._info().payload_schema).items():
                 self._index(name, schema)
 
@@ -123,15 +121,12 @@ class CollectionStore(StoreConnection):
             NotSupported: the store is in memory.
             StoreError: it cannot be copied.
         """
-        if self.engine == "local":
-            with self._turn:
-                return copy_collection(self._folder(), self.collection)
+        self._refuse_memory()
         return str(self.call(lambda: self.client.create_snapshot(self.collection)).name)
 
     def list_snapshots(self) -> list[str]:
         """Names of the collection's copies."""
-        if self.engine == "local":
-            return snapshot_names(self._folder(), self.collection)
+        self._refuse_memory()
         found = self.call(lambda: self.client.list_snapshots(self.collection))
         return [one.name for one in found]
 
@@ -143,10 +138,9 @@ class CollectionStore(StoreConnection):
             NotSupported: the store is opened for a tenant.
         """
         self._refuse_tenant("restore a copy")
+        self._refuse_memory()
         if self.engine == "edge":
             self.call(lambda: self.client.restore_snapshot(self.collection, name))
-        elif self.engine == "local":
-            self._replace(name)
         else:
             self._recover(name)
         self.__dict__.pop("_search_params", None)  # the copy may be quantised otherwise
@@ -158,15 +152,6 @@ class CollectionStore(StoreConnection):
                 " store without a tenant"
             )
 
-    def _replace(self, name: str) -> None:
-        folder = self._folder()
-        with self._turn:
-            self.client.close()
-            try:
-                restore_collection(folder, self.collection, name)
-            finally:
-                self.client = self._embedded(create=False)
-
     def _recover(self, name: str) -> None:
         # The server fetches it from itself: where it keeps its files only it knows.
         place = f"{self.location.rstrip('/')}/collections/{self.collection}/snapshots/{name}"
@@ -177,16 +162,15 @@ class CollectionStore(StoreConnection):
             )
         )
 
-    def _folder(self) -> Path:
-        if not Path(self.location).is_dir():
+    def _refuse_memory(self) -> None:
+        if self.engine == "memory":
             raise NotSupported("a store in memory has no snapshots; use a folder (--qdrant FOLDER)")
-        return Path(self.location)
 
     # -- what it is ----------------------------------------------------------------------------
 
     @cached_property
     def _search_params(self) -> models.SearchParams | None:
-        if self.engine == "local":  # it looks at every vector as it was written
+        if self.engine == "memory":  # it looks at every vector as it was written
             return None
         return search_params(self._info().config.metadata or {})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
@@ -11,29 +10,30 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from qdrant_client import QdrantClient
 
-from ..core.config import CollectionOptions, StoreEngine
+from ..core.config import CollectionOptions
 from ..core.errors import ConfigError, StoreLocked, StoreUnavailable
 from ..system.closeable import Closeable
 from .edge.folder import is_collection_name
 from .faults import Retry, client_errors, retried
 
-__all__ = ["StoreConnection", "check_collection"]
+__all__ = ["Engine", "StoreConnection", "check_collection"]
 
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
+
+Engine = Literal["server", "edge", "memory"]
 
 _MARKER: Final = ".opticalrag"
 _MEMORY: Final = ":memory:"
-_EDGE: Final = "edge"  # folders in a store's, by which its engine is known
-_LOCAL: Final = ("meta.json", "collection")
+_EDGE: Final = "edge"  # what qdrant-edge keeps in a store's folder
+# Files of the client's local mode, which keeps pickles: loading them can run code.
+_LOCAL_MODE: Final = ("meta.json", "collection")
 _TIMEOUT: Final = 60  # seconds of one request; the client's own 5 are too few for a large write
 _LOOK_AGAIN: Final = 0.2  # seconds
 _HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+")
-_ENGINES: Final = ("auto", "edge", "local")
 
 
 class StoreConnection(Closeable):
@@ -44,9 +44,6 @@ class StoreConnection(Closeable):
         collection: name of the collection, or an alias of it.
         api_key: of the server.
         create: make the folder if it is not there.
-        engine: what keeps a folder: ``"edge"``, or ``"local"``, which LlamaIndex's own
-            ``QdrantVectorStore`` can open, too; ``"auto"`` is what it was made with, and edge for a
-            new one.
         tenant: whose points are written and seen; None sees all.
         prefer_grpc: speak gRPC to a server where it can.
         options: how a new collection is laid out.
@@ -54,8 +51,8 @@ class StoreConnection(Closeable):
         wait: seconds that a folder is waited for while another process has it.
 
     Raises:
-        ConfigError: no place, collection or tenant can have this name, or the folder has another
-            engine.
+        ConfigError: no place, collection or tenant can have this name, or the local mode of
+            Qdrant's client made the folder.
         StoreUnavailable: the folder cannot be read, or there is none and ``create`` is False.
         StoreLocked: another process has the folder.
     """
@@ -67,7 +64,6 @@ class StoreConnection(Closeable):
         collection: str = "opticalrag",
         api_key: str | None = None,
         create: bool = True,
-        engine: StoreEngine = "auto",
         tenant: str | None = None,
         prefer_grpc: bool = False,
         options: CollectionOptions | None = None,
@@ -83,11 +79,10 @@ class StoreConnection(Closeable):
         self._retry = retry or Retry()
         self._answered = False
         self._api_key = api_key
-        self.engine = "server" if self.is_server else _engine_of(self.location, engine)
-        # Qdrant's local mode is not safe in threads: two at a time lose points and break its
-        # database. Reentrant, so that what holds it may call.
+        self.engine = _engine_of(self.location)
+        # The client's own memory is not safe in threads: two at a time lose points.
         self._turn: AbstractContextManager[Any] = (
-            threading.RLock() if self.engine == "local" else nullcontext()
+            threading.RLock() if self.engine == "memory" else nullcontext()
         )
         # A QdrantClient, or what answers as one does.
         self.client: Any = (
@@ -106,7 +101,7 @@ class StoreConnection(Closeable):
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Turn the client's errors into ours, and let one thread at a time into the local mode.
+        """Turn the client's errors into ours, and let one thread at a time into memory.
 
         Raises:
             StoreUnavailable: no answer.
@@ -132,23 +127,20 @@ class StoreConnection(Closeable):
 
     def _embedded(self, create: bool) -> Any:
         """A client of a folder or of memory, which answers as that of a server does."""
-        if self.location == _MEMORY:
+        if self.engine == "memory":
             return QdrantClient(_MEMORY)
         folder = Path(self.location)
-        _prepare_folder(folder, create, self.engine)
-        try:
-            if self.engine == "edge":
-                # It loads portalocker, which needs a place to write, as only folders do.
-                from .edge.client import EdgeClient
+        _refuse_local_mode(folder)
+        _prepare_folder(folder, create)
+        # It loads portalocker, which needs a place to write, as only folders do.
+        from .edge.client import EdgeClient
 
-                return EdgeClient(folder)
-            return QdrantClient(path=self.location)
+        try:
+            return EdgeClient(folder)
         except OSError as error:
             raise StoreUnavailable(
                 f"the folder {self.location} cannot be opened: {error}; it must be writable"
             ) from error
-        except RuntimeError as error:
-            raise StoreLocked.of(self.location) from error
 
 
 def _waiting(connect: Callable[[], T], seconds: float) -> T:
@@ -176,21 +168,19 @@ def _server(url: str, api_key: str | None, prefer_grpc: bool) -> QdrantClient:
         ) from error
 
 
-def _engine_of(location: str, asked: str) -> str:
-    """What keeps a place: what it was made with, or for a new one what is asked for."""
-    if asked not in _ENGINES:
-        raise ConfigError(f"the store's engine is {asked!r}; choose auto, edge or local")
-    if location == _MEMORY:
-        return "local"
-    folder = Path(location)
-    has = "edge" if (folder / _EDGE).is_dir() else ""
-    has = has or ("local" if any((folder / name).exists() for name in _LOCAL) else "")
-    if has and asked not in ("auto", has):
+def _engine_of(location: str) -> Engine:
+    if location.startswith(("http://", "https://")):
+        return "server"
+    return "memory" if location == _MEMORY else "edge"
+
+
+def _refuse_local_mode(folder: Path) -> None:
+    found = [name for name in _LOCAL_MODE if (folder / name).exists()]
+    if found and not (folder / _EDGE).is_dir():
         raise ConfigError(
-            f"the folder {location} was made with the engine {has}, not {asked}: leave out"
-            " --store-engine, or name another folder (--qdrant)"
+            f"the folder {folder} was made by the local mode of Qdrant's client (it has"
+            f" {found[0]!r}), which is not supported: use a new folder and ingest again"
         )
-    return has or ("edge" if asked == "auto" else asked)
 
 
 def _check_names(location: str, collection: str, tenant: str | None) -> None:
@@ -220,18 +210,12 @@ def check_collection(name: str) -> None:
         )
 
 
-def _prepare_folder(folder: Path, create: bool, engine: str) -> None:
+def _prepare_folder(folder: Path, create: bool) -> None:
     marker = folder / _MARKER
     if folder.exists():
         if not folder.is_dir():
             raise StoreUnavailable(f"{folder} is a file, not a folder for a store")
         if any(folder.iterdir()) and not marker.exists():  # somebody else's: its mode is theirs
-            if engine == "local":
-                _log.warning(
-                    "%s was not made by opticalrag: Qdrant's local mode loads pickles from it,"
-                    " which can run code; go on only if you trust who made it",
-                    folder,
-                )
             return
     elif not create:
         raise StoreUnavailable(

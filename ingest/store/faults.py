@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -86,9 +85,9 @@ def client_errors(location: str) -> Iterator[None]:
         raise
     except (ApiException, ResourceExhaustedResponse, RpcError) as error:
         raise _ours(error, location) from error
-    except ValueError as error:  # the client's local mode
+    except ValueError as error:  # the client's own memory
         raise StoreError(f"Qdrant at {location} refused: {error}") from error
-    except (sqlite3.Error, OSError) as error:  # its database; a full disk, a file that is gone
+    except OSError as error:  # a full disk, a file that is gone
         raise StoreUnavailable(f"the files of {location} cannot be used: {error}") from error
     except RuntimeError as error:
         raise StoreUnavailable(f"Qdrant at {location}: {error}") from error

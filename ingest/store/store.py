@@ -36,10 +36,8 @@ _ON_ITS_WAY: Final = timedelta(hours=1)
 class QdrantStore(ReadingStore):
     """A collection of points. Close it, or use it in a ``with`` statement.
 
-    An embedded folder is open to one process at a time. A new one is kept by qdrant-edge, which has
-    an index and no pickles. Qdrant's local mode (``engine="local"``, and folders made earlier)
-    keeps pickles: opening a folder that somebody else made can run their code, so one without our
-    marker is opened with a warning.
+    A folder is kept by qdrant-edge and is open to one process at a time. One that the local mode
+    of Qdrant's client made is refused: it holds pickles, which can run code when they are loaded.
 
     Of a server, every call is tried again while it is busy or away, once it has answered; so is
     every write, which makes no difference if it was done already.

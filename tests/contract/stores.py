@@ -12,14 +12,13 @@ import pytest
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from opticalrag.ingest.core.config import StoreEngine
 from opticalrag.ingest.core.records import Point, SparseVector
 from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
 from opticalrag.ingest.store.store import QdrantStore
 
 DIMENSION = 16
 COUNT = 60  # points of a filled store
-ENGINES = ("memory", "local", "edge", "http", "server")
+ENGINES = ("memory", "edge", "http", "server")
 LOOPBACK = "OPTICALRAG_LOOPBACK"  # names the URL of our own server, for "http"
 
 
@@ -46,8 +45,7 @@ def open_store(engine: str, folder: Path, **options: Any) -> QdrantStore:
         if not url:
             pytest.skip("no server: set QDRANT_URL (and QDRANT_API_KEY) to test against one")
         return QdrantStore(url, api_key=os.environ.get("QDRANT_API_KEY"), **named)
-    kept: StoreEngine = "edge" if engine == "edge" else "local"
-    return QdrantStore(folder / "store", engine=kept, **options)
+    return QdrantStore(folder / "store", **options)
 
 
 def point_id(number: int) -> str:

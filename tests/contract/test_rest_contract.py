@@ -75,7 +75,7 @@ def test_points_are_written_in_requests_of_bounded_size_a_few_at_a_time(
     server: Recorder, store: QdrantStore
 ) -> None:
     """Every point once, waited for, in bodies far below the server's limit of 32 MB."""
-    server.pause = 0.02
+    server.pause = 0.2  # longer than the client needs to make the next request
     points = make_points(1500, text="word " * 6000)
     store.exists()
     store.upsert(points)

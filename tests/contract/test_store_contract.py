@@ -78,8 +78,8 @@ def test_a_collection_of_other_vector_names_is_refused(store: QdrantStore) -> No
 
 def test_every_field_to_filter_by_is_indexed_before_the_first_point(store: QdrantStore) -> None:
     """A server in strict mode refuses filters on other fields."""
-    if store.engine == "local":
-        pytest.skip("the local mode has no payload indexes")
+    if store.engine == "memory":
+        pytest.skip("the client's memory has no payload indexes")
     indexes = store.client.get_collection(store.collection).payload_schema
 
     assert indexes.keys() == INDEXED.keys()
@@ -264,7 +264,7 @@ def test_quantised_collections_score_again_with_the_original_vectors(
             store.delete_collection()
 
 
-@pytest.mark.parametrize("embedded", ["memory", "local", "edge"])
+@pytest.mark.parametrize("embedded", ["memory", "edge"])
 def test_options_of_a_server_are_refused_elsewhere(embedded: str, tmp_path: Path) -> None:
     """Instead of being left out quietly."""
     with (

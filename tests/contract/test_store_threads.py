@@ -14,7 +14,7 @@ from opticalrag.ingest.store.store import QdrantStore
 
 from .stores import COUNT, MODELS, make_points, open_store, point_id
 
-EMBEDDED = pytest.mark.parametrize("kept", ["memory", "local", "edge"])
+EMBEDDED = pytest.mark.parametrize("kept", ["memory", "edge"])
 
 
 @EMBEDDED

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-import logging
 import stat
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient, models
 
 from opticalrag.ingest.core.config import CollectionOptions
 from opticalrag.ingest.core.errors import ConfigError, SchemaMismatch, StoreUnavailable
@@ -148,17 +149,6 @@ def test_a_server_that_does_not_answer_is_named() -> None:
             opened.exists()
 
 
-def test_a_folder_of_others_is_opened_with_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Local mode keeps pickles: a folder without our marker may run somebody's code."""
-    (tmp_path / "meta.json").write_text('{"collections": {}, "aliases": {}}')
-    with caplog.at_level(logging.WARNING), QdrantStore(tmp_path):
-        pass
-
-    assert "pickles" in caplog.text
-
-
 @pytest.mark.parametrize("place", ["", " ", "localhost:6333", "ftp://x", "http://[bad"])
 def test_a_place_that_is_none_is_refused(place: str, tmp_path: Path) -> None:
     """Instead of a folder of that name."""
@@ -168,34 +158,42 @@ def test_a_place_that_is_none_is_refused(place: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "../../x", "a/b", "x" * 256])
 def test_a_collection_cannot_be_a_path(name: str) -> None:
-    """Qdrant's local mode would make folders of it."""
+    """It is the name of a folder."""
     with pytest.raises(ConfigError, match="collection's name"):
         QdrantStore(":memory:", collection=name)
 
 
-def test_a_new_folder_is_kept_by_edge_and_an_old_one_by_what_made_it(tmp_path: Path) -> None:
-    """The engine is seen in the folder; asking for the other is refused with the remedy."""
-    with QdrantStore(tmp_path / "new") as new, QdrantStore(tmp_path / "old", engine="local") as old:
-        assert (new.engine, old.engine) == ("edge", "local")
-    for name, engine in (("new", "edge"), ("old", "local")):
-        with QdrantStore(tmp_path / name) as again:
-            assert again.engine == engine
-    with pytest.raises(ConfigError, match=r"engine local, not edge.*--store-engine"):
-        QdrantStore(tmp_path / "old", engine="edge")
-    with pytest.raises(ConfigError, match="choose auto, edge or local"):
-        QdrantStore(tmp_path / "new", engine="fast")  # type: ignore[arg-type]
-
-
-def test_a_folder_without_pickles_is_opened_without_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_folder_of_the_clients_local_mode_is_refused_and_left_alone(
+    tmp_path: Path, marked: bool
 ) -> None:
-    """Edge keeps none; a folder of other files stays as it is but for one new folder."""
+    """It holds pickles. The error says to ingest again; no file is added or changed."""
+    with closing(QdrantClient(path=str(tmp_path / "old"))) as client:
+        client.create_collection("c", models.VectorParams(size=1, distance=models.Distance.DOT))
+    if marked:  # as releases that used the local mode did
+        (tmp_path / "old" / ".opticalrag").touch()
+    before = states(tmp_path)
+
+    for create in (False, True):
+        with pytest.raises(ConfigError, match=r"local mode.*new folder and ingest again"):
+            QdrantStore(tmp_path / "old", create=create)
+    assert states(tmp_path) == before
+
+
+def states(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Mode, size and time of the last change of every file and folder."""
+    found = {path: path.stat() for path in folder.rglob("*")}
+    return {path: (one.st_mode, one.st_size, one.st_mtime_ns) for path, one in found.items()}
+
+
+def test_a_folder_of_other_files_gets_one_more_folder(tmp_path: Path) -> None:
+    """Its files and its mode stay as they are."""
     (tmp_path / "mine.txt").write_text("x")
     mode = tmp_path.stat().st_mode
-    with caplog.at_level(logging.WARNING), QdrantStore(tmp_path) as opened:
+    with QdrantStore(tmp_path) as opened:
         assert opened.engine == "edge"
 
-    assert caplog.text == ""
+    assert (tmp_path / "mine.txt").read_text() == "x"
     assert tmp_path.stat().st_mode == mode
 
 
@@ -221,13 +219,11 @@ def test_names_that_folders_cannot_have_are_refused(name: str) -> None:
         QdrantStore(":memory:", collection=name)
 
 
-@pytest.mark.parametrize("engine", ["edge", "local"])
-def test_the_longest_name_has_room_for_copies(engine: Any, tmp_path: Path) -> None:
+def test_the_longest_name_has_room_for_copies(tmp_path: Path) -> None:
     """Marks and times are put to it."""
-    with QdrantStore(tmp_path / "s", collection="\u00e4" * 100, engine=engine) as store:
+    with QdrantStore(tmp_path / "s", collection="\u00e4" * 100) as store:
         store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
-        if engine == "edge":  # SQLite opens no path of more than 512 bytes
-            store.restore_snapshot(store.create_snapshot())
+        store.restore_snapshot(store.create_snapshot())
         store.delete_collection()
         assert not store.exists()
 
@@ -236,13 +232,3 @@ def test_a_place_with_a_nul_is_refused() -> None:
     """No file system has such names."""
     with pytest.raises(ConfigError, match="store's place"):
         QdrantStore("store\0")
-
-
-def test_a_broken_database_is_a_typed_error(tmp_path: Path) -> None:
-    """SQLite's own errors do not pass."""
-    with QdrantStore(tmp_path / "s", engine="local") as store:
-        store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
-        storage = store.client._client.collections["opticalrag"].storage.storage
-        storage.execute("DROP TABLE points")
-        with pytest.raises(StoreUnavailable, match="no such table"):
-            store.upsert([point("one")])
