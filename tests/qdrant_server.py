@@ -104,12 +104,6 @@ def _groups(client: EdgeClient, name: str, body: bytes) -> Any:
     return client.query_points_groups(name, asked.group_by, group_size=size, **_question(asked))
 
 
-def _recover(client: EdgeClient, name: str, body: bytes) -> bool:
-    asked = models.SnapshotRecover.model_validate_json(body)
-    client.restore_snapshot(name, unquote(asked.location.rsplit("/", 1)[1]))
-    return True
-
-
 def _selected(asked: Any) -> dict[str, Any]:
     payload = True if asked.with_payload is None else asked.with_payload
     return {"with_payload": payload, "with_vectors": asked.with_vector or False}
@@ -147,9 +141,6 @@ ROUTES: Final[list[tuple[str, str, Answer]]] = [
     ("POST", f"{_C}/points/scroll", _scroll),
     ("POST", f"{_C}/points/query", _query),
     ("POST", f"{_C}/points/query/groups", _groups),
-    ("POST", f"{_C}/snapshots", lambda client, name, _: client.create_snapshot(name)),
-    ("GET", f"{_C}/snapshots", lambda client, name, _: client.list_snapshots(name)),
-    ("PUT", f"{_C}/snapshots/recover", _recover),
 ]
 
 

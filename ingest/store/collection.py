@@ -112,59 +112,12 @@ class CollectionStore(StoreConnection):
         named = self.aliases().get(self.collection, self.collection)
         self.call(lambda: self.client.delete_collection(named))
 
-    # -- snapshots -----------------------------------------------------------------------------
-
-    def create_snapshot(self) -> str:
-        """Copy the collection, on the server or in the store's folder, and return the copy's name.
-
-        Raises:
-            NotSupported: the store is in memory.
-            StoreError: it cannot be copied.
-        """
-        self._refuse_memory()
-        return str(self.call(lambda: self.client.create_snapshot(self.collection)).name)
-
-    def list_snapshots(self) -> list[str]:
-        """Names of the collection's copies."""
-        self._refuse_memory()
-        found = self.call(lambda: self.client.list_snapshots(self.collection))
-        return [one.name for one in found]
-
-    def restore_snapshot(self, name: str) -> None:
-        """Put a copy in the place of the collection.
-
-        Raises:
-            StoreError: there is no such copy, or it cannot be read.
-            NotSupported: the store is opened for a tenant.
-        """
-        self._refuse_tenant("restore a copy")
-        self._refuse_memory()
-        if self.engine == "edge":
-            self.call(lambda: self.client.restore_snapshot(self.collection, name))
-        else:
-            self._recover(name)
-        self.__dict__.pop("_search_params", None)  # the copy may be quantised otherwise
-
     def _refuse_tenant(self, what: str) -> None:
         if self.tenant is not None:
             raise NotSupported(
                 f"the tenant {self.tenant!r} cannot {what}: others have points in it; open the"
                 " store without a tenant"
             )
-
-    def _recover(self, name: str) -> None:
-        # The server fetches it from itself: where it keeps its files only it knows.
-        place = f"{self.location.rstrip('/')}/collections/{self.collection}/snapshots/{name}"
-        first = models.SnapshotPriority.SNAPSHOT
-        self.call(
-            lambda: self.client.recover_snapshot(
-                self.collection, place, api_key=self._api_key, priority=first
-            )
-        )
-
-    def _refuse_memory(self) -> None:
-        if self.engine == "memory":
-            raise NotSupported("a store in memory has no snapshots; use a folder (--qdrant FOLDER)")
 
     # -- what it is ----------------------------------------------------------------------------
 

@@ -78,7 +78,6 @@ class StoreConnection(Closeable):
         _check_names(self.location, collection, tenant)
         self._retry = retry or Retry()
         self._answered = False
-        self._api_key = api_key
         self.engine = _engine_of(self.location)
         # The client's own memory is not safe in threads: two at a time lose points.
         self._turn: AbstractContextManager[Any] = (

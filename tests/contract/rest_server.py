@@ -54,7 +54,6 @@ class Recorder:
     def _answers(self) -> Iterator[tuple[str, str, Any]]:
         done = {"operation_id": 1, "status": "completed"}
         point = {"id": "00000000-0000-0000-0000-000000000001", "version": 1, "score": 0.5}
-        snapshot = {"name": "s-1.snapshot", "size": 1}
         yield "GET", f"/collections/{NAME}/exists", {"exists": self.exists}
         yield "GET", f"/collections/{NAME}", self._info()
         yield "PUT", f"/collections/{NAME}", True
@@ -70,9 +69,6 @@ class Recorder:
         yield "POST", f"/collections/{NAME}/points", []
         yield "GET", "/aliases", {"aliases": [{"alias_name": "live", "collection_name": "old"}]}
         yield "POST", "/collections/aliases", True
-        yield "POST", f"/collections/{NAME}/snapshots", snapshot
-        yield "GET", f"/collections/{NAME}/snapshots", [snapshot]
-        yield "PUT", f"/collections/{NAME}/snapshots/recover", True
 
     def _info(self) -> dict[str, Any]:
         vectors = {DENSE: {"size": 16, "distance": "Cosine"}}

@@ -179,18 +179,6 @@ def test_an_alias_is_switched_in_one_request(server: Recorder, store: QdrantStor
     assert new.create_alias == models.CreateAlias(collection_name=NAME, alias_name="live")  # type: ignore[union-attr]
 
 
-def test_snapshots_are_made_listed_and_restored(server: Recorder, store: QdrantStore) -> None:
-    """A server fetches a snapshot from itself: its folders are its own affair."""
-    name = store.create_snapshot()
-    assert store.list_snapshots() == [name]
-    store.restore_snapshot(name)
-    (sent,) = server.of("PUT", f"/collections/{NAME}/snapshots/recover")
-    asked = models.SnapshotRecover.model_validate(sent.body)
-
-    assert asked.location == f"{server.url}/collections/{NAME}/snapshots/{name}"
-    assert asked.priority == models.SnapshotPriority.SNAPSHOT
-
-
 # -- faults ------------------------------------------------------------------------------------
 
 

@@ -164,7 +164,7 @@ def test_a_replacement_that_may_be_on_its_way_is_not_cleaned_from_a_server(
     assert store.is_complete("d", "old") is not store.is_server
 
 
-# -- tenants, aliases, snapshots, options ------------------------------------------------------
+# -- tenants, aliases, options -----------------------------------------------------------------
 
 
 def test_a_tenant_sees_and_deletes_its_own_only(engine: str, tmp_path: Path) -> None:
@@ -222,32 +222,6 @@ def test_an_alias_is_switched_to_a_collection_of_another_model(engine: str, tmp_
             store.collection = name
             store.delete_collection()
             assert not store.exists()
-
-
-def test_a_snapshot_brings_back_what_was_there(engine: str, tmp_path: Path) -> None:
-    """Points written after it are gone, those deleted after it are back."""
-    with open_store(engine, tmp_path) as store:
-        store.ensure(*MODELS)
-        store.upsert(make_points(COUNT))
-        if engine == "memory":
-            with pytest.raises(NotSupported):
-                store.create_snapshot()
-            return
-        name = store.create_snapshot()
-        store.delete_documents(["d0"])
-        store.upsert(make_points(2 * COUNT)[COUNT:])
-        assert name in store.list_snapshots()
-
-        store.restore_snapshot(name)
-        found = store.query(question(1).tolist(), using=DENSE, limit=10)
-        assert store.count() == COUNT
-        assert [p.id for p in found] == by_cosine(make_points(COUNT), question(1))[:10]
-        store.upsert(make_points(1, seed=5))
-        with pytest.raises(StoreError):
-            store.restore_snapshot("nothing")
-        assert store.count() == COUNT
-        if store.is_server:
-            store.delete_collection()
 
 
 def test_quantised_collections_score_again_with_the_original_vectors(

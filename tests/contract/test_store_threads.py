@@ -58,15 +58,3 @@ def test_threads_write_and_delete_at_once(kept: str, tmp_path: Path) -> None:
     if kept != "memory":
         with QdrantStore(tmp_path / "store") as again:
             assert again.count() == len(left)
-
-
-def test_what_was_set_aside_takes_no_snapshots_with_it(tmp_path: Path) -> None:
-    """A collection may be called like the folder of snapshots."""
-    with open_store("edge", tmp_path) as store:
-        store.ensure(*MODELS)
-        name = store.create_snapshot()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(store, "collection", "snapshots")
-            store.ensure(*MODELS)
-            store.delete_collection()
-        assert store.list_snapshots() == [name]

@@ -1,4 +1,4 @@
-"""Embedded collections: made, opened, named, copied. Knows nothing of the points in them.
+"""Embedded collections: made, opened, named. Knows nothing of the points in them.
 
 A folder is held by one process at a time, by the same lock file that the local mode of Qdrant's
 client takes. A collection is made aside and renamed into place, so that there are no half ones.
@@ -11,7 +11,6 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,21 +21,19 @@ from qdrant_client import models
 from ...core.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 from .config import index_params, index_type, info, shard_config
 from .folder import (
-    NEW,
-    OLD,
-    SNAPSHOTS,
+    DOOMED,
+    MADE,
     About,
     allocated,
     check_folder,
     check_room,
-    copy_folder,
     engine_errors,
     holes,
     make_private,
     read_about,
     read_aliases,
     remove_folder,
-    settle,
+    remove_leftovers,
     write_about,
     write_aliases,
 )
@@ -78,7 +75,6 @@ class EdgeCollections:
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / _ROOT
-        self._snapshots = self._root / SNAPSHOTS
         lock = folder / _LOCK
         if lock.is_symlink() or (lock.exists() and not lock.is_file()):
             raise StoreDamaged(f"{lock} is no regular file: remove it")
@@ -90,7 +86,7 @@ class EdgeCollections:
             raise StoreLocked.of(folder) from error
         lock.chmod(0o600)
         self._root.mkdir(mode=0o700, exist_ok=True)
-        settle(self._root)
+        remove_leftovers(self._root)
         self._open: dict[str, OpenCollection] = {}
         self._opening = threading.RLock()
 
@@ -149,7 +145,7 @@ class EdgeCollections:
             NotSupported: this engine has no such vectors.
         """
         folder = self._root / collection_name
-        unfinished = folder.with_name(f"~made~{collection_name}")
+        unfinished = folder.with_name(f"{MADE}{collection_name}")
         about = About(dict(vectors_config), dict(sparse_vectors_config), dict(metadata))
         config = shard_config(about, hnsw_config, quantization_config)
         with self._opening, engine_errors(folder):
@@ -172,7 +168,7 @@ class EdgeCollections:
             if not folder.is_dir():
                 return False
             self._shut(collection_name, optimize=False)
-            doomed = folder.with_name(f"~doomed~{collection_name}")
+            doomed = folder.with_name(f"{DOOMED}{collection_name}")
             remove_folder(doomed)
             folder.rename(doomed)  # first: what is left after a crash is no collection
             kept = {a: c for a, c in self._aliases().items() if c != collection_name}
@@ -249,56 +245,6 @@ class EdgeCollections:
             write_aliases(self._root, aliases)
         return True
 
-    # -- snapshots -----------------------------------------------------------------------------
-
-    def create_snapshot(self, collection_name: str) -> models.SnapshotDescription:
-        """Copy a collection while nothing is written to it."""
-        name = self._resolved(collection_name)
-        opened = self._opened(name)
-        made = datetime.now(timezone.utc)
-        snapshot = f"{name}-{made:%Y-%m-%d-%H-%M-%S-%f}"
-        with opened.writing, engine_errors(self._root / name):
-            check_room(self._root, allocated(self._root / name) + _TO_WRITE)
-            opened.shard.flush()
-            copy_folder(self._root / name, self._snapshots / name / snapshot)
-        return self._described(self._snapshots / name / snapshot)
-
-    def list_snapshots(self, collection_name: str) -> list[models.SnapshotDescription]:
-        """The copies of a collection, oldest first."""
-        folder = self._snapshots / self._resolved(collection_name)
-        made = sorted(folder.glob("[!~]*")) if folder.is_dir() else []
-        return [self._described(one) for one in made]
-
-    def restore_snapshot(self, collection_name: str, snapshot_name: str) -> None:
-        """Put a copy in the place of a collection.
-
-        Raises:
-            StoreError: there is no such copy.
-        """
-        name = self._resolved(collection_name)
-        folder, source = self._root / name, self._snapshots / name / snapshot_name
-        if snapshot_name not in {one.name for one in self.list_snapshots(name)}:
-            raise StoreError(f"{name!r} has no snapshot {snapshot_name!r}; see list_snapshots()")
-        read_about(source)
-        copied, replaced = (folder.with_name(f"{mark}{name}") for mark in (NEW, OLD))
-        with self._opening, engine_errors(folder):
-            check_room(self._root, allocated(source) + _TO_WRITE)
-            try:
-                copy_folder(source, copied)
-                self._shut(name, optimize=False)
-                if folder.exists():
-                    folder.rename(replaced)
-                copied.rename(folder)
-            finally:
-                settle(self._root)
-
-    def _described(self, folder: Path) -> models.SnapshotDescription:
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        made = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc)
-        return models.SnapshotDescription(
-            name=folder.name, creation_time=made.isoformat(), size=size
-        )
-
     # -- what is open --------------------------------------------------------------------------
 
     def _aliases(self) -> dict[str, str]:
@@ -336,7 +282,7 @@ class EdgeCollections:
         check_folder(folder)
         about = read_about(folder)
         if not (folder / _SHARD).is_dir():
-            raise StoreDamaged(f"{folder} has lost its {_SHARD}: restore a snapshot of the store")
+            raise StoreDamaged(f"{folder} has lost its {_SHARD}: restore a copy of the store")
         check_room(folder, holes(folder))
         with engine_errors(folder, StoreDamaged):
             return OpenCollection(edge.EdgeShard.load(str(folder / _SHARD)), about)

@@ -24,14 +24,12 @@ from qdrant_client import models
 from ...core.errors import OpticalRagError, StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 
 __all__ = [
-    "NEW",
-    "OLD",
-    "SNAPSHOTS",
+    "DOOMED",
+    "MADE",
     "About",
     "allocated",
     "check_folder",
     "check_room",
-    "copy_folder",
     "engine_errors",
     "holes",
     "is_collection_name",
@@ -39,24 +37,24 @@ __all__ = [
     "read_about",
     "read_aliases",
     "remove_folder",
-    "settle",
+    "remove_leftovers",
     "write_about",
     "write_aliases",
 ]
 
-SNAPSHOTS: Final = "~snapshots"  # no collection has such a name
-NEW: Final = "~new~"  # marks of what takes a collection's place, and what was there
-OLD: Final = "~old~"
+# Marks of a collection that is not finished, and of one that is being deleted. No collection has
+# such a name.
+MADE: Final = "~made~"
+DOOMED: Final = "~doomed~"
 _ABOUT: Final = "about.json"
 _ALIASES: Final = "aliases.json"
 _MOST_BYTES: Final = 1024**2  # of either; ours take hundreds
 _FORMAT: Final = 1
 _IN_USE: Final = "Kind(WouldBlock)"  # what the engine says of a log that another process has
 _NAME: Final = re.compile(r"(?!\.+$)[\w.-]+")
-# Bytes of a name: a file system takes 255, and copies are named with a mark and a time as well.
+# Bytes of a name: a file system takes 255, of which the marks need some.
 _MOST_OF_NAME: Final = 200
 _BLOCK_UNIT: Final = 512  # bytes that st_blocks counts in
-_BLOCK: Final = 64 * 1024  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,26 +144,19 @@ def check_folder(folder: Path) -> None:
             raise _damaged(path, "it is neither a folder nor a regular file")
 
 
-def copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder so that the copy is either whole or not there. Files may be open."""
-    unfinished = target.with_name(f"~{target.name}")
-    remove_folder(unfinished)
-    for folder in (unfinished.parent.parent, unfinished.parent):
-        folder.mkdir(mode=0o700, exist_ok=True)
-    try:
-        shutil.copytree(source, unfinished, symlinks=True, copy_function=_copy_sparse)
-        make_private(unfinished)
-        unfinished.rename(target)
-    finally:
-        remove_folder(unfinished)
-
-
 def remove_folder(folder: Path) -> None:
     """Remove a folder, if it is there; of a link, only the link."""
     if folder.is_symlink():
         folder.unlink()
     elif folder.exists():
         shutil.rmtree(folder)
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove collections that a crash left unfinished or half deleted."""
+    for mark in (MADE, DOOMED):
+        for left in root.glob(f"{mark}*"):
+            remove_folder(left)
 
 
 def make_private(folder: Path) -> None:
@@ -203,21 +194,6 @@ def check_room(folder: Path, needed: int) -> None:
         )
 
 
-def settle(root: Path) -> None:
-    """Finish restores that were interrupted, and remove what else was left aside.
-
-    A copy that was made whole takes its place if that is empty; else what was there before.
-    """
-    for mark in (NEW, OLD):
-        for left in root.glob(f"{mark}*"):
-            place = root / left.name.removeprefix(mark)
-            if is_collection_name(place.name) and not place.exists():
-                left.rename(place)
-    for left in root.glob("~*"):
-        if left.is_dir() and left.name != SNAPSHOTS:
-            remove_folder(left)
-
-
 @contextmanager
 def engine_errors(place: object, raised: type[StoreError] = StoreError) -> Iterator[None]:
     """Turn errors of qdrant-edge, which are plain exceptions and Rust panics, into ours."""
@@ -238,17 +214,6 @@ def engine_errors(place: object, raised: type[StoreError] = StoreError) -> Itera
 def _states(folder: Path) -> Iterator[os.stat_result]:
     for place, _, files in os.walk(folder):
         yield from ((Path(place) / name).lstat() for name in files)
-
-
-def _copy_sparse(source: str, target: str) -> None:
-    """Copy a file without filling its holes: the engine's are hundreds of megabytes of them."""
-    with Path(source).open("rb") as stored, Path(target).open("wb") as copy:
-        while block := stored.read(_BLOCK):
-            if block.strip(b"\0"):
-                copy.write(block)
-            else:
-                copy.seek(len(block), os.SEEK_CUR)
-        copy.truncate()
 
 
 def _dumped(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,5 +253,5 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 def _damaged(path: Path, why: str) -> StoreDamaged:
     return StoreDamaged(
-        f"{path} cannot be used ({why}): restore a snapshot of the store, or ingest into a new one"
+        f"{path} cannot be used ({why}): restore a copy of the store, or ingest into a new one"
     )
