@@ -98,12 +98,6 @@ def _query(client: EdgeClient, name: str, body: bytes) -> Any:
     return client.query_points(name, offset=asked.offset, **_question(asked))
 
 
-def _groups(client: EdgeClient, name: str, body: bytes) -> Any:
-    asked = models.QueryGroupsRequest.model_validate_json(body)
-    size = asked.group_size or 3
-    return client.query_points_groups(name, asked.group_by, group_size=size, **_question(asked))
-
-
 def _selected(asked: Any) -> dict[str, Any]:
     payload = True if asked.with_payload is None else asked.with_payload
     return {"with_payload": payload, "with_vectors": asked.with_vector or False}
@@ -140,7 +134,6 @@ ROUTES: Final[list[tuple[str, str, Answer]]] = [
     ("POST", f"{_C}/points/count", _count),
     ("POST", f"{_C}/points/scroll", _scroll),
     ("POST", f"{_C}/points/query", _query),
-    ("POST", f"{_C}/points/query/groups", _groups),
 ]
 
 

@@ -176,23 +176,6 @@ class ReadingStore(CollectionStore):
         found = self.call(lambda: self.client.query_points(self.collection, **asked)).points
         return list(found)
 
-    def query_groups(
-        self,
-        query: Any,
-        group_by: str,
-        *,
-        where: models.Filter | None = None,
-        prefetch: models.Prefetch | Sequence[models.Prefetch] = (),
-        **request: Any,
-    ) -> list[models.PointGroup]:
-        """Find the best points of each value of a payload field, best group first.
-
-        Takes what :meth:`query` takes, and ``group_size``; ``limit`` is of groups.
-        """
-        asked = {**self._asked(query, where, prefetch, request), "group_by": group_by}
-        found = self.call(lambda: self.client.query_points_groups(self.collection, **asked))
-        return list(found.groups)
-
     def _asked(
         self,
         query: Any,

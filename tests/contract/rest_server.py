@@ -65,7 +65,6 @@ class Recorder:
         yield "POST", f"/collections/{NAME}/points/count", {"count": 3}
         yield "POST", f"/collections/{NAME}/points/scroll", {"points": [], "next_page_offset": None}
         yield "POST", f"/collections/{NAME}/points/query", {"points": [point]}
-        yield "POST", f"/collections/{NAME}/points/query/groups", {"groups": []}
         yield "POST", f"/collections/{NAME}/points", []
         yield "GET", "/aliases", {"aliases": [{"alias_name": "live", "collection_name": "old"}]}
         yield "POST", "/collections/aliases", True

@@ -112,18 +112,13 @@ def test_a_tenants_filter_is_in_every_question_and_stage(server: Recorder) -> No
     own = models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key="flags"))])
     with QdrantStore(server.url, tenant="a", retry=QUICK) as store:
         store.query(models.RrfQuery(rrf=models.Rrf(k=60)), prefetch=stages(), where=own, limit=7)
-        store.query_groups([0.5] * 16, Field.FILE_ID, using=DENSE, limit=3, group_size=2)
     (asked,) = server.of("POST", f"{POINTS}/query")
-    (grouped,) = server.of("POST", f"{POINTS}/query/groups")
     query = models.QueryRequest.model_validate(asked.body)
-    groups = models.QueryGroupsRequest.model_validate(grouped.body)
     tenant = models.FieldCondition(key=Field.TENANT, match=models.MatchValue(value="a"))
 
     assert query.filter == models.Filter(must=[tenant, own])
     assert [p.filter for p in query.prefetch] == [models.Filter(must=[tenant])] * 2  # type: ignore[union-attr]
     assert query.limit == 7
-    assert (groups.group_by, groups.limit, groups.group_size) == (Field.FILE_ID, 3, 2)
-    assert groups.filter == models.Filter(must=[tenant])
 
 
 def test_quantised_collections_are_asked_to_score_again(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
+from opticalrag.ingest.core.schema import DENSE, SPARSE
 from opticalrag.ingest.store.store import QdrantStore
 
 from .stores import (
@@ -242,21 +242,3 @@ def test_payload_vectors_and_scores_are_chosen(asked: QdrantStore) -> None:
     close = asked.query(question(1).tolist(), score_threshold=0.3, **how)
     assert 0 < len(close) < 50
     assert all(p.score >= 0.3 for p in close)
-
-
-def test_the_best_of_each_document_can_be_asked_for(asked: QdrantStore) -> None:
-    """Groups come in the order of their best points, each with so many."""
-    groups = asked.query_groups(
-        question(1).tolist(), Field.FILE_ID, using=DENSE, limit=4, group_size=2
-    )
-    order = by_cosine(make_points(COUNT), question(1))
-    files = [fields(int(key.replace("-", ""), 16) - 1)[Field.FILE_ID] for key in order]
-
-    assert [g.id for g in groups] == list(dict.fromkeys(files))[:4]
-    assert [g.hits[0].id for g in groups] == [order[files.index(str(g.id))] for g in groups]
-    assert all(len(g.hits) == 2 for g in groups)
-    few = asked.query_groups(
-        question(1).tolist(), Field.FILE_ID, using=DENSE, limit=4, with_payload=["kind"]
-    )
-    assert [g.id for g in few] == [g.id for g in groups]
-    assert few[0].hits[0].payload["kind"] == fields(int(order[0][-4:], 16) - 1)["kind"]  # type: ignore[index]

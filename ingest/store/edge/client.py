@@ -14,7 +14,7 @@ killed. The HNSW index is built when the store is closed and enough is new (see
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import qdrant_edge as edge
 from qdrant_client import models
@@ -23,7 +23,6 @@ from qdrant_client.conversions.common_types import QueryResponse
 from ...core.errors import NotSupported
 from .collections import EdgeCollections
 from .folder import engine_errors
-from .grouping import grouped
 from .requests import (
     to_filter,
     to_params,
@@ -34,8 +33,6 @@ from .requests import (
 )
 
 __all__ = ["EdgeClient"]
-
-_MOST_GROUPED: Final = 10_000  # points looked at to fill groups
 
 
 class EdgeClient(EdgeCollections):
@@ -125,31 +122,6 @@ class EdgeClient(EdgeCollections):
             )
         found = self._ask(collection_name, "query", request)
         return QueryResponse(points=[_scored(one, bool(with_vectors)) for one in found])
-
-    def query_points_groups(
-        self,
-        collection_name: str,
-        group_by: str,
-        limit: int = 10,
-        group_size: int = 3,
-        **request: Any,
-    ) -> models.GroupsResult:
-        """Find the best points of each value of a payload field, best group first.
-
-        Takes what :meth:`query_points` takes. The engine does not group: more and more points
-        are asked for until there are enough groups. The field comes with every payload.
-        """
-        fields = request.get("with_payload", True)
-        if isinstance(fields, bool | list):
-            request["with_payload"] = fields is True or [*(fields or ()), group_by]
-        wanted = limit * group_size * 4
-        while True:
-            points = self.query_points(collection_name, limit=wanted, **request).points
-            groups = grouped(points, group_by, limit, group_size)
-            full = len(groups) == limit and all(len(g.hits) == group_size for g in groups)
-            if full or len(points) < wanted or wanted >= _MOST_GROUPED:
-                return models.GroupsResult(groups=groups)
-            wanted *= 4
 
     # -- writing -------------------------------------------------------------------------------
 
