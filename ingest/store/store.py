@@ -89,10 +89,6 @@ class QdrantStore(ReadingStore):
         made = {Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}
         return self.delete_where(equal(**made))
 
-    def delete_path(self, file_path: str) -> int:
-        """Delete all points of the file at a path and return how many there were."""
-        return self.delete_where(equal(**{Field.FILE_PATH: file_path}))
-
     def delete_orphans(self) -> int:
         """Delete what interrupted replacements left behind and return how many points it was.
 

@@ -91,19 +91,18 @@ def test_points_are_written_in_requests_of_bounded_size_a_few_at_a_time(
 
 
 def test_payloads_are_replaced_and_points_deleted(server: Recorder, store: QdrantStore) -> None:
-    """By id, by document and by path."""
+    """By id and by document."""
     store.overwrite_payloads({point_id(1): {"a": 1}})
     store.delete_ids([point_id(1)])
     store.delete_documents(["d"])
-    store.delete_path("/docs/a.pdf")
     (batch,) = server.of("POST", f"{POINTS}/batch")
     operations = models.UpdateOperations.model_validate(batch.body).operations
     deleted = (one.body for one in server.of("POST", f"{POINTS}/delete"))
-    by_id, *by_field = (models.FilterSelector.model_validate(one).filter for one in deleted)
+    by_id, by_field = (models.FilterSelector.model_validate(one).filter for one in deleted)
 
     assert operations[0].overwrite_payload.payload == {"a": 1}  # type: ignore[union-attr]
     assert by_id.must[0].has_id == [point_id(1)]  # type: ignore[index, union-attr]
-    assert [one.must[0].key for one in by_field] == [Field.FILE_ID, Field.FILE_PATH]  # type: ignore[index, union-attr]
+    assert by_field.must[0].key == Field.FILE_ID  # type: ignore[index, union-attr]
 
 
 def test_a_tenants_filter_is_in_every_question_and_stage(server: Recorder) -> None:
@@ -144,7 +143,6 @@ def test_every_field_the_store_filters_by_is_indexed(server: Recorder, store: Qd
     store.documents(named("a.pdf"))
     store.delete_orphans()
     store.delete_documents(["d"])
-    store.delete_path("/docs/a.pdf")
     store.query([0.5] * 16, using=DENSE)
     keys = {key for one in server.requests for key in filter_keys(one.body)}
 

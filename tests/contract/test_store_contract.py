@@ -127,10 +127,10 @@ def test_a_payload_is_replaced_and_the_vectors_stay(filled: QdrantStore) -> None
     assert stored.vector[SPARSE].indices == make_points(COUNT)[3].sparse[0]
 
 
-def test_documents_are_deleted_by_id_and_by_path(filled: QdrantStore) -> None:
+def test_documents_are_deleted_by_id(filled: QdrantStore) -> None:
     """And only they."""
     assert filled.delete_documents(["d0", "d9"]) == 10
-    assert filled.delete_path("/docs/1.pdf") == 10
+    assert filled.delete_documents(["d1"]) == 10
     for name in ("2.pdf", "/docs/2.pdf", "d2"):
         assert [d.document_id for d in filled.documents(named(name))] == ["d2"]
     assert [d.document_id for d in filled.documents()] == ["d2", "d3", "d4", "d5"]

@@ -112,16 +112,13 @@ class EdgeCollections:
 
     def _index_if_room(self, name: str, opened: OpenCollection) -> None:
         try:
-            self._check_room_to_index(name)
+            # What is there is written anew beside itself, with a graph.
+            check_room(self._root, 2 * allocated(self._root / name) + _TO_WRITE)
         except StoreUnavailable as error:
             _log.warning("the index of %s is not built: %s", name, error)
             return
         _log.info("building the index of %s, if enough is new", name)
         opened.shard.optimize()
-
-    def _check_room_to_index(self, name: str) -> None:
-        # What is there is written anew beside itself, with a graph.
-        check_room(self._root, 2 * allocated(self._root / name) + _TO_WRITE)
 
     # -- collections ---------------------------------------------------------------------------
 
@@ -195,18 +192,6 @@ class EdgeCollections:
         self._update(
             collection_name, edge.UpdateOperation.create_field_index(field_name, params or kind)
         )
-
-    def optimize(self, collection_name: str) -> bool:
-        """Build the indexes that are due now instead of on closing; False if none was.
-
-        Units: one to two minutes per 100,000 chunks of 384 numbers, on two cores.
-        """
-        opened = self._opened(collection_name)
-        with opened.writing, engine_errors(self._root / collection_name):
-            self._check_room_to_index(self._resolved(collection_name))
-            done = bool(opened.shard.optimize())
-            opened.changed = False
-        return done
 
     # -- aliases -------------------------------------------------------------------------------
 
