@@ -19,8 +19,8 @@ from .llama_index.events import page_event
 from .pipeline.journal import Journal, journal_name
 from .pipeline.listeners import ObservedEngine
 from .pipeline.pipeline import IngestPipeline
-from .store.faults import Retry
 from .store.store import QdrantStore
+from .system.retry import Retry
 from .token_cache.cache import TokenCache
 from .token_cache.lenient import LenientCache
 

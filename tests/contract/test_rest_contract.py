@@ -12,10 +12,10 @@ from qdrant_client import models
 from opticalrag.ingest.core.config import CollectionOptions
 from opticalrag.ingest.core.errors import StoreError, StoreUnavailable
 from opticalrag.ingest.core.schema import DENSE, INDEXED, SPARSE, Field
-from opticalrag.ingest.store.faults import Retry
 from opticalrag.ingest.store.requests import named
 from opticalrag.ingest.store.settings import made_for
 from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.ingest.system.retry import Retry
 
 from .rest_server import NAME, Recorder, recording
 from .stores import MODELS, make_points, point_id

@@ -53,13 +53,13 @@ def test_a_collection_is_made_once_and_verified_after(store: QdrantStore) -> Non
         (Numbers(), Numbers("splade"), "sparse_encoder='terms'"),
     ],
 )
-def test_other_models_are_refused_with_the_command_that_helps(
+def test_other_models_are_refused_with_what_to_do(
     store: QdrantStore, embedder: Any, sparse: Any, named: str
 ) -> None:
     """The message says what is stored and how to go on."""
     with pytest.raises(SchemaMismatch, match=named) as caught:
         store.ensure(embedder, sparse)
-    assert f"--collection {store.collection}-2" in str(caught.value)
+    assert f"{store.collection}-2" in str(caught.value)
 
 
 def test_a_collection_of_other_vector_names_is_refused(store: QdrantStore) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from opticalrag.ingest.store.faults import Retry, is_transient, retried
+from opticalrag.ingest.store.faults import is_transient, retried
 from opticalrag.ingest.store.requests import batched, point_bytes, stored_payload
+from opticalrag.ingest.system.retry import Retry
 
 from ...contract.stores import make_points
 
