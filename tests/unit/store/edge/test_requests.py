@@ -36,8 +36,8 @@ def test_conditions_that_are_not_translated_are_refused(condition: Any) -> None:
     ],
 )
 def test_queries_that_are_not_translated_are_refused(query: Any) -> None:
-    """With the way to ask a server."""
-    with pytest.raises(NotSupported, match="--qdrant URL"):
+    """The error names the alternatives."""
+    with pytest.raises(NotSupported, match="use a vector, or a Qdrant server"):
         to_query(query, "dense", 10)
 
 
