@@ -1,4 +1,4 @@
-"""A server on loopback that records requests and answers as Qdrant does to the store's calls."""
+"""A server on loopback that records requests and answers them as Qdrant does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "opticalrag"
 
 @dataclass
 class Recorded:
-    """One request: ``path`` without and ``arguments`` from the query string."""
+    """One request; ``arguments`` is the query string, which ``path`` does not contain."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Recorded:
 
 @dataclass
 class Recorder:
-    """What was asked, and what is to be answered next instead of success."""
+    """The requests so far, and the faults to return next instead of success."""
 
     url: str = ""
     exists: bool = False
@@ -87,7 +87,7 @@ class Recorder:
 
 @contextmanager
 def recording() -> Iterator[Recorder]:
-    """A server for the time of the ``with`` statement."""
+    """Run a server during the ``with`` statement."""
     recorder = Recorder()
 
     class Handler(BaseHTTPRequestHandler):
@@ -123,7 +123,7 @@ def recording() -> Iterator[Recorder]:
             self.wfile.write(content)
 
         def log_message(self, *words: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

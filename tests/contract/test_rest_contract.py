@@ -1,4 +1,4 @@
-"""What is sent to a server, checked by the client's own models of Qdrant's API."""
+"""Requests to a server, parsed with the client's own models of Qdrant's API."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def stages() -> list[models.Prefetch]:
     ]
 
 
-def test_a_collection_is_made_with_its_indexes_before_points(server: Recorder) -> None:
-    """Vectors, metadata and options in one request; an index per field to filter by."""
+def test_a_collection_is_created_with_its_indexes(server: Recorder) -> None:
+    """One request has vectors, metadata and options; each filter field gets an index."""
     layout = CollectionOptions(
         on_disk=True, quantization="binary", hnsw_m=32, shard_number=2, replication_factor=2
     )
@@ -71,10 +71,10 @@ def test_a_collection_is_made_with_its_indexes_before_points(server: Recorder) -
     assert fields[-2].field_schema == models.KeywordIndexParams(type="keyword", is_tenant=True)
 
 
-def test_points_are_written_in_requests_of_bounded_size_a_few_at_a_time(
+def test_points_are_written_in_bounded_concurrent_requests(
     server: Recorder, store: QdrantStore
 ) -> None:
-    """Every point once, waited for, in bodies far below the server's limit of 32 MB."""
+    """Every point is sent once, in bodies far below the server's limit of 32 MB."""
     server.pause = 0.2  # longer than the client needs to make the next request
     points = make_points(1500, text="word " * 6000)
     store.exists()
@@ -91,7 +91,7 @@ def test_points_are_written_in_requests_of_bounded_size_a_few_at_a_time(
 
 
 def test_payloads_are_replaced_and_points_deleted(server: Recorder, store: QdrantStore) -> None:
-    """By id and by document."""
+    """Points are deleted by id and by document."""
     store.overwrite_payloads({point_id(1): {"a": 1}})
     store.delete_ids([point_id(1)])
     store.delete_documents(["d"])
@@ -105,8 +105,8 @@ def test_payloads_are_replaced_and_points_deleted(server: Recorder, store: Qdran
     assert by_field.must[0].key == Field.FILE_ID  # type: ignore[index, union-attr]
 
 
-def test_a_tenants_filter_is_in_every_question_and_stage(server: Recorder) -> None:
-    """A prefetch without it would rank the points of others."""
+def test_a_tenants_filter_is_in_every_query_and_stage(server: Recorder) -> None:
+    """A stage without it would rank the points of other tenants."""
     server.exists = True
     own = models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key="flags"))])
     with QdrantStore(server.url, tenant="a", retry=QUICK) as store:
@@ -120,10 +120,8 @@ def test_a_tenants_filter_is_in_every_question_and_stage(server: Recorder) -> No
     assert query.limit == 7
 
 
-def test_quantised_collections_are_asked_to_score_again(
-    server: Recorder, store: QdrantStore
-) -> None:
-    """In the stages that search by vectors; known from the collection, not from the caller."""
+def test_quantised_collections_are_rescored(server: Recorder, store: QdrantStore) -> None:
+    """The store reads from the collection that it is quantised."""
     server.metadata = {**made_for(*MODELS), "quantization": "scalar"}
     store.query(models.FusionQuery(fusion=models.Fusion.RRF), prefetch=stages(), limit=5)
     (asked,) = server.of("POST", f"{POINTS}/query")
@@ -134,7 +132,7 @@ def test_quantised_collections_are_asked_to_score_again(
 
 
 def test_every_field_the_store_filters_by_is_indexed(server: Recorder, store: QdrantStore) -> None:
-    """A server in strict mode refuses the others."""
+    """A server in strict mode refuses filters on other fields."""
     store.tenant = "a"
     store.count()
     store.existing_ids("d")
@@ -151,7 +149,7 @@ def test_every_field_the_store_filters_by_is_indexed(server: Recorder, store: Qd
 
 
 def filter_keys(body: Any) -> Iterator[str]:
-    """The payload fields named in the conditions of a request."""
+    """Yield the payload fields in the conditions of a request."""
     if isinstance(body, dict):
         if "key" in body and body.keys() & {"match", "range", "is_empty", "is_null"}:
             yield body["key"]
@@ -163,7 +161,7 @@ def filter_keys(body: Any) -> Iterator[str]:
 
 
 def test_an_alias_is_switched_in_one_request(server: Recorder, store: QdrantStore) -> None:
-    """The old meaning is deleted and the new one made together."""
+    """The old alias is deleted and the new one created together."""
     store.switch_alias("live")
     (sent,) = server.of("POST", "/collections/aliases")
     old, new = models.ChangeAliasesOperation.model_validate(sent.body).actions
@@ -176,20 +174,20 @@ def test_an_alias_is_switched_in_one_request(server: Recorder, store: QdrantStor
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503])
-def test_passing_faults_of_a_server_are_waited_out(
+def test_transient_faults_of_a_server_are_retried(
     server: Recorder, store: QdrantStore, code: int
 ) -> None:
-    """The same request is sent again until it is done, then the next."""
+    """The same request is sent until it succeeds, then the next."""
     store.exists()
     server.faults = [(code, {}), (code, {})]
 
     assert store.upsert(make_points(3)) == 3
-    assert len(server.of("POST", POINTS)) == 3  # whose points are there?
+    assert len(server.of("POST", POINTS)) == 3  # the check for other tenants' points
     assert len(server.of("PUT", POINTS)) == 1
 
 
-def test_a_server_says_how_long_to_wait(server: Recorder, store: QdrantStore) -> None:
-    """Retry-After is kept to, and too long a wait is not begun."""
+def test_retry_after_is_obeyed(server: Recorder, store: QdrantStore) -> None:
+    """A wait beyond the time allowed does not start."""
     store.exists()
     server.faults = [(429, {"Retry-After": "30"})]
     started = time.monotonic()
@@ -200,7 +198,7 @@ def test_a_server_says_how_long_to_wait(server: Recorder, store: QdrantStore) ->
 
 
 def test_lasting_faults_end_in_time(server: Recorder, store: QdrantStore) -> None:
-    """After the time allowed the store is unavailable, and says what it was told."""
+    """After the time allowed, the error contains the server's answer."""
     store.exists()
     server.faults = [(503, {})] * 1000
     started = time.monotonic()
@@ -211,8 +209,8 @@ def test_lasting_faults_end_in_time(server: Recorder, store: QdrantStore) -> Non
     assert 5 < len(server.requests) < 60
 
 
-def test_what_a_server_refuses_is_not_asked_again(server: Recorder, store: QdrantStore) -> None:
-    """A wrong request stays wrong."""
+def test_a_refused_request_is_not_retried(server: Recorder, store: QdrantStore) -> None:
+    """It would be refused again."""
     store.exists()
     server.faults = [(400, {})]
     with pytest.raises(StoreError, match="400"):
@@ -221,8 +219,8 @@ def test_what_a_server_refuses_is_not_asked_again(server: Recorder, store: Qdran
     assert len(server.of("POST", POINTS)) == 1
 
 
-def test_a_server_that_went_away_is_waited_for_one_that_never_came_is_not() -> None:
-    """A wrong address is said at once; a restart of a known server is a pause."""
+def test_only_a_server_that_has_answered_is_retried() -> None:
+    """A wrong URL fails at once; the restart of a known server is waited for."""
     with recording() as server:
         server.exists = True
         store = QdrantStore(server.url, retry=QUICK)

@@ -1,4 +1,4 @@
-"""Folders outlive their process, however it ends."""
+"""Points in a folder survive their process, however it ends."""
 
 from __future__ import annotations
 
@@ -29,11 +29,9 @@ from .stores import (
     sparse_question,
 )
 
-# -- folders -----------------------------------------------------------------------------------
-
 
 def test_points_are_there_when_the_folder_is_opened_again(tmp_path: Path) -> None:
-    """With their vectors, payload and indexes."""
+    """With their vectors, payloads and indexes."""
     with open_store("edge", tmp_path) as first:
         first.ensure(*MODELS)
         first.upsert(make_points(COUNT))
@@ -56,7 +54,7 @@ def python(code: str, **options: Any) -> subprocess.Popen[str]:
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
-    """With what to do."""
+    """The error names the cause."""
     code = (
         "from opticalrag.ingest.core.errors import StoreUnavailable\n"
         "from opticalrag.ingest.store.store import QdrantStore\n"
@@ -70,8 +68,8 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
     assert "in use by another process" in out
 
 
-def test_what_was_written_outlives_a_killed_process(tmp_path: Path) -> None:
-    """Every call that returned counts: points, payloads and deletions."""
+def test_writes_survive_a_killed_process(tmp_path: Path) -> None:
+    """Points, payloads and deletions survive once their call has returned."""
     code = (
         "from pathlib import Path\n"
         "from tests.contract.stores import *\n"
@@ -108,7 +106,7 @@ def test_what_was_written_outlives_a_killed_process(tmp_path: Path) -> None:
 def test_an_index_is_built_on_closing_and_finds_the_nearest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once there is enough; what is written after it is found, too."""
+    """It needs enough points; points written later are found, too."""
     monkeypatch.setattr(edge_config, "_INDEXING_KB", 50)
     points = make_points(3000)
     with open_store("edge", tmp_path) as store:
@@ -127,7 +125,7 @@ def test_an_index_is_built_on_closing_and_finds_the_nearest(
 
 
 def test_an_index_that_is_interrupted_loses_nothing(tmp_path: Path) -> None:
-    """A process killed while it builds one leaves every point where it was."""
+    """If the process is killed while it builds the index, every point is still there."""
     code = (
         "from pathlib import Path\n"
         "from opticalrag.ingest.store.edge import config as edge_config\n"
@@ -155,7 +153,7 @@ def test_an_index_that_is_interrupted_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_waited_for(tmp_path: Path) -> None:
-    """With time to wait, the store opens as soon as the other has closed it."""
+    """The store opens as soon as the other one is closed, within the time given."""
     first = QdrantStore(tmp_path / "store")
     closing = threading.Timer(0.5, first.close)
     closing.start()

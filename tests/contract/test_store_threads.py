@@ -1,4 +1,4 @@
-"""A store of any engine may be used by several threads at once."""
+"""Several threads may use a store at once."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ EMBEDDED = pytest.mark.parametrize("kept", ["memory", "edge"])
 
 
 @EMBEDDED
-def test_a_new_collection_is_made_once(kept: str, tmp_path: Path) -> None:
-    """Whoever comes second finds it made, and all that is added is there."""
+def test_a_new_collection_is_created_once(kept: str, tmp_path: Path) -> None:
+    """The other threads find it created, and every point is stored."""
     with open_store(kept, tmp_path) as store:
         vectors = OpticalVectorStore(store, "numbers")
 
@@ -40,7 +40,7 @@ def node(task: int, number: int) -> TextNode:
 
 @EMBEDDED
 def test_threads_write_and_delete_at_once(kept: str, tmp_path: Path) -> None:
-    """No call fails, and just what was not deleted is there, also when it is opened again."""
+    """No call fails, and exactly the points that were not deleted remain, also on disk."""
     with open_store(kept, tmp_path) as store:
         store.ensure(*MODELS)
         points = make_points(8 * COUNT)
