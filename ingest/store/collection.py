@@ -1,4 +1,7 @@
-"""Creates, verifies, aliases and deletes collections. Knows nothing of the points in them."""
+"""Creates, verifies, aliases and deletes collections. Knows nothing of the points in them.
+
+:class:`.store.QdrantStore` documents the errors.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,7 @@ __all__ = [
 
 
 def check_collection_name(name: str) -> None:
-    """Require a name that can be a folder's.
-
-    The rule is stricter than Qdrant's, so that a collection has the same name in every engine.
-
-    Raises:
-        ConfigError: the name is invalid.
-    """
+    """Require a name that every engine accepts: in a folder it names a folder."""
     if not is_collection_name(name):
         raise ConfigError(
             f"invalid collection name {name!r:.80}: use letters, digits and - _ . (at most 200"
@@ -63,9 +60,6 @@ def create_collection(
     """Create a collection for the vectors of two models.
 
     Does nothing if another process creates it at the same time; verify it afterwards.
-
-    Raises:
-        NotSupported: an option that the engine does not have.
     """
     settings = collection_settings(embedder.dimension, options, connection.engine)
     metadata: Mapping[str, Any] = made_for(embedder, sparse)
@@ -87,11 +81,7 @@ def create_collection(
 def verify_collection(
     connection: Connection, name: str, embedder: VectorSpace, sparse: SparseEncoder
 ) -> None:
-    """Check that a collection holds vectors of these models.
-
-    Raises:
-        SchemaMismatch: it holds vectors of other models.
-    """
+    """Check that a collection holds vectors of these models."""
     info = collection_info(connection, name)
     wrong = differences(vectors_of(info), made_for(embedder, sparse))
     if wrong:
@@ -119,17 +109,7 @@ def list_aliases(connection: Connection) -> dict[str, str]:
 
 
 def switch_alias(connection: Connection, name: str, alias: str) -> None:
-    """Point an alias to a collection, in one request.
-
-    Args:
-        connection: where the collection is.
-        name: the collection, or another alias of it.
-        alias: the alias to create or to move.
-
-    Raises:
-        ConfigError: the alias is not a valid name.
-        StoreError: the alias is the name of a collection, or the collection does not exist.
-    """
+    """Point an alias to a collection, given by its name or another alias, in one request."""
     check_collection_name(alias)
     stored = list_aliases(connection)
     target = models.CreateAlias(collection_name=stored.get(name, name), alias_name=alias)

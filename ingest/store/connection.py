@@ -39,24 +39,10 @@ _HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+")
 
 
 class Connection(Closeable):
-    """An open store location.
+    """An open store location; :class:`.store.QdrantStore` explains the arguments and errors.
 
-    ``client`` is a :class:`qdrant_client.QdrantClient` or an
-    :class:`.edge.client.EdgeClient`, which has the same methods.
-
-    Args:
-        location: URL of a server, a folder, or ``":memory:"``.
-        api_key: API key of the server.
-        create: create the folder if it does not exist.
-        prefer_grpc: use gRPC where the server offers it.
-        retry: how long to retry a server that has answered before.
-        wait: seconds to wait for a folder that another process has open.
-
-    Raises:
-        ConfigError: the location is neither a URL nor a folder name, or the local mode of Qdrant's
-            client made the folder.
-        StoreUnavailable: the folder cannot be opened, or does not exist and ``create`` is False.
-        StoreLocked: another process has the folder open.
+    ``client`` is a :class:`qdrant_client.QdrantClient`, or a :class:`.edge.client.EdgeClient` with
+    the same methods.
     """
 
     def __init__(
@@ -105,14 +91,9 @@ class Connection(Closeable):
         return answer
 
     def call_all(self, requests: Iterable[Callable[[Any], object]]) -> None:
-        """Call the client several times: a server in a few threads, other engines in order.
+        """Run several calls: a server's in a few threads, others in order.
 
-        Args:
-            requests: consumed only as fast as they are sent, so that few are in memory.
-
-        Raises:
-            StoreUnavailable: as in :meth:`call`.
-            StoreError: as in :meth:`call`.
+        Takes a request from the iterable only when it is sent, so that few are in memory.
         """
         if self.engine != "server":
             for request in requests:

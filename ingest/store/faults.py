@@ -43,17 +43,9 @@ def retried(
 ) -> T:
     """Return the call's result, retrying transient errors.
 
-    A server may have carried out a request that it did not confirm, so running the call twice must
-    be the same as running it once.
-
-    Args:
-        call: the request.
-        retry: how long and how often to retry.
-        clock: returns the time in seconds.
-        sleep: waits for a number of seconds.
-
-    Raises:
-        Exception: the call's last error, if it is not transient or time is up.
+    Raises the call's last error if it is not transient or time is up. A server may have carried out
+    a request that it did not confirm, so running the call twice must be the same as running it
+    once.
     """
     ends = clock() + retry.total
     tries = 0

@@ -109,10 +109,7 @@ def restricted_stage(
 ) -> models.Prefetch:
     """Limit a query stage and the stages within it to the points of a tenant.
 
-    Args:
-        stage: the stage.
-        tenant: the tenant; None for no limit.
-        params: search parameters of innermost stages without their own.
+    ``params`` applies to innermost stages that have no search parameters.
     """
     prefetch = stage.prefetch or []
     listed = prefetch if isinstance(prefetch, list) else [prefetch]
@@ -130,12 +127,9 @@ def restricted_stage(
 
 
 def batched(sized: Iterable[tuple[T, int]], most: int, most_bytes: int) -> Iterator[list[T]]:
-    """Group items into batches of bounded length and size.
+    """Group items, given with their sizes, into batches of bounded length and bytes.
 
-    Args:
-        sized: items, each with its size in bytes.
-        most: the maximum number of items in a batch.
-        most_bytes: the maximum size of a batch; a larger item gets a batch of its own.
+    An item that is larger than ``most_bytes`` gets a batch of its own.
     """
     batch: list[T] = []
     total = 0
