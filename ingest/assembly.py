@@ -19,8 +19,8 @@ from .llama_index.events import page_event
 from .pipeline.journal import Journal, journal_name
 from .pipeline.listeners import ObservedEngine
 from .pipeline.pipeline import IngestPipeline
-from .store.faults import Retry
 from .store.store import QdrantStore
+from .system.retry import Retry
 from .token_cache.cache import TokenCache
 from .token_cache.lenient import LenientCache
 
@@ -41,7 +41,6 @@ def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
         collection=config.collection,
         api_key=config.api_key,
         create=create,
-        engine=config.engine,
         tenant=config.tenant,
         prefer_grpc=config.prefer_grpc,
         options=config.options,

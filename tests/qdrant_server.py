@@ -1,7 +1,8 @@
-"""A server of Qdrant's REST API for tests, on loopback: what the store asks, kept by qdrant-edge.
+"""A server on loopback for tests: the part of Qdrant's REST API that the store uses.
 
-Requests and answers are the pydantic models of the client itself. What was confirmed outlives
-``kill -9``; upon SIGUSR1 every connection is cut at once, whatever is under way on it.
+It stores points with qdrant-edge, and parses and writes bodies with the client's own pydantic
+models. Confirmed writes survive ``kill -9``. On SIGUSR1 it cuts every connection at once, also
+during a request.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from opticalrag.ingest.store.edge.client import EdgeClient
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
 DONE: Final = {"operation_id": 1, "status": "completed"}
 
-# Answers by method and path: given the folder's client, the collection's name and the body.
+# A function from the folder's client, the collection's name and the body to the result.
 Answer = Callable[[EdgeClient, str, bytes], Any]
 
 
@@ -98,25 +99,13 @@ def _query(client: EdgeClient, name: str, body: bytes) -> Any:
     return client.query_points(name, offset=asked.offset, **_question(asked))
 
 
-def _groups(client: EdgeClient, name: str, body: bytes) -> Any:
-    asked = models.QueryGroupsRequest.model_validate_json(body)
-    size = asked.group_size or 3
-    return client.query_points_groups(name, asked.group_by, group_size=size, **_question(asked))
-
-
-def _recover(client: EdgeClient, name: str, body: bytes) -> bool:
-    asked = models.SnapshotRecover.model_validate_json(body)
-    client.restore_snapshot(name, unquote(asked.location.rsplit("/", 1)[1]))
-    return True
-
-
 def _selected(asked: Any) -> dict[str, Any]:
     payload = True if asked.with_payload is None else asked.with_payload
     return {"with_payload": payload, "with_vectors": asked.with_vector or False}
 
 
 def _question(asked: Any) -> dict[str, Any]:
-    payload = asked.with_payload or False  # unasked, the API brings none
+    payload = asked.with_payload or False  # the API's default is no payload
     return {
         "query": asked.query,
         "using": asked.using,
@@ -146,15 +135,11 @@ ROUTES: Final[list[tuple[str, str, Answer]]] = [
     ("POST", f"{_C}/points/count", _count),
     ("POST", f"{_C}/points/scroll", _scroll),
     ("POST", f"{_C}/points/query", _query),
-    ("POST", f"{_C}/points/query/groups", _groups),
-    ("POST", f"{_C}/snapshots", lambda client, name, _: client.create_snapshot(name)),
-    ("GET", f"{_C}/snapshots", lambda client, name, _: client.list_snapshots(name)),
-    ("PUT", f"{_C}/snapshots/recover", _recover),
 ]
 
 
 def answered(client: EdgeClient, method: str, path: str, body: bytes) -> tuple[int, Any]:
-    """The status and what is in the answer: a result, or an error as Qdrant words it."""
+    """Return the status and the body of the answer: a result, or an error in Qdrant's form."""
     for wanted, pattern, answer in ROUTES:
         found = re.fullmatch(pattern, path)
         if wanted == method and found:
@@ -178,7 +163,7 @@ def _error(error: object) -> dict[str, Any]:
 
 
 class Server(ThreadingHTTPServer):
-    """The server of a folder; port 0 is any that is free."""
+    """Serves a folder; port 0 means any free port."""
 
     daemon_threads = True
     request_queue_size = 64
@@ -190,13 +175,13 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), Handler)
 
     def cut(self) -> None:
-        """End every connection without a word."""
+        """Shut down every connection without an answer."""
         for connection in list(self.connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of connections that broke."""
+        """Ignore broken connections."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -206,7 +191,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Server
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # head and body go together
+    wbufsize = -1  # sends head and body together
     disable_nagle_algorithm = True
 
     def setup(self) -> None:
@@ -231,11 +216,11 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = handle_any  # noqa: N815
 
     def log_message(self, *words: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class Service:
-    """The server in a process of its own, which can be killed and comes back on its port."""
+    """The server in its own process; it can be killed and started again on its port."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -248,27 +233,27 @@ class Service:
         return f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the process and wait until it answers."""
         program = [sys.executable, "-m", "tests.qdrant_server", str(self._folder), str(self._port)]
         self._process = subprocess.Popen(program, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         self._port = int(self._process.stdout.readline())
 
     def kill(self) -> None:
-        """End it in the midst of whatever it does."""
+        """Kill the process, whatever it is doing."""
         assert self._process is not None
         with self._process:
             self._process.kill()
 
     def cut(self) -> None:
-        """End its connections; it goes on."""
+        """Cut its connections; the process continues."""
         assert self._process is not None
         self._process.send_signal(signal.SIGUSR1)
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[Service]:
-    """A server for the time of the ``with`` statement."""
+    """Run a server during the ``with`` statement."""
     service = Service(folder)
     try:
         yield service
@@ -277,7 +262,7 @@ def serving(folder: Path) -> Iterator[Service]:
 
 
 def main() -> None:
-    """Serve FOLDER on PORT, and say on which once it answers."""
+    """Serve FOLDER on PORT, and print the port once the server answers."""
     folder, port = sys.argv[1:]
     server = Server(Path(folder), int(port))
     signal.signal(signal.SIGUSR1, lambda *_: server.cut())

@@ -12,8 +12,8 @@ not stored. Everything is seeded.
 Questions go through ``QdrantStore.query``, ten hits with payload. Hybrid fuses fifty dense with
 fifty sparse hits by rank. Filtered questions let a fifth of the chunks through (``kind``). Recall
 is against comparing with every vector; of hybrid, the share of hits whose fused score is at least
-that of the tenth best. The local mode is measured in memory: in a folder it commits every point to
-SQLite, which is measured apart, on 200 points. It asks fewer questions, within a limit of time.
+that of the tenth best. The client's local mode is measured in memory. It asks fewer questions,
+within a limit of time.
 """
 
 from __future__ import annotations
@@ -91,7 +91,6 @@ def main() -> None:
         "sizes": {},
     }
     with tempfile.TemporaryDirectory(dir=options.folder) as place:
-        figures["local_folder_upsert_per_s"] = folder_writes(base, embedder, Path(place))
         for size in options.sizes:
             chunks = make_chunks(base, size, seed=2, terms=TERMS)
             exact = Exact(chunks, questions)
@@ -208,7 +207,7 @@ def edge(
     chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder, folder: Path
 ) -> dict[str, Any]:
     """A folder of qdrant-edge: before and after its index is built, and opened again."""
-    store = QdrantStore(folder, engine="edge")
+    store = QdrantStore(folder)
     store.ensure(embedder, Bm25Encoder())
     figures: dict[str, Any] = {"upsert_per_s": writes(store, chunks)}
     figures["before_index"] = ask_all(store, exact)
@@ -230,15 +229,6 @@ def local(chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder) -
     with QdrantStore(":memory:") as store:
         store.ensure(embedder, Bm25Encoder())
         return {"upsert_per_s": writes(store, chunks), "questions": ask_all(store, exact)}
-
-
-def folder_writes(
-    base: NDArray[np.float32], embedder: SentenceTransformerEmbedder, place: Path
-) -> float:
-    """Points a second into a folder of the local mode."""
-    with QdrantStore(place / "local", engine="local") as store:
-        store.ensure(embedder, Bm25Encoder())
-        return writes(store, make_chunks(base, 200, seed=3, terms=TERMS))
 
 
 def writes(store: QdrantStore, chunks: Chunks) -> float:

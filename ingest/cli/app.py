@@ -76,7 +76,6 @@ from .options import (
     PromptOption,
     QdrantOption,
     ReportOption,
-    StoreEngineOption,
     TargetTokensOption,
     TenantOption,
     VllmOption,
@@ -181,7 +180,6 @@ def ingest(
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
-    store_engine: StoreEngineOption = "auto",
     tenant: TenantOption = None,
     grpc: GrpcOption = False,
     wait: WaitOption = 0,
@@ -227,7 +225,7 @@ def ingest(
         from ..reports.run import RunRecord
 
         files = expand_sources(paths)
-        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
+        store = StoreConfig(qdrant, collection, api_key, tenant, grpc, wait, journal)
         optical = optical_config(ocr_model, mode, device, max_output_tokens, tokens, codec)
         limits = work_limits(page_timeout, page_memory)
         server = vllm_server(engine, vllm_url, ocr_model)

@@ -13,7 +13,6 @@ import typer
 from ..core.config import (
     OpticalConfig,
     PageFurniture,
-    StoreEngine,
     TokenCacheConfig,
     VllmConfig,
     WorkLimits,
@@ -51,7 +50,6 @@ __all__ = [
     "PromptOption",
     "QdrantOption",
     "ReportOption",
-    "StoreEngineOption",
     "TargetTokensOption",
     "TenantOption",
     "VllmOption",
@@ -127,10 +125,6 @@ CollectionOption = Annotated[str, typer.Option(help="Qdrant collection.")]
 ApiKeyOption = Annotated[
     str | None,
     typer.Option(envvar="QDRANT_API_KEY", show_envvar=True, help="API key of the server."),
-]
-StoreEngineOption = Annotated[
-    StoreEngine,
-    typer.Option(help="What keeps a new folder: edge, or local, which QdrantVectorStore opens."),
 ]
 TenantOption = Annotated[
     str | None,

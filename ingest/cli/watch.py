@@ -40,7 +40,6 @@ from .options import (
     PageTimeoutOption,
     PasswordOption,
     QdrantOption,
-    StoreEngineOption,
     TargetTokensOption,
     TenantOption,
     VllmOption,
@@ -63,7 +62,6 @@ def watch(
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     api_key: ApiKeyOption = None,
-    store_engine: StoreEngineOption = "auto",
     tenant: TenantOption = None,
     grpc: GrpcOption = False,
     wait: WaitOption = 60,
@@ -96,7 +94,7 @@ def watch(
     with commands(False):
         if not folder.is_dir():
             raise ConfigError(f"{folder} is no folder; name one that is there")
-        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
+        store = StoreConfig(qdrant, collection, api_key, tenant, grpc, wait, journal)
         optical = optical_config(ocr_model, mode, device, max_output_tokens, tokens, codec)
         limits = work_limits(page_timeout, page_memory)
         server = vllm_server(engine, vllm_url, ocr_model)

@@ -23,7 +23,6 @@ __all__ = [
     "PageLimits",
     "SourceConfig",
     "StoreConfig",
-    "StoreEngine",
     "TokenCacheConfig",
     "VllmConfig",
     "WorkLimits",
@@ -31,9 +30,6 @@ __all__ = [
 
 PageFurniture = Literal["keep", "drop", "metadata"]
 """What happens to running headers and footers: in the text, nowhere, or only as metadata."""
-
-StoreEngine = Literal["auto", "edge", "local"]
-"""What keeps a store's folder: qdrant-edge, or the local mode of Qdrant's client."""
 
 
 KernelPolicy = Literal["auto", "on", "off"]
@@ -297,18 +293,16 @@ class CollectionOptions:
 class StoreConfig:
     """Where points are kept, and whose they are.
 
-    ``location`` is a server's URL, a folder, or ``":memory:"``; ``engine`` is what keeps a folder
-    (auto: what it was made with, edge for a new one). With a ``tenant``, points are written for
-    it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can. ``wait`` is
-    how many seconds a folder is waited for while another process has it, and a server that stops
-    answering. ``journal`` is the folder that says what was done before: ``"auto"`` is in the
-    store's own, and for a server on this machine; ``"off"`` is none.
+    ``location`` is a server's URL, a folder, or ``":memory:"``. With a ``tenant``, points are
+    written for it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can.
+    ``wait`` is how many seconds a folder is waited for while another process has it, and a server
+    that stops answering. ``journal`` is the folder that says what was done before: ``"auto"`` is in
+    the store's own, and for a server on this machine; ``"off"`` is none.
     """
 
     location: str
     collection: str = "opticalrag"
     api_key: str | None = field(default=None, repr=False)
-    engine: StoreEngine = "auto"
     tenant: str | None = None
     prefer_grpc: bool = False
     wait: float = 0.0

@@ -14,7 +14,8 @@ from ..core.errors import ConfigError, StoreError
 from ..documents.sources import location_of, path_of, sha256_of
 from ..pipeline.journal import Journal
 from ..store.requests import named
-from ..store.store import QdrantStore, StoredDocument
+from ..store.store import QdrantStore
+from ..store.stored_documents import StoredDocument
 from .verification import FIELDS, Problem, Verification, verify
 
 __all__ = ["clean_store", "delete_document", "verify_store"]

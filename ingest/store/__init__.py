@@ -1,1 +1,6 @@
-"""Points in Qdrant, on a server or in a folder."""
+"""Stores chunks as points in Qdrant: on a server, in a folder or in memory.
+
+Knows nothing of documents, models and chunking. Used from outside: ``store.QdrantStore``,
+``stored_documents.StoredDocument``, ``requests.equal``, ``requests.named``,
+``filters.qdrant_filter``.
+"""

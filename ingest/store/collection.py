@@ -1,219 +1,134 @@
-"""The collection of a store: made, verified, named, copied. Knows nothing of the points in it."""
+"""Creates, verifies, aliases and deletes collections. Knows nothing of the points in them.
+
+:class:`.store.QdrantStore` documents the errors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from qdrant_client import models
 
-from ..core.errors import NotSupported, SchemaMismatch, StoreError
+from ..core.config import CollectionOptions
+from ..core.errors import ConfigError, SchemaMismatch, StoreError
 from ..core.protocols import SparseEncoder, VectorSpace
-from .connection import StoreConnection, check_collection
-from .local_snapshots import copy_collection, restore_collection, snapshot_names
-from .settings import (
-    collection_settings,
-    differences,
-    made_for,
-    missing_indexes,
-    search_params,
-    vectors_of,
-)
+from .connection import Connection
+from .edge.folder import is_collection_name
+from .settings import collection_settings, differences, made_for, missing_indexes, vectors_of
 
-__all__ = ["CollectionStore"]
+__all__ = [
+    "check_collection_name",
+    "collection_exists",
+    "collection_info",
+    "create_collection",
+    "create_indexes",
+    "delete_collection",
+    "list_aliases",
+    "switch_alias",
+    "verify_collection",
+]
 
 
-class CollectionStore(StoreConnection):
-    """A place of points whose collection can be made, verified, switched and copied."""
-
-    def exists(self) -> bool:
-        """Whether the collection has been made."""
-        return bool(self.call(lambda: self.client.collection_exists(self.collection)))
-
-    def ensure(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
-        """Make the collection for these vectors, or verify that it holds them.
-
-        Payload indexes are made before the first point is written, and those that an older or
-        interrupted run left out are added.
-
-        Raises:
-            SchemaMismatch: it was made for others.
-            NotSupported: it is to have what this engine has not.
-        """
-        if not self.exists():
-            self._create(embedder, sparse)
-        self.verify(embedder, sparse)
-        # The local mode filters without indexes, and warns when one is made.
-        if self.engine != "local":
-            for name, schema in missing_indexes(self._info().payload_schema).items():
-                self._index(name, schema)
-
-    def verify(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
-        """Check that the collection holds vectors of these models.
-
-        Raises:
-            SchemaMismatch: it holds others.
-        """
-        wrong = differences(vectors_of(self._info()), made_for(embedder, sparse))
-        if wrong:
-            has = ", ".join(f"{key}={stored!r}" for key, stored, _ in wrong)
-            needs = ", ".join(f"{key}={wanted!r}" for key, _, wanted in wrong)
-            raise SchemaMismatch(
-                f"the collection {self.collection!r} at {self.location} has {has}, but {needs}"
-                " is asked for: use the model it was made with (--model), or ingest into another"
-                f" collection: opticalrag ingest FILES --qdrant {self.location}"
-                f" --collection {self.collection}-2"
-            )
-
-    def embedder_name(self) -> str | None:
-        """Name of the embedding model the collection was made with; None if there is none."""
-        if not self.exists():
-            return None
-        name = (self._info().config.metadata or {}).get("embedder")
-        return None if name is None else str(name)
-
-    def switch_alias(self, alias: str) -> None:
-        """Let an alias mean this store's collection from now on, in one step.
-
-        So documents are indexed anew with another model without a gap: ingest into a new
-        collection, then switch the alias that is searched. Of a store that was opened by an alias
-        it is the collection which that names now.
-
-        Raises:
-            ConfigError: no collection can have this name.
-            StoreError: it is a collection's name, or this store's collection is not there.
-            NotSupported: the store is opened for a tenant.
-        """
-        check_collection(alias)
-        self._refuse_tenant("switch an alias")
-        stored = self.aliases()
-        named = stored.get(self.collection, self.collection)
-        made = models.CreateAlias(collection_name=named, alias_name=alias)
-        changes: list[Any] = [models.CreateAliasOperation(create_alias=made)]
-        if alias in stored:
-            old = models.DeleteAlias(alias_name=alias)
-            changes.insert(0, models.DeleteAliasOperation(delete_alias=old))
-        self.call(lambda: self.client.update_collection_aliases(changes))
-
-    def aliases(self) -> dict[str, str]:
-        """Collections by alias."""
-        found = self.call(self.client.get_aliases).aliases
-        return {one.alias_name: one.collection_name for one in found}
-
-    def delete_collection(self) -> None:
-        """Delete the collection with all its points and aliases.
-
-        Of a store that was opened by an alias it is the collection which that names.
-
-        Raises:
-            NotSupported: the store is opened for a tenant.
-        """
-        self._refuse_tenant("delete the collection")
-        named = self.aliases().get(self.collection, self.collection)
-        self.call(lambda: self.client.delete_collection(named))
-
-    # -- snapshots -----------------------------------------------------------------------------
-
-    def create_snapshot(self) -> str:
-        """Copy the collection, on the server or in the store's folder, and return the copy's name.
-
-        Raises:
-            NotSupported: the store is in memory.
-            StoreError: it cannot be copied.
-        """
-        if self.engine == "local":
-            with self._turn:
-                return copy_collection(self._folder(), self.collection)
-        return str(self.call(lambda: self.client.create_snapshot(self.collection)).name)
-
-    def list_snapshots(self) -> list[str]:
-        """Names of the collection's copies."""
-        if self.engine == "local":
-            return snapshot_names(self._folder(), self.collection)
-        found = self.call(lambda: self.client.list_snapshots(self.collection))
-        return [one.name for one in found]
-
-    def restore_snapshot(self, name: str) -> None:
-        """Put a copy in the place of the collection.
-
-        Raises:
-            StoreError: there is no such copy, or it cannot be read.
-            NotSupported: the store is opened for a tenant.
-        """
-        self._refuse_tenant("restore a copy")
-        if self.engine == "edge":
-            self.call(lambda: self.client.restore_snapshot(self.collection, name))
-        elif self.engine == "local":
-            self._replace(name)
-        else:
-            self._recover(name)
-        self.__dict__.pop("_search_params", None)  # the copy may be quantised otherwise
-
-    def _refuse_tenant(self, what: str) -> None:
-        if self.tenant is not None:
-            raise NotSupported(
-                f"the tenant {self.tenant!r} cannot {what}: others have points in it; open the"
-                " store without a tenant"
-            )
-
-    def _replace(self, name: str) -> None:
-        folder = self._folder()
-        with self._turn:
-            self.client.close()
-            try:
-                restore_collection(folder, self.collection, name)
-            finally:
-                self.client = self._embedded(create=False)
-
-    def _recover(self, name: str) -> None:
-        # The server fetches it from itself: where it keeps its files only it knows.
-        place = f"{self.location.rstrip('/')}/collections/{self.collection}/snapshots/{name}"
-        first = models.SnapshotPriority.SNAPSHOT
-        self.call(
-            lambda: self.client.recover_snapshot(
-                self.collection, place, api_key=self._api_key, priority=first
-            )
+def check_collection_name(name: str) -> None:
+    """Require a name that every engine accepts: in a folder it names a folder."""
+    if not is_collection_name(name):
+        raise ConfigError(
+            f"invalid collection name {name!r:.80}: use letters, digits and - _ . (at most 200"
+            " bytes in UTF-8; not aliases.json)"
         )
 
-    def _folder(self) -> Path:
-        if not Path(self.location).is_dir():
-            raise NotSupported("a store in memory has no snapshots; use a folder (--qdrant FOLDER)")
-        return Path(self.location)
 
-    # -- what it is ----------------------------------------------------------------------------
+def collection_exists(connection: Connection, name: str) -> bool:
+    """Whether a collection, or an alias of one, has this name."""
+    return bool(connection.call(lambda client: client.collection_exists(name)))
 
-    @cached_property
-    def _search_params(self) -> models.SearchParams | None:
-        if self.engine == "local":  # it looks at every vector as it was written
-            return None
-        return search_params(self._info().config.metadata or {})
 
-    def _info(self) -> models.CollectionInfo:
-        info: models.CollectionInfo = self.call(lambda: self.client.get_collection(self.collection))
-        return info
+def collection_info(connection: Connection, name: str) -> models.CollectionInfo:
+    """Return the settings and counts of a collection."""
+    info: models.CollectionInfo = connection.call(lambda client: client.get_collection(name))
+    return info
 
-    def _create(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
-        settings = collection_settings(embedder.dimension, self.options, self.engine)
-        metadata: Mapping[str, Any] = made_for(embedder, sparse)
-        if self.options.quantization:
-            metadata = {**metadata, "quantization": self.options.quantization}
 
-        def make() -> None:
-            # What is asked again may have been done the first time.
-            if not self.client.collection_exists(self.collection):
-                self.client.create_collection(self.collection, metadata=metadata, **settings)
+def create_collection(
+    connection: Connection,
+    name: str,
+    embedder: VectorSpace,
+    sparse: SparseEncoder,
+    options: CollectionOptions,
+) -> None:
+    """Create a collection for the vectors of two models.
 
-        try:
-            self.call(make)
-        except StoreError:
-            if not self.exists():  # or else somebody made it meanwhile, which is verified next
-                raise
+    Does nothing if another process creates it at the same time; verify it afterwards.
+    """
+    settings = collection_settings(embedder.dimension, options, connection.engine)
+    metadata: Mapping[str, Any] = made_for(embedder, sparse)
+    if options.quantization:
+        metadata = {**metadata, "quantization": options.quantization}
 
-    def _index(self, name: str, schema: Any) -> None:
-        self.call(
-            lambda: self.client.create_payload_index(
-                self.collection, field_name=name, field_schema=schema, wait=True
-            )
+    def create(client: Any) -> None:
+        # A retried request may have succeeded the first time.
+        if not client.collection_exists(name):
+            client.create_collection(name, metadata=metadata, **settings)
+
+    try:
+        connection.call(create)
+    except StoreError:
+        if not collection_exists(connection, name):  # else another process created it
+            raise
+
+
+def verify_collection(
+    connection: Connection, name: str, embedder: VectorSpace, sparse: SparseEncoder
+) -> None:
+    """Check that a collection holds vectors of these models."""
+    info = collection_info(connection, name)
+    wrong = differences(vectors_of(info), made_for(embedder, sparse))
+    if wrong:
+        has = ", ".join(f"{key}={stored!r}" for key, stored, _ in wrong)
+        needs = ", ".join(f"{key}={wanted!r}" for key, _, wanted in wrong)
+        raise SchemaMismatch(
+            f"the collection {name!r} at {connection.location} has {has}, not {needs}: use the"
+            f" model it was made with, or another collection such as {name + '-2'!r}"
         )
+
+
+def create_indexes(connection: Connection, name: str) -> None:
+    """Create the payload indexes that a collection lacks."""
+    if connection.engine == "memory":  # filters without indexes, and warns when one is created
+        return
+    stored = collection_info(connection, name).payload_schema
+    for field, schema in missing_indexes(stored).items():
+        _create_index(connection, name, field, schema)
+
+
+def list_aliases(connection: Connection) -> dict[str, str]:
+    """Return the collections by alias."""
+    found = connection.call(lambda client: client.get_aliases()).aliases
+    return {one.alias_name: one.collection_name for one in found}
+
+
+def switch_alias(connection: Connection, name: str, alias: str) -> None:
+    """Point an alias to a collection, given by its name or another alias, in one request."""
+    check_collection_name(alias)
+    stored = list_aliases(connection)
+    target = models.CreateAlias(collection_name=stored.get(name, name), alias_name=alias)
+    changes: list[Any] = [models.CreateAliasOperation(create_alias=target)]
+    if alias in stored:
+        old = models.DeleteAlias(alias_name=alias)
+        changes.insert(0, models.DeleteAliasOperation(delete_alias=old))
+    connection.call(lambda client: client.update_collection_aliases(changes))
+
+
+def delete_collection(connection: Connection, name: str) -> None:
+    """Delete a collection, or the collection that an alias names, with its points and aliases."""
+    target = list_aliases(connection).get(name, name)
+    connection.call(lambda client: client.delete_collection(target))
+
+
+def _create_index(connection: Connection, name: str, field: str, schema: Any) -> None:
+    connection.call(
+        lambda client: client.create_payload_index(
+            name, field_name=field, field_schema=schema, wait=True
+        )
+    )

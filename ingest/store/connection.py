@@ -1,167 +1,137 @@
-"""Opens a place of points, whatever keeps it, and calls it. Knows no collections and no points."""
+"""Opens a store location and calls its Qdrant client. Knows nothing of collections and points."""
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from qdrant_client import QdrantClient
 
-from ..core.config import CollectionOptions, StoreEngine
 from ..core.errors import ConfigError, StoreLocked, StoreUnavailable
 from ..system.closeable import Closeable
-from .edge.folder import is_collection_name
-from .faults import Retry, client_errors, retried
+from ..system.retry import Retry
+from .faults import client_errors, retried
 
-__all__ = ["StoreConnection", "check_collection"]
+__all__ = ["Connection", "Engine"]
 
-_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_MARKER: Final = ".opticalrag"
+Engine = Literal["server", "edge", "memory"]
+"""What runs at a location: a Qdrant server, qdrant-edge in a folder, or the client in memory."""
+
+_MARKER: Final = ".opticalrag"  # an empty file in every folder that we created
 _MEMORY: Final = ":memory:"
-_EDGE: Final = "edge"  # folders in a store's, by which its engine is known
-_LOCAL: Final = ("meta.json", "collection")
-_TIMEOUT: Final = 60  # seconds of one request; the client's own 5 are too few for a large write
-_LOOK_AGAIN: Final = 0.2  # seconds
+_EDGE: Final = "edge"  # the folder of qdrant-edge within a store's folder
+_LOCAL_MODE: Final = ("meta.json", "collection")  # written by the local mode of Qdrant's client
+_TIMEOUT: Final = 60  # seconds per request; the client's default of 5 is too short for large writes
+_THREADS: Final = 4  # concurrent requests to a server in call_all
+_POLL: Final = 0.2  # seconds between two attempts to open a folder in use
 _HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+")
-_ENGINES: Final = ("auto", "edge", "local")
 
 
-class StoreConnection(Closeable):
-    """A place of points and the collection in it that is meant.
+class Connection(Closeable):
+    """An open store location; :class:`.store.QdrantStore` explains the arguments and errors.
 
-    Args:
-        location: URL of a server, a folder, or ``":memory:"``.
-        collection: name of the collection, or an alias of it.
-        api_key: of the server.
-        create: make the folder if it is not there.
-        engine: what keeps a folder: ``"edge"``, or ``"local"``, which LlamaIndex's own
-            ``QdrantVectorStore`` can open, too; ``"auto"`` is what it was made with, and edge for a
-            new one.
-        tenant: whose points are written and seen; None sees all.
-        prefer_grpc: speak gRPC to a server where it can.
-        options: how a new collection is laid out.
-        retry: how long faults of a server are waited out, once it has answered.
-        wait: seconds that a folder is waited for while another process has it.
-
-    Raises:
-        ConfigError: no place, collection or tenant can have this name, or the folder has another
-            engine.
-        StoreUnavailable: the folder cannot be read, or there is none and ``create`` is False.
-        StoreLocked: another process has the folder.
+    ``client`` is a :class:`qdrant_client.QdrantClient`, or a :class:`.edge.client.EdgeClient` with
+    the same methods.
     """
 
-    def __init__(  # noqa: PLR0913  options of a place, by keyword
+    def __init__(
         self,
         location: str | Path,
         *,
-        collection: str = "opticalrag",
         api_key: str | None = None,
         create: bool = True,
-        engine: StoreEngine = "auto",
-        tenant: str | None = None,
         prefer_grpc: bool = False,
-        options: CollectionOptions | None = None,
         retry: Retry | None = None,
         wait: float = 0.0,
     ) -> None:
         self.location = str(location)
-        self.collection = collection
-        self.tenant = tenant
-        self.options = options or CollectionOptions()
-        self.is_server = self.location.startswith(("http://", "https://"))
-        _check_names(self.location, collection, tenant)
+        self.engine = _engine_of(self.location)
         self._retry = retry or Retry()
         self._answered = False
-        self._api_key = api_key
-        self.engine = "server" if self.is_server else _engine_of(self.location, engine)
-        # Qdrant's local mode is not safe in threads: two at a time lose points and break its
-        # database. Reentrant, so that what holds it may call.
-        self._turn: AbstractContextManager[Any] = (
-            threading.RLock() if self.engine == "local" else nullcontext()
+        # Qdrant's client in memory is not thread-safe: two concurrent calls lose points.
+        self._lock: AbstractContextManager[Any] = (
+            threading.Lock() if self.engine == "memory" else nullcontext()
         )
-        # A QdrantClient, or what answers as one does.
-        self.client: Any = (
-            _server(self.location, api_key, prefer_grpc)
-            if self.is_server
-            else _waiting(partial(self._embedded, create), wait)
-        )
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.location!r}, collection={self.collection!r})"
+        self.client: Any = self._connect(api_key, prefer_grpc, create, wait)
 
     def close(self) -> None:
-        """Let go of the folder or connection."""
-        with self._turn:
+        """Close the folder or the connection to the server."""
+        with self._lock:
             self.client.close()
 
-    @contextmanager
-    def guarded(self) -> Iterator[None]:
-        """Turn the client's errors into ours, and let one thread at a time into the local mode.
+    def call(self, request: Callable[[Any], T]) -> T:
+        """Call the client.
+
+        Faults of a server are retried once the server has answered. A server that never answered
+        fails at once, because its URL may be wrong.
+
+        Args:
+            request: gets the client. It may run twice, so its second run must change nothing.
 
         Raises:
-            StoreUnavailable: no answer.
-            StoreError: the server refused.
+            StoreUnavailable: the server does not answer.
+            StoreError: the server or the engine refused the request.
         """
-        with self._turn, client_errors(self.location):
-            yield
-
-    def call(self, request: Callable[[], T]) -> T:
-        """Ask the client something that may be asked twice.
-
-        Faults of a server that has answered before are waited out; one that never did is named
-        at once.
-
-        Raises:
-            StoreUnavailable: no answer.
-            StoreError: the server refused.
-        """
-        with self.guarded():
-            answer = retried(request, self._retry) if self._answered else request()
-        self._answered = self.is_server
+        with self._lock, client_errors(self.location):
+            if self._answered:
+                return retried(partial(request, self.client), self._retry)
+            answer = request(self.client)
+        self._answered = self.engine == "server"
         return answer
 
-    def _embedded(self, create: bool) -> Any:
-        """A client of a folder or of memory, which answers as that of a server does."""
-        if self.location == _MEMORY:
+    def call_all(self, requests: Iterable[Callable[[Any], object]]) -> None:
+        """Run several calls: a server's in a few threads, others in order.
+
+        Takes a request from the iterable only when it is sent, so that few are in memory.
+        """
+        if self.engine != "server":
+            for request in requests:
+                self.call(request)
+            return
+        pending: deque[Future[object]] = deque()
+        with ThreadPoolExecutor(_THREADS, "opticalrag-upload") as pool:
+            for request in requests:
+                if len(pending) == _THREADS:
+                    pending.popleft().result()
+                pending.append(pool.submit(self.call, request))
+            for sent in pending:
+                sent.result()
+
+    def _connect(self, api_key: str | None, prefer_grpc: bool, create: bool, wait: float) -> Any:
+        if self.engine == "server":
+            return _server_client(self.location, api_key, prefer_grpc)
+        if self.engine == "memory":
             return QdrantClient(_MEMORY)
-        folder = Path(self.location)
-        _prepare_folder(folder, create, self.engine)
-        try:
-            if self.engine == "edge":
-                # It loads portalocker, which needs a place to write, as only folders do.
-                from .edge.client import EdgeClient
-
-                return EdgeClient(folder)
-            return QdrantClient(path=self.location)
-        except OSError as error:
-            raise StoreUnavailable(
-                f"the folder {self.location} cannot be opened: {error}; it must be writable"
-            ) from error
-        except RuntimeError as error:
-            raise StoreLocked.of(self.location) from error
+        return _open_when_free(partial(_open_folder, Path(self.location), create), wait)
 
 
-def _waiting(connect: Callable[[], T], seconds: float) -> T:
-    """Connect as soon as nobody else has the folder, within some seconds."""
-    ends = time.monotonic() + seconds
-    while (left := ends - time.monotonic()) > 0:
-        with suppress(StoreLocked):
-            return connect()
-        time.sleep(min(_LOOK_AGAIN, left))
-    return connect()
+def _engine_of(location: str) -> Engine:
+    """Tell the engine from the location.
+
+    Raises:
+        ConfigError: the location would silently become a folder of an odd name.
+    """
+    is_url = location.startswith(("http://", "https://"))
+    looks_remote = "://" in location or _HOST_AND_PORT.fullmatch(location)
+    if "\0" in location or not location.strip() or (looks_remote and not is_url):
+        raise ConfigError(f"invalid store location {location!r}: use a folder or http://host:port")
+    if is_url:
+        return "server"
+    return "memory" if location == _MEMORY else "edge"
 
 
-def _server(url: str, api_key: str | None, prefer_grpc: bool) -> QdrantClient:
+def _server_client(url: str, api_key: str | None, prefer_grpc: bool) -> QdrantClient:
     try:
         return QdrantClient(
             url=url,
@@ -171,75 +141,58 @@ def _server(url: str, api_key: str | None, prefer_grpc: bool) -> QdrantClient:
             check_compatibility=False,
         )
     except ValueError as error:
-        raise ConfigError(
-            f"{url!r} is no server's URL ({error}); write http://host:port"
+        raise ConfigError(f"invalid server URL {url!r} ({error}): use http://host:port") from error
+
+
+def _open_when_free(connect: Callable[[], T], seconds: float) -> T:
+    """Connect, and retry for some seconds while another process has the folder open."""
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0:
+        with suppress(StoreLocked):
+            return connect()
+        time.sleep(min(_POLL, left))
+    return connect()
+
+
+def _open_folder(folder: Path, create: bool) -> Any:
+    _refuse_local_mode(folder)
+    _prepare_folder(folder, create)
+    # Imported here because portalocker needs a writable temporary folder at import.
+    from .edge.client import EdgeClient
+
+    try:
+        return EdgeClient(folder)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot open the store folder {folder}: {error}; check that it is writable"
         ) from error
 
 
-def _engine_of(location: str, asked: str) -> str:
-    """What keeps a place: what it was made with, or for a new one what is asked for."""
-    if asked not in _ENGINES:
-        raise ConfigError(f"the store's engine is {asked!r}; choose auto, edge or local")
-    if location == _MEMORY:
-        return "local"
-    folder = Path(location)
-    has = "edge" if (folder / _EDGE).is_dir() else ""
-    has = has or ("local" if any((folder / name).exists() for name in _LOCAL) else "")
-    if has and asked not in ("auto", has):
+def _refuse_local_mode(folder: Path) -> None:
+    # These folders hold pickles, and loading a pickle can run code.
+    found = [name for name in _LOCAL_MODE if (folder / name).exists()]
+    if found and not (folder / _EDGE).is_dir():
         raise ConfigError(
-            f"the folder {location} was made with the engine {has}, not {asked}: leave out"
-            " --store-engine, or name another folder (--qdrant)"
-        )
-    return has or ("edge" if asked == "auto" else asked)
-
-
-def _check_names(location: str, collection: str, tenant: str | None) -> None:
-    """Refuse what would quietly become a folder of an odd name."""
-    looks_remote = "://" in location or _HOST_AND_PORT.fullmatch(location)
-    is_url = location.startswith(("http://", "https://"))
-    if "\0" in location or not location.strip() or (looks_remote and not is_url):
-        raise ConfigError(
-            f"the store's place is {location!r}; name a folder, or a server as http://host:port"
-        )
-    check_collection(collection)
-    if tenant is not None and not tenant.strip():
-        raise ConfigError("the tenant's name is empty; name one, or leave the tenant out")
-
-
-def check_collection(name: str) -> None:
-    """Refuse a name no collection can have: it is a folder's, too.
-
-    Raises:
-        ConfigError: it cannot.
-    """
-    # Stricter than Qdrant's own rule; its local mode would make folders of slashes.
-    if not is_collection_name(name):
-        raise ConfigError(
-            f"the collection's name is {name!r:.80}; use letters, digits, - _ . (up to 200 bytes of"
-            " UTF-8, and not aliases.json)"
+            f"the store folder {folder} was made by the local mode of Qdrant's client (it contains"
+            f" {found[0]!r}), which is not supported: use a new folder and ingest again"
         )
 
 
-def _prepare_folder(folder: Path, create: bool, engine: str) -> None:
+def _prepare_folder(folder: Path, create: bool) -> None:
+    """Create the folder, or check that it exists."""
     marker = folder / _MARKER
     if folder.exists():
         if not folder.is_dir():
-            raise StoreUnavailable(f"{folder} is a file, not a folder for a store")
-        if any(folder.iterdir()) and not marker.exists():  # somebody else's: its mode is theirs
-            if engine == "local":
-                _log.warning(
-                    "%s was not made by opticalrag: Qdrant's local mode loads pickles from it,"
-                    " which can run code; go on only if you trust who made it",
-                    folder,
-                )
-            return
+            raise StoreUnavailable(f"the store location {folder} is a file: use a folder")
+        if any(folder.iterdir()) and not marker.exists():
+            return  # not created by us: leave its mode alone
     elif not create:
         raise StoreUnavailable(
-            f"there is no store at {folder}: ingest something first, or name another (--qdrant)"
+            f"no store at {folder}: ingest documents first, or use another location"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         os.chmod(folder, 0o700)  # noqa: PTH101  it holds the text of the documents
         marker.touch(mode=0o600)
     except OSError as error:
-        raise StoreUnavailable(f"the folder {folder} cannot be made or written: {error}") from error
+        raise StoreUnavailable(f"cannot write to the store folder {folder}: {error}") from error

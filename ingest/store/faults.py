@@ -1,9 +1,8 @@
-"""What a vector store's client raises, as errors of ours; and which of it passes by itself."""
+"""Maps the errors of Qdrant's clients to ours, and retries the transient ones."""
 
 from __future__ import annotations
 
 import logging
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,14 +20,14 @@ from qdrant_client.http.exceptions import (
 from ..core.errors import OpticalRagError, StoreError, StoreUnavailable
 from ..system.retry import Retry
 
-__all__ = ["Retry", "client_errors", "is_transient", "retried"]
+__all__ = ["client_errors", "is_transient", "retried"]
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_TOO_MANY: Final = 429
-_FAULT: Final = 500
-_WAITED_FOR: Final = (
+_TOO_MANY_REQUESTS: Final = 429
+_SERVER_ERROR: Final = 500  # the first of the server's own status codes
+_TRANSIENT: Final = (
     StatusCode.UNAVAILABLE,
     StatusCode.DEADLINE_EXCEEDED,
     StatusCode.RESOURCE_EXHAUSTED,
@@ -42,34 +41,36 @@ def retried(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Call until it works, fails for good, or time is up; then raises what it raised last.
+    """Return the call's result, retrying transient errors.
 
-    The call must be one that may be made twice: a server may have done what it did not confirm.
+    Raises the call's last error if it is not transient or time is up. A server may have carried out
+    a request that it did not confirm, so running the call twice must be the same as running it
+    once.
     """
     ends = clock() + retry.total
-    tried = 0
+    tries = 0
     while True:
         try:
             return call()
         except (ApiException, ResourceExhaustedResponse, RpcError) as error:
-            tried += 1
-            pause = max(retry.wait(tried), float(getattr(error, "retry_after_s", 0)))
+            tries += 1
+            pause = max(retry.wait(tries), float(getattr(error, "retry_after_s", 0)))
             if not is_transient(error) or clock() + pause > ends:
                 raise
-            _log.warning("Qdrant: %s; trying again in %.1f s", _brief(error), pause)
+            _log.warning("Qdrant: %s; retrying in %.1f s", _brief(error), pause)
         sleep(pause)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may work later: no answer, too many calls, a server's fault."""
+    """Whether the same call may succeed later: no answer, too many requests, a server error."""
     if isinstance(error, ResourceExhaustedResponse):
         return True
     if isinstance(error, ResponseHandlingException):
         return isinstance(error.source, httpx.TransportError)
     if isinstance(error, UnexpectedResponse):
         code = error.status_code or 0
-        return code == _TOO_MANY or code >= _FAULT
-    return isinstance(error, RpcError) and _grpc_code(error) in _WAITED_FOR
+        return code == _TOO_MANY_REQUESTS or code >= _SERVER_ERROR
+    return isinstance(error, RpcError) and _grpc_code(error) in _TRANSIENT
 
 
 @contextmanager
@@ -77,39 +78,39 @@ def client_errors(location: str) -> Iterator[None]:
     """Turn a client's errors into ours.
 
     Raises:
-        StoreUnavailable: no answer, or only faults.
-        StoreError: the store refused.
+        StoreUnavailable: the store does not answer, or its files cannot be used.
+        StoreError: the store refused the request.
     """
     try:
         yield
     except OpticalRagError:
         raise
     except (ApiException, ResourceExhaustedResponse, RpcError) as error:
-        raise _ours(error, location) from error
-    except ValueError as error:  # the client's local mode
-        raise StoreError(f"Qdrant at {location} refused: {error}") from error
-    except (sqlite3.Error, OSError) as error:  # its database; a full disk, a file that is gone
-        raise StoreUnavailable(f"the files of {location} cannot be used: {error}") from error
+        raise _converted(error, location) from error
+    except ValueError as error:  # from the client in memory
+        raise StoreError(f"Qdrant at {location} refused the request: {error}") from error
+    except OSError as error:  # such as a full disk
+        raise StoreUnavailable(f"cannot use the files of {location}: {error}") from error
     except RuntimeError as error:
         raise StoreUnavailable(f"Qdrant at {location}: {error}") from error
 
 
-def _ours(error: Exception, location: str) -> StoreError:
+def _converted(error: Exception, location: str) -> StoreError:
     if isinstance(error, ResponseHandlingException) and not is_transient(error):
         return StoreError(
-            f"Qdrant at {location} answers what the client does not understand: {error};"
-            " use a server of about its version"
+            f"Qdrant at {location} sent an invalid response: {error}; use a server and a client of"
+            " similar versions"
         )
-    gone = isinstance(error, RpcError) and _grpc_code(error) is StatusCode.UNAVAILABLE
-    if gone or isinstance(error, ResponseHandlingException):
+    unreachable = isinstance(error, RpcError) and _grpc_code(error) is StatusCode.UNAVAILABLE
+    if unreachable or isinstance(error, ResponseHandlingException):
         return StoreUnavailable(
             f"Qdrant at {location} does not answer ({_brief(error)}): is it running?"
         )
     if is_transient(error):
         return StoreUnavailable(
-            f"Qdrant at {location} cannot serve now ({_brief(error)}): try again later"
+            f"Qdrant at {location} is not available now ({_brief(error)}): try again later"
         )
-    return StoreError(f"Qdrant at {location} refused: {_brief(error)}")
+    return StoreError(f"Qdrant at {location} refused the request: {_brief(error)}")
 
 
 def _brief(error: BaseException) -> str:

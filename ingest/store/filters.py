@@ -1,21 +1,21 @@
-"""LlamaIndex's metadata filters as Qdrant's, for every operator. Pure.
+"""Translates LlamaIndex's metadata filters to Qdrant's, with every operator. Pure.
 
-Qdrant looks into arrays where LlamaIndex's own evaluation (``SimpleVectorStore``) compares whole
-values. On purpose we follow Qdrant:
+Qdrant looks into arrays, whereas LlamaIndex's own evaluation (``SimpleVectorStore``) compares
+whole values. We follow Qdrant on purpose:
 
 - A condition on an array (``pages``, ``flags``) holds if one element satisfies it. So ``==``,
-  ``in``, ``contains`` and ``any`` ask for an element, ``all`` for each of several.
-- ``!=`` and ``nin`` are the opposite of ``==`` and ``in``: no element may be equal. As in
-  LlamaIndex, a field that is missing or null satisfies them, and no other operator but
-  ``is_empty``.
-- ``text_match`` and ``text_match_insensitive`` look for whole words in a row, whatever their case;
-  ``contains`` compares whole values, also of plain text.
-- ``<``, ``<=``, ``>`` and ``>=`` compare numbers, or dates written as ISO 8601 (a date without a
-  time zone is UTC). Text has no order in Qdrant.
-- Numbers are equal to numbers (3 to 3.0), never to booleans or text.
+  ``in``, ``contains`` and ``any`` look for an element; ``all`` needs an element for each value.
+- ``!=`` and ``nin`` negate ``==`` and ``in``: no element may be equal. As in LlamaIndex, a missing
+  or null field satisfies them. It satisfies no other operator except ``is_empty``.
+- ``text_match`` and ``text_match_insensitive`` both look for a phrase of whole words and ignore
+  case. ``contains`` compares whole values, even those of plain text.
+- ``<``, ``<=``, ``>`` and ``>=`` compare numbers, or dates in ISO 8601 (UTC if there is no time
+  zone). Qdrant does not order other text.
+- Numbers equal numbers (3 equals 3.0), never booleans or text.
 
-Keys are Qdrant's paths: ``boxes[].page`` is a field within a field. A payload index on a field of
-your own must be one for the values you compare: dates are not found through one of keywords.
+Keys are Qdrant's paths: ``boxes[].page`` is a field within a field. A payload index that you
+create for a field of your own must have the type of the values you compare: a keyword index does
+not find dates.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ if TYPE_CHECKING:
 
 __all__ = ["qdrant_filter"]
 
-# A path of Qdrant's: names (quoted if they hold anything but word characters), then [] or [n].
+# A Qdrant path: names, each quoted if it has other than word characters and followed by [] or [n].
 _NAME = r'(?:[\w-]+|"[^"]+")(?:\[\d*\])*'
 _PATH = re.compile(rf"{_NAME}(?:\.{_NAME})*")
-_EXACT = 2**53  # larger integers are not exact in the floats that ranges are made of
+_EXACT = 2**53  # larger integers are not exact in floats, which ranges consist of
 
 
 def qdrant_filter(filters: MetadataFilters | Mapping[str, Any] | None) -> models.Filter | None:
     """Translate filters for Qdrant.
 
     Args:
-        filters: LlamaIndex's filters, nested as you like; or payload fields and the value they
-            must have, or a list of values of which one must match.
+        filters: LlamaIndex's filters, nested to any depth; or a mapping from payload fields to the
+            value that each must have. If the value is a list, one of its values must match.
 
     Returns:
-        None where there is nothing to filter by; filters without conditions say nothing, also
-        within others.
+        The filter, or None if there are no conditions. Nested filters without conditions are
+        ignored.
 
     Raises:
-        FilterError: Qdrant cannot do this, or not with this value.
+        FilterError: Qdrant does not support the operator, or not with this value.
     """
     if filters is None:
         return None
@@ -70,7 +70,7 @@ def _combined(filters: MetadataFilters) -> models.Filter | None:
     how = filters.condition.value if filters.condition else "and"
     if how == "or":
         return models.Filter(should=conditions)
-    if how == "not":  # none of them, as LlamaIndex has it
+    if how == "not":  # LlamaIndex's meaning: none of the conditions holds
         return models.Filter(must_not=conditions)
     return models.Filter(must=conditions)
 
@@ -84,7 +84,9 @@ def _condition(one: MetadataFilter | MetadataFilters) -> models.Condition | None
     try:
         return _OPERATORS[operator](one.key, one.value)
     except FilterError as error:
-        raise FilterError(f"the filter {one.key!r} {operator} {one.value!r:.60}: {error}") from None
+        raise FilterError(
+            f"invalid filter {one.key!r} {operator} {one.value!r:.60}: {error}"
+        ) from None
 
 
 # -- operators -------------------------------------------------------------------------------
@@ -92,7 +94,7 @@ def _condition(one: MetadataFilter | MetadataFilters) -> models.Condition | None
 
 def _equals(key: str, value: Any) -> models.Condition:
     if isinstance(value, list):
-        raise FilterError("compares with one value; use in, any or all for a list")
+        raise FilterError("it compares with one value; use in, any or all for a list")
     return _equal_to(key, [value])
 
 
@@ -101,14 +103,14 @@ def _among(key: str, value: Any) -> models.Condition:
 
 
 def _all(key: str, value: Any) -> models.Condition:
-    if not _list(value):  # nothing is asked of the field but to be there
+    if not _list(value):  # the field must exist, nothing more
         return models.Filter(must_not=[_empty(key)])
     return models.Filter(must=[_equal_to(key, [item]) for item in value])
 
 
 def _phrase(key: str, value: Any) -> models.Condition:
     if not isinstance(value, str) or not re.search(r"[^\W_]", value):
-        raise FilterError("needs text with a word in it")
+        raise FilterError("it needs text with at least one word")
     return models.FieldCondition(key=_path(key), match=models.MatchPhrase(phrase=value))
 
 
@@ -152,11 +154,11 @@ _OPERATORS: dict[str, Callable[[str, Any], models.Condition]] = {
 
 
 def _equal_to(key: str, values: Sequence[Any]) -> models.Condition:
-    """The field, or an element of it, equals one of the values."""
+    """Require that the field, or an element of it, equals one of the values."""
     path = _path(key)
     texts = [value for value in values if isinstance(value, str)]
     alternatives: list[models.Condition] = []
-    if texts or not values:  # any of nothing: never true
+    if texts or not values:  # without values, the condition is never true
         alternatives.append(models.FieldCondition(key=path, match=models.MatchAny(any=texts)))
     alternatives += [_equal_to_one(path, value) for value in values if not isinstance(value, str)]
     return alternatives[0] if len(alternatives) == 1 else models.Filter(should=alternatives)
@@ -164,12 +166,12 @@ def _equal_to(key: str, values: Sequence[Any]) -> models.Condition:
 
 def _equal_to_one(path: str, value: Any) -> models.FieldCondition:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise FilterError(f"{path} is compared with {value!r:.60}; the store has 64 bits")
+        raise FilterError(f"cannot compare {path} with {value!r:.60}: integers have 64 bits")
     if isinstance(value, bool) or (isinstance(value, int) and abs(value) > _EXACT):
         return models.FieldCondition(key=path, match=models.MatchValue(value=value))
     if isinstance(value, int | float) and math.isfinite(value):
         return models.FieldCondition(key=path, range=models.Range(gte=value, lte=value))
-    raise FilterError(f"{path} is compared with {value!r:.60}; give text, numbers or booleans")
+    raise FilterError(f"cannot compare {path} with {value!r:.60}: use text, numbers or booleans")
 
 
 def _empty(key: str) -> models.IsEmptyCondition:
@@ -181,24 +183,24 @@ def _range(bound: str, value: Any) -> models.Range | models.DatetimeRange:
         return models.Range(**{bound: _float(value)})
     if isinstance(value, str):
         try:
-            # Python 3.10 does not read the Z of UTC.
+            # Python 3.10 does not parse the Z for UTC.
             moment = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", value.strip()))
         except ValueError:
-            raise FilterError("orders numbers and ISO dates, not other text") from None
+            raise FilterError("it compares numbers or ISO dates, not other text") from None
         return models.DatetimeRange(**{bound: moment})
-    raise FilterError("needs a number or an ISO date")
+    raise FilterError("it needs a number or an ISO date")
 
 
 def _float(value: float) -> float:
     try:
         return float(value)
     except OverflowError:
-        raise FilterError("orders numbers of 64 bits, not larger ones") from None
+        raise FilterError("it compares numbers of up to 64 bits") from None
 
 
 def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise FilterError("needs a list of values")
+        raise FilterError("it needs a list of values")
     return value
 
 
@@ -208,5 +210,5 @@ def _listed(value: Any) -> list[Any]:
 
 def _path(key: str) -> str:
     if not _PATH.fullmatch(key):
-        raise FilterError(f"{key!r:.60} is no payload field; quote names with odd characters")
+        raise FilterError(f"invalid payload field {key!r:.60}: quote names with other characters")
     return key

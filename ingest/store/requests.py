@@ -1,4 +1,4 @@
-"""Points as requests of a bounded size. Pure."""
+"""Builds requests to Qdrant: points, filters, stages of a query, and batches. Pure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,30 @@ from qdrant_client import models
 from ..core.records import Point, Vectors
 from ..core.schema import DENSE, SPARSE, Field
 
-__all__ = ["batched", "equal", "named", "overwriting", "point_bytes", "to_struct", "vectors_in"]
+__all__ = [
+    "batched",
+    "equal",
+    "named",
+    "overwriting",
+    "point_bytes",
+    "restricted",
+    "restricted_stage",
+    "stored_payload",
+    "to_struct",
+    "vectors_in",
+]
 
 T = TypeVar("T")
 
-_FLOAT_BYTES: Final = 12  # of one number as JSON: "0.012345678,"
-_TERM_BYTES: Final = 24  # of an index and its weight
+_FLOAT_BYTES: Final = 12  # of one number in JSON: "0.012345678,"
+_TERM_BYTES: Final = 24  # of one index and its weight in JSON
+
+
+# -- points ----------------------------------------------------------------------------------
 
 
 def to_struct(point: Point, tenant: str | None) -> models.PointStruct:
-    """A point as the client takes it."""
+    """Convert a point to the client's record."""
     indices, values = point.sparse
     return models.PointStruct(
         id=point.id,
@@ -34,7 +48,7 @@ def to_struct(point: Point, tenant: str | None) -> models.PointStruct:
 
 
 def vectors_in(stored: Any) -> Vectors:
-    """A point's vectors as the client gives them."""
+    """Convert the vectors of a client's record."""
     sparse = stored[SPARSE]
     dense = np.asarray(stored[DENSE], np.float32)
     return Vectors(dense, (list(sparse.indices), list(sparse.values)))
@@ -43,7 +57,7 @@ def vectors_in(stored: Any) -> Vectors:
 def overwriting(
     point_id: str, payload: Mapping[str, object], tenant: str | None
 ) -> models.OverwritePayloadOperation:
-    """Replace a stored point's payload."""
+    """Return the operation that replaces a stored point's payload."""
     return models.OverwritePayloadOperation(
         overwrite_payload=models.SetPayload(
             payload=stored_payload(payload, tenant), points=[point_id]
@@ -52,13 +66,22 @@ def overwriting(
 
 
 def stored_payload(payload: Mapping[str, object], tenant: str | None) -> dict[str, Any]:
-    """A payload that says whose it is, of text that every engine can store."""
+    """Return the payload with its tenant, in text that every engine can store."""
     cleaned = {key: _clean(value) for key, value in payload.items()}
     return cleaned if tenant is None else {**cleaned, Field.TENANT: tenant}
 
 
+def point_bytes(point: Point) -> int:
+    """Estimate the bytes of a point in a request."""
+    vectors = _FLOAT_BYTES * len(point.dense) + _TERM_BYTES * len(point.sparse[0])
+    return vectors + len(json.dumps(point.payload, default=str))
+
+
+# -- filters ---------------------------------------------------------------------------------
+
+
 def equal(**values: str | int) -> models.Filter:
-    """The points whose payload fields have these values."""
+    """Match the points whose payload fields equal these values."""
     return models.Filter(
         must=[
             models.FieldCondition(key=key, match=models.MatchValue(value=_clean(value)))
@@ -68,33 +91,60 @@ def equal(**values: str | int) -> models.Filter:
 
 
 def named(name: str) -> models.Filter:
-    """The points of documents with this id, path or file name."""
+    """Match the points of documents with this id, path or file name."""
     keys = (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME)
     return models.Filter(should=[equal(**{key: name}) for key in keys])
 
 
-def point_bytes(point: Point) -> int:
-    """About how large a point is in a request."""
-    vectors = _FLOAT_BYTES * len(point.dense) + _TERM_BYTES * len(point.sparse[0])
-    return vectors + len(json.dumps(point.payload, default=str))
+def restricted(where: models.Filter | None, tenant: str | None) -> models.Filter | None:
+    """Limit a filter to the points of a tenant."""
+    if tenant is None:
+        return where
+    own = models.FieldCondition(key=Field.TENANT, match=models.MatchValue(value=tenant))
+    return models.Filter(must=[own] if where is None else [own, where])
+
+
+def restricted_stage(
+    stage: models.Prefetch, tenant: str | None, params: models.SearchParams | None
+) -> models.Prefetch:
+    """Limit a query stage and the stages within it to the points of a tenant.
+
+    ``params`` applies to innermost stages that have no search parameters.
+    """
+    prefetch = stage.prefetch or []
+    listed = prefetch if isinstance(prefetch, list) else [prefetch]
+    inner = [restricted_stage(one, tenant, params) for one in listed]
+    return stage.model_copy(
+        update={
+            "filter": restricted(stage.filter, tenant),
+            "prefetch": inner or None,
+            "params": stage.params or (None if inner else params),
+        }
+    )
+
+
+# -- batches ---------------------------------------------------------------------------------
 
 
 def batched(sized: Iterable[tuple[T, int]], most: int, most_bytes: int) -> Iterator[list[T]]:
-    """Put things together, at most so many and so many bytes; what is larger goes alone."""
+    """Group items, given with their sizes, into batches of bounded length and bytes.
+
+    An item that is larger than ``most_bytes`` gets a batch of its own.
+    """
     batch: list[T] = []
     total = 0
-    for thing, size in sized:
+    for item, size in sized:
         if batch and (len(batch) == most or total + size > most_bytes):
             yield batch
             batch, total = [], 0
-        batch.append(thing)
+        batch.append(item)
         total += size
     if batch:
         yield batch
 
 
 def _clean(value: Any) -> Any:
-    # Lone surrogates reach us from broken PDF encodings and have no UTF-8 form.
+    # Broken PDF encodings yield lone surrogates, which cannot be encoded as UTF-8.
     if isinstance(value, str):
         try:
             value.encode()

@@ -1,4 +1,4 @@
-"""What a collection must be to hold our points, and what one is. Pure."""
+"""Settings of a collection: what our points need, and what a collection has. Pure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ __all__ = [
 ]
 
 _SERVER_ONLY: Final = ("shard_number", "replication_factor", "write_consistency_factor")
-_OVERSAMPLING: Final = 2.0  # twice as many quantised hits are scored again as are asked for
+_OVERSAMPLING: Final = 2.0  # quantised hits rescored per requested hit
 
 
 def made_for(embedder: VectorSpace, sparse: SparseEncoder) -> dict[str, Any]:
-    """What is recorded of a collection, and must be the same to read or write it."""
+    """Return the metadata of a collection for these models.
+
+    To read or write the collection, its metadata must be the same.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "embedder": embedder.name,
@@ -39,7 +42,7 @@ def made_for(embedder: VectorSpace, sparse: SparseEncoder) -> dict[str, Any]:
 
 
 def vectors_of(info: models.CollectionInfo) -> dict[str, Any]:
-    """What a collection is: what was recorded of it, and what its vectors really are."""
+    """Return a collection's metadata, corrected by the vectors that it really has."""
     params = info.config.params
     dense = params.vectors.get(DENSE) if isinstance(params.vectors, dict) else None
     sparse = (params.sparse_vectors or {}).get(SPARSE)
@@ -53,23 +56,22 @@ def vectors_of(info: models.CollectionInfo) -> dict[str, Any]:
 
 
 def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """What is not as it must be: its name, as it is stored, as it is wanted."""
+    """Return (key, stored value, wanted value) of each setting that differs."""
     return [
         (key, stored.get(key), value) for key, value in wanted.items() if stored.get(key) != value
     ]
 
 
 def collection_settings(dimension: int, options: CollectionOptions, engine: str) -> dict[str, Any]:
-    """Arguments of ``create_collection``.
+    """Return the arguments of the client's ``create_collection``.
 
     Raises:
-        NotSupported: an option only a server has.
+        NotSupported: an option that only a server has.
     """
     for name in _SERVER_ONLY:
         if engine != "server" and getattr(options, name) is not None:
             raise NotSupported(
-                f"{name}={getattr(options, name)} is for a Qdrant server only: leave it out, or use"
-                " a server (--qdrant URL)"
+                f"{name}={getattr(options, name)} needs a Qdrant server: omit it, or use a server"
             )
     given: dict[str, Any] = {
         **{name: getattr(options, name) for name in _SERVER_ONLY},
@@ -88,12 +90,12 @@ def collection_settings(dimension: int, options: CollectionOptions, engine: str)
 
 
 def missing_indexes(stored: Collection[str]) -> dict[str, Any]:
-    """Payload indexes to make, by field."""
+    """Return the schemas of the payload indexes to create, by field."""
     return {name: _index(kind) for name, kind in INDEXED.items() if name not in stored}
 
 
 def search_params(metadata: Mapping[str, Any]) -> models.SearchParams | None:
-    """How a collection is searched: quantised hits are scored again with the original vectors."""
+    """Return the search parameters: rescore quantised hits with the original vectors."""
     if not metadata.get("quantization"):
         return None
     again = models.QuantizationSearchParams(rescore=True, oversampling=_OVERSAMPLING)

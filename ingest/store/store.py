@@ -1,181 +1,489 @@
-"""Points in Qdrant: on a server, or embedded in a folder. Knows no documents and no models.
+"""Stores points in a Qdrant collection and searches them.
 
-One class in four floors: :mod:`.store_connection` (where and by which engine),
-:mod:`.store_collection` (schema, indexes, aliases, snapshots), :mod:`.store_reading`, and writing,
-which is here.
+Knows nothing of documents' content and of models. See :mod:`.connection` for locations and
+engines, :mod:`.collection` for the collection itself.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 from qdrant_client import models
 
-from ..core.errors import StoreError
-from ..core.records import Point
+from ..core.config import CollectionOptions
+from ..core.errors import ConfigError, NotSupported, StoreError
+from ..core.protocols import SparseEncoder, VectorSpace
+from ..core.records import Point, Vectors
 from ..core.schema import Field
-from .reading import ReadingStore, StoredDocument
-from .requests import batched, equal, overwriting, point_bytes, to_struct
+from ..system.closeable import Closeable
+from ..system.retry import Retry
+from .collection import (
+    check_collection_name,
+    collection_exists,
+    collection_info,
+    create_collection,
+    create_indexes,
+    delete_collection,
+    list_aliases,
+    switch_alias,
+    verify_collection,
+)
+from .connection import Connection, Engine
+from .requests import (
+    batched,
+    equal,
+    overwriting,
+    point_bytes,
+    restricted,
+    restricted_stage,
+    to_struct,
+    vectors_in,
+)
+from .settings import search_params
+from .stored_documents import (
+    DOCUMENT_FIELDS,
+    VERSION_FIELDS,
+    StoredDocument,
+    orphaned_ids,
+    stored_documents,
+)
 
-__all__ = ["QdrantStore", "StoredDocument"]
+__all__ = ["QdrantStore"]
 
-# A request is far below the 32 MB a server takes; a point of 384 floats and 4 KB of payload has
-# about 10 KB, so that it is mostly the number that bounds.
+# Requests stay far below the 32 MB that a server accepts. A point with 384 floats and 4 KB of
+# payload takes about 10 KB, so the number of points is usually the tighter limit.
 _MOST_POINTS: Final = 256
 _MOST_BYTES: Final = 8 * 1024**2
-_MOST_IDS: Final = 1000
-_UPLOADS: Final = 4  # requests to a server at a time
-# A book of 5,000 pages has 15,000 chunks, which a CPU embeds in minutes.
-_ON_ITS_WAY: Final = timedelta(hours=1)
+_MOST_IDS: Final = 1000  # per deletion
+_PAGE: Final = 1000  # points listed per request
+# A CPU embeds the 15,000 chunks of a 5,000-page book in minutes, far less than this.
+_WRITE_TIME: Final = timedelta(hours=1)
 
 
-class QdrantStore(ReadingStore):
+class QdrantStore(Closeable):
     """A collection of points. Close it, or use it in a ``with`` statement.
 
-    An embedded folder is open to one process at a time. A new one is kept by qdrant-edge, which has
-    an index and no pickles. Qdrant's local mode (``engine="local"``, and folders made earlier)
-    keeps pickles: opening a folder that somebody else made can run their code, so one without our
-    marker is opened with a warning.
+    One process at a time can open a folder; threads may share the store. Calls to a server are
+    retried while it is busy or down, provided that it has answered before. Writes are retried too:
+    a repeated write changes nothing.
 
-    Of a server, every call is tried again while it is busy or away, once it has answered; so is
-    every write, which makes no difference if it was done already.
+    Args:
+        location: URL of a server, a folder, or ``":memory:"``.
+        collection: name of the collection, or an alias of it.
+        api_key: API key of the server.
+        create: create the folder if it does not exist.
+        tenant: read and write only points of this tenant; None for all points.
+        prefer_grpc: use gRPC where the server offers it.
+        options: layout of a new collection.
+        retry: how long to retry a server that has answered before.
+        wait: seconds to wait for a folder that another process has open.
+
+    Raises:
+        ConfigError: the location, the collection's name or the tenant is invalid, or the local
+            mode of Qdrant's client made the folder.
+        StoreUnavailable: the folder cannot be opened, or does not exist and ``create`` is False.
+        StoreLocked: another process has the folder open.
     """
 
+    def __init__(  # noqa: PLR0913  keyword-only options
+        self,
+        location: str | Path,
+        *,
+        collection: str = "opticalrag",
+        api_key: str | None = None,
+        create: bool = True,
+        tenant: str | None = None,
+        prefer_grpc: bool = False,
+        options: CollectionOptions | None = None,
+        retry: Retry | None = None,
+        wait: float = 0.0,
+    ) -> None:
+        check_collection_name(collection)
+        if tenant is not None and not tenant.strip():
+            raise ConfigError("tenant is empty: give it a name, or None for no tenant")
+        self.collection = collection
+        self.tenant = tenant
+        self.options = options or CollectionOptions()
+        self._connection = Connection(
+            location,
+            api_key=api_key,
+            create=create,
+            prefer_grpc=prefer_grpc,
+            retry=retry,
+            wait=wait,
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.location!r}, collection={self.collection!r})"
+
+    @property
+    def location(self) -> str:
+        """URL of the server, the folder, or ``":memory:"``."""
+        return self._connection.location
+
+    @property
+    def engine(self) -> Engine:
+        """What runs at the location."""
+        return self._connection.engine
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the location is a server, to which other processes may write."""
+        return self.engine == "server"
+
+    @property
+    def client(self) -> Any:
+        """The Qdrant client, or the embedded engine's with the same methods.
+
+        A client in memory is not thread-safe; calls through the store are.
+        """
+        return self._connection.client
+
+    def close(self) -> None:
+        """Close the folder or the connection to the server."""
+        self._connection.close()
+
+    # -- the collection ------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        """Whether the collection exists."""
+        return collection_exists(self._connection, self.collection)
+
+    def ensure(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
+        """Create the collection for the vectors of two models, or verify that it holds them.
+
+        Creates the payload indexes before the first point is written, and those that an older or
+        interrupted run did not create.
+
+        Raises:
+            SchemaMismatch: the collection holds vectors of other models.
+            NotSupported: an option of the layout that the engine does not have.
+        """
+        if not self.exists():
+            create_collection(self._connection, self.collection, embedder, sparse, self.options)
+        self.verify(embedder, sparse)
+        create_indexes(self._connection, self.collection)
+
+    def verify(self, embedder: VectorSpace, sparse: SparseEncoder) -> None:
+        """Check that the collection holds vectors of these models.
+
+        Raises:
+            SchemaMismatch: it holds vectors of other models.
+        """
+        verify_collection(self._connection, self.collection, embedder, sparse)
+
+    def embedder_name(self) -> str | None:
+        """Return the embedding model of the collection; None if there is no collection."""
+        if not self.exists():
+            return None
+        name = self._metadata().get("embedder")
+        return None if name is None else str(name)
+
+    def switch_alias(self, alias: str) -> None:
+        """Point an alias to this store's collection, in one request.
+
+        To change the embedding model without downtime, ingest into a new collection and then
+        switch the alias that is searched. If the store was opened by an alias, the new alias names
+        the same collection.
+
+        Raises:
+            ConfigError: the alias is not a valid name.
+            StoreError: the alias is the name of a collection, or this collection does not exist.
+            NotSupported: the store has a tenant.
+        """
+        self._refuse_tenant("switch an alias")
+        switch_alias(self._connection, self.collection, alias)
+
+    def aliases(self) -> dict[str, str]:
+        """Return the collections by alias."""
+        return list_aliases(self._connection)
+
+    def delete_collection(self) -> None:
+        """Delete the collection with all its points and aliases.
+
+        If the store was opened by an alias, deletes the collection that the alias names.
+
+        Raises:
+            NotSupported: the store has a tenant.
+        """
+        self._refuse_tenant("delete the collection")
+        delete_collection(self._connection, self.collection)
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def count(self, where: models.Filter | None = None) -> int:
+        """Count points; 0 if there is no collection."""
+        return self._count(where) if self.exists() else 0
+
+    def existing_ids(self, document_id: str) -> set[str]:
+        """Return the ids of a document's points."""
+        where = equal(**{Field.FILE_ID: document_id})
+        return {str(record.id) for record in self.scroll(where, fields=())}
+
+    def stored_ids(self, ids: Collection[str]) -> set[str]:
+        """Return those of these ids that have a point."""
+        return {str(record.id) for record in self.retrieve(ids, fields=())}
+
+    def is_complete(self, document_id: str, fingerprint: str) -> bool:
+        """Whether all chunks with this fingerprint are stored, and no other point of the document.
+
+        The document's points carry their fingerprint and how many there should be.
+        """
+        where = equal(**{Field.FILE_ID: document_id})
+        first, _ = self._connection.call(
+            lambda client: client.scroll(
+                self.collection,
+                scroll_filter=restricted(where, self.tenant),
+                limit=1,
+                with_payload=[Field.FINGERPRINT, Field.CHUNK_COUNT],
+            )
+        )
+        payload = (first[0].payload or {}) if first else {}
+        if payload.get(Field.FINGERPRINT) != fingerprint:
+            return False
+        total = payload.get(Field.CHUNK_COUNT)
+        return total == self._count(where) == self.count_made(document_id, fingerprint)
+
+    def count_made(self, document_id: str, fingerprint: str) -> int:
+        """Count a document's points with this fingerprint."""
+        return self._count(equal(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}))
+
+    def documents(self, where: models.Filter | None = None) -> list[StoredDocument]:
+        """Return the documents that have points, sorted by path.
+
+        Args:
+            where: count only the points that match this filter.
+        """
+        if not self.exists():
+            return []
+        return stored_documents(self.scroll(where, DOCUMENT_FIELDS))
+
+    def paths(self) -> dict[str, str]:
+        """Return the file paths of this tenant's documents, by document id.
+
+        Without a tenant, returns the documents that have none: a run without a tenant must not
+        delete those of others.
+        """
+        own = (one for one in self.documents() if one.tenant == self.tenant)
+        return {one.document_id: one.file_path for one in own}
+
+    def scroll(
+        self, where: models.Filter | None, fields: Sequence[str] | None = None
+    ) -> Iterator[models.Record]:
+        """Yield all points that match a filter, in the order of their ids.
+
+        Args:
+            where: the filter; None for all points.
+            fields: payload fields to return; None for all of them.
+        """
+        selected: Any = True if fields is None else list(fields) or False
+        kept, offset = restricted(where, self.tenant), None
+        while True:
+            records, offset = self._page(kept, selected, offset)
+            yield from records
+            if offset is None:
+                return
+
+    def retrieve(
+        self, ids: Collection[str], fields: Sequence[str] | None = None
+    ) -> list[models.Record]:
+        """Return the points with these ids, without those that do not exist.
+
+        Args:
+            ids: point ids.
+            fields: payload fields to return; None for all of them.
+        """
+        selected: Any = True if fields is None else [*fields, Field.TENANT]
+        return [record for record in self._retrieve_all(ids, selected) if self._is_own(record)]
+
+    def texts(self, ids: Collection[str]) -> dict[str, str]:
+        """Return the embedded texts of the points that exist, by id."""
+        found = self.retrieve(ids, (Field.TEXT,))
+        return {str(one.id): str((one.payload or {}).get(Field.TEXT, "")) for one in found}
+
+    def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
+        """Return the vectors of the points that exist, by id."""
+        records = self._retrieve_all(ids, [Field.TENANT], with_vectors=True)
+        return {str(one.id): vectors_in(one.vector) for one in records if self._is_own(one)}
+
+    def query(
+        self,
+        query: Any,
+        *,
+        where: models.Filter | None = None,
+        prefetch: models.Prefetch | Sequence[models.Prefetch] = (),
+        **request: Any,
+    ) -> list[models.ScoredPoint]:
+        """Return points, best first.
+
+        Args:
+            query: a vector, a fusion of ``prefetch``, or another query of Qdrant's Query API.
+            where: return only points that match this filter.
+            prefetch: the stages before the query, each with its own filter.
+            request: other arguments of :meth:`qdrant_client.QdrantClient.query_points`.
+        """
+        listed = [prefetch] if isinstance(prefetch, models.Prefetch) else prefetch
+        stages = [restricted_stage(one, self.tenant, self._search_params) for one in listed]
+        asked = {
+            "query": query,
+            "query_filter": restricted(where, self.tenant),
+            "prefetch": stages or None,
+            "search_params": self._search_params,
+            **request,
+        }
+        found = self._connection.call(lambda client: client.query_points(self.collection, **asked))
+        return list(found.points)
+
+    # -- writing -------------------------------------------------------------------------------
+
     def upsert(self, points: Sequence[Point]) -> int:
-        """Write points, wait until they are stored, and return how many.
+        """Write points, wait until they are stored, and return their number.
 
         Raises:
             StoreError: an id belongs to a point of another tenant.
         """
-        self._refuse_others([point.id for point in points])
+        self._refuse_foreign_ids([point.id for point in points])
         sized = ((point, point_bytes(point)) for point in points)
         batches = batched(sized, _MOST_POINTS, _MOST_BYTES)
-        self._send(self._writing(batch) for batch in batches)
+        self._connection.call_all(self._upsert_request(batch) for batch in batches)
         return len(points)
 
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:
-        """Replace the payloads of stored points, by id, and leave their vectors alone.
+        """Replace the payloads of stored points, by id; their vectors stay.
 
         Raises:
             StoreError: an id belongs to a point of another tenant.
         """
-        self._refuse_others(payloads)
+        self._refuse_foreign_ids(payloads)
         operations = [overwriting(key, payload, self.tenant) for key, payload in payloads.items()]
         sized = ((one, len(one.model_dump_json())) for one in operations)
         batches = batched(sized, _MOST_POINTS, _MOST_BYTES)
-        self._send(self._updating(batch) for batch in batches)
+        self._connection.call_all(self._overwrite_request(batch) for batch in batches)
 
     def delete_ids(self, ids: Collection[str]) -> int:
-        """Delete points by id and return how many there were."""
-        return self._delete_listed(list(ids), [])
+        """Delete points by id and return how many existed."""
+        return self._delete_matching(list(ids), [])
 
     def delete_where(self, where: models.Filter) -> int:
-        """Delete the points a filter lets through and return how many there were."""
-        there = self.count(where)
-        if there:
-            kept = self.restricted(where)
-            assert kept is not None  # noqa: S101  there is a filter
-            self._delete(models.FilterSelector(filter=kept))
-        return there
+        """Delete the points that match a filter and return how many existed."""
+        found = self.count(where)
+        if found:
+            kept: Any = restricted(where, self.tenant)
+            selector = models.FilterSelector(filter=kept)
+            self._connection.call(
+                lambda client: client.delete(self.collection, selector, wait=True)
+            )
+        return found
 
     def delete_documents(self, document_ids: Collection[str]) -> int:
-        """Delete all points of documents and return how many there were."""
+        """Delete all points of documents and return how many existed."""
         return sum(self.delete_where(equal(**{Field.FILE_ID: one})) for one in document_ids)
 
     def delete_made(self, document_id: str, fingerprint: str) -> int:
-        """Delete a document's points that were made with this fingerprint; how many there were."""
+        """Delete a document's points with this fingerprint and return how many existed."""
         made = {Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}
         return self.delete_where(equal(**made))
 
-    def delete_path(self, file_path: str) -> int:
-        """Delete all points of the file at a path and return how many there were."""
-        return self.delete_where(equal(**{Field.FILE_PATH: file_path}))
-
     def delete_orphans(self) -> int:
-        """Delete what interrupted replacements left behind and return how many points it was.
+        """Delete the points that interrupted replacements left, and return how many there were.
 
-        A document whose newest content is stored whole keeps that; one of which no content is
-        whole is left as it is, to be ingested again. So is on a server what was written in the
-        last hour: it may be a replacement on its way.
+        Keeps the newest complete version of each document. A document without a complete version
+        stays as it is, to be ingested again. On a server, points written in the last hour stay too:
+        another process may be replacing the document.
         """
-        fields = (Field.FILE_ID, Field.FINGERPRINT, Field.CHUNK_COUNT, Field.INGESTED_AT)
-        records: dict[str, list[models.Record]] = defaultdict(list)
-        for record in self.scroll(None, fields) if self.exists() else ():
-            records[str((record.payload or {}).get(Field.FILE_ID, ""))].append(record)
-        orphans = [orphan for found in records.values() for orphan in _orphans(found)]
-        # Others write to a server only; also what they made anew since it was listed stays.
-        before = datetime.now(timezone.utc) - _ON_ITS_WAY
+        if not self.exists():
+            return 0
+        orphans = orphaned_ids(self.scroll(None, VERSION_FIELDS))
+        # The condition also spares orphans that were written again since they were listed.
+        before = datetime.now(timezone.utc) - _WRITE_TIME
         settled = models.FieldCondition(
             key=Field.INGESTED_AT, range=models.DatetimeRange(lt=before)
         )
-        return self._delete_listed(orphans, [settled] if self.is_server else [])
+        return self._delete_matching(orphans, [settled] if self.is_server else [])
 
     # -- requests ------------------------------------------------------------------------------
 
-    def _refuse_others(self, ids: Collection[str]) -> None:
-        """Ids are unique in a collection: nobody's point may take that of a tenant."""
-        there = self._retrieved(ids, [Field.TENANT])
-        others = [r.id for r in there if (r.payload or {}).get(Field.TENANT) != self.tenant]
-        if others:
-            raise StoreError(
-                f"{len(others)} points, the first with id {others[0]}, belong to another tenant"
-                f" than {self.tenant!r}: give nodes ids of their own, or use another collection"
+    @cached_property
+    def _search_params(self) -> models.SearchParams | None:
+        if self.engine == "memory":  # stores the original vectors only
+            return None
+        return search_params(self._metadata())
+
+    def _metadata(self) -> Mapping[str, Any]:
+        return collection_info(self._connection, self.collection).config.metadata or {}
+
+    def _refuse_tenant(self, what: str) -> None:
+        if self.tenant is not None:
+            raise NotSupported(
+                f"cannot {what} as tenant {self.tenant!r}: other tenants share the collection; open"
+                " the store without a tenant"
             )
 
-    def _delete_listed(self, ids: Sequence[str], also: Sequence[models.FieldCondition]) -> int:
-        """Delete those of these points that are as said, too."""
-        parts = (list(ids[at : at + _MOST_IDS]) for at in range(0, len(ids), _MOST_IDS))
-        return sum(
-            self.delete_where(models.Filter(must=[models.HasIdCondition(has_id=part), *also]))
-            for part in parts
+    def _refuse_foreign_ids(self, ids: Collection[str]) -> None:
+        """Refuse ids of other tenants' points, because writing would replace those points."""
+        found = self._retrieve_all(ids, [Field.TENANT])
+        foreign = [r.id for r in found if (r.payload or {}).get(Field.TENANT) != self.tenant]
+        if foreign:
+            raise StoreError(
+                f"{len(foreign)} points (first id: {foreign[0]}) belong to another tenant than"
+                f" {self.tenant!r}: give the nodes other ids, or use another collection"
+            )
+
+    def _is_own(self, record: models.Record) -> bool:
+        return self.tenant in (None, (record.payload or {}).get(Field.TENANT))
+
+    def _count(self, where: models.Filter | None) -> int:
+        kept = restricted(where, self.tenant)
+        counted = self._connection.call(
+            lambda client: client.count(self.collection, count_filter=kept, exact=True)
+        )
+        return int(counted.count)
+
+    def _retrieve_all(
+        self, ids: Collection[str], with_payload: Any, with_vectors: bool = False
+    ) -> Iterator[models.Record]:
+        """Yield points by id, also those of other tenants."""
+        for part in _parts(list(ids), _PAGE):
+            yield from self._retrieve_part(part, with_payload, with_vectors)
+
+    def _retrieve_part(self, ids: list[str], with_payload: Any, with_vectors: bool) -> Any:
+        return self._connection.call(
+            lambda client: client.retrieve(
+                self.collection, ids, with_payload=with_payload, with_vectors=with_vectors
+            )
         )
 
-    def _writing(self, batch: Sequence[Point]) -> Callable[[], Any]:
+    def _page(self, where: models.Filter | None, with_payload: Any, offset: Any) -> Any:
+        return self._connection.call(
+            lambda client: client.scroll(
+                self.collection,
+                scroll_filter=where,
+                limit=_PAGE,
+                offset=offset,
+                with_payload=with_payload,
+            )
+        )
+
+    def _delete_matching(
+        self, ids: Sequence[str], conditions: Sequence[models.FieldCondition]
+    ) -> int:
+        """Delete those of these points that meet all conditions."""
+        return sum(
+            self.delete_where(models.Filter(must=[models.HasIdCondition(has_id=part), *conditions]))
+            for part in _parts(ids, _MOST_IDS)
+        )
+
+    def _upsert_request(self, batch: Sequence[Point]) -> Callable[[Any], Any]:
         made = [to_struct(point, self.tenant) for point in batch]
-        return lambda: self.client.upsert(self.collection, made, wait=True)
+        return lambda client: client.upsert(self.collection, made, wait=True)
 
-    def _updating(self, batch: Sequence[Any]) -> Callable[[], Any]:
-        return lambda: self.client.batch_update_points(self.collection, batch, wait=True)
-
-    def _delete(self, selector: Any) -> None:
-        self.call(lambda: self.client.delete(self.collection, selector, wait=True))
-
-    def _send(self, requests: Iterable[Callable[[], Any]]) -> None:
-        """Make requests: to a server a few at a time, made as they are sent."""
-        if not self.is_server:
-            for request in requests:
-                self.call(request)
-            return
-        pending: deque[Future[Any]] = deque()
-        with ThreadPoolExecutor(_UPLOADS, "opticalrag-upload") as pool:
-            for request in requests:
-                if len(pending) == _UPLOADS:
-                    pending.popleft().result()
-                pending.append(pool.submit(self.call, request))
-            for sent in pending:
-                sent.result()
+    def _overwrite_request(self, batch: Sequence[Any]) -> Callable[[Any], Any]:
+        return lambda client: client.batch_update_points(self.collection, batch, wait=True)
 
 
-def _orphans(records: Sequence[models.Record]) -> list[str]:
-    """Ids of a document's points that are not of its newest whole content."""
-    versions: dict[str, list[models.Record]] = defaultdict(list)
-    for record in records:
-        versions[str((record.payload or {}).get(Field.FINGERPRINT))].append(record)
-    whole = {
-        fingerprint: max(str((one.payload or {}).get(Field.INGESTED_AT, "")) for one in found)
-        for fingerprint, found in versions.items()
-        if all((one.payload or {}).get(Field.CHUNK_COUNT) == len(found) for one in found)
-    }
-    if not whole:
-        return []
-    newest = max(whole, key=lambda fingerprint: whole[fingerprint])
-    return [
-        str(record.id)
-        for fingerprint, found in versions.items()
-        if fingerprint != newest
-        for record in found
-    ]
+def _parts(ids: Sequence[str], size: int) -> Iterator[list[str]]:
+    return (list(ids[start : start + size]) for start in range(0, len(ids), size))

@@ -14,8 +14,8 @@ from opticalrag.ingest import assembly
 from opticalrag.ingest.core.config import StoreConfig
 from opticalrag.ingest.core.errors import StoreUnavailable
 from opticalrag.ingest.maintenance.maintenance import verify_store
-from opticalrag.ingest.store.faults import Retry
 from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.ingest.system.retry import Retry
 from opticalrag.retrievers.cli import main
 
 from ..qdrant_server import serving

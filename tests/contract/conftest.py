@@ -1,4 +1,4 @@
-"""A store of every engine: empty, filled, or only to be read."""
+"""Stores of every engine: empty, filled, or read-only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .stores import COUNT, ENGINES, LOOPBACK, MODELS, make_points, open_store
 
 @pytest.fixture(scope="session")
 def loopback(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A server of our own."""
+    """Start our own server on loopback."""
     with serving(tmp_path_factory.mktemp("server")) as service:
         os.environ[LOOPBACK] = service.url
         yield
@@ -39,14 +39,14 @@ def store(engine: str, tmp_path: Path) -> Iterator[QdrantStore]:
 
 @pytest.fixture
 def filled(store: QdrantStore) -> QdrantStore:
-    """A collection of points, to change."""
+    """A collection with points, to be changed."""
     store.upsert(make_points(COUNT))
     return store
 
 
 @pytest.fixture(scope="module")
 def asked(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantStore]:
-    """A collection of points, only to read."""
+    """A collection with points, only to be read."""
     with made(engine, tmp_path_factory.mktemp("asked")) as opened:
         opened.upsert(make_points(COUNT))
         yield opened

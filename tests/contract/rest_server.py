@@ -1,4 +1,4 @@
-"""A server on loopback that records requests and answers as Qdrant does to the store's calls."""
+"""A server on loopback that records requests and answers them as Qdrant does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "opticalrag"
 
 @dataclass
 class Recorded:
-    """One request: ``path`` without and ``arguments`` from the query string."""
+    """One request; ``arguments`` is the query string, which ``path`` does not contain."""
 
     method: str
     path: str
@@ -30,7 +30,7 @@ class Recorded:
 
 @dataclass
 class Recorder:
-    """What was asked, and what is to be answered next instead of success."""
+    """The requests so far, and the faults to return next instead of success."""
 
     url: str = ""
     exists: bool = False
@@ -54,7 +54,6 @@ class Recorder:
     def _answers(self) -> Iterator[tuple[str, str, Any]]:
         done = {"operation_id": 1, "status": "completed"}
         point = {"id": "00000000-0000-0000-0000-000000000001", "version": 1, "score": 0.5}
-        snapshot = {"name": "s-1.snapshot", "size": 1}
         yield "GET", f"/collections/{NAME}/exists", {"exists": self.exists}
         yield "GET", f"/collections/{NAME}", self._info()
         yield "PUT", f"/collections/{NAME}", True
@@ -66,13 +65,9 @@ class Recorder:
         yield "POST", f"/collections/{NAME}/points/count", {"count": 3}
         yield "POST", f"/collections/{NAME}/points/scroll", {"points": [], "next_page_offset": None}
         yield "POST", f"/collections/{NAME}/points/query", {"points": [point]}
-        yield "POST", f"/collections/{NAME}/points/query/groups", {"groups": []}
         yield "POST", f"/collections/{NAME}/points", []
         yield "GET", "/aliases", {"aliases": [{"alias_name": "live", "collection_name": "old"}]}
         yield "POST", "/collections/aliases", True
-        yield "POST", f"/collections/{NAME}/snapshots", snapshot
-        yield "GET", f"/collections/{NAME}/snapshots", [snapshot]
-        yield "PUT", f"/collections/{NAME}/snapshots/recover", True
 
     def _info(self) -> dict[str, Any]:
         vectors = {DENSE: {"size": 16, "distance": "Cosine"}}
@@ -92,7 +87,7 @@ class Recorder:
 
 @contextmanager
 def recording() -> Iterator[Recorder]:
-    """A server for the time of the ``with`` statement."""
+    """Run a server during the ``with`` statement."""
     recorder = Recorder()
 
     class Handler(BaseHTTPRequestHandler):
@@ -128,7 +123,7 @@ def recording() -> Iterator[Recorder]:
             self.wfile.write(content)
 
         def log_message(self, *words: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

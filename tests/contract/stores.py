@@ -1,4 +1,4 @@
-"""Stores of every engine, and points whose answers are known."""
+"""Stores of every engine, and points with known answers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ import pytest
 from numpy.typing import NDArray
 from qdrant_client import models
 
-from opticalrag.ingest.core.config import StoreEngine
 from opticalrag.ingest.core.records import Point, SparseVector
 from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
 from opticalrag.ingest.store.store import QdrantStore
 
 DIMENSION = 16
 COUNT = 60  # points of a filled store
-ENGINES = ("memory", "local", "edge", "http", "server")
-LOOPBACK = "OPTICALRAG_LOOPBACK"  # names the URL of our own server, for "http"
+ENGINES = ("memory", "edge", "http", "server")
+LOOPBACK = "OPTICALRAG_LOOPBACK"  # environment variable with the URL of our server, for "http"
 
 
 class Numbers:
-    """An embedder and sparse encoder by name and size: a store needs no more."""
+    """An embedder or sparse encoder; a store needs only the name and the dimension."""
 
     def __init__(self, name: str = "numbers", dimension: int = DIMENSION) -> None:
         self.name = name
@@ -35,7 +34,7 @@ MODELS: Any = (Numbers(), Numbers("terms"))
 
 
 def open_store(engine: str, folder: Path, **options: Any) -> QdrantStore:
-    """A store of an engine; of a server one whose collection no other test has."""
+    """Open a store of an engine; on a server, with a collection of its own."""
     if engine == "memory":
         return QdrantStore(":memory:", **options)
     named = {"collection": f"contract-{uuid.uuid4()}", **options}
@@ -46,8 +45,7 @@ def open_store(engine: str, folder: Path, **options: Any) -> QdrantStore:
         if not url:
             pytest.skip("no server: set QDRANT_URL (and QDRANT_API_KEY) to test against one")
         return QdrantStore(url, api_key=os.environ.get("QDRANT_API_KEY"), **named)
-    kept: StoreEngine = "edge" if engine == "edge" else "local"
-    return QdrantStore(folder / "store", engine=kept, **options)
+    return QdrantStore(folder / "store", **options)
 
 
 def point_id(number: int) -> str:
@@ -55,7 +53,7 @@ def point_id(number: int) -> str:
 
 
 def make_points(count: int, seed: int = 0, **payload: Any) -> list[Point]:
-    """Points with random vectors; payload fields depend on their number."""
+    """Return points with random vectors; payload fields depend on the point's number."""
     rng = np.random.default_rng(seed)
     dense = rng.standard_normal((count, DIMENSION)).astype(np.float32)
     dense /= np.linalg.norm(dense, axis=1, keepdims=True)
@@ -98,7 +96,7 @@ def by_cosine(points: list[Point], question: NDArray[np.float32]) -> list[str]:
 
 
 def by_terms(points: list[Point], question: SparseVector) -> dict[str, float]:
-    """Scores of shared terms with Qdrant's IDF."""
+    """Return the scores of shared terms with Qdrant's IDF."""
     asked = dict(zip(*question, strict=True))
     found = {t: sum(t in p.sparse[0] for p in points) for t in asked}
     total = len(points)
@@ -111,7 +109,7 @@ def by_terms(points: list[Point], question: SparseVector) -> dict[str, float]:
 
 
 def numbers(store: QdrantStore, where: models.Filter) -> set[int]:
-    """The numbers of the points a filter lets through."""
+    """Return the numbers of the points that match a filter."""
     return {record.payload["number"] for record in store.scroll(where)}  # type: ignore[index]
 
 

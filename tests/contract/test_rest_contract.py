@@ -1,4 +1,4 @@
-"""What is sent to a server, checked by the client's own models of Qdrant's API."""
+"""Requests to a server, parsed with the client's own models of Qdrant's API."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from qdrant_client import models
 from opticalrag.ingest.core.config import CollectionOptions
 from opticalrag.ingest.core.errors import StoreError, StoreUnavailable
 from opticalrag.ingest.core.schema import DENSE, INDEXED, SPARSE, Field
-from opticalrag.ingest.store.faults import Retry
 from opticalrag.ingest.store.requests import named
 from opticalrag.ingest.store.settings import made_for
 from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.ingest.system.retry import Retry
 
 from .rest_server import NAME, Recorder, recording
 from .stores import MODELS, make_points, point_id
@@ -46,8 +46,8 @@ def stages() -> list[models.Prefetch]:
     ]
 
 
-def test_a_collection_is_made_with_its_indexes_before_points(server: Recorder) -> None:
-    """Vectors, metadata and options in one request; an index per field to filter by."""
+def test_a_collection_is_created_with_its_indexes(server: Recorder) -> None:
+    """One request has vectors, metadata and options; each filter field gets an index."""
     layout = CollectionOptions(
         on_disk=True, quantization="binary", hnsw_m=32, shard_number=2, replication_factor=2
     )
@@ -71,11 +71,11 @@ def test_a_collection_is_made_with_its_indexes_before_points(server: Recorder) -
     assert fields[-2].field_schema == models.KeywordIndexParams(type="keyword", is_tenant=True)
 
 
-def test_points_are_written_in_requests_of_bounded_size_a_few_at_a_time(
+def test_points_are_written_in_bounded_concurrent_requests(
     server: Recorder, store: QdrantStore
 ) -> None:
-    """Every point once, waited for, in bodies far below the server's limit of 32 MB."""
-    server.pause = 0.02
+    """Every point is sent once, in bodies far below the server's limit of 32 MB."""
+    server.pause = 0.2  # longer than the client needs to make the next request
     points = make_points(1500, text="word " * 6000)
     store.exists()
     store.upsert(points)
@@ -91,45 +91,37 @@ def test_points_are_written_in_requests_of_bounded_size_a_few_at_a_time(
 
 
 def test_payloads_are_replaced_and_points_deleted(server: Recorder, store: QdrantStore) -> None:
-    """By id, by document and by path."""
+    """Points are deleted by id and by document."""
     store.overwrite_payloads({point_id(1): {"a": 1}})
     store.delete_ids([point_id(1)])
     store.delete_documents(["d"])
-    store.delete_path("/docs/a.pdf")
     (batch,) = server.of("POST", f"{POINTS}/batch")
     operations = models.UpdateOperations.model_validate(batch.body).operations
     deleted = (one.body for one in server.of("POST", f"{POINTS}/delete"))
-    by_id, *by_field = (models.FilterSelector.model_validate(one).filter for one in deleted)
+    by_id, by_field = (models.FilterSelector.model_validate(one).filter for one in deleted)
 
     assert operations[0].overwrite_payload.payload == {"a": 1}  # type: ignore[union-attr]
     assert by_id.must[0].has_id == [point_id(1)]  # type: ignore[index, union-attr]
-    assert [one.must[0].key for one in by_field] == [Field.FILE_ID, Field.FILE_PATH]  # type: ignore[index, union-attr]
+    assert by_field.must[0].key == Field.FILE_ID  # type: ignore[index, union-attr]
 
 
-def test_a_tenants_filter_is_in_every_question_and_stage(server: Recorder) -> None:
-    """A prefetch without it would rank the points of others."""
+def test_a_tenants_filter_is_in_every_query_and_stage(server: Recorder) -> None:
+    """A stage without it would rank the points of other tenants."""
     server.exists = True
     own = models.Filter(must=[models.IsEmptyCondition(is_empty=models.PayloadField(key="flags"))])
     with QdrantStore(server.url, tenant="a", retry=QUICK) as store:
         store.query(models.RrfQuery(rrf=models.Rrf(k=60)), prefetch=stages(), where=own, limit=7)
-        store.query_groups([0.5] * 16, Field.FILE_ID, using=DENSE, limit=3, group_size=2)
     (asked,) = server.of("POST", f"{POINTS}/query")
-    (grouped,) = server.of("POST", f"{POINTS}/query/groups")
     query = models.QueryRequest.model_validate(asked.body)
-    groups = models.QueryGroupsRequest.model_validate(grouped.body)
     tenant = models.FieldCondition(key=Field.TENANT, match=models.MatchValue(value="a"))
 
     assert query.filter == models.Filter(must=[tenant, own])
     assert [p.filter for p in query.prefetch] == [models.Filter(must=[tenant])] * 2  # type: ignore[union-attr]
     assert query.limit == 7
-    assert (groups.group_by, groups.limit, groups.group_size) == (Field.FILE_ID, 3, 2)
-    assert groups.filter == models.Filter(must=[tenant])
 
 
-def test_quantised_collections_are_asked_to_score_again(
-    server: Recorder, store: QdrantStore
-) -> None:
-    """In the stages that search by vectors; known from the collection, not from the caller."""
+def test_quantised_collections_are_rescored(server: Recorder, store: QdrantStore) -> None:
+    """The store reads from the collection that it is quantised."""
     server.metadata = {**made_for(*MODELS), "quantization": "scalar"}
     store.query(models.FusionQuery(fusion=models.Fusion.RRF), prefetch=stages(), limit=5)
     (asked,) = server.of("POST", f"{POINTS}/query")
@@ -140,7 +132,7 @@ def test_quantised_collections_are_asked_to_score_again(
 
 
 def test_every_field_the_store_filters_by_is_indexed(server: Recorder, store: QdrantStore) -> None:
-    """A server in strict mode refuses the others."""
+    """A server in strict mode refuses filters on other fields."""
     store.tenant = "a"
     store.count()
     store.existing_ids("d")
@@ -149,7 +141,6 @@ def test_every_field_the_store_filters_by_is_indexed(server: Recorder, store: Qd
     store.documents(named("a.pdf"))
     store.delete_orphans()
     store.delete_documents(["d"])
-    store.delete_path("/docs/a.pdf")
     store.query([0.5] * 16, using=DENSE)
     keys = {key for one in server.requests for key in filter_keys(one.body)}
 
@@ -158,7 +149,7 @@ def test_every_field_the_store_filters_by_is_indexed(server: Recorder, store: Qd
 
 
 def filter_keys(body: Any) -> Iterator[str]:
-    """The payload fields named in the conditions of a request."""
+    """Yield the payload fields in the conditions of a request."""
     if isinstance(body, dict):
         if "key" in body and body.keys() & {"match", "range", "is_empty", "is_null"}:
             yield body["key"]
@@ -170,7 +161,7 @@ def filter_keys(body: Any) -> Iterator[str]:
 
 
 def test_an_alias_is_switched_in_one_request(server: Recorder, store: QdrantStore) -> None:
-    """The old meaning is deleted and the new one made together."""
+    """The old alias is deleted and the new one created together."""
     store.switch_alias("live")
     (sent,) = server.of("POST", "/collections/aliases")
     old, new = models.ChangeAliasesOperation.model_validate(sent.body).actions
@@ -179,36 +170,24 @@ def test_an_alias_is_switched_in_one_request(server: Recorder, store: QdrantStor
     assert new.create_alias == models.CreateAlias(collection_name=NAME, alias_name="live")  # type: ignore[union-attr]
 
 
-def test_snapshots_are_made_listed_and_restored(server: Recorder, store: QdrantStore) -> None:
-    """A server fetches a snapshot from itself: its folders are its own affair."""
-    name = store.create_snapshot()
-    assert store.list_snapshots() == [name]
-    store.restore_snapshot(name)
-    (sent,) = server.of("PUT", f"/collections/{NAME}/snapshots/recover")
-    asked = models.SnapshotRecover.model_validate(sent.body)
-
-    assert asked.location == f"{server.url}/collections/{NAME}/snapshots/{name}"
-    assert asked.priority == models.SnapshotPriority.SNAPSHOT
-
-
 # -- faults ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("code", [429, 500, 502, 503])
-def test_passing_faults_of_a_server_are_waited_out(
+def test_transient_faults_of_a_server_are_retried(
     server: Recorder, store: QdrantStore, code: int
 ) -> None:
-    """The same request is sent again until it is done, then the next."""
+    """The same request is sent until it succeeds, then the next."""
     store.exists()
     server.faults = [(code, {}), (code, {})]
 
     assert store.upsert(make_points(3)) == 3
-    assert len(server.of("POST", POINTS)) == 3  # whose points are there?
+    assert len(server.of("POST", POINTS)) == 3  # the check for other tenants' points
     assert len(server.of("PUT", POINTS)) == 1
 
 
-def test_a_server_says_how_long_to_wait(server: Recorder, store: QdrantStore) -> None:
-    """Retry-After is kept to, and too long a wait is not begun."""
+def test_retry_after_is_obeyed(server: Recorder, store: QdrantStore) -> None:
+    """A wait beyond the time allowed does not start."""
     store.exists()
     server.faults = [(429, {"Retry-After": "30"})]
     started = time.monotonic()
@@ -219,7 +198,7 @@ def test_a_server_says_how_long_to_wait(server: Recorder, store: QdrantStore) ->
 
 
 def test_lasting_faults_end_in_time(server: Recorder, store: QdrantStore) -> None:
-    """After the time allowed the store is unavailable, and says what it was told."""
+    """After the time allowed, the error contains the server's answer."""
     store.exists()
     server.faults = [(503, {})] * 1000
     started = time.monotonic()
@@ -230,8 +209,8 @@ def test_lasting_faults_end_in_time(server: Recorder, store: QdrantStore) -> Non
     assert 5 < len(server.requests) < 60
 
 
-def test_what_a_server_refuses_is_not_asked_again(server: Recorder, store: QdrantStore) -> None:
-    """A wrong request stays wrong."""
+def test_a_refused_request_is_not_retried(server: Recorder, store: QdrantStore) -> None:
+    """It would be refused again."""
     store.exists()
     server.faults = [(400, {})]
     with pytest.raises(StoreError, match="400"):
@@ -240,8 +219,8 @@ def test_what_a_server_refuses_is_not_asked_again(server: Recorder, store: Qdran
     assert len(server.of("POST", POINTS)) == 1
 
 
-def test_a_server_that_went_away_is_waited_for_one_that_never_came_is_not() -> None:
-    """A wrong address is said at once; a restart of a known server is a pause."""
+def test_only_a_server_that_has_answered_is_retried() -> None:
+    """A wrong URL fails at once; the restart of a known server is waited for."""
     with recording() as server:
         server.exists = True
         store = QdrantStore(server.url, retry=QUICK)

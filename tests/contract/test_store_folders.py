@@ -1,4 +1,4 @@
-"""Folders outlive their process, however it ends."""
+"""Points in a folder survive their process, however it ends."""
 
 from __future__ import annotations
 
@@ -10,14 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from llama_index.core import MockEmbedding, VectorStoreIndex
-from llama_index.core.schema import TextNode
-from llama_index.vector_stores.qdrant import QdrantVectorStore
-from qdrant_client import QdrantClient
 
 from opticalrag.ingest.core.errors import StoreLocked
 from opticalrag.ingest.core.schema import DENSE, SPARSE
-from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
 from opticalrag.ingest.store.edge import config as edge_config
 from opticalrag.ingest.store.store import QdrantStore
 
@@ -34,21 +29,16 @@ from .stores import (
     sparse_question,
 )
 
-# -- folders -----------------------------------------------------------------------------------
 
-FOLDERS = pytest.mark.parametrize("kept", ["local", "edge"])
-
-
-@FOLDERS
-def test_points_are_there_when_the_folder_is_opened_again(kept: str, tmp_path: Path) -> None:
-    """With their vectors, payload and indexes; the engine is known by itself."""
-    with open_store(kept, tmp_path) as first:
+def test_points_are_there_when_the_folder_is_opened_again(tmp_path: Path) -> None:
+    """With their vectors, payloads and indexes."""
+    with open_store("edge", tmp_path) as first:
         first.ensure(*MODELS)
         first.upsert(make_points(COUNT))
     with QdrantStore(tmp_path / "store", create=False) as again:
         again.verify(*MODELS)
         found = again.query(sparse_question(), using=SPARSE, limit=COUNT)
-        assert again.engine == kept
+        assert again.engine == "edge"
         assert again.count() == COUNT
         assert {str(p.id) for p in found} == by_terms(make_points(COUNT), SPARSE_QUESTION).keys()
 
@@ -63,29 +53,27 @@ def python(code: str, **options: Any) -> subprocess.Popen[str]:
     )
 
 
-@FOLDERS
-def test_a_second_process_is_refused(kept: str, tmp_path: Path) -> None:
-    """With what to do, also when it asks for the other engine's files."""
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    """The error names the cause."""
     code = (
         "from opticalrag.ingest.core.errors import StoreUnavailable\n"
         "from opticalrag.ingest.store.store import QdrantStore\n"
         f"try: QdrantStore({str(tmp_path / 'store')!r})\n"
         "except StoreUnavailable as error: print(error)\n"
     )
-    with open_store(kept, tmp_path) as store:
+    with open_store("edge", tmp_path) as store:
         store.ensure(*MODELS)
         out, _ = python(code).communicate(timeout=60)
 
     assert "in use by another process" in out
 
 
-@FOLDERS
-def test_what_was_written_outlives_a_killed_process(kept: str, tmp_path: Path) -> None:
-    """Every call that returned counts: points, payloads and deletions."""
+def test_writes_survive_a_killed_process(tmp_path: Path) -> None:
+    """Points, payloads and deletions survive once their call has returned."""
     code = (
         "from pathlib import Path\n"
         "from tests.contract.stores import *\n"
-        f"store = open_store({kept!r}, Path({str(tmp_path)!r}))\n"
+        f"store = open_store('edge', Path({str(tmp_path)!r}))\n"
         "store.ensure(*MODELS)\n"
         "for n, one in enumerate(make_points(100_000)):\n"
         "    store.upsert([one])\n"
@@ -115,27 +103,10 @@ def test_what_was_written_outlives_a_killed_process(kept: str, tmp_path: Path) -
         assert found[0].id in by_cosine(points, question(1))[:2]
 
 
-def test_llama_indexes_own_store_reads_a_folder_of_the_local_engine(tmp_path: Path) -> None:
-    """Points written through ours come back as nodes."""
-    with open_store("local", tmp_path) as store:
-        written = TextNode(id_=point_id(1), text="words", metadata={"pages": [3]})
-        written.embedding = [0.25] * 16
-        OpticalVectorStore(store, "numbers").add([written])
-    client = QdrantClient(path=str(tmp_path / "store"))
-    vectors = QdrantVectorStore(
-        "opticalrag", client=client, dense_vector_name=DENSE, sparse_vector_name=SPARSE
-    )
-    index = VectorStoreIndex.from_vector_store(vectors, embed_model=MockEmbedding(16))
-    (found,) = index.as_retriever().retrieve("anything")
-    client.close()
-
-    assert (found.node_id, found.text, found.metadata) == (point_id(1), "words", {"pages": [3]})
-
-
 def test_an_index_is_built_on_closing_and_finds_the_nearest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once there is enough; what is written after it is found, too."""
+    """It needs enough points; points written later are found, too."""
     monkeypatch.setattr(edge_config, "_INDEXING_KB", 50)
     points = make_points(3000)
     with open_store("edge", tmp_path) as store:
@@ -154,10 +125,10 @@ def test_an_index_is_built_on_closing_and_finds_the_nearest(
 
 
 def test_an_index_that_is_interrupted_loses_nothing(tmp_path: Path) -> None:
-    """A process killed while it builds one leaves every point where it was."""
+    """If the process is killed while it builds the index, every point is still there."""
     code = (
         "from pathlib import Path\n"
-        "from opticalrag.ingest import edge_config\n"
+        "from opticalrag.ingest.store.edge import config as edge_config\n"
         "from tests.contract.stores import *\n"
         "edge_config._INDEXING_KB = 50\n"
         f"store = open_store('edge', Path({str(tmp_path)!r}))\n"
@@ -181,15 +152,13 @@ def test_an_index_that_is_interrupted_loses_nothing(tmp_path: Path) -> None:
         assert nearest[0].id in by_cosine(make_points(20_000), question(1))[:2]
 
 
-@FOLDERS
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # qdrant-client's
-def test_a_folder_in_use_is_waited_for(kept: str, tmp_path: Path) -> None:
-    """With time to wait, the store opens as soon as the other has closed it."""
-    first = QdrantStore(tmp_path / "store", engine=kept)
+def test_a_folder_in_use_is_waited_for(tmp_path: Path) -> None:
+    """The store opens as soon as the other one is closed, within the time given."""
+    first = QdrantStore(tmp_path / "store")
     closing = threading.Timer(0.5, first.close)
     closing.start()
     with pytest.raises(StoreLocked):
-        QdrantStore(tmp_path / "store", engine=kept, wait=0.1)
-    with QdrantStore(tmp_path / "store", engine=kept, wait=30.0) as second:
+        QdrantStore(tmp_path / "store", wait=0.1)
+    with QdrantStore(tmp_path / "store", wait=30.0) as second:
         assert second.count() == 0
     closing.join()

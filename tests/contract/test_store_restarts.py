@@ -1,4 +1,4 @@
-"""A server may go down at any moment and come back; the store waits and goes on."""
+"""A server may go down at any moment and come back; the store waits and continues."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-def test_a_server_that_dies_while_a_collection_is_made_is_waited_for(
+def test_a_server_killed_during_the_creation_of_a_collection_is_waited_for(
     service: Service, monkeypatch: pytest.MonkeyPatch, done: bool
 ) -> None:
-    """Whether it had made it already or not: there is one then, and it can be written to."""
+    """Whether or not the collection was created before, it exists then and can be written."""
     with QdrantStore(service.url) as store:
         create, calls = store.client.create_collection, []
 

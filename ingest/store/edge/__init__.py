@@ -1,1 +1,1 @@
-"""Qdrant's embedded engine behind the calls of its client."""
+"""Runs qdrant-edge in a folder, behind the methods of ``QdrantClient``."""

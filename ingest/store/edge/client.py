@@ -1,20 +1,19 @@
-"""Qdrant's embedded engine behind the calls of its client: the points.
+"""Reads and writes points of qdrant-edge with the methods of :class:`qdrant_client.QdrantClient`.
 
-``qdrant-edge`` is the server's own storage and HNSW index in this process: no pickles, real
-payload indexes, and answers in milliseconds where the client's local mode scans every vector. It
-speaks other classes than ``qdrant_client``; this module translates the calls of the store and of
-the search, with the arguments and results of :class:`qdrant_client.QdrantClient`, so that one
-store serves every engine.
+``qdrant-edge`` runs the server's storage and HNSW index in this process, without pickles. It
+answers in milliseconds where the client in memory compares every vector. Its classes differ from
+``qdrant_client``'s. This module takes and returns the client's, so that the store and the search
+work with any engine.
 
-A write is in the engine's write-ahead log when the call returns: it outlives the process being
-killed. The HNSW index is built when the store is closed and enough is new (see
-:mod:`.edge_config`); until then new points are looked at one by one.
+A write is in the engine's write-ahead log when the call returns, and survives a killed process. The
+HNSW index is built on closing, once there are enough new points (see :mod:`.config`). Until then,
+new points are compared one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import qdrant_edge as edge
 from qdrant_client import models
@@ -23,7 +22,6 @@ from qdrant_client.conversions.common_types import QueryResponse
 from ...core.errors import NotSupported
 from .collections import EdgeCollections
 from .folder import engine_errors
-from .grouping import grouped
 from .requests import (
     to_filter,
     to_params,
@@ -35,18 +33,17 @@ from .requests import (
 
 __all__ = ["EdgeClient"]
 
-_MOST_GROUPED: Final = 10_000  # points looked at to fill groups
-
 
 class EdgeClient(EdgeCollections):
-    """Collections in a folder, open to one process at a time; any of its threads may ask.
+    """The collections in a folder and their points. Thread-safe.
 
     Args:
-        folder: the store's; it must be there.
+        folder: the store's folder; it must exist.
 
     Raises:
-        StoreUnavailable: another process has the folder open.
-        OSError: nothing can be written there.
+        StoreLocked: another process has the folder open.
+        StoreDamaged: the lock file is not a regular file.
+        OSError: the folder is not writable.
     """
 
     # -- reading -------------------------------------------------------------------------------
@@ -60,7 +57,7 @@ class EdgeClient(EdgeCollections):
         """Count points."""
         with engine_errors(self._root / collection_name):
             request = edge.CountRequest(exact=exact, filter=to_filter(count_filter))
-        return models.CountResult(count=self._ask(collection_name, "count", request))
+        return models.CountResult(count=self._read(collection_name, "count", request))
 
     def scroll(
         self,
@@ -71,7 +68,7 @@ class EdgeClient(EdgeCollections):
         with_payload: Any = True,
         with_vectors: bool | list[str] = False,
     ) -> tuple[list[models.Record], Any]:
-        """List points in the order of their ids, and where the next ones begin."""
+        """Return points in the order of their ids, and the offset of the next ones."""
         with engine_errors(self._root / collection_name):
             request = edge.ScrollRequest(
                 offset=offset,
@@ -80,7 +77,7 @@ class EdgeClient(EdgeCollections):
                 with_payload=to_selection(with_payload),
                 with_vector=with_vectors,
             )
-        records, following = self._ask(collection_name, "scroll", request)
+        records, following = self._read(collection_name, "scroll", request)
         return [_record(one) for one in records], None if following is None else _id(following)
 
     def retrieve(
@@ -90,13 +87,13 @@ class EdgeClient(EdgeCollections):
         with_payload: Any = True,
         with_vectors: bool | list[str] = False,
     ) -> list[models.Record]:
-        """Points by id; those that are not there are left out."""
-        found = self._ask(
+        """Return the points that exist, by id."""
+        found = self._read(
             collection_name, "retrieve", list(ids), to_selection(with_payload), with_vectors
         )
         return [_record(one) for one in found]
 
-    def query_points(  # noqa: PLR0913  the client's own arguments
+    def query_points(  # noqa: PLR0913  arguments of QdrantClient
         self,
         collection_name: str,
         query: Any = None,
@@ -110,7 +107,7 @@ class EdgeClient(EdgeCollections):
         with_vectors: bool | list[str] = False,
         score_threshold: float | None = None,
     ) -> QueryResponse:
-        """Find points, best first."""
+        """Return points, best first."""
         with engine_errors(self._root / collection_name):
             request = edge.QueryRequest(
                 limit=limit,
@@ -123,43 +120,18 @@ class EdgeClient(EdgeCollections):
                 with_vector=with_vectors,
                 score_threshold=score_threshold,
             )
-        found = self._ask(collection_name, "query", request)
+        found = self._read(collection_name, "query", request)
         return QueryResponse(points=[_scored(one, bool(with_vectors)) for one in found])
-
-    def query_points_groups(
-        self,
-        collection_name: str,
-        group_by: str,
-        limit: int = 10,
-        group_size: int = 3,
-        **request: Any,
-    ) -> models.GroupsResult:
-        """Find the best points of each value of a payload field, best group first.
-
-        Takes what :meth:`query_points` takes. The engine does not group: more and more points
-        are asked for until there are enough groups. The field comes with every payload.
-        """
-        fields = request.get("with_payload", True)
-        if isinstance(fields, bool | list):
-            request["with_payload"] = fields is True or [*(fields or ()), group_by]
-        wanted = limit * group_size * 4
-        while True:
-            points = self.query_points(collection_name, limit=wanted, **request).points
-            groups = grouped(points, group_by, limit, group_size)
-            full = len(groups) == limit and all(len(g.hits) == group_size for g in groups)
-            if full or len(points) < wanted or wanted >= _MOST_GROUPED:
-                return models.GroupsResult(groups=groups)
-            wanted *= 4
 
     # -- writing -------------------------------------------------------------------------------
 
     def upsert(
         self, collection_name: str, points: Sequence[models.PointStruct], wait: bool = True
     ) -> None:
-        """Write points, whole.
+        """Write points, replacing those with the same ids.
 
         Raises:
-            StoreError: a vector has a number that is none, or the engine refuses a point.
+            StoreError: a vector has a number that is not finite, or the engine refuses a point.
         """
         with engine_errors(self._root / collection_name):
             made = [edge.Point(p.id, to_vectors(p.vector), p.payload) for p in points]
@@ -171,14 +143,14 @@ class EdgeClient(EdgeCollections):
         update_operations: Sequence[models.OverwritePayloadOperation],
         wait: bool = True,
     ) -> None:
-        """Replace payloads of points.
+        """Replace the payloads of points.
 
         Raises:
-            NotSupported: it is another operation.
+            NotSupported: another operation is requested.
         """
         for operation in update_operations:
             if not isinstance(operation, models.OverwritePayloadOperation):
-                raise NotSupported(f"the embedded engine is not asked for {operation!r:.100}")
+                raise NotSupported(f"the embedded engine does not support {operation!r:.100}")
             change = operation.overwrite_payload
             with engine_errors(self._root / collection_name):
                 update = edge.UpdateOperation.overwrite_payload(
@@ -209,10 +181,10 @@ class EdgeClient(EdgeCollections):
                 operation = edge.UpdateOperation.delete_points(list(selector))
         self._update(collection_name, operation)
 
-    def _ask(self, name: str, what: str, *arguments: Any) -> Any:
+    def _read(self, name: str, method: str, *arguments: Any) -> Any:
         shard = self._opened(name).shard
         with engine_errors(self._root / name):
-            return getattr(shard, what)(*arguments)
+            return getattr(shard, method)(*arguments)
 
 
 def _id(value: Any) -> int | str:
@@ -229,7 +201,7 @@ def _scored(point: Any, with_vectors: bool) -> models.ScoredPoint:
         version=point.version,
         score=point.score,
         payload=point.payload,
-        vector=_plain(point.vector) if with_vectors else None,  # MMR gives them unasked
+        vector=_plain(point.vector) if with_vectors else None,  # MMR always returns them
     )
 
 

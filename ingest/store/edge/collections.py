@@ -1,7 +1,8 @@
-"""Embedded collections: made, opened, named, copied. Knows nothing of the points in them.
+"""Creates, opens, aliases and deletes embedded collections. Knows nothing of their points.
 
-A folder is held by one process at a time, by the same lock file that the local mode of Qdrant's
-client takes. A collection is made aside and renamed into place, so that there are no half ones.
+One process at a time holds a store's folder, by the lock file that the local mode of Qdrant's
+client uses, too. A collection is created under another name and then renamed, so that a crash
+leaves no half collection.
 """
 
 from __future__ import annotations
@@ -11,55 +12,52 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
-import portalocker  # looks for a place to write when it is imported
+import portalocker  # needs a writable temporary folder at import
 import qdrant_edge as edge
 from qdrant_client import models
 
 from ...core.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 from .config import index_params, index_type, info, shard_config
 from .folder import (
-    NEW,
-    OLD,
-    SNAPSHOTS,
-    About,
+    DOOMED,
+    UNFINISHED,
+    CollectionSpec,
     allocated,
     check_folder,
     check_room,
-    copy_folder,
     engine_errors,
     holes,
     make_private,
-    read_about,
     read_aliases,
+    read_spec,
     remove_folder,
-    settle,
-    write_about,
+    remove_leftovers,
     write_aliases,
+    write_spec,
 )
 
 __all__ = ["EdgeCollections", "OpenCollection"]
 
 _log = logging.getLogger(__name__)
 
-_ROOT: Final = "edge"  # beside it, the client's local mode would keep "collection"
+_ROOT: Final = "edge"
 _LOCK: Final = ".lock"
 _SHARD: Final = "shard"
 _MIB: Final = 1024**2
-# Free bytes that are asked for. An empty collection with the indexes of ours is 244 MiB of holes.
+# Free bytes required. An empty collection with our indexes has files with 244 MiB of holes.
 _TO_CREATE: Final = 256 * _MIB
-_TO_WRITE: Final = 64 * _MIB  # a request has 8 MiB, and is written to a log and to storage
+_TO_WRITE: Final = 64 * _MIB  # a request of 8 MiB goes to the log and to the storage
 
 
 @dataclass(slots=True)
 class OpenCollection:
-    """A collection in use. ``changed`` since its indexes were last built."""
+    """A collection in use; ``changed`` is True if points were written since it was opened."""
 
     shard: Any
-    about: About
+    spec: CollectionSpec
     changed: bool = False
     writing: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,20 +66,19 @@ class EdgeCollections:
     """The collections in a folder, open to one process at a time.
 
     Args:
-        folder: the store's; it must be there.
+        folder: the store's folder; it must exist.
 
     Raises:
         StoreLocked: another process has the folder open.
-        StoreDamaged: its lock is no file.
-        OSError: nothing can be written there.
+        StoreDamaged: the lock file is not a regular file.
+        OSError: the folder is not writable.
     """
 
     def __init__(self, folder: Path) -> None:
         self._root = folder / _ROOT
-        self._snapshots = self._root / SNAPSHOTS
         lock = folder / _LOCK
         if lock.is_symlink() or (lock.exists() and not lock.is_file()):
-            raise StoreDamaged(f"{lock} is no regular file: remove it")
+            raise StoreDamaged(f"{lock} is not a regular file: remove it")
         self._file = lock.open("a")
         try:
             portalocker.lock(self._file, portalocker.LOCK_EX | portalocker.LOCK_NB)
@@ -90,47 +87,22 @@ class EdgeCollections:
             raise StoreLocked.of(folder) from error
         lock.chmod(0o600)
         self._root.mkdir(mode=0o700, exist_ok=True)
-        settle(self._root)
+        remove_leftovers(self._root)
         self._open: dict[str, OpenCollection] = {}
         self._opening = threading.RLock()
 
     def close(self) -> None:
-        """Build the indexes that are due, write everything down, and let go of the folder."""
+        """Build the indexes that are due, write everything to disk, and release the folder."""
         if self._file.closed:
             return
-        with self._opening, self._file, ExitStack() as shutting:
-            for name in self._open:  # also the others, if one fails
-                shutting.callback(self._shut, name, optimize=True)
-
-    def _shut(self, name: str, *, optimize: bool) -> None:
-        opened = self._open.pop(name, None)
-        if opened is None:
-            return
-        with opened.writing, engine_errors(self._root / name):
-            try:
-                if optimize and opened.changed:
-                    self._index_if_room(name, opened)
-            finally:
-                opened.shard.close()
-        make_private(self._root / name)
-
-    def _index_if_room(self, name: str, opened: OpenCollection) -> None:
-        try:
-            self._check_room_to_index(name)
-        except StoreUnavailable as error:
-            _log.warning("the index of %s is not built: %s", name, error)
-            return
-        _log.info("building the index of %s, if enough is new", name)
-        opened.shard.optimize()
-
-    def _check_room_to_index(self, name: str) -> None:
-        # What is there is written anew beside itself, with a graph.
-        check_room(self._root, 2 * allocated(self._root / name) + _TO_WRITE)
+        with self._opening, self._file, ExitStack() as stack:
+            for name in self._open:  # a failure does not keep the others open
+                stack.callback(self._shut, name, optimize=True)
 
     # -- collections ---------------------------------------------------------------------------
 
     def collection_exists(self, collection_name: str) -> bool:
-        """Whether there is such a collection, or alias of one."""
+        """Whether a collection, or an alias of one, has this name."""
         return (self._root / self._resolved(collection_name)).is_dir()
 
     def create_collection(
@@ -142,49 +114,49 @@ class EdgeCollections:
         hnsw_config: models.HnswConfigDiff | None = None,
         quantization_config: Any = None,
     ) -> bool:
-        """Make a collection of named vectors.
+        """Create a collection of named vectors.
 
         Raises:
-            StoreError: there is one of this name.
-            NotSupported: this engine has no such vectors.
+            StoreError: a collection has this name already.
+            NotSupported: the engine does not have this quantization.
         """
         folder = self._root / collection_name
-        unfinished = folder.with_name(f"~made~{collection_name}")
-        about = About(dict(vectors_config), dict(sparse_vectors_config), dict(metadata))
-        config = shard_config(about, hnsw_config, quantization_config)
+        unfinished = folder.with_name(f"{UNFINISHED}{collection_name}")
+        spec = CollectionSpec(dict(vectors_config), dict(sparse_vectors_config), dict(metadata))
+        config = shard_config(spec, hnsw_config, quantization_config)
         with self._opening, engine_errors(folder):
-            if self.collection_exists(collection_name):  # asked here, so that one thread wins
-                raise StoreError(f"there is a collection {collection_name!r} already")
+            if self.collection_exists(collection_name):  # under the lock, so that one thread wins
+                raise StoreError(f"the collection {collection_name!r} exists already")
             check_room(self._root, _TO_CREATE)
             self._forget_alias(collection_name)
             remove_folder(unfinished)
             unfinished.mkdir(mode=0o700)
             edge.EdgeShard.create(str(unfinished / _SHARD), config).close()
-            write_about(unfinished, about)
+            write_spec(unfinished, spec)
             make_private(unfinished)
             unfinished.rename(folder)
         return True
 
     def delete_collection(self, collection_name: str) -> bool:
-        """Delete a collection and its aliases; False if there is none."""
+        """Delete a collection and its aliases; return False if it does not exist."""
         folder = self._root / collection_name
         with self._opening, engine_errors(folder):
             if not folder.is_dir():
                 return False
             self._shut(collection_name, optimize=False)
-            doomed = folder.with_name(f"~doomed~{collection_name}")
+            doomed = folder.with_name(f"{DOOMED}{collection_name}")
             remove_folder(doomed)
-            folder.rename(doomed)  # first: what is left after a crash is no collection
+            folder.rename(doomed)  # first, so that a crash leaves no half collection
             kept = {a: c for a, c in self._aliases().items() if c != collection_name}
             write_aliases(self._root, kept)
             remove_folder(doomed)
         return True
 
     def get_collection(self, collection_name: str) -> models.CollectionInfo:
-        """What a collection was made for and what is in it."""
+        """Return the settings and counts of a collection."""
         opened = self._opened(collection_name)
         with engine_errors(self._root / collection_name):
-            return info(opened.about, opened.shard)
+            return info(opened.spec, opened.shard)
 
     def create_payload_index(
         self,
@@ -200,22 +172,10 @@ class EdgeCollections:
             collection_name, edge.UpdateOperation.create_field_index(field_name, params or kind)
         )
 
-    def optimize(self, collection_name: str) -> bool:
-        """Build the indexes that are due now instead of on closing; False if none was.
-
-        Units: one to two minutes per 100,000 chunks of 384 numbers, on two cores.
-        """
-        opened = self._opened(collection_name)
-        with opened.writing, engine_errors(self._root / collection_name):
-            self._check_room_to_index(self._resolved(collection_name))
-            done = bool(opened.shard.optimize())
-            opened.changed = False
-        return done
-
     # -- aliases -------------------------------------------------------------------------------
 
     def get_aliases(self) -> models.CollectionsAliasesResponse:
-        """All aliases."""
+        """Return all aliases."""
         return models.CollectionsAliasesResponse(
             aliases=[
                 models.AliasDescription(alias_name=alias, collection_name=collection)
@@ -229,10 +189,10 @@ class EdgeCollections:
             models.CreateAliasOperation | models.DeleteAliasOperation
         ],
     ) -> bool:
-        """Make and delete aliases, all at once.
+        """Create and delete aliases, all at once.
 
         Raises:
-            StoreError: a collection is not there, or has the name an alias is to have.
+            StoreError: a collection does not exist, or has the name of a new alias.
         """
         with self._opening:
             aliases = self._aliases()
@@ -242,76 +202,26 @@ class EdgeCollections:
                     continue
                 made = change.create_alias
                 if (self._root / made.alias_name).exists():
-                    raise StoreError(f"{made.alias_name!r} is a collection; choose another alias")
+                    raise StoreError(f"{made.alias_name!r} is a collection: use another alias")
                 if not (self._root / made.collection_name).is_dir():
-                    raise StoreError(f"there is no collection {made.collection_name!r}")
+                    raise StoreError(f"no collection {made.collection_name!r}")
                 aliases[made.alias_name] = made.collection_name
             write_aliases(self._root, aliases)
         return True
-
-    # -- snapshots -----------------------------------------------------------------------------
-
-    def create_snapshot(self, collection_name: str) -> models.SnapshotDescription:
-        """Copy a collection while nothing is written to it."""
-        name = self._resolved(collection_name)
-        opened = self._opened(name)
-        made = datetime.now(timezone.utc)
-        snapshot = f"{name}-{made:%Y-%m-%d-%H-%M-%S-%f}"
-        with opened.writing, engine_errors(self._root / name):
-            check_room(self._root, allocated(self._root / name) + _TO_WRITE)
-            opened.shard.flush()
-            copy_folder(self._root / name, self._snapshots / name / snapshot)
-        return self._described(self._snapshots / name / snapshot)
-
-    def list_snapshots(self, collection_name: str) -> list[models.SnapshotDescription]:
-        """The copies of a collection, oldest first."""
-        folder = self._snapshots / self._resolved(collection_name)
-        made = sorted(folder.glob("[!~]*")) if folder.is_dir() else []
-        return [self._described(one) for one in made]
-
-    def restore_snapshot(self, collection_name: str, snapshot_name: str) -> None:
-        """Put a copy in the place of a collection.
-
-        Raises:
-            StoreError: there is no such copy.
-        """
-        name = self._resolved(collection_name)
-        folder, source = self._root / name, self._snapshots / name / snapshot_name
-        if snapshot_name not in {one.name for one in self.list_snapshots(name)}:
-            raise StoreError(f"{name!r} has no snapshot {snapshot_name!r}; see list_snapshots()")
-        read_about(source)
-        copied, replaced = (folder.with_name(f"{mark}{name}") for mark in (NEW, OLD))
-        with self._opening, engine_errors(folder):
-            check_room(self._root, allocated(source) + _TO_WRITE)
-            try:
-                copy_folder(source, copied)
-                self._shut(name, optimize=False)
-                if folder.exists():
-                    folder.rename(replaced)
-                copied.rename(folder)
-            finally:
-                settle(self._root)
-
-    def _described(self, folder: Path) -> models.SnapshotDescription:
-        size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-        made = datetime.fromtimestamp(folder.stat().st_mtime, timezone.utc)
-        return models.SnapshotDescription(
-            name=folder.name, creation_time=made.isoformat(), size=size
-        )
-
-    # -- what is open --------------------------------------------------------------------------
 
     def _aliases(self) -> dict[str, str]:
         return read_aliases(self._root)
 
     def _forget_alias(self, name: str) -> None:
-        """Drop an alias of a collection that is gone, as a crash leaves it."""
+        """Remove an alias whose collection is gone, which a crash can leave."""
         aliases = self._aliases()
         if aliases.pop(name, None) is not None:
             write_aliases(self._root, aliases)
 
     def _resolved(self, name: str) -> str:
         return name if (self._root / name).is_dir() else self._aliases().get(name, name)
+
+    # -- open collections ----------------------------------------------------------------------
 
     def _update(self, name: str, operation: Any) -> None:
         opened = self._opened(name)
@@ -321,6 +231,7 @@ class EdgeCollections:
             opened.changed = True
 
     def _opened(self, name: str) -> OpenCollection:
+        """Return an open collection, opening it the first time."""
         name = self._resolved(name)
         with self._opening:
             if self._file.closed:
@@ -332,11 +243,37 @@ class EdgeCollections:
     def _load(self, name: str) -> OpenCollection:
         folder = self._root / name
         if not folder.is_dir():
-            raise StoreError(f"there is no collection {name!r} at {self._root.parent}")
+            raise StoreError(f"no collection {name!r} at {self._root.parent}")
         check_folder(folder)
-        about = read_about(folder)
+        spec = read_spec(folder)
         if not (folder / _SHARD).is_dir():
-            raise StoreDamaged(f"{folder} has lost its {_SHARD}: restore a snapshot of the store")
+            raise StoreDamaged(
+                f"{folder / _SHARD} is missing: restore a copy of the store, or ingest into a new"
+                " folder"
+            )
         check_room(folder, holes(folder))
         with engine_errors(folder, StoreDamaged):
-            return OpenCollection(edge.EdgeShard.load(str(folder / _SHARD)), about)
+            return OpenCollection(edge.EdgeShard.load(str(folder / _SHARD)), spec)
+
+    def _shut(self, name: str, *, optimize: bool) -> None:
+        opened = self._open.pop(name, None)
+        if opened is None:
+            return
+        with opened.writing, engine_errors(self._root / name):
+            try:
+                if optimize and opened.changed:
+                    self._build_index(name, opened)
+            finally:
+                opened.shard.close()
+        make_private(self._root / name)
+
+    def _build_index(self, name: str, opened: OpenCollection) -> None:
+        """Build the HNSW index, if the disk has room and there are enough new points."""
+        try:
+            # The engine writes the points again, and the graph, before it deletes the old files.
+            check_room(self._root, 2 * allocated(self._root / name) + _TO_WRITE)
+        except StoreUnavailable as error:
+            _log.warning("did not build the index of %s: %s", name, error)
+            return
+        _log.info("building the index of %s if there are enough new points", name)
+        opened.shard.optimize()

@@ -1,4 +1,4 @@
-"""What collections are made of, in the words of both clients. Pure."""
+"""Translates the settings of collections between qdrant-client and qdrant-edge. Pure."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from ...core.errors import NotSupported
-from .folder import About
+from .folder import CollectionSpec
 
 __all__ = ["index_params", "index_type", "info", "shard_config"]
 
-# Measured at 100,000 vectors of 384 numbers (benchmarks/retrieval/qdrant.py).
+# Chosen by measurement with 100,000 vectors of 384 numbers (benchmarks/retrieval/qdrant.py).
 _M: Final = 16
 _EF_CONSTRUCT: Final = 128
-# Kilobytes of vectors without an index from which one is built: 20,000 chunks of 384 numbers.
-# Below, every vector is looked at, which is exact and takes 3 ms. qdrant-edge 0.9 lets about twice
-# as much gather beside a segment that is there already.
+# An index is built from this many kilobytes of unindexed vectors on: 20,000 chunks of 384 numbers.
+# A search compares fewer vectors one by one, which is exact and takes 3 ms. If there is an indexed
+# segment already, qdrant-edge 0.9 waits for about twice as many.
 _INDEXING_KB: Final = 30_000
 _FULL_SCAN_KB: Final = 10_000
 
@@ -40,22 +40,22 @@ _TYPES: Final[Mapping[models.PayloadSchemaType, Any]] = {
 
 
 def shard_config(
-    about: About, hnsw: models.HnswConfigDiff | None, quantization: Any
+    spec: CollectionSpec, hnsw: models.HnswConfigDiff | None, quantization: Any
 ) -> edge.EdgeConfig:
-    """How a shard is laid out.
+    """Return the layout of a collection's shard.
 
     Raises:
-        NotSupported: it cannot be so here.
+        NotSupported: the engine does not have this quantization.
     """
     asked = hnsw or models.HnswConfigDiff()
     return edge.EdgeConfig(
-        vectors={name: _dense(params) for name, params in about.vectors.items()},
-        sparse_vectors={name: _sparse(params) for name, params in about.sparse_vectors.items()},
+        vectors={name: _dense(params) for name, params in spec.vectors.items()},
+        sparse_vectors={name: _sparse(params) for name, params in spec.sparse_vectors.items()},
         hnsw_config=edge.HnswIndexConfig(
             asked.m or _M, asked.ef_construct or _EF_CONSTRUCT, _FULL_SCAN_KB
         ),
         quantization_config=_quantization(quantization),
-        # One segment beside that for new points: a question looks into one graph.
+        # One segment besides the one for new points, so that a query searches one graph.
         optimizers=edge.EdgeOptimizersConfig(
             default_segment_number=1, indexing_threshold=_INDEXING_KB
         ),
@@ -63,27 +63,27 @@ def shard_config(
 
 
 def index_type(schema: models.PayloadSchemaType | models.KeywordIndexParams) -> Any:
-    """The type of a payload index.
+    """Return the type of a payload index.
 
     Raises:
-        NotSupported: this engine has no such index.
+        NotSupported: the engine does not have this type of index.
     """
     if isinstance(schema, models.KeywordIndexParams):
         return edge.PayloadSchemaType.Keyword
     if schema not in _TYPES:
-        raise NotSupported(f"the embedded engine has no payload index of {schema!r}")
+        raise NotSupported(f"the embedded engine has no payload index of type {schema!r}")
     return _TYPES[schema]
 
 
 def index_params(schema: models.PayloadSchemaType | models.KeywordIndexParams) -> Any:
-    """The options of a payload index, if it has any."""
+    """Return the options of a payload index, or None."""
     if isinstance(schema, models.KeywordIndexParams):
         return edge.KeywordIndexParams(is_tenant=schema.is_tenant)
     return None
 
 
-def info(about: About, shard: Any) -> models.CollectionInfo:
-    """What a server would say of a collection."""
+def info(spec: CollectionSpec, shard: Any) -> models.CollectionInfo:
+    """Describe a collection as a server does."""
     state = shard.info()
     names = {value: key for key, value in _TYPES.items()}
     return models.CollectionInfo(
@@ -92,7 +92,7 @@ def info(about: About, shard: Any) -> models.CollectionInfo:
         points_count=state.points_count,
         indexed_vectors_count=state.indexed_vectors_count,
         segments_count=state.segments_count,
-        config=_config(about),
+        config=_config(spec),
         payload_schema={
             key: models.PayloadIndexInfo(data_type=names[index.data_type], points=index.points)
             for key, index in state.payload_schema.items()
@@ -100,16 +100,16 @@ def info(about: About, shard: Any) -> models.CollectionInfo:
     )
 
 
-def _config(about: About) -> models.CollectionConfig:
+def _config(spec: CollectionSpec) -> models.CollectionConfig:
     return models.CollectionConfig(
         params=models.CollectionParams(
-            vectors=dict(about.vectors), sparse_vectors=dict(about.sparse_vectors)
+            vectors=dict(spec.vectors), sparse_vectors=dict(spec.sparse_vectors)
         ),
         hnsw_config=models.HnswConfig(
             m=_M, ef_construct=_EF_CONSTRUCT, full_scan_threshold=_FULL_SCAN_KB
         ),
         optimizer_config=models.OptimizersConfig(default_segment_number=1, flush_interval_sec=0),
-        metadata=dict(about.metadata),
+        metadata=dict(spec.metadata),
     )
 
 
@@ -138,4 +138,4 @@ def _quantization(config: Any) -> Any:
     if isinstance(config, models.BinaryQuantization):
         pinned = edge.Memory.Pinned if config.binary.always_ram else None
         return edge.BinaryQuantizationConfig(memory=pinned)
-    raise NotSupported(f"the embedded engine has no quantization {config!r:.100}")
+    raise NotSupported(f"the embedded engine does not support quantization {config!r:.100}")

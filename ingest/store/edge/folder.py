@@ -1,8 +1,8 @@
-"""What an embedded collection is on disk, outside the engine's own files.
+"""Reads and writes the files of embedded collections, except the engine's own.
 
-``<store>/edge/<collection>`` holds ``about.json`` (vectors and metadata) and ``shard`` (the
-engine's); ``<store>/edge/aliases.json`` other names of collections. Folders are 0700 and files
-0600. Whatever is read is checked: somebody else may have written it.
+``<store>/edge/<collection>`` contains ``about.json`` (vectors and metadata) and the engine's
+``shard``; ``<store>/edge/aliases.json`` contains the aliases. Folders have mode 0700 and files
+0600. Everything read is checked, because it may come from someone else.
 """
 
 from __future__ import annotations
@@ -24,44 +24,41 @@ from qdrant_client import models
 from ...core.errors import OpticalRagError, StoreDamaged, StoreError, StoreLocked, StoreUnavailable
 
 __all__ = [
-    "NEW",
-    "OLD",
-    "SNAPSHOTS",
-    "About",
+    "DOOMED",
+    "UNFINISHED",
+    "CollectionSpec",
     "allocated",
     "check_folder",
     "check_room",
-    "copy_folder",
     "engine_errors",
     "holes",
     "is_collection_name",
     "make_private",
-    "read_about",
     "read_aliases",
+    "read_spec",
     "remove_folder",
-    "settle",
-    "write_about",
+    "remove_leftovers",
     "write_aliases",
+    "write_spec",
 ]
 
-SNAPSHOTS: Final = "~snapshots"  # no collection has such a name
-NEW: Final = "~new~"  # marks of what takes a collection's place, and what was there
-OLD: Final = "~old~"
+# Name prefixes of a collection being created and of one being deleted. No collection can have such
+# a name.
+UNFINISHED: Final = "~made~"
+DOOMED: Final = "~doomed~"
 _ABOUT: Final = "about.json"
 _ALIASES: Final = "aliases.json"
-_MOST_BYTES: Final = 1024**2  # of either; ours take hundreds
+_MOST_BYTES: Final = 1024**2  # of either JSON file; ours have hundreds of bytes
 _FORMAT: Final = 1
-_IN_USE: Final = "Kind(WouldBlock)"  # what the engine says of a log that another process has
+_IN_USE: Final = "Kind(WouldBlock)"  # in the engine's error if another process has its log open
 _NAME: Final = re.compile(r"(?!\.+$)[\w.-]+")
-# Bytes of a name: a file system takes 255, and copies are named with a mark and a time as well.
-_MOST_OF_NAME: Final = 200
-_BLOCK_UNIT: Final = 512  # bytes that st_blocks counts in
-_BLOCK: Final = 64 * 1024  # bytes
+_MOST_NAME_BYTES: Final = 200  # file systems allow 255, including the prefixes above
+_BLOCK_UNIT: Final = 512  # bytes per unit of st_blocks
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a collection was made for."""
+class CollectionSpec:
+    """Vectors and metadata of a collection."""
 
     vectors: Mapping[str, models.VectorParams]
     sparse_vectors: Mapping[str, models.SparseVectorParams]
@@ -69,41 +66,41 @@ class About:
 
 
 def is_collection_name(name: str) -> bool:
-    """Whether a collection can have this name: it is a folder's, beside files of ours."""
+    """Whether a collection can have this name, which is also the name of its folder."""
     return (
         _NAME.fullmatch(name) is not None
-        and len(name.encode()) <= _MOST_OF_NAME
-        and name.casefold() != _ALIASES  # as file systems that know no case see it
+        and len(name.encode()) <= _MOST_NAME_BYTES
+        and name.casefold() != _ALIASES  # also on file systems that ignore case
     )
 
 
-def write_about(folder: Path, about: About) -> None:
-    """Write down what a collection was made for."""
+def write_spec(folder: Path, spec: CollectionSpec) -> None:
+    """Write the vectors and metadata of a collection."""
     values = {
         "format": _FORMAT,
-        "vectors": _dumped(about.vectors),
-        "sparse_vectors": _dumped(about.sparse_vectors),
-        "metadata": dict(about.metadata),
+        "vectors": _dumped(spec.vectors),
+        "sparse_vectors": _dumped(spec.sparse_vectors),
+        "metadata": dict(spec.metadata),
     }
     _write_json(folder / _ABOUT, values)
 
 
-def read_about(folder: Path) -> About:
-    """What a collection was made for.
+def read_spec(folder: Path) -> CollectionSpec:
+    """Read the vectors and metadata of a collection.
 
     Raises:
-        StoreDamaged: it does not say so.
+        StoreDamaged: the file is missing or invalid.
     """
     path = folder / _ABOUT
     values = _read_json(path)
     if values.get("format") != _FORMAT:
-        raise _damaged(path, f"its format is {values.get('format')!r:.40}, not {_FORMAT}")
+        raise _damaged(path, f"format {values.get('format')!r:.40}, expected {_FORMAT}")
     parts: list[Any] = [values.get(key) for key in ("vectors", "sparse_vectors", "metadata")]
     if not all(isinstance(part, dict) for part in parts):
-        raise _damaged(path, "it does not name vectors and metadata")
+        raise _damaged(path, "vectors or metadata are missing")
     dense, sparse, metadata = parts
     try:
-        return About(
+        return CollectionSpec(
             {name: models.VectorParams.model_validate(v) for name, v in dense.items()},
             {name: models.SparseVectorParams.model_validate(v) for name, v in sparse.items()},
             metadata,
@@ -113,15 +110,15 @@ def read_about(folder: Path) -> About:
 
 
 def write_aliases(root: Path, aliases: Mapping[str, str]) -> None:
-    """Replace all aliases at once: who reads sees the old ones or the new ones."""
+    """Replace all aliases at once: a reader sees either the old ones or the new ones."""
     _write_json(root / _ALIASES, dict(aliases))
 
 
 def read_aliases(root: Path) -> dict[str, str]:
-    """Collections by alias.
+    """Return the collections by alias.
 
     Raises:
-        StoreDamaged: the file is not one of ours.
+        StoreDamaged: the file is invalid.
     """
     path = root / _ALIASES
     if not path.exists():
@@ -129,126 +126,102 @@ def read_aliases(root: Path) -> dict[str, str]:
     values = _read_json(path)
     names = [*values, *values.values()]
     wrong = [n for n in names if not (isinstance(n, str) and is_collection_name(n))]
-    if wrong:  # a path would lead out of the store
-        raise _damaged(path, f"no collection can be called {wrong[0]!r:.80}")
+    if wrong:  # a path could lead out of the store
+        raise _damaged(path, f"invalid collection name {wrong[0]!r:.80}")
     return values
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a collection's folder that holds more than folders and regular files.
+    """Check that a collection's folder contains only folders and regular files.
 
     Raises:
-        StoreDamaged: it is a link, or there is one in it, or what would be waited for forever.
+        StoreDamaged: it is or contains a link, a pipe (which would block forever), or the like.
     """
     inside = (Path(at) / name for at, *named in os.walk(folder) for part in named for name in part)
     for path in (folder, *inside):
         if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
-            raise _damaged(path, "it is neither a folder nor a regular file")
-
-
-def copy_folder(source: Path, target: Path) -> None:
-    """Copy a folder so that the copy is either whole or not there. Files may be open."""
-    unfinished = target.with_name(f"~{target.name}")
-    remove_folder(unfinished)
-    for folder in (unfinished.parent.parent, unfinished.parent):
-        folder.mkdir(mode=0o700, exist_ok=True)
-    try:
-        shutil.copytree(source, unfinished, symlinks=True, copy_function=_copy_sparse)
-        make_private(unfinished)
-        unfinished.rename(target)
-    finally:
-        remove_folder(unfinished)
+            raise _damaged(path, "neither a folder nor a regular file")
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder, if it is there; of a link, only the link."""
+    """Remove a folder if it exists; if it is a link, remove only the link."""
     if folder.is_symlink():
         folder.unlink()
     elif folder.exists():
         shutil.rmtree(folder)
 
 
+def remove_leftovers(root: Path) -> None:
+    """Remove collections that a crash left unfinished or partly deleted."""
+    for mark in (UNFINISHED, DOOMED):
+        for left in root.glob(f"{mark}*"):
+            remove_folder(left)
+
+
 def make_private(folder: Path) -> None:
-    """Let only the owner read a folder and all in it; what links lead to is left alone."""
-    for place, _, files in os.walk(folder):
-        Path(place).chmod(0o700)
-        for path in (Path(place) / name for name in files):
+    """Let only the owner read a folder and everything in it; do not follow links."""
+    for inner, _, files in os.walk(folder):
+        Path(inner).chmod(0o700)
+        for path in (Path(inner) / name for name in files):
             if not path.is_symlink():
                 path.chmod(0o600)
 
 
 def allocated(folder: Path) -> int:
-    """Bytes of the disk that the files in a folder take."""
+    """Return the bytes that the files in a folder occupy on the disk."""
     return sum(_BLOCK_UNIT * one.st_blocks for one in _states(folder))
 
 
 def holes(folder: Path) -> int:
-    """Bytes that the files in a folder may still take without growing."""
+    """Return the bytes that the files in a folder may still occupy without growing."""
     return sum(max(0, one.st_size - _BLOCK_UNIT * one.st_blocks) for one in _states(folder))
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Refuse what may fill the disk.
+    """Check that the disk has room.
 
-    The engine writes to mapped memory: where the disk has no room, the system ends the process.
+    The engine writes to mapped memory: on a full disk, the operating system kills the process.
+
+    Args:
+        folder: a folder on the disk.
+        needed: bytes that must be free.
 
     Raises:
-        StoreUnavailable: fewer bytes are free than needed.
+        StoreUnavailable: fewer bytes are free.
     """
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StoreUnavailable(
-            f"the disk of {folder} has {free:,} bytes free, and the embedded engine may need"
-            f" {needed:,}: make room, or use another folder (--qdrant)"
+            f"the disk of {folder} has {free:,} bytes free, but the embedded engine may need"
+            f" {needed:,}: make room, or use another location"
         )
 
 
-def settle(root: Path) -> None:
-    """Finish restores that were interrupted, and remove what else was left aside.
-
-    A copy that was made whole takes its place if that is empty; else what was there before.
-    """
-    for mark in (NEW, OLD):
-        for left in root.glob(f"{mark}*"):
-            place = root / left.name.removeprefix(mark)
-            if is_collection_name(place.name) and not place.exists():
-                left.rename(place)
-    for left in root.glob("~*"):
-        if left.is_dir() and left.name != SNAPSHOTS:
-            remove_folder(left)
-
-
 @contextmanager
-def engine_errors(place: object, raised: type[StoreError] = StoreError) -> Iterator[None]:
-    """Turn errors of qdrant-edge, which are plain exceptions and Rust panics, into ours."""
+def engine_errors(folder: object, raised: type[StoreError] = StoreError) -> Iterator[None]:
+    """Turn errors of qdrant-edge, which are plain exceptions and Rust panics, into ours.
+
+    Raises:
+        StoreLocked: another process has the folder open.
+        StoreError: ``raised``, for every other error.
+    """
     try:
         yield
     except OpticalRagError:
         raise
     except Exception as error:
         if _IN_USE in str(error):
-            raise StoreLocked.of(place) from error
-        raise raised(f"the embedded engine at {place}: {error}") from error
+            raise StoreLocked.of(folder) from error
+        raise raised(f"the embedded engine at {folder} failed: {error}") from error
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # it cannot be imported
+        if type(error).__name__ != "PanicException":  # the class cannot be imported
             raise
-        raise raised(f"the embedded engine at {place} failed: {error}") from error
+        raise raised(f"the embedded engine at {folder} failed: {error}") from error
 
 
 def _states(folder: Path) -> Iterator[os.stat_result]:
-    for place, _, files in os.walk(folder):
-        yield from ((Path(place) / name).lstat() for name in files)
-
-
-def _copy_sparse(source: str, target: str) -> None:
-    """Copy a file without filling its holes: the engine's are hundreds of megabytes of them."""
-    with Path(source).open("rb") as stored, Path(target).open("wb") as copy:
-        while block := stored.read(_BLOCK):
-            if block.strip(b"\0"):
-                copy.write(block)
-            else:
-                copy.seek(len(block), os.SEEK_CUR)
-        copy.truncate()
+    for inner, _, files in os.walk(folder):
+        yield from ((Path(inner) / name).lstat() for name in files)
 
 
 def _dumped(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -269,24 +242,24 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would be waited for forever
-            raise _damaged(path, "it is no regular file")
+        if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would block forever
+            raise _damaged(path, "not a regular file")
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise _damaged(path, str(error)) from error
     if len(raw) > _MOST_BYTES:
-        raise _damaged(path, f"it has more than {_MOST_BYTES:,} bytes")
+        raise _damaged(path, f"more than {_MOST_BYTES:,} bytes")
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise _damaged(path, str(error)[:200]) from error
     if not isinstance(values, dict):
-        raise _damaged(path, f"it holds a {type(values).__name__}, not an object")
+        raise _damaged(path, f"a {type(values).__name__} instead of an object")
     return values
 
 
 def _damaged(path: Path, why: str) -> StoreDamaged:
     return StoreDamaged(
-        f"{path} cannot be used ({why}): restore a snapshot of the store, or ingest into a new one"
+        f"{path} is damaged ({why}): restore a copy of the store, or ingest into a new folder"
     )

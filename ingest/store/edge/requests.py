@@ -1,4 +1,4 @@
-"""Questions in the words of qdrant-client, said in those of qdrant-edge. Pure."""
+"""Translates requests from qdrant-client's classes to qdrant-edge's. Pure."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from ...core.errors import FilterError, NotSupported, OpticalRagError, StoreErro
 __all__ = ["to_filter", "to_params", "to_prefetches", "to_query", "to_selection", "to_vectors"]
 
 _RRF_K: Final = 2  # Qdrant's own default
-_DIVERSITY: Final = 0.5  # so is this
-# Points that MMR chooses among: each is compared with all that are chosen, while no other thread
-# of this process runs.
+_DIVERSITY: Final = 0.5  # Qdrant's own default
+# MMR compares each candidate with all chosen points, and blocks the process's other threads.
 _MOST_DIVERSE: Final = 1000
-_MOST_FLOAT32: Final = 3.4028234663852886e38  # the engine's numbers; beyond are infinite
+_MOST_FLOAT32: Final = 3.4028234663852886e38  # the engine stores float32; beyond is infinity
 
 
 def to_filter(where: models.Filter | None) -> edge.Filter | None:
-    """A filter with everything nested in it.
+    """Translate a filter and the filters nested in it.
 
     Raises:
-        NotSupported: it holds a condition that is not translated.
-        FilterError: it holds a value that the engine cannot take, as integers over 64 bits.
+        NotSupported: it has a condition that is not translated.
+        FilterError: it has a value that the engine does not accept, such as an integer of more
+            than 64 bits.
     """
     if where is None:
         return None
@@ -45,7 +45,7 @@ def to_filter(where: models.Filter | None) -> edge.Filter | None:
 def to_prefetches(
     stages: models.Prefetch | Sequence[models.Prefetch] | None, limit: int
 ) -> list[edge.Prefetch]:
-    """The stages before a query; ``limit`` is of those that name none."""
+    """Translate the stages before a query; ``limit`` is the default of stages without one."""
     return [
         edge.Prefetch(
             limit=stage.limit or limit,
@@ -60,13 +60,13 @@ def to_prefetches(
 
 
 def to_query(query: Any, using: str | None, limit: int) -> Any:
-    """A vector, a fusion, or a choice of diverse points among the ``limit`` nearest.
+    """Translate a query: a vector, a fusion, or maximal marginal relevance (MMR).
 
-    Of more candidates for diverse points than 1,000, the nearest 1,000 are looked at.
+    MMR chooses among the nearest 1,000 points at most.
 
     Raises:
-        NotSupported: it is another kind of query, or more than 1,000 diverse points are asked for.
-        StoreError: a vector has a number that is none.
+        NotSupported: the query is of another kind, or MMR is to choose more than 1,000 points.
+        StoreError: a vector has a number that is not finite.
     """
     if query is None:
         return None
@@ -81,7 +81,7 @@ def to_query(query: Any, using: str | None, limit: int) -> Any:
 
 
 def to_params(params: models.SearchParams | None) -> edge.SearchParams | None:
-    """How precisely to search."""
+    """Translate search parameters."""
     if params is None:
         return None
     quantized = params.quantization
@@ -98,7 +98,7 @@ def to_params(params: models.SearchParams | None) -> edge.SearchParams | None:
 
 
 def to_selection(with_payload: Any) -> Any:
-    """Which payload fields come back."""
+    """Translate the selection of payload fields to return."""
     if isinstance(with_payload, models.PayloadSelectorInclude):
         return edge.PayloadSelector.Include(with_payload.include)
     if isinstance(with_payload, models.PayloadSelectorExclude):
@@ -107,7 +107,7 @@ def to_selection(with_payload: Any) -> Any:
 
 
 def to_vectors(vectors: Any) -> dict[str, Any]:
-    """The named vectors of a point."""
+    """Translate the named vectors of a point."""
     return {name: _vector(vector) for name, vector in vectors.items()}
 
 
@@ -117,8 +117,8 @@ def _nearest(query: models.NearestQuery, using: str | None, limit: int) -> Any:
     diversity = _DIVERSITY if query.mmr.diversity is None else query.mmr.diversity
     if limit > _MOST_DIVERSE:
         raise NotSupported(
-            f"{limit:,} diverse points are asked for; the embedded engine chooses up to"
-            f" {_MOST_DIVERSE:,}: ask for fewer, or without MMR"
+            f"MMR of {limit:,} points is not supported by the embedded engine: ask for at most"
+            f" {_MOST_DIVERSE:,}, or search without MMR"
         )
     candidates = min(query.mmr.candidates_limit or limit, _MOST_DIVERSE)
     return edge.Mmr(_vector(query.nearest), 1.0 - diversity, candidates, using=using)
@@ -132,17 +132,17 @@ def _vector(vector: Any) -> Any:
     if isinstance(vector, list):
         return _finite(vector)
     raise NotSupported(
-        f"the embedded engine searches by vectors, not by {vector!r:.100};"
-        " give a vector, or use a Qdrant server (--qdrant URL)"
+        f"the embedded engine searches by vectors, not by {vector!r:.100}:"
+        " use a vector, or a Qdrant server"
     )
 
 
 def _finite(numbers: list[float]) -> list[float]:
     for number in numbers:
-        if not -_MOST_FLOAT32 <= number <= _MOST_FLOAT32:  # so no NaN, either
+        if not -_MOST_FLOAT32 <= number <= _MOST_FLOAT32:  # false for NaN, too
             raise StoreError(
-                f"a vector holds {number}, which compares with nothing: its numbers must be finite"
-                " 32-bit floats; look at what the embedding model gave"
+                f"a vector contains {number}: its numbers must be finite 32-bit floats; check the"
+                " output of the embedding model"
             )
     return numbers
 
@@ -167,15 +167,15 @@ def _condition(condition: Any) -> Any:
         raise
     except (TypeError, ValueError, OverflowError) as error:
         raise FilterError(
-            f"the embedded engine cannot filter by {_shown(condition)}: integers have 64 bits, ids"
-            " are UUIDs or integers from 0, texts are valid Unicode"
+            f"the embedded engine cannot filter by {_shown(condition)}: use integers of up to 64"
+            " bits, ids that are UUIDs or non-negative integers, and valid Unicode"
         ) from error
 
 
 def _shown(condition: Any) -> str:
     try:
         return f"{condition!r:.200}"
-    except ValueError:  # Python writes no integers of thousands of digits
+    except ValueError:  # Python refuses to format integers of thousands of digits
         return f"a {type(condition).__name__} with a number of thousands of digits"
 
 
@@ -203,7 +203,7 @@ def _match(match: Any) -> Any:
 
 
 def _match_value(match: models.MatchValue) -> edge.MatchValue:
-    # qdrant-edge 0.9 takes Python's bool for an integer, and then finds no boolean.
+    # qdrant-edge 0.9 reads Python's bool as an integer, which matches no boolean.
     value: Any = np.bool_(match.value) if isinstance(match.value, bool) else match.value
     return edge.MatchValue(value)
 
@@ -219,7 +219,7 @@ def _range(bounds: Any) -> Any:
 
 
 def _tightest(gte: Any, gt: Any, lte: Any, lt: Any) -> tuple[Any, Any, Any, Any]:
-    """One bound on each side: of two, an index of qdrant-edge 0.9 heeds only one."""
+    """Keep one bound per side: given two, an index of qdrant-edge 0.9 ignores one."""
     if gte is not None and gt is not None:
         gte, gt = (None, gt) if gt >= gte else (gte, None)
     if lte is not None and lt is not None:
@@ -228,7 +228,7 @@ def _tightest(gte: Any, gt: Any, lte: Any, lt: Any) -> tuple[Any, Any, Any, Any]
 
 
 def _moment(moment: datetime | date) -> datetime:
-    """What names no time zone is UTC, as on a server."""
+    """Return a moment with its time zone, or in UTC if it has none, as a server does."""
     if not isinstance(moment, datetime):
         moment = datetime(moment.year, moment.month, moment.day, tzinfo=timezone.utc)
     return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
@@ -236,8 +236,8 @@ def _moment(moment: datetime | date) -> datetime:
 
 def _unknown(condition: Any) -> NotSupported:
     return NotSupported(
-        f"the embedded engine does not filter by {condition!r:.200};"
-        " filter by another field, or use a Qdrant server (--qdrant URL)"
+        f"the embedded engine does not filter by {condition!r:.200}:"
+        " use another condition, or a Qdrant server"
     )
 
 

@@ -473,7 +473,8 @@ def test_a_deleted_document_leaves_nothing_in_the_journal(tmp_path: Path) -> Non
     assert pages == 1
     with open_store(place.config) as store:
         assert verify_store(store, place.config).problems == ()
-        store.delete_path(str(place.files / "b.pdf"))
+        (kept,) = store.documents()
+        store.delete_documents([kept.document_id])
         assert [p.kind for p in verify_store(store, place.config).problems] == ["lost"]
 
 

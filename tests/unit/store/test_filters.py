@@ -1,4 +1,4 @@
-"""Filters that Qdrant cannot do, and those that are written as a mapping."""
+"""Filters that Qdrant does not support, and filters given as a mapping."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from opticalrag.ingest.store.filters import qdrant_filter
         ("text_match_insensitive", ""),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_operator_and_key(operator: str, value: Any) -> None:
-    """The error names both, and is ours as well as a ValueError."""
+def test_unsupported_values_are_refused(operator: str, value: Any) -> None:
+    """The error names the key and the operator, and is also a ValueError."""
     one = MetadataFilter(key="page_label", value=value, operator=FilterOperator(operator))
 
     with pytest.raises(FilterError, match=f"'page_label' {operator}") as caught:
@@ -41,15 +41,15 @@ def test_what_cannot_be_done_is_refused_by_operator_and_key(operator: str, value
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a..b", "a[", ".a"])
-def test_keys_that_are_no_paths_are_refused(key: str) -> None:
-    """The engines would each fail in their own way."""
+def test_keys_that_are_not_paths_are_refused(key: str) -> None:
+    """Each engine would fail in its own way."""
     with pytest.raises(FilterError, match="payload field"):
         qdrant_filter({key: 1})
 
 
 @pytest.mark.parametrize("nothing", [None, {}, MetadataFilters(filters=[])])
-def test_no_conditions_are_no_filter(nothing: Any) -> None:
-    """Also where filters without conditions stand within others."""
+def test_no_conditions_make_no_filter(nothing: Any) -> None:
+    """Nested filters without conditions count as nothing."""
     assert qdrant_filter(nothing) is None
     assert qdrant_filter(MetadataFilters(filters=[MetadataFilters(filters=[])])) is None
 
@@ -66,8 +66,8 @@ def test_no_conditions_are_no_filter(nothing: Any) -> None:
         ({'"odd name"': "x"}, [0]),
     ],
 )
-def test_a_mapping_names_fields_and_their_values(filters: dict[str, Any], found: list[int]) -> None:
-    """One value must be met, or one of several; all fields must be."""
+def test_a_mapping_gives_fields_and_their_values(filters: dict[str, Any], found: list[int]) -> None:
+    """Every field must match its value, or one of its values."""
     client = QdrantClient(":memory:")
     client.create_collection("c", models.VectorParams(size=1, distance=models.Distance.DOT))
     payloads: list[dict[str, Any]] = [

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-import logging
 import stat
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient, models
 
 from opticalrag.ingest.core.config import CollectionOptions
 from opticalrag.ingest.core.errors import ConfigError, SchemaMismatch, StoreUnavailable
@@ -21,7 +22,7 @@ from opticalrag.ingest.store.store import QdrantStore
 
 
 class FourNumbers:
-    """An embedder of four numbers: the store needs only its name and size."""
+    """An embedder of four numbers; the store needs only its name and dimension."""
 
     name = "four"
     dimension = 4
@@ -36,15 +37,15 @@ def point(text: str, **payload: Any) -> Point:
 
 @pytest.fixture(params=["memory", "folder"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[QdrantStore]:
-    """A store in memory and one in a folder; tests/contract asks more of every engine."""
-    place = ":memory:" if request.param == "memory" else tmp_path / "qdrant"
-    with QdrantStore(place) as opened:
+    """A store in memory and one in a folder; tests/contract tests every engine further."""
+    location = ":memory:" if request.param == "memory" else tmp_path / "qdrant"
+    with QdrantStore(location) as opened:
         opened.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
         yield opened
 
 
 def test_writing_the_same_points_again_changes_nothing(store: QdrantStore) -> None:
-    """Ids decide: an upsert of stored points adds none."""
+    """An upsert of stored ids adds no points."""
     points = [point("one"), point("two")]
     store.upsert(points)
     store.upsert(points)
@@ -54,7 +55,7 @@ def test_writing_the_same_points_again_changes_nothing(store: QdrantStore) -> No
 
 
 def test_a_document_is_complete_when_all_its_chunks_are_stored(store: QdrantStore) -> None:
-    """Completeness counts points of the same fingerprint against the chunk count."""
+    """The number of points with the fingerprint must equal the chunk count."""
     made = [point(t, fingerprint="f", chunk_count=2) for t in ("one", "two")]
     store.upsert(made[:1])
     assert not store.is_complete("d1", "f")
@@ -65,7 +66,7 @@ def test_a_document_is_complete_when_all_its_chunks_are_stored(store: QdrantStor
 
 
 def test_payloads_are_replaced_without_touching_vectors(store: QdrantStore) -> None:
-    """A new payload takes the place of the old one, and the point is still found."""
+    """The new payload replaces the old one, and the point is still found."""
     one = point("one")
     store.upsert([one])
     store.overwrite_payloads({one.id: {Field.FILE_ID: "d2"}})
@@ -76,7 +77,7 @@ def test_payloads_are_replaced_without_touching_vectors(store: QdrantStore) -> N
 
 
 def test_deleting_a_document_leaves_the_others(store: QdrantStore) -> None:
-    """Only the points of the document named are deleted."""
+    """Only the points of the given document are deleted."""
     store.upsert([point("one"), point("two"), point("three", file_id="d2")])
 
     assert store.delete_documents(["d1"]) == 2
@@ -84,7 +85,7 @@ def test_deleting_a_document_leaves_the_others(store: QdrantStore) -> None:
 
 
 def test_documents_count_their_pages_and_points(store: QdrantStore) -> None:
-    """A document's entry sums up its points, also more than fit one request."""
+    """The counts are right for more points than one request returns."""
     store.upsert([point(f"text {n}", pages=[n // 2]) for n in range(1100)])
     (document,) = store.documents()
 
@@ -92,16 +93,16 @@ def test_documents_count_their_pages_and_points(store: QdrantStore) -> None:
 
 
 def test_a_collection_of_other_vectors_is_refused(store: QdrantStore) -> None:
-    """Both models are named, and what to do."""
+    """The error names both models and another collection to use."""
     other = FourNumbers()
     other.name = "five"
 
-    with pytest.raises(SchemaMismatch, match=r"embedder='four'.*embedder='five'.*--collection"):
+    with pytest.raises(SchemaMismatch, match=r"embedder='four'.*embedder='five'.*'opticalrag-2'"):
         store.ensure(other, Bm25Encoder())  # type: ignore[arg-type]
 
 
-def test_points_outlive_the_process_that_wrote_them(tmp_path: Path) -> None:
-    """A folder can be opened again and holds what was written."""
+def test_points_are_there_when_the_folder_is_opened_again(tmp_path: Path) -> None:
+    """Also without ``create``."""
     with QdrantStore(tmp_path / "q") as first:
         first.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
         first.upsert([point("one")])
@@ -111,13 +112,13 @@ def test_points_outlive_the_process_that_wrote_them(tmp_path: Path) -> None:
 
 
 def test_folders_are_private(tmp_path: Path) -> None:
-    """Only the owner can read the text of the documents."""
+    """Only the owner may read the text of the documents."""
     with QdrantStore(tmp_path / "q"):
         assert stat.S_IMODE((tmp_path / "q").stat().st_mode) == 0o700
 
 
-def test_a_folder_in_use_says_what_to_do(tmp_path: Path) -> None:
-    """A second process gets a typed error, not the vendor's."""
+def test_a_folder_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    """A second process gets our error, not the vendor's."""
     code = (
         "from opticalrag.ingest.store.store import QdrantStore\n"
         "from opticalrag.ingest.core.errors import StoreUnavailable\n"
@@ -133,74 +134,71 @@ def test_a_folder_in_use_says_what_to_do(tmp_path: Path) -> None:
     assert "--qdrant" in done.stdout
 
 
-def test_a_store_that_is_not_there_is_not_made_by_reading(tmp_path: Path) -> None:
-    """Looking at a store that does not exist is an error and leaves no folder."""
-    with pytest.raises(StoreUnavailable, match="ingest something first"):
+def test_a_missing_store_is_not_created_by_reading(tmp_path: Path) -> None:
+    """Opening it without ``create`` is an error and leaves no folder."""
+    with pytest.raises(StoreUnavailable, match="ingest documents first"):
         QdrantStore(tmp_path / "q", create=False)
     assert not (tmp_path / "q").exists()
 
 
 def test_a_server_that_does_not_answer_is_named() -> None:
-    """The address is in the error, the key is not."""
+    """The error contains the URL."""
     with QdrantStore("http://127.0.0.1:9", api_key=None) as opened:
         assert "127.0.0.1:9" in repr(opened)
         with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:9"):
             opened.exists()
 
 
-def test_a_folder_of_others_is_opened_with_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Local mode keeps pickles: a folder without our marker may run somebody's code."""
-    (tmp_path / "meta.json").write_text('{"collections": {}, "aliases": {}}')
-    with caplog.at_level(logging.WARNING), QdrantStore(tmp_path):
-        pass
-
-    assert "pickles" in caplog.text
-
-
-@pytest.mark.parametrize("place", ["", " ", "localhost:6333", "ftp://x", "http://[bad"])
-def test_a_place_that_is_none_is_refused(place: str, tmp_path: Path) -> None:
-    """Instead of a folder of that name."""
+@pytest.mark.parametrize("location", ["", " ", "localhost:6333", "ftp://x", "http://[bad"])
+def test_an_invalid_location_is_refused(location: str) -> None:
+    """It must not become a folder of that name."""
     with pytest.raises(ConfigError, match="http://host:port"):
-        QdrantStore(place)
+        QdrantStore(location)
 
 
 @pytest.mark.parametrize("name", ["", "..", "../../x", "a/b", "x" * 256])
 def test_a_collection_cannot_be_a_path(name: str) -> None:
-    """Qdrant's local mode would make folders of it."""
-    with pytest.raises(ConfigError, match="collection's name"):
+    """The name becomes a folder's."""
+    with pytest.raises(ConfigError, match="invalid collection name"):
         QdrantStore(":memory:", collection=name)
 
 
-def test_a_new_folder_is_kept_by_edge_and_an_old_one_by_what_made_it(tmp_path: Path) -> None:
-    """The engine is seen in the folder; asking for the other is refused with the remedy."""
-    with QdrantStore(tmp_path / "new") as new, QdrantStore(tmp_path / "old", engine="local") as old:
-        assert (new.engine, old.engine) == ("edge", "local")
-    for name, engine in (("new", "edge"), ("old", "local")):
-        with QdrantStore(tmp_path / name) as again:
-            assert again.engine == engine
-    with pytest.raises(ConfigError, match=r"engine local, not edge.*--store-engine"):
-        QdrantStore(tmp_path / "old", engine="edge")
-    with pytest.raises(ConfigError, match="choose auto, edge or local"):
-        QdrantStore(tmp_path / "new", engine="fast")  # type: ignore[arg-type]
-
-
-def test_a_folder_without_pickles_is_opened_without_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_folder_of_the_clients_local_mode_is_refused_and_left_alone(
+    tmp_path: Path, marked: bool
 ) -> None:
-    """Edge keeps none; a folder of other files stays as it is but for one new folder."""
+    """It contains pickles. The error says to ingest again; no file is added or changed."""
+    with closing(QdrantClient(path=str(tmp_path / "old"))) as client:
+        client.create_collection("c", models.VectorParams(size=1, distance=models.Distance.DOT))
+    if marked:  # as earlier versions of this library did
+        (tmp_path / "old" / ".opticalrag").touch()
+    before = states(tmp_path)
+
+    for create in (False, True):
+        with pytest.raises(ConfigError, match=r"local mode.*new folder and ingest again"):
+            QdrantStore(tmp_path / "old", create=create)
+    assert states(tmp_path) == before
+
+
+def states(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Mode, size and time of the last change of every file and folder."""
+    found = {path: path.stat() for path in folder.rglob("*")}
+    return {path: (one.st_mode, one.st_size, one.st_mtime_ns) for path, one in found.items()}
+
+
+def test_a_folder_with_other_files_can_be_used(tmp_path: Path) -> None:
+    """Its files and its mode do not change."""
     (tmp_path / "mine.txt").write_text("x")
     mode = tmp_path.stat().st_mode
-    with caplog.at_level(logging.WARNING), QdrantStore(tmp_path) as opened:
+    with QdrantStore(tmp_path) as opened:
         assert opened.engine == "edge"
 
-    assert caplog.text == ""
+    assert (tmp_path / "mine.txt").read_text() == "x"
     assert tmp_path.stat().st_mode == mode
 
 
 def test_a_tenant_needs_a_name(tmp_path: Path) -> None:
-    """An empty one would be everybody's by accident."""
+    """An empty name is a mistake, not a tenant."""
     with pytest.raises(ConfigError, match="tenant"):
         QdrantStore(tmp_path, tenant=" ")
 
@@ -208,41 +206,28 @@ def test_a_tenant_needs_a_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"quantization": "product"}, {"hnsw_m": 0}, {"replication_factor": -1}]
 )
-def test_layouts_that_cannot_be_are_refused(wrong: dict[str, Any]) -> None:
-    """Before anything is made."""
+def test_invalid_layouts_are_refused(wrong: dict[str, Any]) -> None:
+    """Before a collection is created."""
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         CollectionOptions(**wrong)
 
 
 @pytest.mark.parametrize("name", ["aliases.json", "Aliases.JSON", "\u00e4" * 101, "x" * 201])
-def test_names_that_folders_cannot_have_are_refused(name: str) -> None:
-    """Bytes count, and files of the store have names, too."""
-    with pytest.raises(ConfigError, match="collection's name"):
+def test_names_that_a_folder_cannot_have_are_refused(name: str) -> None:
+    """They have too many bytes, or are the name of another file of the store."""
+    with pytest.raises(ConfigError, match="invalid collection name"):
         QdrantStore(":memory:", collection=name)
 
 
-@pytest.mark.parametrize("engine", ["edge", "local"])
-def test_the_longest_name_has_room_for_copies(engine: Any, tmp_path: Path) -> None:
-    """Marks and times are put to it."""
-    with QdrantStore(tmp_path / "s", collection="\u00e4" * 100, engine=engine) as store:
+def test_the_longest_name_has_room_for_prefixes(tmp_path: Path) -> None:
+    """Creation and deletion rename the collection's folder."""
+    with QdrantStore(tmp_path / "s", collection="\u00e4" * 100) as store:
         store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
-        if engine == "edge":  # SQLite opens no path of more than 512 bytes
-            store.restore_snapshot(store.create_snapshot())
         store.delete_collection()
         assert not store.exists()
 
 
-def test_a_place_with_a_nul_is_refused() -> None:
-    """No file system has such names."""
-    with pytest.raises(ConfigError, match="store's place"):
+def test_a_location_with_a_nul_is_refused() -> None:
+    """No file system allows it."""
+    with pytest.raises(ConfigError, match="invalid store location"):
         QdrantStore("store\0")
-
-
-def test_a_broken_database_is_a_typed_error(tmp_path: Path) -> None:
-    """SQLite's own errors do not pass."""
-    with QdrantStore(tmp_path / "s", engine="local") as store:
-        store.ensure(FourNumbers(), Bm25Encoder())  # type: ignore[arg-type]
-        storage = store.client._client.collections["opticalrag"].storage.storage
-        storage.execute("DROP TABLE points")
-        with pytest.raises(StoreUnavailable, match="no such table"):
-            store.upsert([point("one")])

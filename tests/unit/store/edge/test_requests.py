@@ -1,4 +1,4 @@
-"""What the embedded engine cannot be asked is said, not left out."""
+"""Requests that the embedded engine does not support are errors, not ignored."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ HERE = models.GeoPoint(lon=1.0, lat=2.0)
 @pytest.mark.parametrize(
     "condition",
     [
-        models.FieldCondition(key="place", geo_radius=models.GeoRadius(center=HERE, radius=1.0)),
+        models.FieldCondition(key="city", geo_radius=models.GeoRadius(center=HERE, radius=1.0)),
         models.FieldCondition(key="name", match=models.MatchPrefix(prefix="x")),
     ],
 )
 def test_conditions_that_are_not_translated_are_refused(condition: Any) -> None:
-    """Also deep inside: a condition left out would let everything through."""
+    """Nested ones too: ignoring a condition would match everything."""
     inner = models.Filter(must_not=[models.Filter(should=[condition])])
     with pytest.raises(NotSupported, match="does not filter by"):
         to_filter(models.Filter(must=[inner]))
@@ -36,13 +36,13 @@ def test_conditions_that_are_not_translated_are_refused(condition: Any) -> None:
     ],
 )
 def test_queries_that_are_not_translated_are_refused(query: Any) -> None:
-    """With the way to ask a server."""
-    with pytest.raises(NotSupported, match="--qdrant URL"):
+    """The error names the alternatives."""
+    with pytest.raises(NotSupported, match="use a vector, or a Qdrant server"):
         to_query(query, "dense", 10)
 
 
-def test_nothing_stays_nothing() -> None:
-    """No filter, no query and no parameters are the engine's defaults."""
+def test_none_stays_none() -> None:
+    """The engine then uses its defaults."""
     assert to_filter(None) is to_query(None, None, 10) is to_params(None) is None
 
 
@@ -57,16 +57,16 @@ def test_nothing_stays_nothing() -> None:
         models.MatchExcept(**{"except": [10**400]}),
     ],
 )
-def test_values_beyond_the_engine_are_a_filter_error(match: Any) -> None:
-    """With the condition; also deep inside."""
+def test_values_that_the_engine_cannot_store_are_refused(match: Any) -> None:
+    """The error names the condition, also a nested one."""
     condition = models.FieldCondition(key="number", match=match)
     with pytest.raises(FilterError, match="cannot filter by"):
         to_filter(models.Filter(must=[models.Filter(should=[condition])]))
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf"), 1e39])
-def test_vectors_of_no_numbers_are_refused(number: float) -> None:
-    """Dense or sparse, written or asked by: nothing would be near them."""
+def test_vectors_with_infinite_numbers_are_refused(number: float) -> None:
+    """Dense or sparse, stored or queried: no distance to them is defined."""
     sparse = models.SparseVector(indices=[1], values=[number])
     for vector in ([0.5, number], sparse):
         with pytest.raises(StoreError, match="must be finite"):
@@ -75,8 +75,8 @@ def test_vectors_of_no_numbers_are_refused(number: float) -> None:
             to_query(vector, "dense", 10)
 
 
-def test_diverse_points_are_chosen_among_a_thousand() -> None:
-    """However many candidates are asked for; of more points it is said."""
+def test_mmr_chooses_among_a_thousand_points() -> None:
+    """More candidates are cut to a thousand; more results are refused."""
     mmr = models.NearestQuery(nearest=[0.5], mmr=models.Mmr(candidates_limit=10**6))
     assert "1000" in repr(to_query(mmr, "dense", 10))
     with pytest.raises(NotSupported, match="without MMR"):

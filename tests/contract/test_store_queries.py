@@ -1,4 +1,4 @@
-"""Every engine finds the same points, which are the right ones."""
+"""Every engine finds the same, correct points."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from qdrant_client import models
 
-from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
+from opticalrag.ingest.core.schema import DENSE, SPARSE
 from opticalrag.ingest.store.store import QdrantStore
 
 from .stores import (
@@ -33,8 +33,8 @@ Match, Condition = models.MatchValue, models.FieldCondition
 # -- reading -----------------------------------------------------------------------------------
 
 
-def test_more_points_than_a_page_are_all_listed_once(store: QdrantStore) -> None:
-    """Scrolling goes on to the end."""
+def test_more_points_than_a_request_returns_are_all_listed_once(store: QdrantStore) -> None:
+    """Scrolling continues to the end."""
     store.upsert(make_points(2300))
 
     assert store.count() == 2300
@@ -42,8 +42,8 @@ def test_more_points_than_a_page_are_all_listed_once(store: QdrantStore) -> None
     assert sum(d.points for d in store.documents()) == 2300
 
 
-def test_what_is_not_there_is_not_found(asked: QdrantStore) -> None:
-    """Unknown documents and ids are empty, not errors."""
+def test_unknown_documents_and_ids_are_not_found(asked: QdrantStore) -> None:
+    """The results are empty; nothing is an error."""
     assert asked.existing_ids("nobody") == set()
     assert asked.stored_ids([]) == set()
     assert not asked.is_complete("nobody", "f")
@@ -122,8 +122,8 @@ FILTERS: dict[str, tuple[models.Filter, Callable[[dict[str, Any]], bool]]] = {
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_filters_let_through_what_they_say(asked: QdrantStore, name: str) -> None:
-    """Counting and listing agree with the filter written in Python."""
+def test_filters_match_the_right_points(asked: QdrantStore, name: str) -> None:
+    """Counting and listing agree with the same filter in Python."""
     where, expected = FILTERS[name]
     wanted = {n for n in range(COUNT) if expected(fields(n))}
 
@@ -132,8 +132,8 @@ def test_filters_let_through_what_they_say(asked: QdrantStore, name: str) -> Non
     assert asked.count(where) == len(wanted)
 
 
-def test_booleans_are_filtered_by(store: QdrantStore) -> None:
-    """True is not 1: the embedded engine's binding confuses them."""
+def test_filters_tell_booleans_from_numbers(store: QdrantStore) -> None:
+    """True is not 1, which the embedded engine's binding confuses."""
     points = make_points(2)
     points[0].payload["yes"], points[1].payload["yes"] = True, False
     store.upsert(points)
@@ -142,11 +142,11 @@ def test_booleans_are_filtered_by(store: QdrantStore) -> None:
     assert numbers(store, has("yes", match=Match(value=False))) == {1}
 
 
-# -- questions ---------------------------------------------------------------------------------
+# -- queries -----------------------------------------------------------------------------------
 
 
-def test_dense_questions_find_the_nearest(asked: QdrantStore) -> None:
-    """The same points in the same order as comparing with every vector."""
+def test_dense_queries_find_the_nearest_points(asked: QdrantStore) -> None:
+    """The points and their order equal those of a full comparison."""
     found = asked.query(question(1).tolist(), using=DENSE, limit=10)
 
     assert [p.id for p in found] == by_cosine(make_points(COUNT), question(1))[:10]
@@ -155,8 +155,8 @@ def test_dense_questions_find_the_nearest(asked: QdrantStore) -> None:
     )
 
 
-def test_sparse_questions_count_rare_terms_more(asked: QdrantStore) -> None:
-    """Scores carry the IDF of the collection; points without a term are not found."""
+def test_sparse_queries_weigh_rare_terms_more(asked: QdrantStore) -> None:
+    """Scores include the collection's IDF; points without a term are not found."""
     wanted = by_terms(make_points(COUNT), SPARSE_QUESTION)
     found = asked.query(sparse_question(), using=SPARSE, limit=COUNT)
 
@@ -164,8 +164,8 @@ def test_sparse_questions_count_rare_terms_more(asked: QdrantStore) -> None:
     assert [p.score for p in found] == sorted(wanted.values(), reverse=True) or len(found) > 9
 
 
-def test_hybrid_questions_fuse_both_rankings(asked: QdrantStore) -> None:
-    """Reciprocal ranks of both lists, added: k is 2, ranks begin at 0."""
+def test_hybrid_queries_fuse_both_rankings(asked: QdrantStore) -> None:
+    """The reciprocal ranks in both lists are added; k is 2 and ranks start at 0."""
     limit = 20
     dense = asked.query(question(2).tolist(), using=DENSE, limit=limit)
     sparse = asked.query(sparse_question(), using=SPARSE, limit=limit)
@@ -182,22 +182,22 @@ def test_hybrid_questions_fuse_both_rankings(asked: QdrantStore) -> None:
 
 
 def test_fusions_take_weights(asked: QdrantStore) -> None:
-    """A list that counts for nothing leaves the other's order."""
+    """With weight 0 for one list, the order is the other's."""
     weighed = models.RrfQuery(rrf=models.Rrf(k=60, weights=[1.0, 0.0]))
     found = asked.query(weighed, prefetch=stages(10), limit=3)
 
     assert [p.id for p in found] == by_cosine(make_points(COUNT), question(2))[:3]
 
 
-def test_fusions_by_score_distribution_find_points(asked: QdrantStore) -> None:
-    """DBSF is the other fusion of Qdrant."""
+def test_fusion_by_score_distribution_finds_points(asked: QdrantStore) -> None:
+    """Distribution-based score fusion (DBSF) is the other fusion of Qdrant."""
     dbsf = models.FusionQuery(fusion=models.Fusion.DBSF)
 
     assert len(asked.query(dbsf, prefetch=stages(10), limit=5)) == 5
 
 
 def test_filters_hold_in_every_stage(asked: QdrantStore) -> None:
-    """A filter of the stages leaves out all else; so does one of the question."""
+    """Filters of the stages and of the query exclude all other points."""
     tables, _ = FILTERS["value"]
     filtered = [stage.model_copy(update={"filter": tables}) for stage in stages(20)]
     fusion = models.FusionQuery(fusion=models.Fusion.RRF)
@@ -209,8 +209,8 @@ def test_filters_hold_in_every_stage(asked: QdrantStore) -> None:
         assert {p.payload["kind"] for p in found} == {"table"}  # type: ignore[index]
 
 
-def test_diverse_points_are_chosen_among_the_nearest(asked: QdrantStore) -> None:
-    """MMR with all weight on relevance is the plain order; the best point comes first always."""
+def test_mmr_chooses_among_the_nearest_points(asked: QdrantStore) -> None:
+    """With all weight on relevance, MMR keeps the order; the best point always comes first."""
     nearest = by_cosine(make_points(COUNT), question(3))
     plain, diverse = (
         asked.query(
@@ -229,8 +229,8 @@ def test_diverse_points_are_chosen_among_the_nearest(asked: QdrantStore) -> None
     assert {p.id for p in diverse} <= set(nearest[:30])
 
 
-def test_payload_vectors_and_scores_are_chosen(asked: QdrantStore) -> None:
-    """Only the fields and vectors asked for come, and only points that score enough."""
+def test_payload_fields_vectors_and_a_score_threshold_are_respected(asked: QdrantStore) -> None:
+    """Only the requested fields and vectors come back, of points above the threshold."""
     how: dict[str, Any] = {"using": DENSE, "limit": 50}
     (first, *_) = asked.query(
         question(1).tolist(), with_payload=["kind"], with_vectors=[SPARSE], **how
@@ -242,21 +242,3 @@ def test_payload_vectors_and_scores_are_chosen(asked: QdrantStore) -> None:
     close = asked.query(question(1).tolist(), score_threshold=0.3, **how)
     assert 0 < len(close) < 50
     assert all(p.score >= 0.3 for p in close)
-
-
-def test_the_best_of_each_document_can_be_asked_for(asked: QdrantStore) -> None:
-    """Groups come in the order of their best points, each with so many."""
-    groups = asked.query_groups(
-        question(1).tolist(), Field.FILE_ID, using=DENSE, limit=4, group_size=2
-    )
-    order = by_cosine(make_points(COUNT), question(1))
-    files = [fields(int(key.replace("-", ""), 16) - 1)[Field.FILE_ID] for key in order]
-
-    assert [g.id for g in groups] == list(dict.fromkeys(files))[:4]
-    assert [g.hits[0].id for g in groups] == [order[files.index(str(g.id))] for g in groups]
-    assert all(len(g.hits) == 2 for g in groups)
-    few = asked.query_groups(
-        question(1).tolist(), Field.FILE_ID, using=DENSE, limit=4, with_payload=["kind"]
-    )
-    assert [g.id for g in few] == [g.id for g in groups]
-    assert few[0].hits[0].payload["kind"] == fields(int(order[0][-4:], 16) - 1)["kind"]  # type: ignore[index]
