@@ -36,7 +36,7 @@ from ..quality.assessment import (
     agreement,
     assess,
     best_attempt,
-    lost,
+    flag_damage,
     needs_retry,
 )
 from ..quality.density import estimate_load, ink_share
@@ -206,7 +206,7 @@ def page_of(sheet: Sheet, seconds: float, made_by: MadeBy, fallback: PageEngine)
         if isinstance(other, ParsedPage):
             best, blocks = None, other.blocks
             flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
-    flags = tuple(dict.fromkeys((*flags, *lost(blocks, mended=sheet.image.mended))))
+    flags = tuple(dict.fromkeys((*flags, *flag_damage(blocks, mended=sheet.image.mended))))
     reading = OpticalReading(
         made_by.model,
         sheet.load.text_tokens,

@@ -223,7 +223,7 @@ def test_missing_ocr_costs_a_flag_not_the_page(
         raise MissingExtra("OCR of pages without text", "ocr")
 
     monkeypatch.setattr(page_module, "load_recognizer", missing)
-    page_module._say_missing.cache_clear()
+    page_module._warn_missing.cache_clear()
 
     def two_scans(document: pymupdf.Document) -> None:
         scanned(document, 0)

@@ -10,20 +10,21 @@ from hypothesis import strategies as st
 from opticalrag.ingest.engines.layout.assign import (
     UNASSIGNED,
     assign,
+    join_numbers,
     regions_for_rest,
-    with_numbers,
 )
 from opticalrag.ingest.engines.layout.blocks import list_levels
+from opticalrag.ingest.engines.layout.fragments import Fragment
+from opticalrag.ingest.engines.layout.geometry import Rect
 from opticalrag.ingest.engines.layout.headings import heading_level
 from opticalrag.ingest.engines.layout.order import in_reading_order, reading_order
-from opticalrag.ingest.engines.layout.pieces import Piece, Rect
 from opticalrag.ingest.engines.layout.regions import Region
 
 PAGE = (0.0, 0.0, 600.0, 800.0)
 
 
-def piece(text: str, rect: Rect, line: int = 0, block: int = 0) -> Piece:
-    return Piece(text, rect, 10.0, line, block)
+def fragment(text: str, rect: Rect, line: int = 0, block: int = 0) -> Fragment:
+    return Fragment(text, rect, 10.0, line, block)
 
 
 def test_columns_are_read_one_after_the_other() -> None:
@@ -92,27 +93,27 @@ def test_order_is_a_permutation(rects: list[Rect]) -> None:
 @given(RECTS, RECTS)
 def test_every_word_has_exactly_one_home(words: list[Rect], regions: list[Rect]) -> None:
     """Words outside all regions get regions of their own, which take them all."""
-    pieces = [piece("w", rect, i, i // 3) for i, rect in enumerate(words)]
+    fragments = [fragment("w", rect, i, i // 3) for i, rect in enumerate(words)]
     found = [Region("text", rect) for rect in regions]
-    _, rest = assign(pieces, found)
+    _, rest = assign(fragments, found)
     found += regions_for_rest(rest, found)
-    dealt, rest = assign(pieces, found)
+    contents, rest = assign(fragments, found)
     assert rest == []
-    assert sorted(p.line for words in dealt for p in words) == list(range(len(pieces)))
+    assert sorted(p.line for words in contents for p in words) == list(range(len(fragments)))
 
 
 def test_bullets_outside_the_box_follow_their_line() -> None:
     """A word beside a region belongs to it if its line continues there."""
-    pieces = [piece("•", (40, 100, 45, 110)), piece("item", (52, 100, 80, 110))]
-    dealt, rest = assign(pieces, [Region("list-item", (50, 98, 300, 112))])
-    assert [p.text for p in dealt[0]] == ["•", "item"]
+    fragments = [fragment("•", (40, 100, 45, 110)), fragment("item", (52, 100, 80, 110))]
+    contents, rest = assign(fragments, [Region("list-item", (50, 98, 300, 112))])
+    assert [p.text for p in contents[0]] == ["•", "item"]
     assert rest == []
 
 
 def test_far_words_make_their_own_region() -> None:
     """A word far from every region is kept as a region of its own."""
-    pieces = [piece("lost", (400, 700, 430, 710))]
-    made = regions_for_rest(pieces, [Region("text", (50, 98, 300, 112))])
+    fragments = [fragment("lost", (400, 700, 430, 710))]
+    made = regions_for_rest(fragments, [Region("text", (50, 98, 300, 112))])
     assert made == [Region(UNASSIGNED, (400, 700, 430, 710))]
 
 
@@ -122,8 +123,8 @@ def test_heading_joins_its_number() -> None:
         Region("section-header", (50, 100, 58, 112)),
         Region("section-header", (70, 99, 200, 113)),
     )
-    dealt = [[piece("3.1", number.rect)], [piece("Results", title.rect)]]
-    assert with_numbers([number, title], dealt) == [Region("section-header", (50, 99, 200, 113))]
+    contents = [[fragment("3.1", number.rect)], [fragment("Results", title.rect)]]
+    assert join_numbers([number, title], contents) == [Region("section-header", (50, 99, 200, 113))]
 
 
 def test_list_levels_follow_indents() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from opticalrag.ingest.engines.layout.pieces import Piece
+from opticalrag.ingest.engines.layout.fragments import Fragment
 from opticalrag.ingest.engines.layout.text import (
     clean,
     code_text,
@@ -15,20 +15,20 @@ from opticalrag.ingest.engines.layout.text import (
 )
 
 
-def line(text: str, number: int, x: float = 0.0, y: float | None = None) -> list[Piece]:
+def line(text: str, number: int, x: float = 0.0, y: float | None = None) -> list[Fragment]:
     """A line of words, 5 points a letter and 10 points high."""
-    pieces = []
+    fragments = []
     top = 12.0 * number if y is None else y
     for word in text.split():
         width = 5.0 * len(word)
-        pieces.append(Piece(word, (x, top, x + width, top + 10), 10.0, number, 0))
+        fragments.append(Fragment(word, (x, top, x + width, top + 10), 10.0, number, 0))
         x += width + 5.0
-    return pieces
+    return fragments
 
 
 def joined(*texts: str, known: frozenset[str] = frozenset()) -> str:
-    pieces = [p for number, text in enumerate(texts) for p in line(text, number)]
-    return running_text(rows_of(pieces), known)
+    fragments = [p for number, text in enumerate(texts) for p in line(text, number)]
+    return running_text(rows_of(fragments), known)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_compound_known_from_the_page_keeps_its_hyphen() -> None:
 
 def test_parts_of_cut_words_are_not_vocabulary() -> None:
     """A cut word must not prove that its own halves are words."""
-    pieces = [*line("Ef-", 0), *line("fects of it", 1)]
-    assert vocabulary(pieces) == {"of", "it"}
+    fragments = [*line("Ef-", 0), *line("fects of it", 1)]
+    assert vocabulary(fragments) == {"of", "it"}
 
 
 @pytest.mark.parametrize(
@@ -84,26 +84,26 @@ def test_clean(text: str, expected: str) -> None:
 )
 def test_superscripts(base: str, mark: str, expected: str) -> None:
     """Exponents stay exponents, and footnote marks do not become part of a word."""
-    word = Piece(base, (0, 0, 20, 10), 10.0, 0, 0)
-    raised = Piece(mark, (20, 0, 25, 6), 6.0, 0, 0, glued=True, raised=True)
+    word = Fragment(base, (0, 0, 20, 10), 10.0, 0, 0)
+    raised = Fragment(mark, (20, 0, 25, 6), 6.0, 0, 0, glued=True, raised=True)
     assert running_text(rows_of([word, raised])) == expected
 
 
 def test_lines_side_by_side_are_one_row() -> None:
     """Lines at the same height read from left to right, whatever order they are stored in."""
-    pieces = [*line("value", 0, x=200, y=0), *line("label", 1, x=0, y=1)]
-    assert [row.text for row in rows_of(pieces)] == ["label value"]
+    fragments = [*line("value", 0, x=200, y=0), *line("label", 1, x=0, y=1)]
+    assert [row.text for row in rows_of(fragments)] == ["label value"]
 
 
 def test_right_to_left_rows_read_from_the_right() -> None:
-    """In right-to-left text the piece on the right comes first."""
-    pieces = [*line("שלום", 0, x=0, y=0), *line("אבא", 1, x=200, y=0)]
-    assert [row.text for row in rows_of(pieces)] == ["אבא שלום"]
+    """In right-to-left text the fragment on the right comes first."""
+    fragments = [*line("שלום", 0, x=0, y=0), *line("אבא", 1, x=200, y=0)]
+    assert [row.text for row in rows_of(fragments)] == ["אבא שלום"]
     assert is_rtl("abc שלום אבא")
     assert not is_rtl("12345")
 
 
 def test_code_keeps_lines_and_indentation() -> None:
     """Code is read line by line, with the indentation it is drawn with."""
-    pieces = [*line("def f():", 0), *line("return 1", 1, x=20)]
-    assert code_text(rows_of(pieces)) == "def f():\n    return 1"
+    fragments = [*line("def f():", 0), *line("return 1", 1, x=20)]
+    assert code_text(rows_of(fragments)) == "def f():\n    return 1"
