@@ -1,1 +1,1 @@
-"""The model's markup to blocks."""
+"""Converts the model's markup to blocks."""
