@@ -240,7 +240,7 @@ def test_answers_have_to_come_in_time(
     server.will(slow)
     with client(server, timeout=0.4, wait=0) as asking:
         started = time.monotonic()
-        with pytest.raises(EngineUnavailable, match=r"more than 0\.4 s|timed out"):
+        with pytest.raises(EngineUnavailable, match=r"within 0\.4 s|timed out"):
             asking.ask(b"", MARKDOWN, 5)
         assert time.monotonic() - started < 3
         server.will(say(reply("next")))
@@ -262,10 +262,10 @@ def test_answers_of_any_size_are_not_taken(server: Fake) -> None:
     """Nor such that would unpack to it."""
     with client(server) as asking:
         server.will(flood)
-        with pytest.raises(BadAnswer, match="more than"):
+        with pytest.raises(BadAnswer, match="longer than"):
             asking.ask(b"", MARKDOWN, 5)
         server.will(say(gzip.compress(bytes(10**7)), Content_Encoding="gzip"))
-        with pytest.raises(BadAnswer, match="packs"):
+        with pytest.raises(BadAnswer, match="compressed"):
             asking.ask(b"", MARKDOWN, 5)
 
 
@@ -422,7 +422,7 @@ def test_hosts_of_every_kind_are_asked(url: str) -> None:
 def test_hosts_that_no_look_up_takes_end_no_parse(host: str) -> None:
     """Each page fails with an error of ours."""
     asking = VllmClient(VllmConfig(f"http://{host}.invalid", KEY, wait=0))
-    with asking, pytest.raises(EngineError, match="host's name"):
+    with asking, pytest.raises(EngineError, match="host name"):
         asking.ask(b"", MARKDOWN, 5)
 
 
