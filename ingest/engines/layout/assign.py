@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from .fragments import Fragment
 from .geometry import Rect, area, centre_inside, overlap, union, vertical_overlap
 from .regions import Region
+from .words import LayoutWord
 
 __all__ = ["UNASSIGNED", "assign", "join_numbers", "regions_for_rest"]
 
@@ -28,27 +28,27 @@ Bullets and section numbers stand outside the model's boxes."""
 
 
 def assign(
-    fragments: Sequence[Fragment], regions: Sequence[Region]
-) -> tuple[list[list[Fragment]], list[Fragment]]:
+    words: Sequence[LayoutWord], regions: Sequence[Region]
+) -> tuple[list[list[LayoutWord]], list[LayoutWord]]:
     """Assign each word to the smallest region around its centre.
 
     Returns:
         The words of each region, in source order, and the words outside all regions.
     """
-    homes = [_home(fragment, regions) for fragment in fragments]
+    homes = [_home(word, regions) for word in words]
     lines: dict[int, list[int]] = defaultdict(list)
-    for i, fragment in enumerate(fragments):
-        lines[fragment.line].append(i)
+    for i, word in enumerate(words):
+        lines[word.line].append(i)
     for members in lines.values():
-        _adopt(members, fragments, homes)
-    contents: list[list[Fragment]] = [[] for _ in regions]
-    rest: list[Fragment] = []
-    for fragment, home in zip(fragments, homes, strict=True):
-        (rest if home is None else contents[home]).append(fragment)
+        _adopt(members, words, homes)
+    contents: list[list[LayoutWord]] = [[] for _ in regions]
+    rest: list[LayoutWord] = []
+    for word, home in zip(words, homes, strict=True):
+        (rest if home is None else contents[home]).append(word)
     return contents, rest
 
 
-def regions_for_rest(rest: Sequence[Fragment], regions: Sequence[Region]) -> list[Region]:
+def regions_for_rest(rest: Sequence[LayoutWord], regions: Sequence[Region]) -> list[Region]:
     """Make regions for the words outside all regions.
 
     Each paragraph gets a region. If a paragraph overlaps another region, each of its lines gets
@@ -64,7 +64,9 @@ def regions_for_rest(rest: Sequence[Fragment], regions: Sequence[Region]) -> lis
     return made
 
 
-def join_numbers(regions: Sequence[Region], contents: Sequence[Sequence[Fragment]]) -> list[Region]:
+def join_numbers(
+    regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]]
+) -> list[Region]:
     """Join a heading to its number where the model made two headings of them.
 
     Args:
@@ -73,8 +75,8 @@ def join_numbers(regions: Sequence[Region], contents: Sequence[Sequence[Fragment
     """
     joined: dict[int, Region] = {}
     gone: set[int] = set()
-    for i, (number, fragments) in enumerate(zip(regions, contents, strict=True)):
-        text = "".join(f.text for f in fragments)
+    for i, (number, words) in enumerate(zip(regions, contents, strict=True)):
+        text = "".join(w.text for w in words)
         if number.label not in _HEADINGS or not _NUMBER.fullmatch(text):
             continue
         reach = _NUMBER_GAP * (number.rect[3] - number.rect[1])
@@ -87,29 +89,29 @@ def join_numbers(regions: Sequence[Region], contents: Sequence[Sequence[Fragment
     return [joined.get(i, r) for i, r in enumerate(regions) if i not in gone]
 
 
-def _around(fragments: Sequence[Fragment]) -> Rect:
-    return union(f.rect for f in fragments)
+def _around(words: Sequence[LayoutWord]) -> Rect:
+    return union(w.rect for w in words)
 
 
-def _grouped(fragments: Sequence[Fragment], by_line: bool) -> list[list[Fragment]]:
-    groups: dict[int, list[Fragment]] = defaultdict(list)
-    for fragment in fragments:
-        groups[fragment.line if by_line else fragment.block].append(fragment)
+def _grouped(words: Sequence[LayoutWord], by_line: bool) -> list[list[LayoutWord]]:
+    groups: dict[int, list[LayoutWord]] = defaultdict(list)
+    for word in words:
+        groups[word.line if by_line else word.block].append(word)
     return list(groups.values())
 
 
-def _home(fragment: Fragment, regions: Sequence[Region]) -> int | None:
-    around = [i for i, r in enumerate(regions) if centre_inside(fragment.rect, r.rect, _MARGIN)]
+def _home(word: LayoutWord, regions: Sequence[Region]) -> int | None:
+    around = [i for i, r in enumerate(regions) if centre_inside(word.rect, r.rect, _MARGIN)]
     return min(around, key=lambda i: area(regions[i].rect), default=None)
 
 
-def _adopt(members: Sequence[int], fragments: Sequence[Fragment], homes: list[int | None]) -> None:
+def _adopt(members: Sequence[int], words: Sequence[LayoutWord], homes: list[int | None]) -> None:
     """Move unassigned words into the region of their neighbour, first forwards, then backwards."""
     for step in (members, members[::-1]):
         for before, here in pairwise(step):
             if homes[here] is None and homes[before] is not None:
-                gap = _gap(fragments[before].rect, fragments[here].rect)
-                if gap <= _LINE_GAP * fragments[here].size:
+                gap = _gap(words[before].rect, words[here].rect)
+                if gap <= _LINE_GAP * words[here].size:
                     homes[here] = homes[before]
 
 

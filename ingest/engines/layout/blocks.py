@@ -9,12 +9,12 @@ from typing import Final
 
 from ...core.records import Block, BlockKind, Box, TextSource
 from .assign import UNASSIGNED
-from .fragments import Fragment
 from .geometry import Rect, union
 from .grids import fill_grid
 from .headings import OutlineEntry, body_size, heading_level
 from .regions import Region
 from .text import Row, code_text, rows_of, running_text, vocabulary
+from .words import LayoutWord
 
 __all__ = ["PageContext", "build_blocks", "list_levels"]
 
@@ -65,17 +65,17 @@ class PageContext:
     @classmethod
     def of(
         cls,
-        fragments: Sequence[Fragment],
+        words: Sequence[LayoutWord],
         rtl: bool,
         outline: tuple[OutlineEntry, ...],
         to_box: Callable[[Rect], Box],
     ) -> PageContext:
         """Derive the facts from the words of the page."""
-        letters = sum(len(f.text) for f in fragments)
-        mono = sum(len(f.text) for f in fragments if f.mono)
+        letters = sum(len(w.text) for w in words)
+        mono = sum(len(w.text) for w in words if w.mono)
         return cls(
-            known=vocabulary(fragments),
-            body=body_size(fragments),
+            known=vocabulary(words),
+            body=body_size(words),
             typewritten=mono > _MONO_PAGE * letters,
             rtl=rtl,
             outline=outline,
@@ -93,7 +93,7 @@ class _Draft:
 
 
 def build_blocks(
-    regions: Sequence[Region], contents: Sequence[Sequence[Fragment]], page: PageContext
+    regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]], page: PageContext
 ) -> tuple[Block, ...]:
     """Build the blocks of a page.
 
@@ -104,8 +104,8 @@ def build_blocks(
     """
     drafts = [
         draft
-        for region, fragments in zip(regions, contents, strict=True)
-        for draft in _drafts(region, fragments, page)
+        for region, words in zip(regions, contents, strict=True)
+        for draft in _drafts(region, words, page)
     ]
     levels = list_levels(
         [(_indent(d.rect, page.rtl), d.size, d.block.kind is BlockKind.LIST_ITEM) for d in drafts]
@@ -141,21 +141,21 @@ def list_levels(items: Sequence[tuple[float, float, bool]]) -> list[int]:
     return levels
 
 
-def _drafts(region: Region, fragments: Sequence[Fragment], page: PageContext) -> list[_Draft]:
+def _drafts(region: Region, words: Sequence[LayoutWord], page: PageContext) -> list[_Draft]:
     kind = _KINDS.get(region.label, BlockKind.OTHER)
-    if kind is BlockKind.HEADING and _is_sentence_end(fragments, page):
+    if kind is BlockKind.HEADING and _is_sentence_end(words, page):
         kind = BlockKind.TEXT
-    if not fragments:
+    if not words:
         empty = Block(kind, page.to_box(region.rect), source=TextSource.NONE, raw_kind=region.label)
         return [_Draft(empty, region.rect, 0.0)] if kind in _MAY_BE_EMPTY else []
     if region.grid is not None and region.grid.slots:
-        grid = fill_grid(region.grid, fragments, page.to_box, page.known)
+        grid = fill_grid(region.grid, words, page.to_box, page.known)
         block = Block(kind, page.to_box(region.rect), table=grid, raw_kind=region.label)
-        return [_Draft(replace(block, source=_source(fragments)), region.rect, 0.0)]
+        return [_Draft(replace(block, source=_source(words)), region.rect, 0.0)]
     if kind is BlockKind.TABLE:  # a single column, such as a table of contents or a list of names
         kind = BlockKind.TEXT
-        return _text_drafts(region, kind, [[r] for r in rows_of(fragments)], page)
-    rows = rows_of(fragments)
+        return _text_drafts(region, kind, [[r] for r in rows_of(words)], page)
+    rows = rows_of(words)
     return _text_drafts(region, kind, _items(rows) if kind is BlockKind.LIST_ITEM else [rows], page)
 
 
@@ -164,8 +164,8 @@ def _text_drafts(
 ) -> list[_Draft]:
     drafts = []
     for rows in groups:
-        fragments = [f for row in rows for f in row.fragments]
-        kind_here = BlockKind.CODE if _is_code(kind, fragments, page) else kind
+        words = [w for row in rows for w in row.words]
+        kind_here = BlockKind.CODE if _is_code(kind, words, page) else kind
         text = _text(kind_here, rows, page)
         if not text and kind not in _MAY_BE_EMPTY:
             continue
@@ -176,25 +176,23 @@ def _text_drafts(
             kind=kind_here,
             box=page.to_box(rect),
             text=text,
-            level=_level(kind_here, text, fragments, page),
-            source=_source(fragments),
+            level=_level(kind_here, text, words, page),
+            source=_source(words),
             raw_kind=region.label,
         )
-        drafts.append(_Draft(block, rect, body_size(fragments)))
+        drafts.append(_Draft(block, rect, body_size(words)))
     return drafts
 
 
-def _is_sentence_end(fragments: Sequence[Fragment], page: PageContext) -> bool:
+def _is_sentence_end(words: Sequence[LayoutWord], page: PageContext) -> bool:
     """Whether the region is the last line of a paragraph at the top of a column.
 
     The model takes such lines for headings.
     """
-    if not fragments or not fragments[-1].text.endswith((".", "。")):
+    if not words or not words[-1].text.endswith((".", "。")):
         return False
-    plain = max(f.size for f in fragments) <= _BODY * page.body and not any(
-        f.bold for f in fragments
-    )
-    return plain and not _MARKER.match(fragments[0].text + " ")
+    plain = max(w.size for w in words) <= _BODY * page.body and not any(w.bold for w in words)
+    return plain and not _MARKER.match(words[0].text + " ")
 
 
 def _text(kind: BlockKind, rows: Sequence[Row], page: PageContext) -> str:
@@ -216,24 +214,24 @@ def _items(rows: Sequence[Row]) -> list[list[Row]]:
     return groups
 
 
-def _is_code(kind: BlockKind, fragments: Sequence[Fragment], page: PageContext) -> bool:
-    if kind is not BlockKind.TEXT or not all(f.mono for f in fragments):
+def _is_code(kind: BlockKind, words: Sequence[LayoutWord], page: PageContext) -> bool:
+    if kind is not BlockKind.TEXT or not all(w.mono for w in words):
         return False
-    text = "".join(f.text for f in fragments)
+    text = "".join(w.text for w in words)
     return not page.typewritten or len(_CODE_SIGNS.findall(text)) > _MIN_CODE_SIGNS * len(text)
 
 
-def _level(kind: BlockKind, text: str, fragments: Sequence[Fragment], page: PageContext) -> int:
+def _level(kind: BlockKind, text: str, words: Sequence[LayoutWord], page: PageContext) -> int:
     if kind is BlockKind.TITLE:
         return 1
     if kind is not BlockKind.HEADING:
         return 0
-    return heading_level(text, max(f.size for f in fragments), page.body, page.outline)
+    return heading_level(text, max(w.size for w in words), page.body, page.outline)
 
 
-def _source(fragments: Sequence[Fragment]) -> TextSource:
-    read = sum(f.source is TextSource.OCR for f in fragments)
-    return TextSource.OCR if 2 * read > len(fragments) else TextSource.TEXT_LAYER
+def _source(words: Sequence[LayoutWord]) -> TextSource:
+    read = sum(w.source is TextSource.OCR for w in words)
+    return TextSource.OCR if 2 * read > len(words) else TextSource.TEXT_LAYER
 
 
 def _indent(rect: Rect, rtl: bool) -> float:

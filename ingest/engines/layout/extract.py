@@ -1,4 +1,4 @@
-"""Reads the text layer of a page into fragments. The only module that calls MuPDF's extraction."""
+"""Reads the text layer of a page into words. The only module that calls MuPDF's extraction."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import pymupdf
 
-from .fragments import Fragment
 from .geometry import Rect, union, vertical_overlap
+from .words import LayoutWord
 
 __all__ = ["FLAGS", "PageFacts", "read_page"]
 
@@ -36,14 +36,14 @@ class PageFacts:
     """The content of a page, as MuPDF reports it.
 
     Attributes:
-        fragments: the words of the text layer.
+        words: the words of the text layer.
         images: boxes of the images.
         curves: number of vector drawings that are not rectangles.
         vectors: number of all vector drawings.
         blocks: MuPDF's own records, for the vendor functions that need them.
     """
 
-    fragments: tuple[Fragment, ...]
+    words: tuple[LayoutWord, ...]
     images: tuple[Rect, ...]
     curves: int
     vectors: int
@@ -54,17 +54,17 @@ def read_page(page: pymupdf.Page) -> PageFacts:
     """Read the text layer, and find images and drawings."""
     text_page = page.get_textpage(flags=FLAGS, clip=pymupdf.INFINITE_RECT())
     blocks = text_page.extractRAWDICT()["blocks"]
-    fragments: list[Fragment] = []
+    words: list[LayoutWord] = []
     number, before = -1, None
     for block, line in _lines(blocks):
         runs_on = before is not None and _runs_on(before, line)
         number += not runs_on
-        fragments += _line_fragments(line, number, block, runs_on)
+        words += _line_words(line, number, block, runs_on)
         before = line
     vectors = [b for b in blocks if b["type"] == _VECTOR]
     images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
     return PageFacts(
-        fragments=tuple(fragments),
+        words=tuple(words),
         images=tuple(tuple(i["bbox"]) for i in images),
         curves=sum(not b["isrect"] for b in vectors),
         vectors=len(vectors),
@@ -91,12 +91,10 @@ def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
     return gap < _TOUCHING * line["spans"][0]["size"] and vertical_overlap(a, b) > 0.5
 
 
-def _line_fragments(
-    line: dict[str, Any], number: int, block: int, glued: bool
-) -> Iterator[Fragment]:
+def _line_words(line: dict[str, Any], number: int, block: int, glued: bool) -> Iterator[LayoutWord]:
     turn = _turn(line["dir"])
     for span in line["spans"]:
-        style = Fragment(
+        style = LayoutWord(
             text="",
             rect=(0, 0, 0, 0),
             size=span["size"],

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ...core.records import Box, TableCell, TableGrid
-from .fragments import Fragment
 from .geometry import Rect, centre_inside
 from .regions import CellSlot, GridPlan
 from .text import rows_of, running_text
+from .words import LayoutWord
 
 __all__ = ["fill_grid"]
 
@@ -21,7 +21,7 @@ _MAX_HEADER: Final = 0.34
 
 def fill_grid(
     plan: GridPlan,
-    fragments: Sequence[Fragment],
+    words: Sequence[LayoutWord],
     to_box: Callable[[Rect], Box],
     known: frozenset[str] = frozenset(),
 ) -> TableGrid:
@@ -29,13 +29,13 @@ def fill_grid(
 
     Args:
         plan: the cells; there must be at least one.
-        fragments: the words of the table.
+        words: the words of the table.
         to_box: converts points of the upright page to fractions of the page as displayed.
         known: words of the page (see :func:`.text.running_text`).
     """
-    held: list[list[Fragment]] = [[] for _ in plan.slots]
-    for fragment in fragments:
-        held[_slot(fragment, plan.slots)].append(fragment)
+    held: list[list[LayoutWord]] = [[] for _ in plan.slots]
+    for word in words:
+        held[_slot(word, plan.slots)].append(word)
     cells = tuple(
         TableCell(
             row=slot.row,
@@ -50,9 +50,9 @@ def fill_grid(
     return TableGrid(plan.rows, plan.cols, cells, _header_rows(plan, cells))
 
 
-def _slot(fragment: Fragment, slots: Sequence[CellSlot]) -> int:
-    inside = [i for i, slot in enumerate(slots) if centre_inside(fragment.rect, slot.rect)]
-    return min(inside or range(len(slots)), key=lambda i: _distance(fragment.rect, slots[i].rect))
+def _slot(word: LayoutWord, slots: Sequence[CellSlot]) -> int:
+    inside = [i for i, slot in enumerate(slots) if centre_inside(word.rect, slot.rect)]
+    return min(inside or range(len(slots)), key=lambda i: _distance(word.rect, slots[i].rect))
 
 
 def _distance(a: Rect, b: Rect) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from .fragments import Fragment
+from .words import LayoutWord
 
 __all__ = ["OutlineEntry", "body_size", "heading_level"]
 
@@ -43,9 +43,9 @@ def heading_level(text: str, size: float, body: float, outline: Sequence[Outline
     return next((level for bound, level in _SIZES if ratio >= bound), _SMALLEST)
 
 
-def body_size(fragments: Sequence[Fragment]) -> float:
+def body_size(words: Sequence[LayoutWord]) -> float:
     """Return the median font size of the letters, in points; 0.0 on an empty page."""
-    return median(f.size for f in fragments for _ in f.text) if fragments else 0.0
+    return median(w.size for w in words for _ in w.text) if words else 0.0
 
 
 def _outline_level(text: str, outline: Sequence[OutlineEntry]) -> int:

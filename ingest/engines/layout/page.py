@@ -18,7 +18,6 @@ from ..quality.assessment import flag_damage
 from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks
 from .extract import PageFacts, read_page
-from .fragments import Fragment
 from .geometry import Rect
 from .headings import OutlineEntry
 from .ocr import load_recognizer
@@ -28,6 +27,7 @@ from .scan import read_page_image, split_words, wants_ocr
 from .text import is_rtl
 from .text_layer import TextLayer, dominant_turn, judge
 from .upright import box_maker, erase, turned_page, write_lines
+from .words import LayoutWord
 
 __all__ = ["ENGINE", "parse_page"]
 
@@ -44,13 +44,13 @@ class _UprightPage:
     Attributes:
         page: the upright page.
         turn: clockwise quarter turns from the displayed to the upright page.
-        fragments: its words, from the text layer or OCR.
+        words: its words, from the text layer or OCR.
         flags: see :class:`ParsedPage`.
     """
 
     page: pymupdf.Page
     turn: int
-    fragments: tuple[Fragment, ...]
+    words: tuple[LayoutWord, ...]
     flags: tuple[str, ...]
 
 
@@ -80,13 +80,13 @@ def _turn_upright(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _
     """Turn the page upright and choose its text: the text layer, OCR or both."""
     turn, page = 0, turned_page(source, 0)
     facts = read_page(page)
-    layer = judge(facts.fragments, facts.images)
+    layer = judge(facts.words, facts.images)
     if dominant_turn(layer.good):
         turn = -dominant_turn(layer.good) % 4
         page = turned_page(source, turn)
         facts = read_page(page)
-        layer = judge(facts.fragments, facts.images)
-    forced = config.ocr == "force" and bool(facts.fragments or facts.images or facts.vectors)
+        layer = judge(facts.words, facts.images)
+    forced = config.ocr == "force" and bool(facts.words or facts.images or facts.vectors)
     if config.ocr != "off" and (forced or wants_ocr(page, facts, layer)):
         return _with_ocr(_UprightPage(page, turn, (), ()), facts, layer, config, threads)
     return _UprightPage(page, turn, layer.good, _flags(turn, layer))
@@ -103,7 +103,7 @@ def _with_ocr(
         _warn_missing(str(error))
         flags = (*_flags(upright.turn, layer), "ocr_missing")
         return _UprightPage(upright.page, upright.turn, layer.good, flags)
-    dropped = [f for f in facts.fragments if f not in kept]
+    dropped = [w for w in facts.words if w not in kept]
     result = read_page_image(upright.page, recognizer, config.ocr_dpi, kept)
     page = erase(upright.page, dropped) if dropped else upright.page
     page = turned_page(page, result.turn)
@@ -129,19 +129,19 @@ def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
 
 def _lay_out(upright: _UprightPage, outline: Sequence[OutlineEntry]) -> tuple[Block, ...]:
     facts = read_page(upright.page)
-    if not upright.fragments and not facts.images and not facts.vectors:
+    if not upright.words and not facts.images and not facts.vectors:
         return ()
     rect = _rect(upright.page)
-    rtl = is_rtl("".join(f.text for f in upright.fragments))
+    rtl = is_rtl("".join(w.text for w in upright.words))
     found = find_regions(upright.page, facts)
-    contents, rest = assign(upright.fragments, found)
+    contents, rest = assign(upright.words, found)
     found = join_numbers(found, contents)
     regions = in_reading_order([*found, *regions_for_rest(rest, found)], rect, rtl)
     # Ordering dropped regions inside others. Words in the margin of a dropped region are left.
-    _, rest = assign(upright.fragments, regions)
+    _, rest = assign(upright.words, regions)
     regions += regions_for_rest(rest, regions)
-    contents, _ = assign(upright.fragments, regions)
-    context = PageContext.of(upright.fragments, rtl, tuple(outline), box_maker(rect, upright.turn))
+    contents, _ = assign(upright.words, regions)
+    context = PageContext.of(upright.words, rtl, tuple(outline), box_maker(rect, upright.turn))
     return build_blocks(regions, contents, context)
 
 

@@ -12,12 +12,12 @@ import pymupdf
 
 from ...core.records import TextSource
 from .extract import PageFacts
-from .fragments import Fragment
 from .geometry import Rect
 from .layout_model import analyze_page, get_pixmap, pixmap_is_empty
 from .ocr import OcrLine, Pixels, Recognizer, lines_of
 from .orientation import read_upright
 from .text_layer import TextLayer
+from .words import LayoutWord
 
 __all__ = ["ScanResult", "read_page_image", "split_words", "wants_ocr"]
 
@@ -56,7 +56,7 @@ def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
 
 
 def read_page_image(
-    page: pymupdf.Page, recognizer: Recognizer, dpi: int, known: Sequence[Fragment]
+    page: pymupdf.Page, recognizer: Recognizer, dpi: int, known: Sequence[LayoutWord]
 ) -> ScanResult:
     """Draw a page and read the picture.
 
@@ -80,21 +80,21 @@ def read_page_image(
     return ScanResult(turn, tuple((_scaled(line.rect, scale), line.text) for line in lines))
 
 
-def split_words(lines: Sequence[tuple[Rect, str]], first: int) -> list[Fragment]:
+def split_words(lines: Sequence[tuple[Rect, str]], first: int) -> list[LayoutWord]:
     """Split lines into words. A word's width is its share of the letters of the line.
 
     Args:
         lines: see :class:`ScanResult`.
         first: number of the first line.
     """
-    fragments: list[Fragment] = []
+    words: list[LayoutWord] = []
     for number, (rect, text) in enumerate(lines, start=first):
         step = (rect[2] - rect[0]) / len(text)
-        for word in _WORD.finditer(text):
-            x0, x1 = rect[0] + word.start() * step, rect[0] + word.end() * step
-            fragments.append(
-                Fragment(
-                    text=word[0],
+        for match in _WORD.finditer(text):
+            x0, x1 = rect[0] + match.start() * step, rect[0] + match.end() * step
+            words.append(
+                LayoutWord(
+                    text=match[0],
                     rect=(x0, rect[1], x1, rect[3]),
                     # The box includes ascenders, descenders and some space.
                     size=0.8 * (rect[3] - rect[1]),
@@ -103,7 +103,7 @@ def split_words(lines: Sequence[tuple[Rect, str]], first: int) -> list[Fragment]
                     source=TextSource.OCR,
                 )
             )
-    return fragments
+    return words
 
 
 def _read_as_is(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, list[OcrLine]]:
@@ -111,12 +111,12 @@ def _read_as_is(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, li
     return 0, pixels, lines_of(corners, recognizer.read(crops))
 
 
-def _draw(page: pymupdf.Page, dpi: int, known: Sequence[Fragment]) -> pymupdf.Pixmap | None:
+def _draw(page: pymupdf.Page, dpi: int, known: Sequence[LayoutWord]) -> pymupdf.Pixmap | None:
     """Draw the page without the known words; None if the picture is empty."""
     longest = max(page.rect.width, page.rect.height, 1.0)
     dpi = max(1, min(dpi, int(_MAX_SIDE * 72 / longest)))
     if known:
-        pixmap, empty = get_pixmap(page.get_displaylist(), dpi, [f.rect for f in known])
+        pixmap, empty = get_pixmap(page.get_displaylist(), dpi, [w.rect for w in known])
     else:
         pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csRGB, alpha=False)
         empty = pixmap_is_empty(pixmap)

@@ -11,8 +11,8 @@ from statistics import median
 from typing import Final
 
 from ...markdown.joining import SOFT_HYPHEN, glue, words_of
-from .fragments import Fragment
 from .geometry import Rect, union, vertical_overlap
+from .words import LayoutWord
 
 __all__ = ["Row", "clean", "code_text", "is_rtl", "rows_of", "running_text", "vocabulary"]
 
@@ -34,21 +34,21 @@ _SUPERSCRIPTS: Final = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶�
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Fragments side by side, in reading order, with the rectangle around them and their text."""
+    """Words side by side, in reading order, with the rectangle around them and their text."""
 
-    fragments: tuple[Fragment, ...]
+    words: tuple[LayoutWord, ...]
     rect: Rect
     text: str
 
 
-def rows_of(fragments: Sequence[Fragment]) -> list[Row]:
-    """Group fragments into rows from top to bottom, each in reading order.
+def rows_of(words: Sequence[LayoutWord]) -> list[Row]:
+    """Group words into rows from top to bottom, each in reading order.
 
     Lines of the source stay whole. Lines at the same height form one row, from right to left in
     right-to-left text. Turned lines come last, one row each.
     """
-    lines = [list(line) for _, line in groupby(sorted(fragments, key=_line), key=_line)]
-    boxed = [(line, union(f.rect for f in line)) for line in lines]
+    lines = [list(line) for _, line in groupby(sorted(words, key=_line), key=_line)]
+    boxed = [(line, union(w.rect for w in line)) for line in lines]
     upright = sorted((x for x in boxed if x[0][0].turn == 0), key=lambda x: x[1][1] + x[1][3])
     rows = [_row(group) for group in _side_by_side(upright)]
     return rows + [_row([x]) for x in boxed if x[0][0].turn != 0]
@@ -71,7 +71,7 @@ def code_text(rows: Sequence[Row]) -> str:
     """Join rows line by line, keeping indentation and single blank lines."""
     if not rows:
         return ""
-    width = median(_letter_width(f) for row in rows for f in row.fragments)
+    width = median(_letter_width(w) for row in rows for w in row.words)
     left = min(row.rect[0] for row in rows)
     height = median(row.rect[3] - row.rect[1] for row in rows)
     lines: list[str] = []
@@ -101,26 +101,26 @@ def is_rtl(text: str) -> bool:
     return sum(c in ("R", "AL") for c in classes) > classes.count("L")
 
 
-def vocabulary(fragments: Sequence[Fragment]) -> frozenset[str]:
+def vocabulary(words: Sequence[LayoutWord]) -> frozenset[str]:
     """Return the words of a page in lower case, without the parts of hyphenated words."""
-    words: set[str] = set()
+    known: set[str] = set()
     cut = False
-    for fragment in fragments:
-        ends_cut = fragment.text.endswith(("-", "\u2010", SOFT_HYPHEN))
+    for word in words:
+        ends_cut = word.text.endswith(("-", "\u2010", SOFT_HYPHEN))
         if not cut and not ends_cut:
-            words.update(words_of(fragment.text))
+            known.update(words_of(word.text))
         cut = ends_cut
-    return frozenset(words)
+    return frozenset(known)
 
 
-def _line(fragment: Fragment) -> int:
-    return fragment.line
+def _line(word: LayoutWord) -> int:
+    return word.line
 
 
 def _side_by_side(
-    lines: list[tuple[list[Fragment], Rect]],
-) -> list[list[tuple[list[Fragment], Rect]]]:
-    groups: list[list[tuple[list[Fragment], Rect]]] = []
+    lines: list[tuple[list[LayoutWord], Rect]],
+) -> list[list[tuple[list[LayoutWord], Rect]]]:
+    groups: list[list[tuple[list[LayoutWord], Rect]]] = []
     for line in lines:
         if groups and vertical_overlap(groups[-1][0][1], line[1]) > _SAME_ROW:
             groups[-1].append(line)
@@ -129,24 +129,24 @@ def _side_by_side(
     return groups
 
 
-def _row(lines: list[tuple[list[Fragment], Rect]]) -> Row:
+def _row(lines: list[tuple[list[LayoutWord], Rect]]) -> Row:
     texts = [(_line_text(line), line, rect) for line, rect in lines]
     rtl = is_rtl("".join(t for t, _, _ in texts))
     texts.sort(key=lambda x: -x[2][2] if rtl else x[2][0])
     return Row(
-        fragments=tuple(f for _, line, _ in texts for f in line),
+        words=tuple(w for _, line, _ in texts for w in line),
         rect=union(rect for _, _, rect in texts),
         text=" ".join(t for t, _, _ in texts),
     )
 
 
-def _line_text(line: list[Fragment]) -> str:
+def _line_text(line: list[LayoutWord]) -> str:
     text = line[0].text
-    for fragment in line[1:]:
-        if fragment.glued and fragment.raised:
-            text += _raised(text, fragment.text)
+    for word in line[1:]:
+        if word.glued and word.raised:
+            text += _raised(text, word.text)
         else:
-            text += fragment.text if fragment.glued else f" {fragment.text}"
+            text += word.text if word.glued else f" {word.text}"
     return text
 
 
@@ -162,16 +162,16 @@ def _raised(before: str, text: str) -> str:
     return f" {text}"
 
 
-def _letter_width(fragment: Fragment) -> float:
-    return (fragment.rect[2] - fragment.rect[0]) / max(1, len(fragment.text))
+def _letter_width(word: LayoutWord) -> float:
+    return (word.rect[2] - word.rect[0]) / max(1, len(word.text))
 
 
 def _spaced(row: Row, width: float) -> str:
     """Return the text of a row with as many spaces between words as the gaps are wide."""
-    text = row.fragments[0].text
-    for before, fragment in pairwise(row.fragments):
-        gap = 0 if fragment.glued else max(1, round((fragment.rect[0] - before.rect[2]) / width))
-        text += " " * gap + fragment.text
+    text = row.words[0].text
+    for before, word in pairwise(row.words):
+        gap = 0 if word.glued else max(1, round((word.rect[0] - before.rect[2]) / width))
+        text += " " * gap + word.text
     return text
 
 

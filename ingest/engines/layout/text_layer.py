@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..quality.garbling import BAD_SHARE, is_garbled, is_undecodable, is_wordless
-from .fragments import Fragment
 from .geometry import Rect, centre_inside
+from .words import LayoutWord
 
 __all__ = ["TextLayer", "dominant_turn", "judge"]
 
@@ -34,63 +34,63 @@ class TextLayer:
         hidden: invisible text outside pictures was dropped.
     """
 
-    good: tuple[Fragment, ...]
+    good: tuple[LayoutWord, ...]
     garbled: bool = False
     searchable: bool = False
     hidden: bool = False
 
 
-def judge(fragments: Sequence[Fragment], images: Sequence[Rect]) -> TextLayer:
+def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
     """Choose the text of a page to use.
 
     Args:
-        fragments: the text layer, visible or not.
+        words: the text layer, visible or not.
         images: boxes of the pictures.
     """
-    visible = [f for f in fragments if f.visible]
-    unseen = [f for f in fragments if not f.visible]
-    over_image = [f for f in unseen if any(centre_inside(f.rect, image) for image in images)]
+    visible = [w for w in words if w.visible]
+    unseen = [w for w in words if not w.visible]
+    over_image = [w for w in unseen if any(centre_inside(w.rect, image) for image in images)]
     covered = _overlaid(over_image, visible)
-    over_image = [f for f in over_image if id(f) not in covered]
+    over_image = [w for w in over_image if id(w) not in covered]
     good, refused = _split(visible)
     searchable = bool(over_image) and not is_garbled(_text(over_image))
     if searchable:
         good += over_image
     return TextLayer(
-        good=tuple(sorted(good, key=lambda f: f.line)),
+        good=tuple(sorted(good, key=lambda w: w.line)),
         garbled=refused or (bool(over_image) and not searchable),
         searchable=searchable,
         hidden=len(over_image) + len(covered) < len(unseen),
     )
 
 
-def dominant_turn(fragments: Iterable[Fragment]) -> int:
+def dominant_turn(words: Iterable[LayoutWord]) -> int:
     """Return the direction of most of the text, in quarter turns clockwise."""
     turns: Counter[int] = Counter()
-    for fragment in fragments:
-        turns[fragment.turn] += len(fragment.text)
+    for word in words:
+        turns[word.turn] += len(word.text)
     return max(turns, key=lambda t: (turns[t], -t), default=0)
 
 
-def _split(visible: list[Fragment]) -> tuple[list[Fragment], bool]:
+def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], bool]:
     """Return the readable words, and whether enough was rejected to make OCR worthwhile."""
     if is_wordless(_text(visible)):
         return [], True
-    lines: dict[int, list[Fragment]] = defaultdict(list)
-    for fragment in visible:
-        lines[fragment.line].append(fragment)
-    good = [fragment for line in lines.values() for fragment in _readable(line)]
-    kept, total = (sum(len(f.text) for f in part) for part in (good, visible))
+    lines: dict[int, list[LayoutWord]] = defaultdict(list)
+    for word in visible:
+        lines[word.line].append(word)
+    good = [word for line in lines.values() for word in _readable(line)]
+    kept, total = (sum(len(w.text) for w in part) for part in (good, visible))
     return good, total - kept > BAD_SHARE * total
 
 
-def _readable(line: list[Fragment]) -> list[Fragment]:
+def _readable(line: list[LayoutWord]) -> list[LayoutWord]:
     """Return the readable words of a line; none if most of the line is unreadable."""
     first, *others = line
     if others and len(first.text) <= _BULLET and set(first.text) == {"\ufffd"}:
         line = [replace(first, text="•"), *others]
-    good = [fragment for fragment in line if _is_better_than_ocr(fragment.text)]
-    kept, total = (sum(len(f.text) for f in part) for part in (good, line))
+    good = [word for word in line if _is_better_than_ocr(word.text)]
+    kept, total = (sum(len(w.text) for w in part) for part in (good, line))
     return good if 2 * kept >= total else []
 
 
@@ -106,15 +106,15 @@ def _is_beyond_ocr(char: str) -> bool:
     return "\u0590" <= char <= "\u1dff" or "\ufb1d" <= char <= "\ufeff"
 
 
-def _text(fragments: Iterable[Fragment]) -> str:
-    return " ".join(f.text for f in fragments)
+def _text(words: Iterable[LayoutWord]) -> str:
+    return " ".join(w.text for w in words)
 
 
-def _overlaid(unseen: list[Fragment], visible: list[Fragment]) -> set[int]:
-    """Find invisible fragments that repeat a visible word in the same box, by ``id``."""
+def _overlaid(unseen: list[LayoutWord], visible: list[LayoutWord]) -> set[int]:
+    """Find invisible words that repeat a visible word in the same box, by ``id``."""
     boxes: dict[str, list[Rect]] = defaultdict(list)
-    for fragment in visible:
-        boxes[fragment.text].append(fragment.rect)
+    for word in visible:
+        boxes[word.text].append(word.rect)
     return {
-        id(f) for f in unseen if any(centre_inside(f.rect, r, _SAME_SPOT) for r in boxes[f.text])
+        id(w) for w in unseen if any(centre_inside(w.rect, r, _SAME_SPOT) for r in boxes[w.text])
     }

@@ -9,8 +9,8 @@ from typing import Final
 import pymupdf
 
 from ...core.records import Box
-from .fragments import Fragment
 from .geometry import Rect
+from .words import LayoutWord
 
 __all__ = ["box_maker", "erase", "turned_page", "write_lines"]
 
@@ -33,11 +33,11 @@ def turned_page(page: pymupdf.Page, turn: int) -> pymupdf.Page:
     return copy
 
 
-def erase(page: pymupdf.Page, fragments: Iterable[Fragment]) -> pymupdf.Page:
+def erase(page: pymupdf.Page, words: Iterable[LayoutWord]) -> pymupdf.Page:
     """Copy an upright page without these words. Pictures and drawings stay."""
     copy = _copied(page)
-    for fragment in fragments:
-        copy.add_redact_annot(fragment.rect)
+    for word in words:
+        copy.add_redact_annot(word.rect)
     copy.apply_redactions(
         images=pymupdf.PDF_REDACT_IMAGE_NONE,
         graphics=pymupdf.PDF_REDACT_LINE_ART_NONE,

@@ -14,17 +14,17 @@ from opticalrag.ingest.engines.layout.assign import (
     regions_for_rest,
 )
 from opticalrag.ingest.engines.layout.blocks import list_levels
-from opticalrag.ingest.engines.layout.fragments import Fragment
 from opticalrag.ingest.engines.layout.geometry import Rect
 from opticalrag.ingest.engines.layout.headings import heading_level
 from opticalrag.ingest.engines.layout.order import in_reading_order, reading_order
 from opticalrag.ingest.engines.layout.regions import Region
+from opticalrag.ingest.engines.layout.words import LayoutWord
 
 PAGE = (0.0, 0.0, 600.0, 800.0)
 
 
-def fragment(text: str, rect: Rect, line: int = 0, block: int = 0) -> Fragment:
-    return Fragment(text, rect, 10.0, line, block)
+def word(text: str, rect: Rect, line: int = 0, block: int = 0) -> LayoutWord:
+    return LayoutWord(text, rect, 10.0, line, block)
 
 
 def test_columns_are_read_one_after_the_other() -> None:
@@ -91,29 +91,29 @@ def test_order_is_a_permutation(rects: list[Rect]) -> None:
 
 @settings(deadline=None)
 @given(RECTS, RECTS)
-def test_every_word_has_exactly_one_home(words: list[Rect], regions: list[Rect]) -> None:
-    """Words outside all regions get regions of their own, which take them all."""
-    fragments = [fragment("w", rect, i, i // 3) for i, rect in enumerate(words)]
+def test_every_word_has_exactly_one_region(boxes: list[Rect], regions: list[Rect]) -> None:
+    """Words outside all regions get regions of their own."""
+    words = [word("w", rect, i, i // 3) for i, rect in enumerate(boxes)]
     found = [Region("text", rect) for rect in regions]
-    _, rest = assign(fragments, found)
+    _, rest = assign(words, found)
     found += regions_for_rest(rest, found)
-    contents, rest = assign(fragments, found)
+    contents, rest = assign(words, found)
     assert rest == []
-    assert sorted(p.line for words in contents for p in words) == list(range(len(fragments)))
+    assert sorted(w.line for group in contents for w in group) == list(range(len(words)))
 
 
 def test_bullets_outside_the_box_follow_their_line() -> None:
     """A word beside a region belongs to it if its line continues there."""
-    fragments = [fragment("•", (40, 100, 45, 110)), fragment("item", (52, 100, 80, 110))]
-    contents, rest = assign(fragments, [Region("list-item", (50, 98, 300, 112))])
+    words = [word("•", (40, 100, 45, 110)), word("item", (52, 100, 80, 110))]
+    contents, rest = assign(words, [Region("list-item", (50, 98, 300, 112))])
     assert [p.text for p in contents[0]] == ["•", "item"]
     assert rest == []
 
 
 def test_far_words_make_their_own_region() -> None:
     """A word far from every region is kept as a region of its own."""
-    fragments = [fragment("lost", (400, 700, 430, 710))]
-    made = regions_for_rest(fragments, [Region("text", (50, 98, 300, 112))])
+    words = [word("lost", (400, 700, 430, 710))]
+    made = regions_for_rest(words, [Region("text", (50, 98, 300, 112))])
     assert made == [Region(UNASSIGNED, (400, 700, 430, 710))]
 
 
@@ -123,7 +123,7 @@ def test_heading_joins_its_number() -> None:
         Region("section-header", (50, 100, 58, 112)),
         Region("section-header", (70, 99, 200, 113)),
     )
-    contents = [[fragment("3.1", number.rect)], [fragment("Results", title.rect)]]
+    contents = [[word("3.1", number.rect)], [word("Results", title.rect)]]
     assert join_numbers([number, title], contents) == [Region("section-header", (50, 99, 200, 113))]
 
 

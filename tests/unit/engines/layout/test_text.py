@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from opticalrag.ingest.engines.layout.fragments import Fragment
 from opticalrag.ingest.engines.layout.text import (
     clean,
     code_text,
@@ -13,22 +12,23 @@ from opticalrag.ingest.engines.layout.text import (
     running_text,
     vocabulary,
 )
+from opticalrag.ingest.engines.layout.words import LayoutWord
 
 
-def line(text: str, number: int, x: float = 0.0, y: float | None = None) -> list[Fragment]:
+def line(text: str, number: int, x: float = 0.0, y: float | None = None) -> list[LayoutWord]:
     """A line of words, 5 points a letter and 10 points high."""
-    fragments = []
+    words = []
     top = 12.0 * number if y is None else y
-    for word in text.split():
-        width = 5.0 * len(word)
-        fragments.append(Fragment(word, (x, top, x + width, top + 10), 10.0, number, 0))
+    for part in text.split():
+        width = 5.0 * len(part)
+        words.append(LayoutWord(part, (x, top, x + width, top + 10), 10.0, number, 0))
         x += width + 5.0
-    return fragments
+    return words
 
 
 def joined(*texts: str, known: frozenset[str] = frozenset()) -> str:
-    fragments = [p for number, text in enumerate(texts) for p in line(text, number)]
-    return running_text(rows_of(fragments), known)
+    words = [p for number, text in enumerate(texts) for p in line(text, number)]
+    return running_text(rows_of(words), known)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_compound_known_from_the_page_keeps_its_hyphen() -> None:
 
 def test_parts_of_cut_words_are_not_vocabulary() -> None:
     """A cut word must not prove that its own halves are words."""
-    fragments = [*line("Ef-", 0), *line("fects of it", 1)]
-    assert vocabulary(fragments) == {"of", "it"}
+    words = [*line("Ef-", 0), *line("fects of it", 1)]
+    assert vocabulary(words) == {"of", "it"}
 
 
 @pytest.mark.parametrize(
@@ -84,26 +84,26 @@ def test_clean(text: str, expected: str) -> None:
 )
 def test_superscripts(base: str, mark: str, expected: str) -> None:
     """Exponents stay exponents, and footnote marks do not become part of a word."""
-    word = Fragment(base, (0, 0, 20, 10), 10.0, 0, 0)
-    raised = Fragment(mark, (20, 0, 25, 6), 6.0, 0, 0, glued=True, raised=True)
+    word = LayoutWord(base, (0, 0, 20, 10), 10.0, 0, 0)
+    raised = LayoutWord(mark, (20, 0, 25, 6), 6.0, 0, 0, glued=True, raised=True)
     assert running_text(rows_of([word, raised])) == expected
 
 
 def test_lines_side_by_side_are_one_row() -> None:
     """Lines at the same height read from left to right, whatever order they are stored in."""
-    fragments = [*line("value", 0, x=200, y=0), *line("label", 1, x=0, y=1)]
-    assert [row.text for row in rows_of(fragments)] == ["label value"]
+    words = [*line("value", 0, x=200, y=0), *line("label", 1, x=0, y=1)]
+    assert [row.text for row in rows_of(words)] == ["label value"]
 
 
 def test_right_to_left_rows_read_from_the_right() -> None:
-    """In right-to-left text the fragment on the right comes first."""
-    fragments = [*line("שלום", 0, x=0, y=0), *line("אבא", 1, x=200, y=0)]
-    assert [row.text for row in rows_of(fragments)] == ["אבא שלום"]
+    """In right-to-left text the word on the right comes first."""
+    words = [*line("שלום", 0, x=0, y=0), *line("אבא", 1, x=200, y=0)]
+    assert [row.text for row in rows_of(words)] == ["אבא שלום"]
     assert is_rtl("abc שלום אבא")
     assert not is_rtl("12345")
 
 
 def test_code_keeps_lines_and_indentation() -> None:
     """Code is read line by line, with the indentation it is drawn with."""
-    fragments = [*line("def f():", 0), *line("return 1", 1, x=20)]
-    assert code_text(rows_of(fragments)) == "def f():\n    return 1"
+    words = [*line("def f():", 0), *line("return 1", 1, x=20)]
+    assert code_text(rows_of(words)) == "def f():\n    return 1"

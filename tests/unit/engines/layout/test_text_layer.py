@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from opticalrag.ingest.engines.layout.fragments import Fragment
 from opticalrag.ingest.engines.layout.text_layer import dominant_turn, judge
+from opticalrag.ingest.engines.layout.words import LayoutWord
 from opticalrag.ingest.engines.quality.garbling import is_garbled
 
 PAGE = (0.0, 0.0, 100.0, 100.0)
@@ -17,9 +17,9 @@ ENGLISH = (
 )
 
 
-def words(text: str, visible: bool = True, first_line: int = 0) -> list[Fragment]:
+def words(text: str, visible: bool = True, first_line: int = 0) -> list[LayoutWord]:
     return [
-        Fragment(word, (10, 10 + i, 20, 12 + i), 10.0, first_line + i, 0, visible=visible)
+        LayoutWord(word, (10, 10 + i, 20, 12 + i), 10.0, first_line + i, 0, visible=visible)
         for i, word in enumerate(text.split())
     ]
 
@@ -116,4 +116,4 @@ def test_a_word_that_ocr_could_not_read_is_kept_with_its_gap() -> None:
     """RapidOCR knows no Arabic: one glyph without a code must not cost the word."""
     layer = judge(words("هذه ا\ufffdمضخة \ufffd\ufffd\ufffdbad"), [])
 
-    assert [fragment.text for fragment in layer.good] == ["هذه", "ا\ufffdمضخة"]
+    assert [word.text for word in layer.good] == ["هذه", "ا\ufffdمضخة"]

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from ...core.records import TextSource
 from .geometry import Rect
 
-__all__ = ["Fragment"]
+__all__ = ["LayoutWord"]
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
+class LayoutWord:
     """A word, or the part of a word that is set in one font.
 
     Attributes:
         text: the letters.
         rect: box in points of the upright page, origin top left.
         size: font size in points.
-        line: number of its line in the source. The fragments of a line are stored in reading
+        line: number of its line in the source. The words of a line are stored in reading
             order.
         block: number of its paragraph in the source.
-        glued: no space separates it from the fragment before it.
+        glued: no space separates it from the word before it.
         mono: the font has a fixed width.
         bold: the font is bold.
         raised: it is a superscript.
