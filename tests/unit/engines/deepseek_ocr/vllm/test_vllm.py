@@ -585,7 +585,7 @@ def test_other_resolutions_are_refused(tmp_path: Path, server: Fake) -> None:
 
 def test_the_engine_needs_a_server() -> None:
     """The message says how to name one."""
-    with pytest.raises(ConfigError, match="--vllm-url"):
+    with pytest.raises(ConfigError, match="vllm_url"):
         make_engine(EngineConfig("vllm"))
 
 
