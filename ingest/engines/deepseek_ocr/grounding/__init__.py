@@ -1,1 +1,1 @@
-"""Converts the model's markup to blocks."""
+"""Converts the model's answers to blocks. Pure text processing; knows nothing of the model."""
