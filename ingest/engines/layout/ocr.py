@@ -79,7 +79,7 @@ class Recognizer:
         Raises:
             PageRenderFailed: the library fails on this picture.
         """
-        pixels = _not_too_thin(pixels)
+        pixels = _widen_strip(pixels)
         height, width = pixels.shape[:2]
         scaled, record = self._engine.preprocess_img(np.ascontiguousarray(pixels[:, :, ::-1]))
         try:
@@ -109,7 +109,7 @@ class Recognizer:
         return [(t.strip(), float(s)) for t, s in zip(result.txts, result.scores, strict=True)]
 
 
-def _not_too_thin(pixels: Pixels) -> Pixels:
+def _widen_strip(pixels: Pixels) -> Pixels:
     """Pad a thin strip with white, below or to the right.
 
     RapidOCR scales the short side up to 736 pixels and the long side with it: a strip of 5 x 20,000
