@@ -212,7 +212,7 @@ def build_page(
     """Build the result from the best answer, or from the text layer if that answer is flagged.
 
     Args:
-        page: the page with its attempts; none if it is blank.
+        page: the page with its attempts. A blank page has none.
         seconds: time that the page took.
         engine: name of the engine.
         model: name of the model.

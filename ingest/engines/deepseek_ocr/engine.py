@@ -304,7 +304,7 @@ class _PagesInProgress:
         return bool(self.ready) or not self._all_drawn
 
     def take_drawn(self, count: int) -> list[tuple[PageTask, PageImage | PageFailure]]:
-        """Take the next drawn pages, up to ``count``; none if all are taken."""
+        """Take up to ``count`` of the next drawn pages; the list is empty if all are taken."""
         images = list(islice(self._images, count))
         self._all_drawn = not images
         return [(self._drawing.popleft(), image) for image in images]

@@ -39,7 +39,7 @@ def test_columns_are_counted(columns: int) -> None:
 
 
 def test_white_on_black_is_read_like_black_on_white() -> None:
-    """The color of most of the page is the paper."""
+    """The colour of most of the page is the paper."""
     page = drawn(SENTENCE * 10)
     assert estimate_load(255 - page) == estimate_load(page)
 

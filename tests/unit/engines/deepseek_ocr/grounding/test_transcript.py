@@ -68,7 +68,7 @@ def test_a_real_page_with_a_table(outputs: Path) -> None:
 
 @pytest.mark.data
 def test_a_real_first_page(outputs: Path) -> None:
-    """A title, a figure without text, and its caption without the tag that centers it."""
+    """A title, a figure without text, and its caption without the tag that centres it."""
     blocks = parse_transcript((outputs / "deepseek_title.md").read_text(encoding="utf-8"))
     by_label = {b.raw_kind: b for b in blocks}
 
