@@ -20,8 +20,8 @@ from ..ingest.core.schema import Field
 from ..ingest.core.vision import DecodeRequest, TokenKey, Transcript, VisionTokens
 from ..ingest.documents.pages import open_document
 from ..ingest.documents.sources import path_of
+from ..ingest.engines.deepseek_ocr.attempts import DPI, LONG_SIDE, PROFILE, survey_page
 from ..ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
-from ..ingest.engines.deepseek_ocr.sheets import DPI, LONG_SIDE, PROFILE, look_at
 from ..ingest.token_cache.cache import TokenCache
 from .answer_flags import answer_flags
 from .query import Hit
@@ -165,7 +165,7 @@ class Redecoder:
         model = self.model
         named = mode_named(mode, model.modes) if mode else None
         limits = (model.modes, model.compression)
-        chosen = named or look_at(image, model.count_text_tokens, *limits).mode
+        chosen = named or survey_page(image, model.count_text_tokens, *limits).mode
         (tokens,) = model.encode([image.pixels], chosen)
         key = TokenKey.for_page(image.pixels, PROFILE, chosen.name, self.model)
         self.cache.store(key, tokens, _placed(image.ref, known))

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.records import Box, DocumentRef, PageImage, PageRef, Word
 from opticalrag.ingest.core.vision import DecodeRequest, VisionTokens, bfloat16_bits, float32_values
+from opticalrag.ingest.engines.deepseek_ocr.attempts import flag_answer, survey_page
 from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.engines.deepseek_ocr.sheets import held_against, look_at
 from opticalrag.ingest.engines.quality.assessment import Evidence
 from opticalrag.ingest.engines.quality.density import estimate_load, ink_share
 
@@ -89,7 +89,7 @@ def _judge(
         grounding = read_grounding(answer.text, truncated=answer.finish_reason != "eos")
         text = plain(answer.text)
         flags = [
-            held_against(answer, grounding, PROMPTS["markdown"], evidence, page.pixels)
+            flag_answer(answer, grounding, PROMPTS["markdown"], evidence, page.pixels)
             for evidence in (_evidence(model, page, page.text), _evidence(model, page, ""))
         ]
         endless = answer.finish_reason != "eos" or goes_round(answer.ids)
@@ -100,7 +100,7 @@ def _evidence(model: DeepSeekOcr, page: Page, layer: str) -> Evidence:
     """What the engine knows of a page with this text layer."""
     words = tuple(Word(word, Box(0, 0, 1, 1)) for word in layer.split())
     image = PageImage(_NOWHERE, page.pixels, SIDE, SIDE, words)
-    return look_at(image, model.count_text_tokens, model.modes, model.compression).evidence
+    return survey_page(image, model.count_text_tokens, model.modes, model.compression).evidence
 
 
 def goes_round(ids: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Which engine reads the pages: a choice by name, made in one place."""
+"""Builds the page engine that a configuration names."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ __all__ = ["ENGINES", "EngineName", "load_model", "make_engine", "resolve_engine
 EngineName = Literal["auto", "layout", "deepseek-ocr", "vllm"]
 ENGINES: tuple[EngineName, ...] = ("auto", "layout", "deepseek-ocr", "vllm")
 
-# Decoding is bound by reading the weights, which a batch shares; a GPU holds the cache of many
-# pages, a CPU is kept responsive.
+# Decoding spends its time on reading the weights, which all pages of a batch share. A GPU has
+# memory for many pages. On a CPU, small batches keep the machine responsive.
 _GPU_BATCH = 32
 _CPU_BATCH = 2
 
@@ -34,32 +34,32 @@ _log = logging.getLogger(__name__)
 
 
 def resolve_engine(name: str, optical: OpticalConfig | None = None) -> str:
-    """Turn ``"auto"`` into the engine that can run here, and say so once.
+    """Return the name of an engine, with ``"auto"`` replaced, and log that choice once.
 
-    The optical engine is chosen where there is a GPU and the weights are already here: nothing
-    is downloaded that nobody asked for.
+    ``"auto"`` means DeepSeek-OCR if there is a GPU and the weights are on this machine, else the
+    layout engine. Nothing is downloaded.
 
     Raises:
-        ConfigError: no engine has this name.
+        ConfigError: an unknown name.
     """
     if name not in ENGINES:
-        raise ConfigError(f"engine is {name!r}; choose one of {', '.join(ENGINES)}")
+        raise ConfigError(f"unknown engine {name!r}; choose one of {', '.join(ENGINES)}")
     if name != "auto":
         return name
     missing = _why_not_optical(optical or OpticalConfig())
-    _say_auto(missing)
+    _log_auto(missing)
     return "layout" if missing else "deepseek-ocr"
 
 
 def make_engine(config: EngineConfig | None = None) -> PageEngine:
-    """Build the engine a configuration names.
+    """Build the engine that a configuration names.
 
-    A model once loaded stays in memory for the next engine that asks for the same one.
+    The last model loaded stays in memory, for the next engine with the same model.
 
     Raises:
-        ConfigError: no engine has this name, or an option cannot work.
-        EngineError: the optical engine's model cannot be loaded.
-        MissingExtra: what the engine needs is not installed.
+        ConfigError: an unknown engine, or an invalid option.
+        EngineError: the model of DeepSeek-OCR cannot be loaded.
+        MissingExtra: a required extra is not installed.
     """
     config = config or EngineConfig()
     name = resolve_engine(config.name, config.optical)
@@ -68,9 +68,9 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
     if name == "layout":
         return LayoutEngine(config.layout, workers=config.workers, limits=config.limits)
     if name == "vllm":
-        return _ask_server(config)
+        return _make_vllm(config)
     if "," in config.optical.device:
-        return _spread(name, config)
+        return _make_multi_gpu(name, config)
     from .deepseek_ocr.engine import DeepSeekOcrEngine
 
     optical = config.optical
@@ -85,32 +85,61 @@ def make_engine(config: EngineConfig | None = None) -> PageEngine:
     )
 
 
-def _spread(name: str, config: EngineConfig) -> PageEngine:
-    """The engine in a process per device of a list such as ``"cuda:0,cuda:1"``."""
-    from .multi_gpu import SpreadEngine, environments_of
+def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
+    """Load the model that a configuration names. The last model loaded stays in memory.
+
+    Raises:
+        ConfigError: ``device`` is a list; only :func:`make_engine` accepts lists.
+        EngineError: the model cannot be loaded.
+        MissingExtra: the ``gpu`` extra is not installed.
+    """
+    config = config or OpticalConfig()
+    if "," in config.device:
+        raise ConfigError(f"device is {config.device!r}, but a model runs on one; choose cuda:0")
+    return _load(config.model, config.revision, config.device, config.kernels)
+
+
+def _make_vllm(config: EngineConfig) -> PageEngine:
+    from .deepseek_ocr.vllm.engine import VllmEngine
+    from .layout import LayoutEngine
+
+    if config.vllm is None:
+        raise ConfigError("the engine 'vllm' needs the URL of a server: set vllm_url")
+    return VllmEngine(
+        config.vllm,
+        config.optical,
+        fallback=LayoutEngine(config.layout, limits=config.limits),
+        pool=WorkerPool(config.workers, config.limits),
+    )
+
+
+def _make_multi_gpu(name: str, config: EngineConfig) -> PageEngine:
+    """Build an engine with one process per device, for a list such as ``"cuda:0,cuda:1"``."""
+    from .multi_gpu import MultiGpuEngine, device_environments
 
     devices = [device.strip() for device in config.optical.device.split(",")]
     kinds = {device.partition(":")[0] for device in devices}
     if len(kinds) != 1 or not kinds <= {"cpu", "cuda"} or (kinds == {"cuda"} and "cuda" in devices):
-        raise ConfigError(f"device is {config.optical.device!r}; list GPUs as cuda:0,cuda:1")
-    # Workers have no processes of their own: they draw pages themselves.
+        raise ConfigError(
+            f"invalid devices {config.optical.device!r}: list GPUs by number, as cuda:0,cuda:1"
+        )
     if config.workers > 1:
-        _log.warning(
-            "workers is %d, which changes nothing here: each of the %d devices has one process,"
-            " which also draws its pages", config.workers, len(devices),
-        )  # fmt: skip
+        message = "workers=%d has no effect with %d devices: each has one process, which also draws"
+        _log.warning(message, config.workers, len(devices))
     optical = replace(config.optical, device=kinds.pop())
-    alone = replace(config, name=name, optical=optical, workers=1, limits=None)
-    return SpreadEngine(
+    process_config = replace(config, name=name, optical=optical, workers=1, limits=None)
+    return MultiGpuEngine(
         name,
-        alone,
+        process_config,
         read=_read_job,
         fingerprint=_fingerprint_here,
-        environments=environments_of(devices, os.environ.get("CUDA_VISIBLE_DEVICES")),
+        environments=device_environments(devices, os.environ.get("CUDA_VISIBLE_DEVICES")),
         limits=config.limits,
     )
 
 
+# The next three functions run in the processes of MultiGpuEngine. They call make_engine, so in
+# multi_gpu.py they would make these two modules import each other.
 @lru_cache(maxsize=1)
 def _engine_here(config: EngineConfig) -> PageEngine:
     return make_engine(config)
@@ -124,34 +153,6 @@ def _fingerprint_here(config: EngineConfig) -> str:
     return _engine_here(config).fingerprint
 
 
-def _ask_server(config: EngineConfig) -> PageEngine:
-    from .deepseek_ocr.vllm.engine import VllmEngine
-    from .layout import LayoutEngine
-
-    if config.vllm is None:
-        raise ConfigError("the engine vllm needs a server: --vllm-url, OPTICALRAG_VLLM_URL")
-    return VllmEngine(
-        config.vllm,
-        config.optical,
-        fallback=LayoutEngine(config.layout, limits=config.limits),
-        pool=WorkerPool(config.workers, config.limits),
-    )
-
-
-def load_model(config: OpticalConfig | None = None) -> DeepSeekOcr:
-    """The model a configuration names; once loaded it stays in memory.
-
-    Raises:
-        ConfigError: a list of devices, of which only :func:`make_engine` makes use.
-        EngineError: it cannot be loaded.
-        MissingExtra: what it needs is not installed.
-    """
-    config = config or OpticalConfig()
-    if "," in config.device:
-        raise ConfigError(f"device is {config.device!r}; one model runs on one: choose cuda:0")
-    return _load(config.model, config.revision, config.device, config.kernels)
-
-
 def _open_cache(config: TokenCacheConfig | None) -> TokenCache | None:
     if config is None:
         return None
@@ -160,7 +161,7 @@ def _open_cache(config: TokenCacheConfig | None) -> TokenCache | None:
     try:
         return TokenCache(config)
     except CacheError as error:
-        _log.warning("vision tokens are not kept: %s", error)
+        _log.warning("vision tokens are not cached: %s", error)
         return None
 
 
@@ -175,7 +176,7 @@ def _load(
 
 
 def _why_not_optical(config: OpticalConfig) -> str:
-    """What the optical engine lacks here; empty if nothing."""
+    """Return why DeepSeek-OCR cannot run here; empty if it can."""
     if util.find_spec("torch") is None or util.find_spec("transformers") is None:
         return "the gpu extra is not installed"
     import torch
@@ -192,7 +193,7 @@ def _why_not_optical(config: OpticalConfig) -> str:
 
 
 @cache
-def _say_auto(missing: str) -> None:
+def _log_auto(missing: str) -> None:
     if missing:
         _log.info("engine auto: reading pages with the layout engine, because %s", missing)
     else:

@@ -1,7 +1,7 @@
-"""One engine in several processes, each with a device of its own, that share a queue of pages.
+"""Runs one engine in several processes, each on its own device, with a common queue of pages.
 
-Pages go out in jobs that are large enough to fill a device. Knows no engine: it is given the
-function that reads a job.
+Pages are grouped into jobs that are large enough to fill a device. This module does not know the
+engine: it is given the function that reads a job.
 """
 
 from __future__ import annotations
@@ -17,34 +17,36 @@ from ..core.errors import ConfigError, EngineError
 from ..core.records import PageFailure, PageOutcome, PageTask
 from ..system.workers import WorkerCrash, WorkerPool
 
-__all__ = ["Job", "SpreadEngine", "environments_of"]
+__all__ = ["Job", "MultiGpuEngine", "device_environments"]
 
-_PAGES: Final = 512  # two for each slot of a large GPU: the last ones leave slots empty
+# Pages in a job: two for each slot of a large GPU, because slots stay empty at the end of a job.
+_PAGES: Final = 512
 _DIGITS: Final = 4  # of a GPU's number
-_LOADING: Final = 3600.0  # seconds until a model is there: 7 GB may come over a line of 2 MB/s
-_HOPELESS: Final = 16  # crashes in a row: of a job whose first four pages are bad there are 14
-_ALL_MEMORY: Final = 2**62  # a model's weights are no page's fault
+_LOADING: Final = 3600.0  # seconds to load a model: 7 GB over a connection with 2 MB/s
+# Crashes in a row after which no page is blamed. A job whose first four pages are bad has 14.
+_HOPELESS: Final = 16
+_ALL_MEMORY: Final = 2**62  # bytes; the limit of a page must not count the model's weights
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Pages that one process reads together, and the engine it reads them with."""
+    """Pages that one process reads together, and the configuration of its engine."""
 
     config: EngineConfig
     tasks: tuple[PageTask, ...]
 
 
-class SpreadEngine:
-    """Reads pages in a process per device.
+class MultiGpuEngine:
+    """Reads pages in one process per device.
 
     Args:
-        name: of the engine.
-        config: of the engine in each process, which draws pages itself.
-        read: reads a job; a function of a module, which keeps its engine for the next job.
-        fingerprint: that of the engine, asked for in a process.
-        environments: variables of each process, which say which device is its own.
-        limits: what a page may cost; a job may take as many times the seconds as it has pages,
-            and time to load a model.
+        name: name of the engine.
+        config: configuration of the engine in each process. The process also draws the pages.
+        read: reads a job in a process. A module-level function that keeps its engine between jobs.
+        fingerprint: returns the engine's fingerprint in a process. Also a module-level function.
+        environments: environment variables of each process; they select its device.
+        limits: seconds a page may take. A job may take the sum for its pages, and time to load a
+            model. The memory limit is ignored.
     """
 
     def __init__(
@@ -60,48 +62,49 @@ class SpreadEngine:
         self._name = name
         self._config = config
         self._read = read
-        self._ask = fingerprint
+        self._read_fingerprint = fingerprint
         self._devices = len(environments)
-        self._crashes = 0  # since a job was read
+        self._crashes = 0  # in a row
         self._limits = limits and WorkLimits(limits.seconds, _ALL_MEMORY)
         self._pool = WorkerPool(self._devices, self._limits, environments)
 
     @property
     def name(self) -> str:
-        """That of the engine in the processes."""
+        """Name of the engine in the processes."""
         return self._name
 
     @cached_property
     def fingerprint(self) -> str:
-        """That of the engine in the processes: on how many devices it runs changes nothing.
+        """Fingerprint of the engine in the processes. The number of devices does not change it.
 
         Raises:
-            EngineError: no process could start it.
+            EngineError: the engine cannot be started in a process.
         """
-        (answer,) = self._pool.map(self._ask, [self._config], lambda _: _LOADING)
+        (answer,) = self._pool.map(self._read_fingerprint, [self._config], lambda _: _LOADING)
         if not isinstance(answer, WorkerCrash):
             return answer
-        raise EngineError(f"the engine {self._name} cannot be started: {answer.reason}")
+        raise EngineError(f"cannot start the engine {self._name}: {answer.reason}")
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
         """Yield one outcome per task, in order, reading ahead a bounded number of jobs.
 
-        A job that ends its process is read again in halves, so that a page that does it is the
-        only one lost. That ends where no page seems to be the cause.
+        If a job crashes its process, it is read again in halves, so that only the page that crashes
+        it is lost. After too many crashes in a row, the whole job is lost, because the cause is not
+        a page.
         """
         self._crashes = 0
         yield from self._outcomes(self._jobs(iter(tasks)))
 
     def _outcomes(self, jobs: Iterable[Job]) -> Iterator[PageOutcome]:
-        for found in self._pool.map(self._read, jobs, self._seconds):
-            if not isinstance(found, WorkerCrash):
+        for result in self._pool.map(self._read, jobs, self._seconds):
+            if not isinstance(result, WorkerCrash):
                 self._crashes = 0
-                yield from found
+                yield from result
                 continue
             self._crashes += 1
-            tasks = found.item.tasks
+            tasks = result.item.tasks
             if len(tasks) == 1 or self._crashes > _HOPELESS:
-                yield from (_lost(task, found) for task in tasks)
+                yield from (_lost(task, result) for task in tasks)
             else:
                 middle = len(tasks) // 2
                 halves = tasks[:middle], tasks[middle:]
@@ -116,24 +119,24 @@ class SpreadEngine:
         self._pool.close()
 
     def _jobs(self, tasks: Iterator[PageTask]) -> Iterator[Job]:
-        # Few pages are divided evenly, so that no device is without.
+        # Share few pages evenly, so that no device is idle.
         first = list(islice(tasks, _PAGES * self._devices))
         size = min(_PAGES, -(-len(first) // self._devices)) or 1
-        every = chain(first, tasks)
-        while part := tuple(islice(every, size)):
+        remaining = chain(first, tasks)
+        while part := tuple(islice(remaining, size)):
             yield Job(self._config, part)
 
 
-def environments_of(devices: Sequence[str], visible: str | None) -> list[dict[str, str]]:
-    """Variables by which each process sees its own GPU only.
+def device_environments(devices: Sequence[str], visible: str | None) -> list[dict[str, str]]:
+    """Return the environment variables that show each process its own GPU only.
 
     Args:
-        devices: ``"cuda:N"``, or ``"cpu"``, of which nothing need be said.
-        visible: ``CUDA_VISIBLE_DEVICES`` of this process: N counts in it. None: all are visible,
-            and how many there are is not known before a process looks.
+        devices: ``"cuda:N"``, or ``"cpu"``, which needs no variables.
+        visible: ``CUDA_VISIBLE_DEVICES`` of this process; N is a position in it. None if all GPUs
+            are visible; their number is then unknown until a process starts.
 
     Raises:
-        ConfigError: a GPU without a number, one that is not visible, or one named twice.
+        ConfigError: a GPU without a number, one that is not visible, or one listed twice.
     """
     names = None if visible is None else _visible(visible)
     result: list[dict[str, str]] = []
@@ -142,28 +145,28 @@ def environments_of(devices: Sequence[str], visible: str | None) -> list[dict[st
         chosen = {"CUDA_VISIBLE_DEVICES": _gpu(device, number, names)} if kind == "cuda" else {}
         if chosen and chosen in result:
             raise ConfigError(
-                f"{device} is listed twice, or CUDA_VISIBLE_DEVICES={visible} names it twice; one"
-                " process fills a GPU: list each once"
+                f"{device} is listed twice, in device or in CUDA_VISIBLE_DEVICES={visible}; list"
+                " each GPU once, because one process fills it"
             )
         result.append(chosen)
     return result
 
 
 def _visible(names: str) -> list[str]:
-    # As CUDA reads it: what is behind a name that is none is not visible.
+    # CUDA ignores everything after an empty entry or -1.
     stripped = (name.strip() for name in names.split(","))
     return list(takewhile(lambda name: name not in ("", "-1"), stripped))
 
 
 def _gpu(device: str, number: str, names: list[str] | None) -> str:
     if not (number.isascii() and number.isdigit() and len(number) <= _DIGITS):
-        raise ConfigError(f"{device!r:.99} names no GPU; list GPUs by number, as cuda:0,cuda:1")
+        raise ConfigError(f"invalid device {device!r:.99}: list GPUs by number, as cuda:0,cuda:1")
     if names is None:
         return str(int(number))
     if int(number) >= len(names):
         raise ConfigError(
-            f"{device} is not visible: CUDA_VISIBLE_DEVICES names {len(names)} GPUs, counted from"
-            " cuda:0; choose among them, or make more visible"
+            f"{device} is not visible: CUDA_VISIBLE_DEVICES lists {len(names)} GPUs, numbered from"
+            " cuda:0; choose one of them, or make more visible"
         )
     return names[int(number)]
 

@@ -151,4 +151,4 @@ def test_an_ingest_goes_on_without_a_cache(
     ingest = ["ingest", "a.pdf", "--engine", "deepseek-ocr", "--mode", "tiny", "--tokens", kept]
     done = run_command(*ingest, *model(tiny_checkpoint), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert ("vision tokens are not kept" in " ".join(done.stderr.split())) == (kept != "off")
+    assert ("vision tokens are not cached" in " ".join(done.stderr.split())) == (kept != "off")

@@ -1,1 +1,1 @@
-"""DeepSeek-OCR: page images to vision tokens, vision tokens and a prompt to text."""
+"""DeepSeek-OCR: encodes pages into vision tokens, and decodes those into text."""

@@ -1,7 +1,32 @@
-"""The optical page engine: draws pages, reads them with DeepSeek-OCR, doubts the result.
+"""The optical page engine: draws pages, reads them with DeepSeek-OCR, and checks the answers.
 
-Pages are drawn and encoded a few at a time and decoded as slots of the model get free. A reading
-that :mod:`..quality` finds fault with is tried again, and every try is on the record of the page.
+A page goes through these states. The names on the right are the fields that hold it.
+
+    tasks      not drawn yet                               the argument of ``parse``
+      |
+      v
+    drawing    worker processes draw it                    _PagesInProgress._drawing
+      |
+      |  survey: estimate its text, choose the mode
+      +----> blank, or could not be drawn ------------+
+      |                                               |
+      |  encode: batch by mode, or from the cache     |
+      +----> cannot be encoded -----------------------+
+      v                                               |
+    ready      encoded, waits for the model           |    .ready
+      |  ^                                            |
+      |  +--- flagged, and an attempt is left         |
+      v  |    (encoded again in the next step's mode)  |
+    decoding   the model writes the answer            |    .decoding
+      |                                               |
+      +----> cannot be decoded, or no attempt left ---+
+      v                                               v
+    finished   has an outcome, waits for the pages before it    ._in_order
+
+The model decodes many pages at a time. It pulls requests from one generator, for all pages, and
+yields answers in any order. The engine does its other work inside that pull: when no page is ready,
+it takes drawn pages and encodes them. If decoding fails as a whole, each page in ``decoding`` is
+decoded alone, and a new stream serves the others. Outcomes leave in the order of the tasks.
 """
 
 from __future__ import annotations
@@ -9,7 +34,6 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
@@ -24,85 +48,37 @@ from ...documents.pages import render_pages
 from ...system.workers import WorkerPool
 from ...token_cache.lenient import LenientCache
 from ..quality.assessment import retry_ladder
-from .sheets import (
+from .attempts import (
     DPI,
     LONG_SIDE,
     PROFILE,
     VERSION,
-    MadeBy,
-    Sheet,
-    budget,
+    PageAttempts,
+    build_page,
     failure,
-    look_at,
-    page_of,
-    record,
+    record_answer,
+    survey_page,
+    token_budget,
 )
 
 __all__ = ["ENGINE", "DeepSeekOcrEngine"]
 
 ENGINE: Final = "deepseek-ocr"
 
-_Images = Iterator[PageImage | PageFailure]
-
-
-@dataclass(slots=True)
-class _Run:
-    """Pages between being asked for and being handed out, which is in the order asked.
-
-    Attributes:
-        source: pages not asked to be drawn yet.
-        drawing: pages being drawn, or drawn and not looked at yet.
-        order: pages and, where there is one already, outcomes.
-        due: pages to be decoded, by a first or another try.
-        decoding: those the model has, by number of the request.
-        fault: what ``source`` failed with, to be raised when its pages are done.
-        since: when the last page was done.
-    """
-
-    source: Iterator[PageTask]
-    drawing: deque[PageTask] = field(default_factory=deque)
-    order: deque[Sheet | PageOutcome] = field(default_factory=deque)
-    due: deque[Sheet] = field(default_factory=deque)
-    decoding: dict[int, Sheet] = field(default_factory=dict)
-    fault: OpticalRagError | None = None
-    is_drained: bool = False
-    since: float = field(default_factory=time.perf_counter)
-
-    def to_draw(self) -> Iterator[PageTask]:
-        """Take pages from the source."""
-        try:
-            for task in self.source:
-                self.drawing.append(task)
-                yield task
-        except OpticalRagError as error:  # no page's own: whoever asked for pages is told
-            self.fault = error
-
-    def finish(self, sheet: Sheet, outcome: PageOutcome) -> None:
-        """Put an outcome in the page's place."""
-        self.order[self.order.index(sheet)] = outcome
-
-    def finished(self) -> Iterator[PageOutcome]:
-        """Take the outcomes that no page before them holds up."""
-        while self.order and not isinstance(first := self.order[0], Sheet):
-            self.order.popleft()
-            yield first
-
-    def lap(self) -> float:
-        """Seconds since this was asked last: pages share the time, and it adds up."""
-        before, self.since = self.since, time.perf_counter()
-        return self.since - before
-
 
 class DeepSeekOcrEngine:
     """Reads pages with a loaded model.
 
     Args:
-        model: encodes and decodes.
-        config: options; ``model``, ``revision`` and ``device`` are not looked at here.
-        fallback: reads pages with a text layer on which the model failed.
-        cache: keeps vision tokens; if it fails, pages are read without it.
-        pool: processes that draw pages, closed with the engine; None draws in this one.
-        batch: pages drawn and encoded together if ``config`` does not say.
+        model: encodes and decodes pages.
+        config: options; ``model``, ``revision`` and ``device`` are ignored here.
+        fallback: reads the text layer of pages on which the model failed.
+        cache: stores vision tokens. If it fails, pages are read without it.
+        pool: worker processes that draw pages, closed with the engine; None draws in this process.
+        batch: number of pages to draw and encode together if ``config`` does not set it.
+
+    Raises:
+        ConfigError: an unknown mode or prompt.
     """
 
     def __init__(
@@ -132,156 +108,240 @@ class DeepSeekOcrEngine:
 
     @property
     def fingerprint(self) -> str:
-        """Weights, versions and options that decide the output."""
+        """Weights, versions and options that determine the output."""
         config = self._config
         options = f"{config.mode}:{config.prompt}:{config.max_output_tokens}"
         made_by = f"{self._model.weights}:{self._model.preprocessing}"
         return f"{ENGINE}/{VERSION}:{made_by}:{options}:{self._fallback.fingerprint}"
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-        """Yield one outcome per task, in order, reading ahead as far as the model has room."""
-        run = _Run(iter(tasks))
-        # One stream for all: the processes draw ahead while the model decodes.
-        images = render_pages(run.to_draw(), self._pool, dpi=DPI, long_side=LONG_SIDE)
-        while run.due or not run.is_drained:
-            for _ in self._decoded(run, images):
-                yield from run.finished()
-        if run.fault:
-            raise run.fault
+        """Yield one outcome per task, in order, reading ahead as far as the model has room.
+
+        Raises:
+            OpticalRagError: ``tasks`` raised it. The outcomes of earlier tasks come first.
+        """
+        pages = _PagesInProgress(tasks, self._pool)
+        while pages.have_work:
+            for page, answer in self._decode_stream(pages):
+                self._take_answer(pages, page, answer)
+                yield from pages.pop_finished()
+            yield from pages.pop_finished()  # those that needed no answer
+        if pages.task_error:
+            raise pages.task_error
 
     def close(self) -> None:
-        """End the processes. The model stays with whoever loaded it."""
+        """End the worker processes. The model stays loaded: it belongs to the caller."""
         self._pool.close()
         self._fallback.close()
 
-    def _decoded(self, run: _Run, images: _Images) -> Iterator[None]:
-        """Decode what is due and what still comes; a step at a time, for outcomes to be taken."""
-        requests = self._requests(run, images)
+    def _decode_stream(
+        self, pages: _PagesInProgress
+    ) -> Iterator[tuple[PageAttempts, Transcript | OpticalRagError]]:
+        """Decode pages in one stream until none is left, and yield each page with its answer.
+
+        If the stream breaks, decode the pages it held one by one, so that one bad page does not
+        cost the others, and end. The caller starts a new stream for the rest.
+        """
         try:
-            for number, answer in self._model.stream(requests, self._config.batch):
-                sheet = run.decoding.pop(number)
-                if isinstance(answer, OpticalRagError):
-                    run.finish(sheet, failure(sheet.task, answer))
-                else:
-                    self._note(run, sheet, answer)
-                yield
+            for number, answer in self._model.stream(self._requests(pages), self._config.batch):
+                yield pages.decoding.pop(number), answer
+        except OpticalRagError:
+            for page in pages.take_decoding():
+                yield page, self._decode_alone(page)
+
+    def _decode_alone(self, page: PageAttempts) -> Transcript | OpticalRagError:
+        try:
+            (transcript,) = self._model.decode([self._request(page)])
         except OpticalRagError as error:
-            # Whichever page it was, the others are not to suffer.
-            for sheet in self._take_back(run):
-                self._decode_alone(run, sheet, error)
-                yield
-        yield  # pages that needed no decoding
+            return error
+        return transcript
 
-    def _take_back(self, run: _Run) -> list[Sheet]:
-        lost = list(run.decoding.values())
-        run.decoding.clear()
-        return lost
+    def _requests(self, pages: _PagesInProgress) -> Iterator[DecodeRequest | None]:
+        """Yield requests for the model: ready pages first, then newly drawn ones.
 
-    def _decode_alone(self, run: _Run, sheet: Sheet, error: OpticalRagError) -> None:
-        try:
-            (transcript,) = self._model.decode([self._request(sheet)])
-        except OpticalRagError as own:
-            run.finish(sheet, failure(sheet.task, own))
-        else:
-            self._note(run, sheet, transcript)
-
-    def _note(self, run: _Run, sheet: Sheet, transcript: Transcript) -> None:
-        record(sheet, transcript, len(transcript.ids))
-        if sheet.is_open:
-            self._encode_each(run, [sheet])
-            return
-        try:
-            outcome: PageOutcome = self._finish(sheet, run.lap())
-        except OpticalRagError as error:  # the fallback's, whose page it is
-            outcome = failure(sheet.task, error)
-        run.finish(sheet, outcome)
-
-    def _requests(self, run: _Run, images: _Images) -> Iterator[DecodeRequest | None]:
-        """Further tries first, then new pages; None while only pages being decoded may be due."""
+        Yields None when only pages in decoding are left. They may become ready again, for another
+        attempt, so the model asks again while it decodes (see :meth:`.OpticalModel.stream`).
+        """
         number = 0
         while True:
-            if run.due:
-                sheet = run.due.popleft()
-                run.decoding[number] = sheet
+            if pages.ready:
+                page = pages.ready.popleft()
+                pages.decoding[number] = page
                 number += 1
-                yield self._request(sheet)
-            elif self._look_at_next(run, images):
-                continue
-            elif run.decoding:
+                yield self._request(page)
+            elif drawn := pages.take_drawn(self._batch):
+                self._start(pages, drawn)
+            elif pages.decoding:
                 yield None
             else:
                 return
 
-    def _look_at_next(self, run: _Run, images: _Images) -> bool:
-        """Encode the next pages; False if there are none."""
-        drawn = list(islice(images, self._batch))
-        pages = [self._look_at(run.drawing.popleft(), image) for image in drawn]
-        run.order.extend(pages)
-        run.is_drained = not pages
-        self._encode_each(run, [page for page in pages if isinstance(page, Sheet)])
-        return not run.is_drained
+    def _request(self, page: PageAttempts) -> DecodeRequest:
+        evidence = page.evidence
+        return DecodeRequest(
+            page.tokens[page.step.mode.name],
+            prompt_named(page.step.prompt),
+            token_budget(page, self._config),
+            expected_tokens=page.load.text_tokens,
+            draft=" ".join(evidence.words) if evidence.is_reliable else "",
+        )
 
-    def _look_at(self, task: PageTask, image: PageImage | PageFailure) -> Sheet | PageOutcome:
+    def _start(
+        self, pages: _PagesInProgress, drawn: Sequence[tuple[PageTask, PageImage | PageFailure]]
+    ) -> None:
+        """Survey drawn pages, and encode those that the model must read."""
+        surveyed = [self._survey(task, image) for task, image in drawn]
+        pages.add(surveyed)
+        self._make_ready(pages, [page for page in surveyed if isinstance(page, PageAttempts)])
+
+    def _survey(self, task: PageTask, image: PageImage | PageFailure) -> PageAttempts | PageOutcome:
+        """Return the page with its planned attempts, or its outcome if it needs none."""
         if isinstance(image, PageFailure):
             return image
         started = time.perf_counter()
         try:
-            sheet = self._sheet(task, image)
-            blank = sheet.evidence.is_blank
-            return self._finish(sheet, time.perf_counter() - started) if blank else sheet
+            page = self._plan_attempts(task, image)
+            if page.evidence.is_blank:
+                return self._build_page(page, time.perf_counter() - started)
         except OpticalRagError as error:
             return failure(task, error)
+        return page
 
-    def _encode_each(self, run: _Run, sheets: Sequence[Sheet]) -> None:
-        """Encode pages together; if that fails, each alone."""
-        try:
-            self._encode(sheets)
-        except OpticalRagError as error:
-            for sheet in sheets:
-                if len(sheets) == 1:
-                    run.finish(sheet, failure(sheet.task, error))
-                else:
-                    self._encode_each(run, [sheet])
-        else:
-            run.due.extend(sheets)
-
-    def _sheet(self, task: PageTask, image: PageImage) -> Sheet:
+    def _plan_attempts(self, task: PageTask, image: PageImage) -> PageAttempts:
         model = self._model
-        look = look_at(image, model.count_text_tokens, model.modes, model.compression)
+        survey = survey_page(image, model.count_text_tokens, model.modes, model.compression)
         height, width = image.pixels.shape[:2]
-        modes = self._model.modes
-        mode = look.mode if self._config.mode == AUTO else mode_named(self._config.mode, modes)
-        other = other_mode(mode, width, height, modes)
+        auto = self._config.mode == AUTO
+        mode = survey.mode if auto else mode_named(self._config.mode, model.modes)
+        other = other_mode(mode, width, height, model.modes)
         steps = retry_ladder(mode, other, self._config.prompt)
-        return Sheet(task, image, look.evidence, look.load, steps)
+        return PageAttempts(task, image, survey.evidence, survey.load, steps)
 
-    def _encode(self, sheets: Sequence[Sheet]) -> None:
-        by_mode: defaultdict[Mode, list[tuple[TokenKey, Sheet]]] = defaultdict(list)
-        for sheet in sheets:
-            mode = sheet.step.mode
-            if mode.name in sheet.tokens:
+    def _make_ready(self, pages: _PagesInProgress, batch: Sequence[PageAttempts]) -> None:
+        """Encode pages together. If that fails, encode each alone, and finish those that fail."""
+        try:
+            self._encode(batch)
+        except OpticalRagError as error:
+            if len(batch) == 1:
+                pages.finish(batch[0], failure(batch[0].task, error))
+                return
+            for page in batch:
+                self._make_ready(pages, [page])
+        else:
+            pages.ready.extend(batch)
+
+    def _encode(self, batch: Sequence[PageAttempts]) -> None:
+        """Encode pages in the modes of their next steps, or take their tokens from the cache."""
+        by_mode: defaultdict[Mode, list[tuple[TokenKey, PageAttempts]]] = defaultdict(list)
+        for page in batch:
+            mode = page.step.mode
+            if mode.name in page.tokens:
                 continue
-            key = TokenKey.for_page(sheet.image.pixels, PROFILE, mode.name, self._model)
-            if kept := self._cache.find(key):
-                sheet.tokens[mode.name] = kept
-                self._cache.store(key, kept, sheet.image.ref)  # of this document, too
+            key = TokenKey.for_page(page.image.pixels, PROFILE, mode.name, self._model)
+            if cached := self._cache.find(key):
+                page.tokens[mode.name] = cached
+                # The cached tokens may belong to an equal page of another document. Storing them
+                # again adds this page.
+                self._cache.store(key, cached, page.image.ref)
             else:
-                by_mode[mode].append((key, sheet))
-        for mode, new in by_mode.items():
-            encoded = self._model.encode([sheet.image.pixels for _, sheet in new], mode)
-            for (key, sheet), tokens in zip(new, encoded, strict=True):
-                sheet.tokens[mode.name] = tokens
-                self._cache.store(key, tokens, sheet.image.ref)
+                by_mode[mode].append((key, page))
+        for mode, missing in by_mode.items():
+            encoded = self._model.encode([page.image.pixels for _, page in missing], mode)
+            for (key, page), tokens in zip(missing, encoded, strict=True):
+                page.tokens[mode.name] = tokens
+                self._cache.store(key, tokens, page.image.ref)
 
-    def _request(self, sheet: Sheet) -> DecodeRequest:
-        evidence = sheet.evidence
-        return DecodeRequest(
-            sheet.tokens[sheet.step.mode.name],
-            prompt_named(sheet.step.prompt),
-            budget(sheet, self._config),
-            expected_tokens=sheet.load.text_tokens,
-            draft=" ".join(evidence.words) if evidence.is_reliable else "",
+    def _take_answer(
+        self, pages: _PagesInProgress, page: PageAttempts, answer: Transcript | OpticalRagError
+    ) -> None:
+        """Finish the page, or make it ready for another attempt."""
+        if isinstance(answer, OpticalRagError):
+            pages.finish(page, failure(page.task, answer))
+            return
+        record_answer(page, answer, len(answer.ids))
+        if page.needs_attempt:
+            self._make_ready(pages, [page])
+            return
+        try:
+            outcome: PageOutcome = self._build_page(page, pages.lap())
+        except OpticalRagError as error:  # the fallback failed on this page
+            outcome = failure(page.task, error)
+        pages.finish(page, outcome)
+
+    def _build_page(self, page: PageAttempts, seconds: float) -> ParsedPage:
+        return build_page(
+            page, seconds, engine=self.name, model=self._model.name, fallback=self._fallback
         )
 
-    def _finish(self, sheet: Sheet, seconds: float) -> ParsedPage:
-        return page_of(sheet, seconds, MadeBy(self.name, self._model.name), self._fallback)
+
+class _PagesInProgress:
+    """The pages of one call of ``parse``, by state; see the module's docstring.
+
+    Args:
+        tasks: the pages to read.
+        pool: worker processes that draw them.
+
+    Attributes:
+        ready: encoded pages that wait for the model, for a first or a further attempt.
+        decoding: pages that the model decodes, by number of the request.
+        task_error: the error that ended ``tasks``. It is raised after the pages before it.
+    """
+
+    def __init__(self, tasks: Iterable[PageTask], pool: WorkerPool) -> None:
+        self.ready: deque[PageAttempts] = deque()
+        self.decoding: dict[int, PageAttempts] = {}
+        self.task_error: OpticalRagError | None = None
+        self._drawing: deque[PageTask] = deque()
+        self._in_order: deque[PageAttempts | PageOutcome] = deque()
+        self._all_drawn = False
+        self._lap_start = time.perf_counter()
+        # One generator for all streams: the processes keep drawing ahead while the model decodes.
+        self._images = render_pages(self._draw(tasks), pool, dpi=DPI, long_side=LONG_SIDE)
+
+    @property
+    def have_work(self) -> bool:
+        """Whether pages are ready or not drawn yet."""
+        return bool(self.ready) or not self._all_drawn
+
+    def take_drawn(self, count: int) -> list[tuple[PageTask, PageImage | PageFailure]]:
+        """Take up to ``count`` of the next drawn pages; the list is empty if all are taken."""
+        images = list(islice(self._images, count))
+        self._all_drawn = not images
+        return [(self._drawing.popleft(), image) for image in images]
+
+    def add(self, surveyed: Iterable[PageAttempts | PageOutcome]) -> None:
+        """Append pages, or their outcomes, in the order of their tasks."""
+        self._in_order.extend(surveyed)
+
+    def take_decoding(self) -> list[PageAttempts]:
+        """Take back all pages that the model holds."""
+        pages = list(self.decoding.values())
+        self.decoding.clear()
+        return pages
+
+    def finish(self, page: PageAttempts, outcome: PageOutcome) -> None:
+        """Replace a page by its outcome."""
+        self._in_order[self._in_order.index(page)] = outcome
+
+    def pop_finished(self) -> Iterator[PageOutcome]:
+        """Take the outcomes before the first unfinished page."""
+        while self._in_order and not isinstance(first := self._in_order[0], PageAttempts):
+            self._in_order.popleft()
+            yield first
+
+    def lap(self) -> float:
+        """Seconds since the last call.
+
+        Pages are decoded together. Their laps add up to the time of the run.
+        """
+        before, self._lap_start = self._lap_start, time.perf_counter()
+        return self._lap_start - before
+
+    def _draw(self, tasks: Iterable[PageTask]) -> Iterator[PageTask]:
+        """Pass tasks on to the processes that draw them."""
+        try:
+            for task in tasks:
+                self._drawing.append(task)
+                yield task
+        except OpticalRagError as error:  # not the fault of a page
+            self.task_error = error

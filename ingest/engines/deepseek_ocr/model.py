@@ -1,4 +1,4 @@
-"""The model as the rest of the package uses it: load, encode, decode."""
+"""Loads DeepSeek-OCR, and encodes and decodes pages with it."""
 
 from __future__ import annotations
 
@@ -29,23 +29,30 @@ _log = logging.getLogger(__name__)
 
 
 class DeepSeekOcr:
-    """A loaded DeepSeek-OCR.
-
-    ``network`` is transformers' model and ``decoder`` what writes text, for measurements.
+    """DeepSeek-OCR, loaded.
 
     Args:
-        source: folder with the released files, or a hub id.
-        revision: commit on the hub; None for the one known to this version.
+        source: a folder with the released files, or a hub id.
+        revision: commit on the hub; None for the commit that this version of the package knows.
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         precision: ``"auto"``, or ``"float32"`` to reproduce reference numbers.
         rule: no-repeat n-gram rule of the decoder.
-        kernels: which kernels a GPU computes with.
+        kernels: the kernels to use on a GPU.
+
+    Attributes:
+        name: hub id, or name of the folder.
+        weights: fingerprint of the weights.
+        runtime: device and precisions.
+        tokenizer: tokenizer of the checkpoint.
+        network: the model of transformers.
+        decoder: writes the answers.
+        kernels: the kernels in use.
 
     Raises:
-        ModelNotFound: files that are not there.
-        CheckpointMismatch: files that are not this model.
-        OutOfMemory: weights that do not fit.
-        ConfigError: a device that is not there.
+        ModelNotFound: files are missing.
+        CheckpointMismatch: the files are not those of this model.
+        OutOfMemory: the weights do not fit into memory.
+        ConfigError: the device does not exist.
         MissingExtra: the ``gpu`` extra is not installed.
 
     Example:
@@ -89,50 +96,50 @@ class DeepSeekOcr:
 
     @property
     def preprocessing(self) -> str:
-        """Version of what :meth:`encode` does to pixels first."""
+        """Version of the preprocessing of pixels in :meth:`encode`."""
         return PREPROCESSING_VERSION
 
     @property
     def modes(self) -> Mapping[str, Mode]:
-        """The resolutions of this model's family, by name."""
+        """The modes (resolutions) of this model, by name."""
         return self._family.modes
 
     @property
     def compression(self) -> float:
-        """Text tokens per vision token up to which it reads well."""
+        """Text tokens per vision token up to which the model reads well."""
         return self._family.compression
 
     def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
-        """Turn page images into vision tokens.
+        """Encode page images into vision tokens.
 
         Args:
-            pages: each uint8 ``[height, width, 3]``, RGB, as displayed.
+            pages: page images, each uint8 ``[height, width, 3]``, RGB, as displayed.
             mode: the resolution to read them at.
 
         Raises:
-            PageRenderFailed: an array that is no page image.
+            PageRenderFailed: an array is not a page image.
             OutOfMemory: not even one view fits the device.
         """
         return self._encoder.encode([prepare(pixels, mode) for pixels in pages])
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
-        """Write what the prompts ask for; see :meth:`.decoder.Decoder.decode`."""
+        """Decode pages together; see :meth:`.decoder.Decoder.decode`."""
         return self.decoder.decode(requests)
 
     def stream(
         self, requests: Iterable[DecodeRequest | None], most: int | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
-        """The same for pages that come one by one; see :meth:`.decoder.Decoder.stream`."""
+        """Decode pages as they come, ``most`` at a time; see :meth:`.decoder.Decoder.stream`."""
         return self.decoder.stream(requests, self.decoder.make_plan(most))
 
     def first_logits(self, request: DecodeRequest) -> NDArray[np.float32]:
-        """Scores of an answer's first token: what reference numbers are compared with."""
+        """Compute the scores of an answer's first token, to compare with reference numbers."""
         return self.decoder.first_logits(request)
 
     def constants(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Newline and separator rows, which the decoder reads between vision tokens."""
+        """Return the newline and separator rows that the decoder inserts between vision tokens."""
         return self.decoder.constants()
 
     def count_text_tokens(self, text: str) -> int:
-        """Tokens of a text in the model's own vocabulary."""
+        """Count the tokens of a text in the model's vocabulary."""
         return len(self.tokenizer.encode(text))

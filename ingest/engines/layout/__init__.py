@@ -1,4 +1,4 @@
-"""Reads pages on the CPU: text layer, layout model, OCR where there is no usable text."""
+"""Reads pages on the CPU: text layer, layout model, OCR where a page has no usable text."""
 
 from .engine import LayoutEngine
 

@@ -1,4 +1,4 @@
-"""Which word belongs to which region: every word to exactly one. Pure."""
+"""Assigns each word of a page to exactly one region. Pure."""
 
 from __future__ import annotations
 
@@ -8,49 +8,51 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from .pieces import Piece, Rect, centre_inside, overlap, union, vertical_overlap
+from .geometry import Rect, area, centre_inside, overlap, union, vertical_overlap
 from .regions import Region
+from .words import LayoutWord
 
-__all__ = ["UNASSIGNED", "assign", "regions_for_rest", "with_numbers"]
+__all__ = ["UNASSIGNED", "assign", "join_numbers", "regions_for_rest"]
 
 UNASSIGNED: Final = "unassigned"
-"""Label of regions made for words the layout model put nowhere."""
+"""Label of a region made for words outside all regions of the layout model."""
 
 _HEADINGS: Final = frozenset({"title", "section-header"})
 _NUMBER = re.compile(r"(?:\d{1,2}(?:\.\d{1,2})*|[IVX]{1,5}|[A-Z])[.)]?")
 _NUMBER_GAP: Final = 4.0
-"""Heights of a heading's number between it and the heading."""
-_MARGIN: Final = 1.0
+"""Largest gap between a number and its heading, in heights of the number."""
+_MARGIN: Final = 1.0  # points around a region that still belong to it
 _LINE_GAP: Final = 1.5
-"""A word this many font sizes or less from a neighbour in its line belongs to it: bullets and
-section numbers stand outside the model's boxes."""
+"""Largest gap, in font sizes, at which a word follows its neighbour in the line into a region.
+Bullets and section numbers stand outside the model's boxes."""
 
 
 def assign(
-    pieces: Sequence[Piece], regions: Sequence[Region]
-) -> tuple[list[list[Piece]], list[Piece]]:
-    """Deal words out to the smallest region around them.
+    words: Sequence[LayoutWord], regions: Sequence[Region]
+) -> tuple[list[list[LayoutWord]], list[LayoutWord]]:
+    """Assign each word to the smallest region around its centre.
 
     Returns:
-        The words of each region, in source order, and those that belong to none.
+        The words of each region, in source order, and the words outside all regions.
     """
-    homes = [_home(piece, regions) for piece in pieces]
+    homes = [_home(word, regions) for word in words]
     lines: dict[int, list[int]] = defaultdict(list)
-    for i, piece in enumerate(pieces):
-        lines[piece.line].append(i)
+    for i, word in enumerate(words):
+        lines[word.line].append(i)
     for members in lines.values():
-        _adopt(members, pieces, homes)
-    dealt: list[list[Piece]] = [[] for _ in regions]
-    rest: list[Piece] = []
-    for piece, home in zip(pieces, homes, strict=True):
-        (rest if home is None else dealt[home]).append(piece)
-    return dealt, rest
+        _adopt(members, words, homes)
+    contents: list[list[LayoutWord]] = [[] for _ in regions]
+    rest: list[LayoutWord] = []
+    for word, home in zip(words, homes, strict=True):
+        (rest if home is None else contents[home]).append(word)
+    return contents, rest
 
 
-def regions_for_rest(rest: Sequence[Piece], regions: Sequence[Region]) -> list[Region]:
-    """Make regions for words that belong to none.
+def regions_for_rest(rest: Sequence[LayoutWord], regions: Sequence[Region]) -> list[Region]:
+    """Make regions for the words outside all regions.
 
-    One for each paragraph, or for each line where the paragraph reaches into another region.
+    Each paragraph gets a region. If a paragraph overlaps another region, each of its lines gets
+    a region instead.
     """
     made: list[Region] = []
     for block in _grouped(rest, by_line=False):
@@ -62,12 +64,20 @@ def regions_for_rest(rest: Sequence[Piece], regions: Sequence[Region]) -> list[R
     return made
 
 
-def with_numbers(regions: Sequence[Region], dealt: Sequence[Sequence[Piece]]) -> list[Region]:
-    """Join headings to their numbers where the model saw two headings side by side."""
+def join_numbers(
+    regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]]
+) -> list[Region]:
+    """Join a heading to its number where the model made two headings of them.
+
+    Args:
+        regions: all regions of the page.
+        contents: the words of each region.
+    """
     joined: dict[int, Region] = {}
     gone: set[int] = set()
-    for i, (number, pieces) in enumerate(zip(regions, dealt, strict=True)):
-        if number.label not in _HEADINGS or not _NUMBER.fullmatch("".join(p.text for p in pieces)):
+    for i, (number, words) in enumerate(zip(regions, contents, strict=True)):
+        text = "".join(w.text for w in words)
+        if number.label not in _HEADINGS or not _NUMBER.fullmatch(text):
             continue
         reach = _NUMBER_GAP * (number.rect[3] - number.rect[1])
         for j, heading in enumerate(regions):
@@ -79,33 +89,29 @@ def with_numbers(regions: Sequence[Region], dealt: Sequence[Sequence[Piece]]) ->
     return [joined.get(i, r) for i, r in enumerate(regions) if i not in gone]
 
 
-def _around(pieces: Sequence[Piece]) -> Rect:
-    return union(p.rect for p in pieces)
+def _around(words: Sequence[LayoutWord]) -> Rect:
+    return union(w.rect for w in words)
 
 
-def _grouped(pieces: Sequence[Piece], by_line: bool) -> list[list[Piece]]:
-    groups: dict[int, list[Piece]] = defaultdict(list)
-    for piece in pieces:
-        groups[piece.line if by_line else piece.block].append(piece)
+def _grouped(words: Sequence[LayoutWord], by_line: bool) -> list[list[LayoutWord]]:
+    groups: dict[int, list[LayoutWord]] = defaultdict(list)
+    for word in words:
+        groups[word.line if by_line else word.block].append(word)
     return list(groups.values())
 
 
-def _home(piece: Piece, regions: Sequence[Region]) -> int | None:
-    around = [i for i, r in enumerate(regions) if centre_inside(piece.rect, r.rect, _MARGIN)]
-    return min(around, key=lambda i: _area(regions[i].rect), default=None)
+def _home(word: LayoutWord, regions: Sequence[Region]) -> int | None:
+    around = [i for i, r in enumerate(regions) if centre_inside(word.rect, r.rect, _MARGIN)]
+    return min(around, key=lambda i: area(regions[i].rect), default=None)
 
 
-def _area(rect: Rect) -> float:
-    return (rect[2] - rect[0]) * (rect[3] - rect[1])
-
-
-def _adopt(members: Sequence[int], pieces: Sequence[Piece], homes: list[int | None]) -> None:
-    """Let homeless words follow their neighbour in the line, first forwards, then backwards."""
+def _adopt(members: Sequence[int], words: Sequence[LayoutWord], homes: list[int | None]) -> None:
+    """Move unassigned words into the region of their neighbour, first forwards, then backwards."""
     for step in (members, members[::-1]):
         for before, here in pairwise(step):
             if homes[here] is None and homes[before] is not None:
-                gap = _gap(pieces[before].rect, pieces[here].rect)
-                if gap <= _LINE_GAP * pieces[here].size:
+                gap = _gap(words[before].rect, words[here].rect)
+                if gap <= _LINE_GAP * words[here].size:
                     homes[here] = homes[before]
 
 

@@ -1,4 +1,4 @@
-"""Regions with their words to blocks: kinds, text, list nesting. Pure."""
+"""Builds blocks from regions and their words: kind, text, nesting of lists. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Final
 
 from ...core.records import Block, BlockKind, Box, TextSource
 from .assign import UNASSIGNED
-from .grids import fill
+from .geometry import Rect, union
+from .grids import fill_grid
 from .headings import OutlineEntry, body_size, heading_level
-from .pieces import Piece, Rect, union
 from .regions import Region
 from .text import Row, code_text, rows_of, running_text, vocabulary
+from .words import LayoutWord
 
 __all__ = ["PageContext", "build_blocks", "list_levels"]
 
@@ -32,21 +33,26 @@ _KINDS: Final = {
     "page-header": BlockKind.PAGE_HEADER,
     "page-footer": BlockKind.PAGE_FOOTER,
 }
-_EMPTY_IS_FINE: Final = frozenset({BlockKind.FIGURE, BlockKind.FORMULA})
-_LINEWISE: Final = frozenset({BlockKind.FIGURE})
+_MAY_BE_EMPTY: Final = frozenset({BlockKind.FIGURE, BlockKind.FORMULA})
 _MARKER = re.compile(r"^(?:[•◦▪▫‣⁃●○■□➢✓\uf0b7\uf0a7\uf0d8\uf0fc]|[-–—*]\s|\(?\d{1,3}[.)]\s)")
 _CODE_SIGNS = re.compile(r"[{}()\[\];=<>_#/\\]")
-_MIN_CODE_SIGNS: Final = 0.05
-_BODY: Final = 1.05
+_MIN_CODE_SIGNS: Final = 0.05  # share of the characters
+_BODY: Final = 1.05  # times the body size, up to which text is not larger than body text
 _MONO_PAGE: Final = 0.8
-"""Above this share of fixed-width letters the page is typewritten and the font says nothing."""
+"""Above this share of fixed-width letters, the page is typewritten and the font proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """What a block needs to know of its page.
+    """Facts about a page that its blocks depend on.
 
-    ``to_box`` turns points of the upright page into fractions of the page as displayed.
+    Attributes:
+        known: words of the page (see :func:`.text.vocabulary`).
+        body: font size of body text, in points.
+        typewritten: most letters have a fixed width.
+        rtl: most letters are written from right to left.
+        outline: entries of the document's outline for this page.
+        to_box: converts points of the upright page to fractions of the page as displayed.
     """
 
     known: frozenset[str]
@@ -59,17 +65,17 @@ class PageContext:
     @classmethod
     def of(
         cls,
-        pieces: Sequence[Piece],
+        words: Sequence[LayoutWord],
         rtl: bool,
         outline: tuple[OutlineEntry, ...],
         to_box: Callable[[Rect], Box],
     ) -> PageContext:
-        """Collect it from the words of the page."""
-        letters = sum(len(p.text) for p in pieces)
-        mono = sum(len(p.text) for p in pieces if p.mono)
+        """Derive the facts from the words of the page."""
+        letters = sum(len(w.text) for w in words)
+        mono = sum(len(w.text) for w in words if w.mono)
         return cls(
-            known=vocabulary(pieces),
-            body=body_size(pieces),
+            known=vocabulary(words),
+            body=body_size(words),
             typewritten=mono > _MONO_PAGE * letters,
             rtl=rtl,
             outline=outline,
@@ -79,7 +85,7 @@ class PageContext:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A block and where it stands, before list levels are known."""
+    """A block before list levels are known, with its rectangle and font size in points."""
 
     block: Block
     rect: Rect
@@ -87,13 +93,19 @@ class _Draft:
 
 
 def build_blocks(
-    regions: Sequence[Region], dealt: Sequence[Sequence[Piece]], page: PageContext
+    regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]], page: PageContext
 ) -> tuple[Block, ...]:
-    """Make the blocks of a page. ``regions`` are in reading order, ``dealt`` their words."""
+    """Build the blocks of a page.
+
+    Args:
+        regions: the regions in reading order.
+        contents: the words of each region.
+        page: facts about the page.
+    """
     drafts = [
         draft
-        for region, pieces in zip(regions, dealt, strict=True)
-        for draft in _drafts(region, pieces, page)
+        for region, words in zip(regions, contents, strict=True)
+        for draft in _drafts(region, words, page)
     ]
     levels = list_levels(
         [(_indent(d.rect, page.rtl), d.size, d.block.kind is BlockKind.LIST_ITEM) for d in drafts]
@@ -105,10 +117,10 @@ def build_blocks(
 
 
 def list_levels(items: Sequence[tuple[float, float, bool]]) -> list[int]:
-    """Nesting of list items, 1-based, 0 for what is none.
+    """Return the nesting depth of each block: 1-based for list items, 0 for all others.
 
     Args:
-        items: indent and font size in points, and whether it is a list item.
+        items: for each block, indent and font size in points, and whether it is a list item.
     """
     levels: list[int] = []
     stack: list[float] = []
@@ -118,32 +130,32 @@ def list_levels(items: Sequence[tuple[float, float, bool]]) -> list[int]:
             levels.append(0)
             continue
         step = 0.8 * size
-        # A jump to the left by far more than a nesting is the next column.
+
         while stack and indent < stack[-1] - step:
             stack.pop()
         if not stack or step < indent - stack[-1] < 8 * size:
             stack.append(indent)
-        elif indent - stack[-1] >= 8 * size:
+        elif indent - stack[-1] >= 8 * size:  # far more than a level of nesting: the next column
             stack = [indent]
         levels.append(len(stack))
     return levels
 
 
-def _drafts(region: Region, pieces: Sequence[Piece], page: PageContext) -> list[_Draft]:
+def _drafts(region: Region, words: Sequence[LayoutWord], page: PageContext) -> list[_Draft]:
     kind = _KINDS.get(region.label, BlockKind.OTHER)
-    if kind is BlockKind.HEADING and _is_sentence_end(pieces, page):
+    if kind is BlockKind.HEADING and _is_sentence_end(words, page):
         kind = BlockKind.TEXT
-    if not pieces:
+    if not words:
         empty = Block(kind, page.to_box(region.rect), source=TextSource.NONE, raw_kind=region.label)
-        return [_Draft(empty, region.rect, 0.0)] if kind in _EMPTY_IS_FINE else []
+        return [_Draft(empty, region.rect, 0.0)] if kind in _MAY_BE_EMPTY else []
     if region.grid is not None and region.grid.slots:
-        grid = fill(region.grid, pieces, page.to_box, page.known)
+        grid = fill_grid(region.grid, words, page.to_box, page.known)
         block = Block(kind, page.to_box(region.rect), table=grid, raw_kind=region.label)
-        return [_Draft(replace(block, source=_source(pieces)), region.rect, 0.0)]
-    if kind is BlockKind.TABLE:  # one column: a table of contents, a list of names
+        return [_Draft(replace(block, source=_source(words)), region.rect, 0.0)]
+    if kind is BlockKind.TABLE:  # a single column, such as a table of contents or a list of names
         kind = BlockKind.TEXT
-        return _text_drafts(region, kind, [[r] for r in rows_of(pieces)], page)
-    rows = rows_of(pieces)
+        return _text_drafts(region, kind, [[r] for r in rows_of(words)], page)
+    rows = rows_of(words)
     return _text_drafts(region, kind, _items(rows) if kind is BlockKind.LIST_ITEM else [rows], page)
 
 
@@ -152,44 +164,47 @@ def _text_drafts(
 ) -> list[_Draft]:
     drafts = []
     for rows in groups:
-        pieces = [p for row in rows for p in row.pieces]
-        kind_here = BlockKind.CODE if _is_code(kind, pieces, page) else kind
+        words = [w for row in rows for w in row.words]
+        kind_here = BlockKind.CODE if _is_code(kind, words, page) else kind
         text = _text(kind_here, rows, page)
-        if not text and kind not in _EMPTY_IS_FINE:
+        if not text and kind not in _MAY_BE_EMPTY:
             continue
         rect = union(row.rect for row in rows)
-        if kind_here in _EMPTY_IS_FINE:
+        if kind_here in _MAY_BE_EMPTY:
             rect = union((rect, region.rect))
         block = Block(
             kind=kind_here,
             box=page.to_box(rect),
             text=text,
-            level=_level(kind_here, text, pieces, page),
-            source=_source(pieces),
+            level=_level(kind_here, text, words, page),
+            source=_source(words),
             raw_kind=region.label,
         )
-        drafts.append(_Draft(block, rect, body_size(pieces)))
+        drafts.append(_Draft(block, rect, body_size(words)))
     return drafts
 
 
-def _is_sentence_end(pieces: Sequence[Piece], page: PageContext) -> bool:
-    """The last line of a paragraph at the top of a column, which the model takes for a heading."""
-    if not pieces or not pieces[-1].text.endswith((".", "。")):
+def _is_sentence_end(words: Sequence[LayoutWord], page: PageContext) -> bool:
+    """Whether the region is the last line of a paragraph at the top of a column.
+
+    The model takes such lines for headings.
+    """
+    if not words or not words[-1].text.endswith((".", "。")):
         return False
-    plain = max(p.size for p in pieces) <= _BODY * page.body and not any(p.bold for p in pieces)
-    return plain and not _MARKER.match(pieces[0].text + " ")
+    plain = max(w.size for w in words) <= _BODY * page.body and not any(w.bold for w in words)
+    return plain and not _MARKER.match(words[0].text + " ")
 
 
 def _text(kind: BlockKind, rows: Sequence[Row], page: PageContext) -> str:
     if kind is BlockKind.CODE:
         return code_text(rows)
-    if kind in _LINEWISE:
+    if kind is BlockKind.FIGURE:  # labels in a figure are not running text
         return "\n".join(filter(None, (running_text([row]) for row in rows)))
     return running_text(rows, page.known)
 
 
 def _items(rows: Sequence[Row]) -> list[list[Row]]:
-    """Part a region that holds several list items at their markers."""
+    """Split a region with several list items at their bullets or numbers."""
     groups: list[list[Row]] = []
     marked = bool(rows) and bool(_MARKER.match(rows[0].text))
     for row in rows:
@@ -199,24 +214,24 @@ def _items(rows: Sequence[Row]) -> list[list[Row]]:
     return groups
 
 
-def _is_code(kind: BlockKind, pieces: Sequence[Piece], page: PageContext) -> bool:
-    if kind is not BlockKind.TEXT or not all(p.mono for p in pieces):
+def _is_code(kind: BlockKind, words: Sequence[LayoutWord], page: PageContext) -> bool:
+    if kind is not BlockKind.TEXT or not all(w.mono for w in words):
         return False
-    text = "".join(p.text for p in pieces)
+    text = "".join(w.text for w in words)
     return not page.typewritten or len(_CODE_SIGNS.findall(text)) > _MIN_CODE_SIGNS * len(text)
 
 
-def _level(kind: BlockKind, text: str, pieces: Sequence[Piece], page: PageContext) -> int:
+def _level(kind: BlockKind, text: str, words: Sequence[LayoutWord], page: PageContext) -> int:
     if kind is BlockKind.TITLE:
         return 1
     if kind is not BlockKind.HEADING:
         return 0
-    return heading_level(text, max(p.size for p in pieces), page.body, page.outline)
+    return heading_level(text, max(w.size for w in words), page.body, page.outline)
 
 
-def _source(pieces: Sequence[Piece]) -> TextSource:
-    read = sum(p.source is TextSource.OCR for p in pieces)
-    return TextSource.OCR if 2 * read > len(pieces) else TextSource.TEXT_LAYER
+def _source(words: Sequence[LayoutWord]) -> TextSource:
+    read = sum(w.source is TextSource.OCR for w in words)
+    return TextSource.OCR if 2 * read > len(words) else TextSource.TEXT_LAYER
 
 
 def _indent(rect: Rect, rtl: bool) -> float:

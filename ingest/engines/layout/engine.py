@@ -1,4 +1,4 @@
-"""The CPU page engine: parses pages here or in worker processes; one bad page is one failure."""
+"""The CPU page engine. Parses pages in this process or in workers; a bad page fails alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .page import ENGINE, parse_page
 __all__ = ["LayoutEngine"]
 
 VERSION: Final = 1
-"""Raised when the same page may be read differently by this package's own code."""
+"""Increase this when a change of this package's own code may change how a page is read."""
 
 _VENDOR_ERRORS: Final = (
     RuntimeError,
@@ -39,10 +39,10 @@ _VENDOR_ERRORS: Final = (
     onnx.InvalidGraph,
     onnx.RuntimeException,
 )
-"""What PyMuPDF, its models and RapidOCR were seen to raise, or may, on damaged pages."""
+"""Errors that PyMuPDF, its models and RapidOCR raise, or may raise, on damaged pages."""
 _QUOTING: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
-"""Those that quote what could not be used, as Python's own do: it may be the text of a page, and
-what a failure says is logged."""
+"""Errors whose messages quote the offending value. That value may be text of the page, and failure
+messages are logged."""
 
 
 class LayoutEngine:
@@ -50,9 +50,10 @@ class LayoutEngine:
 
     Args:
         config: options.
-        workers: processes to parse in; 1 parses in this process, if there are no ``limits``. They
-            live until :meth:`close`, so pages of many documents should come in one stream.
-        limits: what a page may cost a process.
+        workers: number of worker processes. With 1 and no ``limits``, pages are parsed in this
+            process. Workers live until :meth:`close`, so pass the pages of many documents in one
+            stream.
+        limits: time and memory a process may spend on a page.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class LayoutEngine:
     ) -> None:
         self._config = config or LayoutConfig()
         self._pool = WorkerPool(workers, limits)
-        # Models of several processes would fight for the same cores.
+        # Threads of several processes would compete for the same cores.
         self._threads = 1 if workers > 1 else 0
 
     @property
@@ -74,7 +75,7 @@ class LayoutEngine:
 
     @property
     def fingerprint(self) -> str:
-        """Versions and options that decide the output."""
+        """Versions and options that determine the output."""
         versions = [f"{name}={_version(name)}" for name in ("pymupdf", "rapidocr")]
         options = ",".join(map(str, astuple(self._config)))
         return f"{ENGINE}/{VERSION}:{':'.join(versions)}:{options}"

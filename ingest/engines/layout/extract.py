@@ -1,4 +1,4 @@
-"""The text layer of a page as pieces. The edge to PyMuPDF's text extraction."""
+"""Reads the text layer of a page into words. The only module that calls MuPDF's extraction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pymupdf
 
-from .pieces import Piece, Rect, union, vertical_overlap
+from .geometry import Rect, union, vertical_overlap
+from .words import LayoutWord
 
 __all__ = ["FLAGS", "PageFacts", "read_page"]
 
@@ -19,25 +20,30 @@ FLAGS: Final = (
     | pymupdf.TEXT_MEDIABOX_CLIP
     | pymupdf.TEXT_IGNORE_ACTUALTEXT
 )
-"""What pymupdf4llm's own parser uses, less the styles and the images, whose pixels would be
-copied at 0.2 s for a scan. Ligatures are not preserved, so that MuPDF spells them out."""
+"""The flags of pymupdf4llm's own parser without styles and images. Images would copy the pixels of
+a scan, which takes 0.2 s. Without TEXT_PRESERVE_LIGATURES, MuPDF spells ligatures out."""
 
 _TEXT, _IMAGE, _VECTOR = 0, 1, 3
 _DRAWN: Final = pymupdf.mupdf.FZ_STEXT_STROKED | pymupdf.mupdf.FZ_STEXT_FILLED
-# Tesseract's font of empty glyphs: invisible whatever the render mode says.
+# Tesseract's font of empty glyphs. Its text is invisible in every render mode.
 _GLYPHLESS: Final = "GlyphLessFont"
 _TOUCHING: Final = 0.1
-"""Font sizes between two letters of one word; a word space is 0.2 or more."""
+"""Largest gap between two letters of a word, in font sizes; a word space is 0.2 or more."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageFacts:
-    """What stands on a page. ``images`` and ``curves`` (vectors that are no rectangles) count.
+    """The content of a page, as MuPDF reports it.
 
-    ``blocks`` are MuPDF's own records, for the vendor functions that ask for them.
+    Attributes:
+        words: the words of the text layer.
+        images: boxes of the images.
+        curves: number of vector drawings that are not rectangles.
+        vectors: number of all vector drawings.
+        blocks: MuPDF's own records, for the vendor functions that need them.
     """
 
-    pieces: tuple[Piece, ...]
+    words: tuple[LayoutWord, ...]
     images: tuple[Rect, ...]
     curves: int
     vectors: int
@@ -45,20 +51,20 @@ class PageFacts:
 
 
 def read_page(page: pymupdf.Page) -> PageFacts:
-    """Read the text layer and the places of images and drawings."""
+    """Read the text layer, and find images and drawings."""
     text_page = page.get_textpage(flags=FLAGS, clip=pymupdf.INFINITE_RECT())
     blocks = text_page.extractRAWDICT()["blocks"]
-    pieces: list[Piece] = []
+    words: list[LayoutWord] = []
     number, before = -1, None
     for block, line in _lines(blocks):
         runs_on = before is not None and _runs_on(before, line)
         number += not runs_on
-        pieces += _line_pieces(line, number, block, runs_on)
+        words += _line_words(line, number, block, runs_on)
         before = line
     vectors = [b for b in blocks if b["type"] == _VECTOR]
     images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
     return PageFacts(
-        pieces=tuple(pieces),
+        words=tuple(words),
         images=tuple(tuple(i["bbox"]) for i in images),
         curves=sum(not b["isrect"] for b in vectors),
         vectors=len(vectors),
@@ -76,7 +82,7 @@ def _chars(line: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
-    """Whether MuPDF began a new line within a word, as it does in right-to-left text."""
+    """Whether MuPDF broke the line within a word, as it does in right-to-left text."""
     last, first = _chars(before)[-1], _chars(line)[0]
     if last["c"].isspace() or first["c"].isspace() or _turn(before["dir"]) != _turn(line["dir"]):
         return False
@@ -85,10 +91,10 @@ def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
     return gap < _TOUCHING * line["spans"][0]["size"] and vertical_overlap(a, b) > 0.5
 
 
-def _line_pieces(line: dict[str, Any], number: int, block: int, glued: bool) -> Iterator[Piece]:
+def _line_words(line: dict[str, Any], number: int, block: int, glued: bool) -> Iterator[LayoutWord]:
     turn = _turn(line["dir"])
     for span in line["spans"]:
-        style = Piece(
+        style = LayoutWord(
             text="",
             rect=(0, 0, 0, 0),
             size=span["size"],
@@ -124,8 +130,8 @@ def _words(chars: list[dict[str, Any]], glued: bool) -> Iterator[tuple[list[dict
 def _in_logical_order(chars: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put the letters of right-to-left ligatures (lam-alef) back in order.
 
-    MuPDF gives the second letter of a ligature glyph no width and then reverses the run letter
-    by letter, which leaves it before the first.
+    MuPDF gives the second letter of a ligature no width. It then reverses the run letter by
+    letter, so the second letter ends up before the first.
     """
     ordered = list(chars)
     for i in range(len(ordered) - 1):
@@ -138,7 +144,7 @@ def _in_logical_order(chars: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _is_stray_space(three: list[dict[str, Any]]) -> bool:
-    """Whether a space stands between letters that touch: reversing a run may misplace one."""
+    """Whether a space stands between letters that touch: MuPDF misplaces some in reversed runs."""
     if len(three) < 3 or not three[1]["c"].isspace():
         return False
     right, _, left = three
@@ -158,7 +164,7 @@ def _is_rtl_letter(char: str) -> bool:
 def _is_visible(span: dict[str, Any]) -> bool:
     if span["font"] == _GLYPHLESS or span["alpha"] == 0:
         return False
-    # Type 3 glyphs are small drawings: neither filled nor stroked, yet seen.
+    # Type 3 glyphs are small drawings: visible, but neither filled nor stroked.
     return bool(span["char_flags"] & _DRAWN) or span["font"].startswith("Type3")
 
 

@@ -1,4 +1,4 @@
-"""Tables: words into cells. Pure."""
+"""Fills the cells of a table with words. Pure."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ...core.records import Box, TableCell, TableGrid
-from .pieces import Piece, Rect, centre_inside
+from .geometry import Rect, centre_inside
 from .regions import CellSlot, GridPlan
 from .text import rows_of, running_text
+from .words import LayoutWord
 
-__all__ = ["fill"]
+__all__ = ["fill_grid"]
 
 _NUMERIC = re.compile(r"^[\s\d.,:%€$£¥+\-–—()/*]+$")
 _MAX_HEADER: Final = 0.34
-"""A header deeper than a third of the table is no header."""
+"""Largest share of a table's rows that can be its header."""
 
 
-def fill(
+def fill_grid(
     plan: GridPlan,
-    pieces: Sequence[Piece],
+    words: Sequence[LayoutWord],
     to_box: Callable[[Rect], Box],
     known: frozenset[str] = frozenset(),
 ) -> TableGrid:
-    """Put each word into the cell around its centre, or into the nearest cell.
+    """Put each word into the cell around its centre, or else into the nearest cell.
 
     Args:
         plan: the cells; there must be at least one.
-        pieces: the words of the table.
-        to_box: points to fractions of the page.
+        words: the words of the table.
+        to_box: converts points of the upright page to fractions of the page as displayed.
         known: words of the page (see :func:`.text.running_text`).
     """
-    held: list[list[Piece]] = [[] for _ in plan.slots]
-    for piece in pieces:
-        held[_slot(piece, plan.slots)].append(piece)
+    held: list[list[LayoutWord]] = [[] for _ in plan.slots]
+    for word in words:
+        held[_slot(word, plan.slots)].append(word)
     cells = tuple(
         TableCell(
             row=slot.row,
@@ -49,9 +50,9 @@ def fill(
     return TableGrid(plan.rows, plan.cols, cells, _header_rows(plan, cells))
 
 
-def _slot(piece: Piece, slots: Sequence[CellSlot]) -> int:
-    inside = [i for i, slot in enumerate(slots) if centre_inside(piece.rect, slot.rect)]
-    return min(inside or range(len(slots)), key=lambda i: _distance(piece.rect, slots[i].rect))
+def _slot(word: LayoutWord, slots: Sequence[CellSlot]) -> int:
+    inside = [i for i, slot in enumerate(slots) if centre_inside(word.rect, slot.rect)]
+    return min(inside or range(len(slots)), key=lambda i: _distance(word.rect, slots[i].rect))
 
 
 def _distance(a: Rect, b: Rect) -> float:

@@ -1,6 +1,6 @@
-"""How deep a heading lies, from what is on its page and the document's outline. Pure.
+"""Finds the level of a heading from its page and the document's outline. Pure.
 
-Nothing here looks at other pages' text: an edited page changes only itself.
+The text of other pages is never used, so editing one page leaves the others as they are.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from .pieces import Piece
+from .words import LayoutWord
 
 __all__ = ["OutlineEntry", "body_size", "heading_level"]
 
 OutlineEntry = tuple[int, str]
-"""Level (1-based) and title of one entry of the document's outline on this page."""
+"""Level (1-based) and title of an outline entry."""
 
 _NUMBER = re.compile(r"^(?:[A-Z]\.)?(\d{1,2}(?:\.\d{1,2}){0,5})\.?\s+[^\W\d]")
 _CHAPTER = re.compile(r"^(?:(?:chapter|part|appendix)\s+\w{1,4}\b|[IVX]{1,5}\.\s|[Ⅰ-Ⅻ]\.?\s)", re.I)
 _LETTERS = re.compile(r"[^\W_]+")
 _SIZES: Final = ((1.8, 1), (1.4, 2), (1.15, 3))
-"""Size over body size from which a heading has a level. HTML's default h1 to h3 are 2, 1.5 and
-1.17 times the body; printed reports are a little tighter."""
-_SMALLEST: Final = 4
-_MIN_MATCH: Final = 0.6
+"""Smallest ratio of font size to body size, and the level it means. By default, HTML sets h1 to h3
+at 2, 1.5 and 1.17 times the body size; printed reports use slightly smaller headings."""
+_SMALLEST: Final = 4  # level of headings below all these ratios
+_MIN_MATCH: Final = 0.6  # length of an outline title over that of the heading, or the reverse
 
 
 def heading_level(text: str, size: float, body: float, outline: Sequence[OutlineEntry] = ()) -> int:
-    """Depth of a heading, 1-based: by the outline, else by its number, else by its size.
+    """Return the 1-based level of a heading: from the outline, else its number, else its size.
 
     Args:
         text: the heading.
         size: font size in points.
-        body: font size of running text on the page.
+        body: font size of body text on the page, in points.
         outline: the document's outline entries for this page.
     """
     level = _outline_level(text, outline) or _numbered_level(text)
@@ -43,9 +43,9 @@ def heading_level(text: str, size: float, body: float, outline: Sequence[Outline
     return next((level for bound, level in _SIZES if ratio >= bound), _SMALLEST)
 
 
-def body_size(pieces: Sequence[Piece]) -> float:
-    """Font size of most letters; 0.0 on an empty page."""
-    return median(p.size for p in pieces for _ in p.text) if pieces else 0.0
+def body_size(words: Sequence[LayoutWord]) -> float:
+    """Return the median font size of the letters, in points; 0.0 on an empty page."""
+    return median(w.size for w in words for _ in w.text) if words else 0.0
 
 
 def _outline_level(text: str, outline: Sequence[OutlineEntry]) -> int:
@@ -55,7 +55,7 @@ def _outline_level(text: str, outline: Sequence[OutlineEntry]) -> int:
         if not key or not wanted:
             continue
         shorter, longer = sorted((key, wanted), key=len)
-        # Outlines leave numbers out, or headings wrap over two regions.
+        # Outlines omit numbers, and headings wrap over two regions.
         if shorter in longer and len(shorter) >= _MIN_MATCH * len(longer):
             return level
     return 0

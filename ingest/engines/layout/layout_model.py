@@ -1,8 +1,8 @@
-"""PyMuPDF's layout model and helpers, loaded so that each model computes on one thread.
+"""Loads PyMuPDF's layout model and helpers so that each model computes on one thread.
 
-The models are small graphs run page by page: with ONNX Runtime's default of a thread per core
-a page takes 1.7 times as long on two busy cores, and worker processes fight each other. The
-vendor has no setting for it, so its sessions are made with other default options.
+The models are small graphs that run page by page. With ONNX Runtime's default of one thread per
+core, a page takes 1.7 times as long on two busy cores, and worker processes compete. The vendor
+offers no setting, so this module replaces the default session options while the model loads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _one_thread_per_model() -> Iterator[None]:
         onnxruntime.SessionOptions = default
 
 
-with _one_thread_per_model():  # importing it loads the model into Page.get_layout
+with _one_thread_per_model():  # this import loads the model into Page.get_layout
     from pymupdf4llm.helpers import utils
     from pymupdf4llm.ocr.analyze_page import analyze_page
     from pymupdf4llm.ocr.get_culled_pixmap import get_pixmap, pixmap_is_empty

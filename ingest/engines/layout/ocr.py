@@ -1,6 +1,6 @@
-"""Text lines of a picture, read by RapidOCR. The edge to that library.
+"""Reads the text lines of a picture with RapidOCR. The only module that imports that library.
 
-Knows nothing of pages: pixels in, lines out. Boxes are in pixels, origin top left.
+Takes pixels and returns lines; knows nothing of pages. Boxes are in pixels, origin top left.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.errors import MissingExtra, PageRenderFailed
-from .pieces import Rect
+from .geometry import Rect
 
 __all__ = ["OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
 
 _MIN_SCORE: Final = 0.5
-"""RapidOCR's own ``text_score``: below, a reading is noise."""
+"""RapidOCR's own ``text_score``; a line with a lower score is noise."""
 
 _SHORT: Final = 3
 _MIN_SHORT_SCORE: Final = 0.8
-_THINNEST: Final = 12  # times as long as wide; pages are not so thin, strips of them may be
-"""Icons and drawings are read as one to three letters, with scores around 0.6."""
+"""For lines of up to three letters: icons and drawings are read as such, with scores near 0.6."""
+
+_THINNEST: Final = 12  # length over width; pages are never so thin, strips of them may be
 
 Pixels = NDArray[np.uint8]
 """RGB, shape ``[height, width, 3]``."""
@@ -34,7 +35,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class OcrLine:
-    """One line as read: where (pixels), what, and how sure (0 to 1)."""
+    """A line of text with its box in pixels and a score from 0 to 1."""
 
     rect: Rect
     text: str
@@ -42,7 +43,7 @@ class OcrLine:
 
 
 class Recognizer:
-    """Finds lines and reads them; models are loaded at first use and kept.
+    """Finds lines of text and reads them. Loads the models once.
 
     Args:
         threads: threads per model; 0 leaves the choice to ONNX Runtime.
@@ -71,27 +72,30 @@ class Recognizer:
     def find(self, pixels: Pixels) -> tuple[NDArray[np.float32], list[Pixels]]:
         """Find text lines.
 
+        Returns:
+            Corners, shape ``[lines, 4, 2]``, clockwise from the top left; and the picture of each
+            line, turned so that it is wider than high.
+
         Raises:
             PageRenderFailed: the library fails on this picture.
-
-        Returns:
-            Corners, shape ``[lines, 4, 2]``, clockwise from the top left, and the lines cut
-            out, turned so that they are wider than high.
         """
-        pixels = _not_too_thin(pixels)
+        pixels = _widen_strip(pixels)
         height, width = pixels.shape[:2]
         scaled, record = self._engine.preprocess_img(np.ascontiguousarray(pixels[:, :, ::-1]))
         try:
             crops, found = self._engine.detect_and_crop(scaled, record)
-        except self._main.RapidOCRError:  # its way to say that there is no text
+        except self._main.RapidOCRError:  # raised when there is no text
             return np.zeros((0, 4, 2), dtype=np.float32), []
         except self._picture_error as error:
-            raise PageRenderFailed(f"OCR cannot look at this picture: {error}") from error
+            raise PageRenderFailed(f"OCR failed on this picture: {error}") from error
         corners = self._image_tools.map_boxes_to_original(found.boxes, record, height, width)
         return corners, crops
 
     def read(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
-        """Read lines cut out by :meth:`find`: text and score of each.
+        """Read the lines that :meth:`find` cut out.
+
+        Returns:
+            Text and score of each line.
 
         Raises:
             PageRenderFailed: the library fails on one of them.
@@ -101,15 +105,15 @@ class Recognizer:
         try:
             result = self._engine.recognize_txt(list(crops))
         except (self._main.RapidOCRError, self._picture_error) as error:
-            raise PageRenderFailed(f"OCR cannot read a line of this picture: {error}") from error
+            raise PageRenderFailed(f"OCR failed on a line of this picture: {error}") from error
         return [(t.strip(), float(s)) for t, s in zip(result.txts, result.scores, strict=True)]
 
 
-def _not_too_thin(pixels: Pixels) -> Pixels:
-    """The picture, widened below or to the right if it is a thin strip.
+def _widen_strip(pixels: Pixels) -> Pixels:
+    """Pad a thin strip with white, below or to the right.
 
-    RapidOCR enlarges the short side to 736 pixels and the long one with it: 5 x 20,000 pixels
-    would become 2.2 thousand million.
+    RapidOCR scales the short side up to 736 pixels and the long side with it: a strip of 5 x 20,000
+    pixels would grow to 2.2 thousand million pixels.
     """
     height, width = pixels.shape[:2]
     least = max(height, width) // _THINNEST
@@ -118,7 +122,12 @@ def _not_too_thin(pixels: Pixels) -> Pixels:
 
 
 def lines_of(corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]) -> list[OcrLine]:
-    """Put places and readings together, without the readings that are noise."""
+    """Combine corners and readings into lines, and drop noise.
+
+    Args:
+        corners: as returned by :meth:`Recognizer.find`.
+        readings: text and score of each line.
+    """
     lines = []
     for box, (text, score) in zip(corners, readings, strict=True):
         if text and score >= (_MIN_SCORE if len(text) > _SHORT else _MIN_SHORT_SCORE):
@@ -129,7 +138,7 @@ def lines_of(corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]
 
 @cache
 def load_recognizer(threads: int) -> Recognizer:
-    """The recognizer of this process.
+    """Return the recognizer of this process.
 
     Raises:
         MissingExtra: RapidOCR is not installed.
@@ -138,7 +147,7 @@ def load_recognizer(threads: int) -> Recognizer:
 
 
 def _silence() -> None:
-    """RapidOCR puts a handler of its own on its logger and reports every empty page."""
+    """Remove the handler that RapidOCR adds to its logger: it reports every empty page."""
     logger = logging.getLogger("RapidOCR")
     logger.handlers.clear()
     logger.setLevel(logging.CRITICAL)

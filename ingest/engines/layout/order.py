@@ -1,9 +1,9 @@
-"""The order to read regions in: columns, stripes, rows. Pure.
+"""Puts regions into reading order by columns, stripes and rows. Pure.
 
-A page is cut where nothing stands: upright gutters part columns, level gaps part stripes.
-Stripes that share a gutter belong to the same columns, so that paragraphs which happen to end
-at the same height in both columns do not make the eye jump across. (pymupdf4llm's own order
-cuts stripes first and jumps.)
+A page is cut along empty space: vertical gutters separate columns, horizontal gaps separate
+stripes. Stripes that share a gutter belong to the same columns. Without this rule, paragraphs that
+happen to end at the same height in both columns would make the order jump to the next column.
+(pymupdf4llm's own order cuts stripes first, and jumps.)
 
 Units: points of the upright page, origin top left.
 """
@@ -13,29 +13,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from .pieces import Rect, vertical_overlap
+from .geometry import Rect, area, vertical_overlap
 from .regions import Region
 
 __all__ = ["in_reading_order", "reading_order"]
 
 _GUTTER: Final = 6.0
-"""Narrowest gap between columns. Word spaces are 3 to 5 pt, journal gutters 10 pt and more."""
-_SLACK: Final = 1.5
-"""Boxes of neighbouring lines overlap by this much."""
+"""Smallest gap between columns in points. Word spaces have 3 to 5, gutters of journals 10 or
+more."""
+_SLACK: Final = 1.5  # points by which boxes of neighbouring lines overlap
 _REMARK: Final = 0.035
-"""Height, as a share of the page's, up to which text is a date, a name, a field of a form: two
-lines of 12 pt on A4. Anything higher is a paragraph."""
-_BACKDROP: Final = 0.6
-_SAME_HEIGHT: Final = 0.7
+"""Largest height of a date, a name or a field of a form, as a share of the page's height: two lines
+of 12 pt on A4. Anything higher is a paragraph."""
+_BACKDROP: Final = 0.6  # share of the page that a picture behind the text covers
+_SAME_HEIGHT: Final = 0.7  # of heights, and of the overlap of two boxes side by side
 
 Boxes = list[int]
 """Indices into the rectangles to be ordered."""
 
 
 def in_reading_order(regions: Sequence[Region], page: Rect, rtl: bool) -> list[Region]:
-    """Order regions for reading; those inside another are left out.
+    """Put regions into reading order. Regions inside another region are dropped.
 
-    Columns of right-to-left pages are read from the right.
+    Args:
+        regions: the regions of the page.
+        page: the page.
+        rtl: whether to read columns from the right.
     """
     kept = _outermost(_without_backdrop(regions, page))
     first = [r for r in kept if r.label == "page-header"]
@@ -45,7 +48,7 @@ def in_reading_order(regions: Sequence[Region], page: Rect, rtl: bool) -> list[R
 
 
 def reading_order(rects: Sequence[Rect], page_height: float) -> list[int]:
-    """Indices of rectangles in left-to-right reading order."""
+    """Return the indices of rectangles in left-to-right reading order."""
     return _Cutter(rects, page_height).order(list(range(len(rects))))
 
 
@@ -59,21 +62,21 @@ def _ordered(regions: Sequence[Region], page: Rect, rtl: bool) -> list[Region]:
 
 
 def _without_backdrop(regions: Sequence[Region], page: Rect) -> list[Region]:
-    """Leave out pictures that are the ground the page is written on."""
-    limit = _BACKDROP * _area(page)
+    """Drop pictures that are the background of the text."""
+    limit = _BACKDROP * area(page)
     texts = [r for r in regions if r.label != "picture"]
 
     def is_backdrop(region: Region) -> bool:
         inside = sum(_contains(region.rect, t.rect) for t in texts)
-        return region.label == "picture" and _area(region.rect) > limit and inside >= 3
+        return region.label == "picture" and area(region.rect) > limit and inside >= 3
 
     return [r for r in regions if not is_backdrop(r)]
 
 
 def _outermost(regions: Sequence[Region]) -> list[Region]:
-    """Leave out regions inside another; a table within a picture stays a table."""
+    """Drop regions inside another region; a table inside a picture stays a table."""
     kept: list[Region] = []
-    for region in sorted(regions, key=lambda r: -_area(r.rect)):
+    for region in sorted(regions, key=lambda r: -area(r.rect)):
         holders = [k for k in kept if _contains(k.rect, region.rect)]
         if all(region.label == "table" and k.label == "picture" for k in holders):
             kept.append(region)
@@ -89,19 +92,15 @@ def _contains(outer: Rect, inner: Rect) -> bool:
     )
 
 
-def _area(rect: Rect) -> float:
-    return (rect[2] - rect[0]) * (rect[3] - rect[1])
-
-
 class _Cutter:
-    """Cuts a set of rectangles into ever smaller ones; ``rects`` never change."""
+    """Cuts a set of rectangles into smaller and smaller sets."""
 
     def __init__(self, rects: Sequence[Rect], page_height: float) -> None:
         self._rects = rects
         self._remark = _REMARK * page_height
 
     def order(self, boxes: Boxes) -> list[int]:
-        """Order a set: by columns if a gutter runs through all of it, else by stripes."""
+        """Order a set of boxes: by columns if a gutter runs through all of it, else by stripes."""
         if len(boxes) < 2:
             return boxes
         columns = self._columns(boxes)
@@ -121,15 +120,15 @@ class _Cutter:
         return [i for column in columns for i in self.order(column)]
 
     def _is_remark(self, stripe: Boxes, below: Boxes, first_column: Boxes) -> bool:
-        """Whether a stripe is a line by itself, well above a later column: a date, a name."""
+        """Whether a stripe is a single line well above a later column, such as a date or a name."""
         if len(stripe) > 1 or stripe[0] in first_column:
             return False
         top, bottom = self._rects[stripe[0]][1::2]
-        air = min(self._rects[i][1] for i in below) - bottom
-        return air >= bottom - top and bottom - top <= self._remark
+        gap = min(self._rects[i][1] for i in below) - bottom
+        return gap >= bottom - top and bottom - top <= self._remark
 
     def _are_rows(self, columns: list[Boxes]) -> bool:
-        """Whether every box has one of its own height beside it: labels and values of a form."""
+        """Whether each box has a box of its own height beside it: labels and values of a form."""
         first, *others = columns
         heights = (self._rects[i][3] - self._rects[i][1] for column in columns for i in column)
         if len(first) < 2 or max(heights) > self._remark:
@@ -147,7 +146,7 @@ class _Cutter:
         return alike and vertical_overlap(first, second) >= _SAME_HEIGHT
 
     def _columns(self, boxes: Boxes) -> list[Boxes]:
-        return _parted(boxes, lambda i: (self._rects[i][0], self._rects[i][2]), _GUTTER)
+        return _split(boxes, lambda i: (self._rects[i][0], self._rects[i][2]), _GUTTER)
 
     def _stripes(self, boxes: Boxes) -> list[Boxes]:
         def extent(i: int) -> tuple[float, float]:
@@ -155,7 +154,7 @@ class _Cutter:
             slack = min(_SLACK, (bottom - top) / 4)
             return top + slack, bottom - slack
 
-        return _parted(boxes, extent, 0.0)
+        return _split(boxes, extent, 0.0)
 
     def _grouped(self, stripes: list[Boxes]) -> list[Boxes]:
         """Join consecutive stripes as long as one gutter runs through all of them."""
@@ -168,10 +167,8 @@ class _Cutter:
         return groups
 
 
-def _parted(
-    boxes: Boxes, extent: Callable[[int], tuple[float, float]], least: float
-) -> list[Boxes]:
-    """Part boxes where, along one axis, more than ``least`` lies between them."""
+def _split(boxes: Boxes, extent: Callable[[int], tuple[float, float]], least: float) -> list[Boxes]:
+    """Split boxes along one axis wherever the gap between them is wider than ``least``."""
     parts: list[Boxes] = []
     reach = 0.0
     for i in sorted(boxes, key=extent):

@@ -1,6 +1,6 @@
-"""Which way up a scan is, found out by the shapes of its lines and by trial reading.
+"""Finds out which way up a scan is, from the shapes of its lines and from trial readings.
 
-Turns are quarter turns clockwise that the picture needs to stand upright.
+A turn is the number of clockwise quarter turns that make the picture upright.
 """
 
 from __future__ import annotations
@@ -16,14 +16,20 @@ from .ocr import OcrLine, Pixels, Recognizer, lines_of
 __all__ = ["are_sideways", "better_way_up", "read_upright"]
 
 _TALL: Final = 1.5
-"""RapidOCR's own bound: a line cut out higher than this times its width is laid on its side."""
-_PROBES: Final = 4
+"""RapidOCR's own limit: it lays a line on its side if height over width exceeds this."""
+_PROBES: Final = 4  # lines to read both ways up
 _SURE: Final = 0.85
-"""Score of a right reading: lines of clean scans score 0.95 and more, upside down 0.3 to 0.7."""
+"""Mean score of a reading that is certainly the right way up. Lines of clean scans score 0.95 or
+more, upside-down lines 0.3 to 0.7."""
+_BETTER: Final = 0.05  # by which the reading after half a turn must score higher
 
 
 def are_sideways(corners: NDArray[np.float32]) -> bool:
-    """Whether most of the text, by length, runs up or down. Shape: ``[lines, 4, 2]``."""
+    """Whether most of the text, by length, runs up or down.
+
+    Args:
+        corners: corners of the lines, shape ``[lines, 4, 2]``.
+    """
     if not len(corners):
         return False
     extent = corners.max(axis=1) - corners.min(axis=1)
@@ -33,15 +39,20 @@ def are_sideways(corners: NDArray[np.float32]) -> bool:
 
 
 def better_way_up(as_is: Sequence[float], turned: Sequence[float]) -> bool:
-    """Whether the same lines read better after half a turn; scores of both readings."""
-    return bool(np.mean(turned) > np.mean(as_is) + 0.05) if as_is else False
+    """Whether lines score clearly higher after half a turn.
+
+    Args:
+        as_is: scores of the lines.
+        turned: scores of the same lines after half a turn.
+    """
+    return bool(np.mean(turned) > np.mean(as_is) + _BETTER) if as_is else False
 
 
 def read_upright(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, list[OcrLine]]:
     """Turn a picture upright and read it.
 
     Returns:
-        The turn it needed (0 to 3), the upright picture, and its lines in pixels of that.
+        The turn (0 to 3), the upright picture, and its lines in pixels of the upright picture.
     """
     turn = 0
     corners, crops = recognizer.find(pixels)
@@ -70,7 +81,7 @@ def _longest(corners: NDArray[np.float32]) -> list[int]:
 def _is_upside_down(
     crops: Sequence[Pixels], readings: Mapping[int, tuple[str, float]], recognizer: Recognizer
 ) -> bool:
-    """Read lines the other way up as well, if the first reading leaves doubt."""
+    """Read the same lines upside down if their scores leave doubt, and compare."""
     as_is = [score for _, score in readings.values()]
     if not as_is or np.mean(as_is) >= _SURE:
         return False
@@ -79,7 +90,7 @@ def _is_upside_down(
 
 
 def _quarter_turned(box: NDArray[np.float32], crop: Pixels) -> Pixels:
-    """Turn a crop counterclockwise, as RapidOCR has already done where its box is tall."""
+    """Turn the picture of a line counterclockwise unless RapidOCR did so, as for tall boxes."""
     width, height = np.ptp(box, axis=0)
     return crop if height >= _TALL * width else np.ascontiguousarray(np.rot90(crop))
 

@@ -1,4 +1,4 @@
-"""One page from file to blocks: the steps in order, each in its own module."""
+"""Parses one page into blocks. Each step has its own module."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from ...core.config import LayoutConfig
 from ...core.errors import MissingExtra
 from ...core.flags import Flag
 from ...core.records import Block, PageRef, ParsedPage
-from ..quality.assessment import lost
-from .assign import assign, regions_for_rest, with_numbers
+from ..quality.assessment import flag_damage
+from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks
 from .extract import PageFacts, read_page
+from .geometry import Rect
 from .headings import OutlineEntry
 from .ocr import load_recognizer
 from .order import in_reading_order
-from .pieces import Piece, Rect
 from .regions import find_regions
-from .scan import pieces_of, read_page_image, wants_ocr
+from .scan import read_page_image, split_words, wants_ocr
 from .text import is_rtl
 from .text_layer import TextLayer, dominant_turn, judge
 from .upright import box_maker, erase, turned_page, write_lines
+from .words import LayoutWord
 
 __all__ = ["ENGINE", "parse_page"]
 
@@ -37,12 +38,19 @@ _last: tuple[pymupdf.Document, dict[int, list[OutlineEntry]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Sheet:
-    """An upright page, its words, and how it got there (see :class:`ParsedPage` for flags)."""
+class _UprightPage:
+    """A page turned upright.
+
+    Attributes:
+        page: the upright page.
+        turn: clockwise quarter turns from the displayed to the upright page.
+        words: its words, from the text layer or OCR.
+        flags: see :class:`ParsedPage`.
+    """
 
     page: pymupdf.Page
     turn: int
-    pieces: tuple[Piece, ...]
+    words: tuple[LayoutWord, ...]
     flags: tuple[str, ...]
 
 
@@ -52,61 +60,61 @@ def parse_page(
     """Parse one page.
 
     Args:
-        document: opened, with its password given; it is not changed.
-        ref: which page.
+        document: an open, decrypted document. It is not changed.
+        ref: the page.
         config: options.
         threads: threads per OCR model; 0 leaves the choice to ONNX Runtime.
     """
     started = time.perf_counter()
     page = document[ref.index]
     width, height = page.rect.width, page.rect.height
-    sheet = _sheet(page, config, threads)
-    blocks = _lay_out(sheet, _outline(document, ref))
-    flags = sheet.flags if blocks else (*sheet.flags, Flag.BLANK)
-    flags += lost(blocks, mended=bool(document.is_repaired))
+    upright = _turn_upright(page, config, threads)
+    blocks = _lay_out(upright, _outline(document, ref))
+    flags = upright.flags if blocks else (*upright.flags, Flag.BLANK)
+    flags += flag_damage(blocks, mended=bool(document.is_repaired))
     seconds = time.perf_counter() - started
     return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds)
 
 
-def _sheet(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _Sheet:
-    """Turn the page upright and decide which text it has."""
+def _turn_upright(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _UprightPage:
+    """Turn the page upright and choose its text: the text layer, OCR or both."""
     turn, page = 0, turned_page(source, 0)
     facts = read_page(page)
-    layer = judge(facts.pieces, facts.images)
+    layer = judge(facts.words, facts.images)
     if dominant_turn(layer.good):
         turn = -dominant_turn(layer.good) % 4
         page = turned_page(source, turn)
         facts = read_page(page)
-        layer = judge(facts.pieces, facts.images)
-    forced = config.ocr == "force" and bool(facts.pieces or facts.images or facts.vectors)
+        layer = judge(facts.words, facts.images)
+    forced = config.ocr == "force" and bool(facts.words or facts.images or facts.vectors)
     if config.ocr != "off" and (forced or wants_ocr(page, facts, layer)):
-        return _with_ocr(_Sheet(page, turn, (), ()), facts, layer, config, threads)
-    return _Sheet(page, turn, layer.good, _flags(turn, layer))
+        return _with_ocr(_UprightPage(page, turn, (), ()), facts, layer, config, threads)
+    return _UprightPage(page, turn, layer.good, _flags(turn, layer))
 
 
 def _with_ocr(
-    sheet: _Sheet, facts: PageFacts, layer: TextLayer, config: LayoutConfig, threads: int
-) -> _Sheet:
-    """Read the picture of the page; text that is good stays, unless OCR is forced."""
+    upright: _UprightPage, facts: PageFacts, layer: TextLayer, config: LayoutConfig, threads: int
+) -> _UprightPage:
+    """Read the picture of the page. Good text of the layer stays unless OCR is forced."""
     kept = () if config.ocr == "force" else layer.good
     try:
         recognizer = load_recognizer(threads)
     except MissingExtra as error:
-        _say_missing(str(error))
-        flags = (*_flags(sheet.turn, layer), "ocr_missing")
-        return _Sheet(sheet.page, sheet.turn, layer.good, flags)
-    dropped = [p for p in facts.pieces if p not in kept]
-    result = read_page_image(sheet.page, recognizer, config.ocr_dpi, kept)
-    page = erase(sheet.page, dropped) if dropped else sheet.page
+        _warn_missing(str(error))
+        flags = (*_flags(upright.turn, layer), "ocr_missing")
+        return _UprightPage(upright.page, upright.turn, layer.good, flags)
+    dropped = [w for w in facts.words if w not in kept]
+    result = read_page_image(upright.page, recognizer, config.ocr_dpi, kept)
+    page = erase(upright.page, dropped) if dropped else upright.page
     page = turned_page(page, result.turn)
     if result.lines:
         page = write_lines(page, result.lines)
     first = kept[-1].line + 1 if kept else 0
-    turn = (sheet.turn + result.turn) % 4
+    turn = (upright.turn + result.turn) % 4
     flags = _flags(turn, layer)
     if result.lines:
         flags = ("ocr", *flags)
-    return _Sheet(page, turn, (*kept, *pieces_of(result.lines, first)), flags)
+    return _UprightPage(page, turn, (*kept, *split_words(result.lines, first)), flags)
 
 
 def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
@@ -119,22 +127,22 @@ def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
     return tuple(name for name, holds in remarks.items() if holds)
 
 
-def _lay_out(sheet: _Sheet, outline: Sequence[OutlineEntry]) -> tuple[Block, ...]:
-    facts = read_page(sheet.page)
-    if not sheet.pieces and not facts.images and not facts.vectors:
+def _lay_out(upright: _UprightPage, outline: Sequence[OutlineEntry]) -> tuple[Block, ...]:
+    facts = read_page(upright.page)
+    if not upright.words and not facts.images and not facts.vectors:
         return ()
-    rect = _rect(sheet.page)
-    rtl = is_rtl("".join(p.text for p in sheet.pieces))
-    found = find_regions(sheet.page, facts)
-    dealt, rest = assign(sheet.pieces, found)
-    found = with_numbers(found, dealt)
+    rect = _rect(upright.page)
+    rtl = is_rtl("".join(w.text for w in upright.words))
+    found = find_regions(upright.page, facts)
+    contents, rest = assign(upright.words, found)
+    found = join_numbers(found, contents)
     regions = in_reading_order([*found, *regions_for_rest(rest, found)], rect, rtl)
-    # Ordering leaves out regions inside others; a word may have stood in such a one's margin.
-    _, rest = assign(sheet.pieces, regions)
+    # Ordering dropped regions inside others. Words in the margin of a dropped region are left.
+    _, rest = assign(upright.words, regions)
     regions += regions_for_rest(rest, regions)
-    dealt, _ = assign(sheet.pieces, regions)
-    context = PageContext.of(sheet.pieces, rtl, tuple(outline), box_maker(rect, sheet.turn))
-    return build_blocks(regions, dealt, context)
+    contents, _ = assign(upright.words, regions)
+    context = PageContext.of(upright.words, rtl, tuple(outline), box_maker(rect, upright.turn))
+    return build_blocks(regions, contents, context)
 
 
 def _rect(page: pymupdf.Page) -> Rect:
@@ -143,7 +151,7 @@ def _rect(page: pymupdf.Page) -> Rect:
 
 
 def _outline(document: pymupdf.Document, ref: PageRef) -> list[OutlineEntry]:
-    """Outline entries of a page; read once per document, of which the last is remembered."""
+    """Return the outline entries of a page. The outline of the last document is cached."""
     global _last
     if _last is None or _last[0] is not document:
         entries: dict[int, list[OutlineEntry]] = {}
@@ -154,5 +162,5 @@ def _outline(document: pymupdf.Document, ref: PageRef) -> list[OutlineEntry]:
 
 
 @cache
-def _say_missing(message: str) -> None:
+def _warn_missing(message: str) -> None:
     _log.warning("pages without text stay empty: %s", message)

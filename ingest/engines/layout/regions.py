@@ -1,4 +1,4 @@
-"""Regions of a page and the cells of its tables. The edge to the layout model.
+"""Finds the regions of a page and the cells of its tables with the layout model.
 
 Units: points of the upright page, origin top left.
 """
@@ -12,19 +12,19 @@ from typing import Any, Final
 import pymupdf
 
 from .extract import PageFacts
+from .geometry import Rect, area, overlap
 from .layout_model import utils
-from .pieces import Rect, overlap
 
 __all__ = ["CellSlot", "GridPlan", "Region", "find_regions"]
 
 _MIN_SIDE: Final = 2.0
-"""pymupdf4llm drops boxes thinner than this: rules, not regions."""
-_SAME_TABLE: Final = 0.5
+"""pymupdf4llm drops thinner boxes: they are rules, not regions."""
+_SAME_TABLE: Final = 0.5  # share of a table region that a found table must cover
 
 
 @dataclass(frozen=True, slots=True)
 class CellSlot:
-    """A cell of a table before it has text."""
+    """An empty cell of a table."""
 
     row: int
     col: int
@@ -35,7 +35,7 @@ class CellSlot:
 
 @dataclass(frozen=True, slots=True)
 class GridPlan:
-    """Where the cells of a table are. ``header_rows`` is -1 where nothing is known."""
+    """The cells of a table. ``header_rows`` is -1 if unknown."""
 
     rows: int
     cols: int
@@ -45,7 +45,7 @@ class GridPlan:
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A laid-out element. ``label`` is the model's word for it."""
+    """A laid-out element of a page, with the layout model's label."""
 
     label: str
     rect: Rect
@@ -55,8 +55,8 @@ class Region:
 def find_regions(page: pymupdf.Page, facts: PageFacts) -> list[Region]:
     """Run the layout model on an upright page without rotation.
 
-    None on a page of more points than a picture may have pixels (about 16,000 each way), which
-    the model draws point by point: its text then has no layout, rather than being lost.
+    The model draws the page at one pixel per point. If the page is larger than MuPDF's largest
+    picture (about 16,000 points each way), there are no regions: its text is kept without layout.
     """
     try:
         page.get_layout(return_raw=True)
@@ -80,7 +80,7 @@ def _is_region(box: dict[str, Any]) -> bool:
 
 
 def _grids(page: pymupdf.Page, raw: Sequence[dict[str, Any]]) -> dict[int, GridPlan]:
-    """Cells of each table region with at least two columns, by index."""
+    """Find the cells of each table region with at least two columns, by index of the region."""
     tables = {
         i: box
         for i, box in enumerate(raw)
@@ -89,7 +89,7 @@ def _grids(page: pymupdf.Page, raw: Sequence[dict[str, Any]]) -> dict[int, GridP
     if not tables:
         return {}
     # The finder fits the model's grid to drawn lines and words, merges spans and finds header
-    # rows: 0.1 s on a page with a table, so only such pages pay for it.
+    # rows. It takes 0.1 s, so it runs only on pages with a table.
     found = page.find_tables(use_layout=True, union=True, refine=True).tables
     plans = [(_rect(t.bbox), _plan_of_table(t)) for t in found if t.placements]
     return {i: _best_plan(box, plans) for i, box in tables.items()}
@@ -97,16 +97,15 @@ def _grids(page: pymupdf.Page, raw: Sequence[dict[str, Any]]) -> dict[int, GridP
 
 def _best_plan(box: dict[str, Any], plans: Sequence[tuple[Rect, GridPlan]]) -> GridPlan:
     rect = _rect(box["group_bbox"])
-    area = (rect[2] - rect[0]) * (rect[3] - rect[1])
     fits = [(overlap(rect, other), plan) for other, plan in plans]
     covered, plan = max(fits, key=lambda x: x[0], default=(0.0, None))
-    if plan is None or plan.cols < 2 or covered < _SAME_TABLE * area:
+    if plan is None or plan.cols < 2 or covered < _SAME_TABLE * area(rect):
         return _plan_of_grid(rect, box["table_grid"])
     return plan
 
 
 def _plan_of_table(table: Any) -> GridPlan:
-    """Lay the finder's rows of spanning cells out as an HTML table is laid out."""
+    """Number the finder's cells as HTML numbers the cells of a table with spans."""
     taken: set[tuple[int, int]] = set()
     slots: list[CellSlot] = []
     for row, cells in enumerate(table.placements):

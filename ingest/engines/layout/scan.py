@@ -1,4 +1,4 @@
-"""OCR of a page: what to draw, which way up, and the lines as words of the page."""
+"""OCR of a page: decides whether it is needed, draws the page and reads the picture."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ import pymupdf
 
 from ...core.records import TextSource
 from .extract import PageFacts
+from .geometry import Rect
 from .layout_model import analyze_page, get_pixmap, pixmap_is_empty
 from .ocr import OcrLine, Pixels, Recognizer, lines_of
 from .orientation import read_upright
-from .pieces import Piece, Rect
 from .text_layer import TextLayer
+from .words import LayoutWord
 
-__all__ = ["ScanResult", "pieces_of", "read_page_image", "wants_ocr"]
+__all__ = ["ScanResult", "read_page_image", "split_words", "wants_ocr"]
 
 _MAX_SIDE: Final = 2000
-"""RapidOCR scales larger pictures down to this many pixels."""
+"""Longest side in pixels. RapidOCR scales larger pictures down to it."""
 _PICTURE_SIDE: Final = 8.0
-"""Points. Lower pictures are rules and ornaments: no line of text fits in."""
+"""Shortest side in points of a picture that may hold text. Smaller ones are rules and ornaments."""
 _WORD = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True)
 class ScanResult:
-    """What OCR found. ``turn``: quarter turns clockwise that the page needed to stand upright.
+    """The result of OCR.
 
-    ``lines`` are in points of the upright page.
+    Attributes:
+        turn: clockwise quarter turns that made the page upright.
+        lines: box of each line in points of the upright page, and its text.
     """
 
     turn: int
@@ -39,7 +42,7 @@ class ScanResult:
 
 
 def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
-    """Whether text stands on the page that its text layer does not hold."""
+    """Whether the page probably shows text that is missing from its text layer."""
     if layer.garbled:
         return True
     if not layer.good:
@@ -53,15 +56,15 @@ def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
 
 
 def read_page_image(
-    page: pymupdf.Page, recognizer: Recognizer, dpi: int, known: Sequence[Piece]
+    page: pymupdf.Page, recognizer: Recognizer, dpi: int, known: Sequence[LayoutWord]
 ) -> ScanResult:
-    """Read what is drawn on an upright page.
+    """Draw a page and read the picture.
 
     Args:
-        page: as displayed, or turned so that its ``known`` text stands upright.
+        page: the page as displayed, or turned so that its ``known`` text is upright.
         recognizer: the OCR models.
         dpi: resolution to draw at.
-        known: text that need not be read; it is left out of the picture.
+        known: words of the text layer. They are left out of the picture.
     """
     pixmap = _draw(page, dpi, known)
     if pixmap is None:
@@ -77,30 +80,30 @@ def read_page_image(
     return ScanResult(turn, tuple((_scaled(line.rect, scale), line.text) for line in lines))
 
 
-def pieces_of(lines: Sequence[tuple[Rect, str]], first: int) -> list[Piece]:
-    """Lines as words; each word gets its share of the line's width, letter by letter.
+def split_words(lines: Sequence[tuple[Rect, str]], first: int) -> list[LayoutWord]:
+    """Split lines into words. A word's width is its share of the letters of the line.
 
     Args:
-        lines: as in :class:`ScanResult`.
+        lines: see :class:`ScanResult`.
         first: number of the first line.
     """
-    pieces: list[Piece] = []
+    words: list[LayoutWord] = []
     for number, (rect, text) in enumerate(lines, start=first):
         step = (rect[2] - rect[0]) / len(text)
-        for word in _WORD.finditer(text):
-            x0, x1 = rect[0] + word.start() * step, rect[0] + word.end() * step
-            pieces.append(
-                Piece(
-                    text=word[0],
+        for match in _WORD.finditer(text):
+            x0, x1 = rect[0] + match.start() * step, rect[0] + match.end() * step
+            words.append(
+                LayoutWord(
+                    text=match[0],
                     rect=(x0, rect[1], x1, rect[3]),
-                    # Box heights hold ascenders, descenders and some air.
+                    # The box includes ascenders, descenders and some space.
                     size=0.8 * (rect[3] - rect[1]),
                     line=number,
                     block=number,
                     source=TextSource.OCR,
                 )
             )
-    return pieces
+    return words
 
 
 def _read_as_is(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, list[OcrLine]]:
@@ -108,12 +111,12 @@ def _read_as_is(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, li
     return 0, pixels, lines_of(corners, recognizer.read(crops))
 
 
-def _draw(page: pymupdf.Page, dpi: int, known: Sequence[Piece]) -> pymupdf.Pixmap | None:
-    """Draw the page without the known words; None if nothing is left."""
+def _draw(page: pymupdf.Page, dpi: int, known: Sequence[LayoutWord]) -> pymupdf.Pixmap | None:
+    """Draw the page without the known words; None if the picture is empty."""
     longest = max(page.rect.width, page.rect.height, 1.0)
     dpi = max(1, min(dpi, int(_MAX_SIDE * 72 / longest)))
     if known:
-        pixmap, empty = get_pixmap(page.get_displaylist(), dpi, [p.rect for p in known])
+        pixmap, empty = get_pixmap(page.get_displaylist(), dpi, [w.rect for w in known])
     else:
         pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csRGB, alpha=False)
         empty = pixmap_is_empty(pixmap)

@@ -1,4 +1,4 @@
-"""Words to running text: rows, reading direction, line ends, clean characters. Pure."""
+"""Joins words into running text: rows, reading direction, line ends, clean characters. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from statistics import median
 from typing import Final
 
 from ...markdown.joining import SOFT_HYPHEN, glue, words_of
-from .pieces import Piece, Rect, union, vertical_overlap
+from .geometry import Rect, union, vertical_overlap
+from .words import LayoutWord
 
 __all__ = ["Row", "clean", "code_text", "is_rtl", "rows_of", "running_text", "vocabulary"]
 
 _SAME_ROW: Final = 0.6
-"""Vertical overlap from which two lines stand side by side. Consecutive lines of tight text
+"""Lines that overlap vertically by more than this are side by side. Consecutive lines of tight text
 overlap by up to 0.3, a superscript and its line by 0.7."""
 
 _INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\ufffd\u202a-\u202e\u2066-\u2069]")
 _LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
+# Bullets of Symbol and Wingdings have private codes.
 _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
-# Symbol and Wingdings bullets, which have private codes and no Unicode name.
 _MARK: Final = re.compile(r"[\d,+\-\u2212)\]*]+")
 _LEADER: Final = re.compile(r"(?: ?[.·]){5,} ?")
-"""Dots between an entry and its page number: they say nothing and fill a chunk."""
+"""Dots between an entry and its page number. They carry no meaning and fill up chunks."""
 _EXPONENT: Final = re.compile(r"[+\-\u2212]?\d+")
 _BASE: Final = re.compile(r"(?:\d|(?<![^\W_])[A-Za-z]{1,2})$")
 _SUPERSCRIPTS: Final = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
@@ -33,32 +34,31 @@ _SUPERSCRIPTS: Final = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶�
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Pieces side by side, in reading order."""
+    """Words side by side, in reading order, with the rectangle around them and their text."""
 
-    pieces: tuple[Piece, ...]
+    words: tuple[LayoutWord, ...]
     rect: Rect
     text: str
 
 
-def rows_of(pieces: Sequence[Piece]) -> list[Row]:
-    """Group pieces into rows from top to bottom, each in reading order.
+def rows_of(words: Sequence[LayoutWord]) -> list[Row]:
+    """Group words into rows from top to bottom, each in reading order.
 
-    Lines of the source stay whole; lines at the same height are put side by side, from the
-    right in right-to-left text.
+    Lines of the source stay whole. Lines at the same height form one row, from right to left in
+    right-to-left text. Turned lines come last, one row each.
     """
-    lines = [list(line) for _, line in groupby(sorted(pieces, key=_line), key=_line)]
-    placed = [(line, union(p.rect for p in line)) for line in lines]
-    level = sorted((x for x in placed if x[0][0].turn == 0), key=lambda x: x[1][1] + x[1][3])
-    rows = [_row(group) for group in _side_by_side(level)]
-    return rows + [_row([x]) for x in placed if x[0][0].turn != 0]
+    lines = [list(line) for _, line in groupby(sorted(words, key=_line), key=_line)]
+    boxed = [(line, union(w.rect for w in line)) for line in lines]
+    upright = sorted((x for x in boxed if x[0][0].turn == 0), key=lambda x: x[1][1] + x[1][3])
+    rows = [_row(group) for group in _side_by_side(upright)]
+    return rows + [_row([x]) for x in boxed if x[0][0].turn != 0]
 
 
 def running_text(rows: Sequence[Row], known: frozenset[str] = frozenset()) -> str:
-    """Join rows to one paragraph.
+    """Join rows into one paragraph. Leader dots become an ellipsis.
 
-    A hyphen at a line end between small letters is taken out, unless ``known`` (the words of
-    the page) shows that the compound, or both of its parts, are words of their own. Leader dots
-    become one ellipsis.
+    A hyphen at a line end between lower-case letters is removed unless ``known``, the words of the
+    page, contains the compound or both of its parts.
     """
     text = ""
     for row in rows:
@@ -71,7 +71,7 @@ def code_text(rows: Sequence[Row]) -> str:
     """Join rows line by line, keeping indentation and single blank lines."""
     if not rows:
         return ""
-    width = median(_letter_width(p) for row in rows for p in row.pieces)
+    width = median(_letter_width(w) for row in rows for w in row.words)
     left = min(row.rect[0] for row in rows)
     height = median(row.rect[3] - row.rect[1] for row in rows)
     lines: list[str] = []
@@ -84,10 +84,10 @@ def code_text(rows: Sequence[Row]) -> str:
 
 
 def clean(text: str) -> str:
-    """Spell out ligatures and drop what has no meaning in plain text.
+    """Spell out ligatures and drop characters without meaning in plain text.
 
-    Dropped: control characters, zero-width marks, private codes, unpaired surrogates. All
-    other characters keep their form: a full NFKC would turn ``x²`` into ``x2``.
+    Control characters, zero-width marks, private codes and unpaired surrogates are dropped. Other
+    characters keep their form: full NFKC would turn ``x²`` into ``x2``.
     """
     text = _ICON_BULLET.sub("•", text)
     text = _LIGATURE.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
@@ -101,26 +101,26 @@ def is_rtl(text: str) -> bool:
     return sum(c in ("R", "AL") for c in classes) > classes.count("L")
 
 
-def vocabulary(pieces: Sequence[Piece]) -> frozenset[str]:
-    """The words of a page in small letters, without those that are parts cut at a line end."""
-    words: set[str] = set()
+def vocabulary(words: Sequence[LayoutWord]) -> frozenset[str]:
+    """Return the words of a page in lower case, without the parts of hyphenated words."""
+    known: set[str] = set()
     cut = False
-    for piece in pieces:
-        ends_cut = piece.text.endswith(("-", "\u2010", SOFT_HYPHEN))
+    for word in words:
+        ends_cut = word.text.endswith(("-", "\u2010", SOFT_HYPHEN))
         if not cut and not ends_cut:
-            words.update(words_of(piece.text))
+            known.update(words_of(word.text))
         cut = ends_cut
-    return frozenset(words)
+    return frozenset(known)
 
 
-def _line(piece: Piece) -> int:
-    return piece.line
+def _line(word: LayoutWord) -> int:
+    return word.line
 
 
 def _side_by_side(
-    lines: list[tuple[list[Piece], Rect]],
-) -> list[list[tuple[list[Piece], Rect]]]:
-    groups: list[list[tuple[list[Piece], Rect]]] = []
+    lines: list[tuple[list[LayoutWord], Rect]],
+) -> list[list[tuple[list[LayoutWord], Rect]]]:
+    groups: list[list[tuple[list[LayoutWord], Rect]]] = []
     for line in lines:
         if groups and vertical_overlap(groups[-1][0][1], line[1]) > _SAME_ROW:
             groups[-1].append(line)
@@ -129,31 +129,31 @@ def _side_by_side(
     return groups
 
 
-def _row(lines: list[tuple[list[Piece], Rect]]) -> Row:
+def _row(lines: list[tuple[list[LayoutWord], Rect]]) -> Row:
     texts = [(_line_text(line), line, rect) for line, rect in lines]
     rtl = is_rtl("".join(t for t, _, _ in texts))
     texts.sort(key=lambda x: -x[2][2] if rtl else x[2][0])
     return Row(
-        pieces=tuple(p for _, line, _ in texts for p in line),
+        words=tuple(w for _, line, _ in texts for w in line),
         rect=union(rect for _, _, rect in texts),
         text=" ".join(t for t, _, _ in texts),
     )
 
 
-def _line_text(line: list[Piece]) -> str:
+def _line_text(line: list[LayoutWord]) -> str:
     text = line[0].text
-    for piece in line[1:]:
-        if piece.glued and piece.raised:
-            text += _raised(text, piece.text)
+    for word in line[1:]:
+        if word.glued and word.raised:
+            text += _raised(text, word.text)
         else:
-            text += piece.text if piece.glued else f" {piece.text}"
+            text += word.text if word.glued else f" {word.text}"
     return text
 
 
 def _raised(before: str, text: str) -> str:
-    """A superscript number: an exponent after a number or unit, else the mark of a footnote.
+    """Format a superscript number: an exponent after a number or unit, else a footnote mark.
 
-    Glued on as it is, a mark would make a word nobody searches for, and 10⁶ would be 106.
+    Appended unchanged, a footnote mark would spoil the word before it, and 10⁶ would become 106.
     """
     if not _MARK.fullmatch(text):
         return text
@@ -162,16 +162,16 @@ def _raised(before: str, text: str) -> str:
     return f" {text}"
 
 
-def _letter_width(piece: Piece) -> float:
-    return (piece.rect[2] - piece.rect[0]) / max(1, len(piece.text))
+def _letter_width(word: LayoutWord) -> float:
+    return (word.rect[2] - word.rect[0]) / max(1, len(word.text))
 
 
 def _spaced(row: Row, width: float) -> str:
-    """The row's text with gaps as wide as they are drawn."""
-    text = row.pieces[0].text
-    for before, piece in pairwise(row.pieces):
-        gap = 0 if piece.glued else max(1, round((piece.rect[0] - before.rect[2]) / width))
-        text += " " * gap + piece.text
+    """Return the text of a row with as many spaces between words as the gaps are wide."""
+    text = row.words[0].text
+    for before, word in pairwise(row.words):
+        gap = 0 if word.glued else max(1, round((word.rect[0] - before.rect[2]) / width))
+        text += " " * gap + word.text
     return text
 
 

@@ -1,4 +1,4 @@
-"""Pages turned so that their text stands upright, without touching the document itself."""
+"""Turns pages upright, and edits copies of them. The document itself never changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Final
 import pymupdf
 
 from ...core.records import Box
-from .pieces import Piece, Rect
+from .geometry import Rect
+from .words import LayoutWord
 
 __all__ = ["box_maker", "erase", "turned_page", "write_lines"]
 
@@ -18,25 +19,25 @@ _WIDE: Final = "wide"
 
 
 def turned_page(page: pymupdf.Page, turn: int) -> pymupdf.Page:
-    """The page as displayed, turned clockwise by quarter turns, its rotation worked in.
+    """Turn a displayed page clockwise by quarter turns, and resolve its rotation.
 
-    A page that needs no turn is returned as it is; any other is a copy, since the document
-    may be read again by others.
+    A page without turn and rotation is returned as it is. Any other page is copied, because other
+    code may read the document again.
     """
     if not turn and not page.rotation:
         return page
     copy = _copied(page)
-    copy.set_mediabox(_shown(copy))  # remove_rotation (PyMuPDF 2.0) forgets that pages are cropped
+    copy.set_mediabox(_crop_box(copy))  # remove_rotation (PyMuPDF 2.0) ignores the crop box
     copy.set_rotation((page.rotation + 90 * turn) % 360)
     copy.remove_rotation()
     return copy
 
 
-def erase(page: pymupdf.Page, pieces: Iterable[Piece]) -> pymupdf.Page:
-    """A copy of an upright page without these words; pictures and drawings stay."""
+def erase(page: pymupdf.Page, words: Iterable[LayoutWord]) -> pymupdf.Page:
+    """Copy an upright page without these words. Pictures and drawings stay."""
     copy = _copied(page)
-    for piece in pieces:
-        copy.add_redact_annot(piece.rect)
+    for word in words:
+        copy.add_redact_annot(word.rect)
     copy.apply_redactions(
         images=pymupdf.PDF_REDACT_IMAGE_NONE,
         graphics=pymupdf.PDF_REDACT_LINE_ART_NONE,
@@ -46,9 +47,9 @@ def erase(page: pymupdf.Page, pieces: Iterable[Piece]) -> pymupdf.Page:
 
 
 def write_lines(page: pymupdf.Page, lines: Iterable[tuple[Rect, str]]) -> pymupdf.Page:
-    """A copy of an upright page with lines written where they were read.
+    """Copy an upright page and write lines of text into their boxes.
 
-    The layout model sees text, not pixels.
+    The layout model sees text only, not pixels.
     """
     copy = _copied(page)
     shape = copy.new_shape()
@@ -64,7 +65,7 @@ def write_lines(page: pymupdf.Page, lines: Iterable[tuple[Rect, str]]) -> pymupd
             continue
         foot = pymupdf.Point(rect[0], rect[3])
         squeeze = pymupdf.Matrix((rect[2] - rect[0]) / natural, 1)
-        # The baseline is a fifth of the height above the foot: pymupdf4llm's guess.
+        # pymupdf4llm also guesses that the baseline is a fifth of the height above the bottom.
         start = pymupdf.Point(rect[0], rect[3] - 0.2 * height)
         shape.insert_text(start, text, fontsize=height, fontname=name, morph=(foot, squeeze))
     shape.commit()
@@ -72,11 +73,11 @@ def write_lines(page: pymupdf.Page, lines: Iterable[tuple[Rect, str]]) -> pymupd
 
 
 def box_maker(page_rect: Rect, turn: int) -> Callable[[Rect], Box]:
-    """Make the function from points of the upright page to fractions of the displayed page.
+    """Return a function that converts points of the upright page to fractions of the displayed one.
 
     Args:
         page_rect: the upright page.
-        turn: quarter turns clockwise from the displayed to the upright page.
+        turn: clockwise quarter turns from the displayed to the upright page.
     """
     left, top, right, bottom = page_rect
     width, height = max(right - left, 1e-6), max(bottom - top, 1e-6)
@@ -101,8 +102,8 @@ def _copied(page: pymupdf.Page) -> pymupdf.Page:
     return document[0]
 
 
-def _shown(page: pymupdf.Page) -> pymupdf.Rect:
-    """The crop box as PDF has it: from the bottom, like the media box."""
+def _crop_box(page: pymupdf.Page) -> pymupdf.Rect:
+    """Return the crop box with its origin at the bottom, as PDF and the media box have it."""
     crop, top = page.cropbox, page.mediabox.y1
     return pymupdf.Rect(crop.x0, top - crop.y1, crop.x1, top - crop.y0)
 

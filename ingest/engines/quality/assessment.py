@@ -1,9 +1,9 @@
-"""Whether what a model wrote can be believed, and what to try when it cannot. Pure.
+"""Assesses the answer of a model, and plans the next attempt after a bad answer. Pure.
 
-The model fails in known ways: it repeats itself until it is stopped, runs out of tokens,
-invents text for an empty page, reads another text than the one there is or next to nothing of
-it, or loses its place and with it the form of its markup. Each has a flag; each flag is worth
-another try, in another mode and then without layout, and at last the page's own text layer.
+The model fails in known ways. It repeats itself until it is stopped, runs out of tokens, invents
+text for an empty page, writes text that is not on the page, reads only a small part of it, or
+breaks its own markup. Each failure has a flag. A flagged page is read again in another mode, then
+without layout; at last its text layer is used.
 """
 
 from __future__ import annotations
@@ -27,58 +27,62 @@ __all__ = [
     "agreement",
     "assess",
     "best_attempt",
-    "lost",
+    "flag_damage",
     "needs_retry",
     "retry_ladder",
 ]
 
 
+# Share of a page that is ink. Dust and scanner edges stay below; one short line of small print is
+# 0.001.
+_BLANK_INK: Final = 0.0004
+_FEW_WORDS: Final = 20  # a text layer with fewer words may be a stamp on a scan
+# With fewer words, chance decides: a reading with nine of ten words right has fewer than half of
+# eight words right once in 2,000 times.
+_FEWEST_WORDS: Final = 8
+_AGREES: Final = 0.5  # share of the text layer's words; right readings have 0.9 or more
+_INVENTED_WORDS: Final = 3
+# A good reading may have one wrong number, but not two (the small model, 126 pages). A text about
+# HTML, or one wrong marker among many, breaks only a small part of the markup.
+_FEWEST_BROKEN: Final = 2
+_BROKEN: Final = 0.25
+# Without a text layer, one broken marker is enough if it is half of the markup. No good answer of
+# the small model to 148 held-out pages has that many; 15 of 96 answers that repeat the first row of
+# a page do.
+_BROKEN_ALONE: Final = 0.5
+# A photograph or a logo looks like 20 tokens at most (see density.py). The shared scan with the
+# least text looks like 32.
+_SOME_PRINT: Final = 25
+# Complete readings have 0.19 words per estimated token or more: the text layers of 39 real pages,
+# two of them with unread screenshots, and 200 held-out pages. The small model has 0.05 on pages
+# that are too dense for it.
+_WORDS_PER_TOKEN: Final = 0.125
+# Of 27 real pages with 200 words or more, 26 look like 435 tokens or more. An answer that calls
+# such a page one picture, without a word, loses its text. Diagrams with as much print hold text
+# too.
+_PAGE_OF_PRINT: Final = 400
+
+
 @dataclass(frozen=True, slots=True)
 class Markup:
-    """How many markers and table cells an answer has, and how many of them are broken."""
+    """Number of markers and table cells in an answer, and how many of them are broken."""
 
     count: int = 0
     broken: int = 0
 
 
-def lost(blocks: Sequence[Block], *, mended: bool) -> tuple[str, ...]:
-    """The flag of a page that a damaged file may have lost the content of."""
-    return (Flag.DAMAGED,) if mended and not blocks else ()
-
-
-# Dust and scanner edges are below; one short line of small print is 0.1 % of a page.
-_BLANK_INK: Final = 0.0004
-_FEW_WORDS: Final = 20  # fewer in a text layer may be a stamp on a scan
-# A reading with nine of ten words right has fewer than half of eight once in 2,000 times.
-_FEWEST_WORDS: Final = 8
-_AGREES: Final = 0.5  # share of the layer's words; right readings have 0.9 and more
-_INVENTED_WORDS: Final = 3
 _NO_MARKUP: Final = Markup()
-# Good readings slip in one number at times, but not twice (the small model, 126 pages). A text
-# about HTML, or one slip in many markers, is no more than part of the markup of its page.
-_FEWEST_BROKEN: Final = 2
-_BROKEN: Final = 0.25
-# Without a text layer one is enough if it is half of the markup: no good answer of the small model
-# to 148 held-out pages has it, and 15 of 96 that read the first row of a page again and again do.
-_BROKEN_ALONE: Final = 0.5
-# What looks like fewer tokens may be a photograph or a logo (20 at most, see density.py); the
-# shared scan with least text looks like 32.
-_SOME_PRINT: Final = 25
-# Whole readings have 0.19 and more: the text layers of 39 real pages, two of them with unread
-# screenshots, and 200 held-out pages. The small model has 0.05 where a page is too dense for it.
-_WORDS_PER_TOKEN: Final = 0.125
-# 26 of 27 real pages of 200 words and more look like 435 tokens and more. Called a picture as a
-# whole, and no word read, such a page is lost; a diagram with as much print holds text, too.
-_PAGE_OF_PRINT: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a page without the model.
+    """Facts about a page that do not come from the model.
 
-    ``words`` are those of its text layer; ``ink`` is the share of its area that is printed;
-    ``explained`` says that there is no more print on the page than the layer has words for;
-    ``tokens`` is how much text the print looks like.
+    Attributes:
+        words: words of the text layer.
+        ink: share of the page that is ink.
+        explained: the words of the text layer account for all print on the page.
+        tokens: text tokens on the page, estimated from its print.
     """
 
     words: tuple[str, ...] = ()
@@ -88,12 +92,12 @@ class Evidence:
 
     @property
     def is_blank(self) -> bool:
-        """Whether there is nothing on the page to read."""
+        """Whether the page has nothing to read."""
         return self.ink < _BLANK_INK
 
     @property
     def is_reliable(self) -> bool:
-        """Whether the text layer holds enough, and not garbage, to compare with."""
+        """Whether the text layer is long enough, and not garbled, to check answers against."""
         text = " ".join(self.words)
         if len(self.words) >= _FEW_WORDS:
             return not is_garbled(text)
@@ -108,15 +112,15 @@ def assess(
     markup: Markup = _NO_MARKUP,
     pictured: int = 0,
 ) -> tuple[str, ...]:
-    """What is wrong with a reading; empty if nothing is known to be.
+    """Return the flags of an answer; none if no fault is found.
 
     Args:
         text: all text of the page's blocks.
         finish_reason: why the decoder stopped.
-        drifted: blocks cut because they repeated others.
-        evidence: what is known of the page.
-        markup: of an answer to a prompt that asks for boxes.
-        pictured: of the tokens that its print looks like, those within what was read as pictures.
+        drifted: number of blocks that were cut because they repeated others.
+        evidence: facts about the page.
+        markup: markup of the answer, if the prompt asks for boxes.
+        pictured: the part of ``evidence.tokens`` inside regions that the answer calls pictures.
     """
     words = _words(text)
     reliable = evidence.is_reliable
@@ -134,8 +138,13 @@ def assess(
     return tuple(flag for flag, holds in found.items() if holds)
 
 
+def flag_damage(blocks: Sequence[Block], *, mended: bool) -> tuple[str, ...]:
+    """Flag an empty page of a repaired file: the damage may have removed its content."""
+    return (Flag.DAMAGED,) if mended and not blocks else ()
+
+
 def _is_missing(words: int, tokens: int, pictured: int) -> bool:
-    """Whether there is more print beside the pictures, or for no word at all, than was read."""
+    """Whether print outside the pictures, or a page full of print, was not read."""
     left = tokens - pictured
     if left >= _SOME_PRINT and words < _WORDS_PER_TOKEN * left:
         return True
@@ -143,16 +152,22 @@ def _is_missing(words: int, tokens: int, pictured: int) -> bool:
 
 
 def _is_broken(markup: Markup, *, alone: bool) -> bool:
-    """Whether too much is broken, on a page where nothing else speaks for the answer or against."""
+    """Whether too much of the markup is broken.
+
+    Args:
+        markup: markup of the answer.
+        alone: there is no reliable text layer to check the answer against.
+    """
     if markup.broken >= max(_FEWEST_BROKEN, _BROKEN * markup.count):
         return True
     return alone and markup.broken > 0 and markup.broken >= _BROKEN_ALONE * markup.count
 
 
 def agreement(text: str, words: Iterable[str]) -> float:
-    """Share of the words, repeats counted, that the text holds; 1 if there are none.
+    """Return the share of the words, repeats included, that the text contains; 1 without words.
 
-    Case and compatibility forms are ignored; Han, kana and Hangul count letter by letter.
+    Case and compatibility forms are ignored. In Han, kana and Hangul, each character counts as a
+    word.
     """
     wanted = Counter(_words(" ".join(words)))
     total = sum(wanted.values())
@@ -168,32 +183,32 @@ def _words(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One try: at which resolution, with which prompt (see :func:`.prompts.prompt_named`)."""
+    """A planned attempt: a resolution and a prompt (see :func:`.prompts.prompt_named`)."""
 
     mode: Mode
     prompt: str
 
 
 def retry_ladder(mode: Mode, other: Mode | None, prompt: str) -> tuple[Step, ...]:
-    """What to try, in order: as asked, in another mode, then the text without its layout.
+    """Plan the attempts at a page: as configured, in another mode, then as text without layout.
 
-    Boxes are what loops most, so the last step asks for text alone.
+    The last step asks for text alone because most loops are loops of boxes.
     """
     steps = [Step(mode, prompt), Step(other or mode, prompt), Step(mode, "free_ocr")]
     return tuple(dict.fromkeys(steps))
 
 
 def needs_retry(attempts: Sequence[Attempt]) -> bool:
-    """Whether the last attempt, if any, was so bad that another could be better."""
+    """Whether there is no attempt yet, or another one could be better than the last."""
     return not attempts or bool(set(attempts[-1].flags) - {Flag.INVENTED})
 
 
 def best_attempt(attempts: Sequence[Attempt], agreements: Sequence[float]) -> int:
-    """Index of the attempt to keep: fewest flags, then nearest to the text layer, then first.
+    """Return the index of the best attempt: fewest flags, then best agreement, then the first.
 
     Args:
         attempts: at least one.
-        agreements: of each with the text layer; equal where there is none.
+        agreements: agreement of each with the text layer; equal if there is no text layer.
     """
     ranks = [
         (-len(attempt.flags), share, -number)

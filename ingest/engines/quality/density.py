@@ -1,8 +1,9 @@
-"""How much text a page picture holds, guessed from its ink without reading it. Pure.
+"""Estimates how much text a page holds from its ink, without reading it. Pure.
 
-Good to a factor of about two on printed pages, as the modes differ by two to four: measured
-on 27 pages with a text layer, from 0.6 (Chinese) to 1.7 (English) for nine pages in ten. Text in
-pictures counts; photographs and logos seem to hold none (six of them: 20 tokens at most).
+On printed pages the estimate is right to a factor of about two, which suffices: the modes differ by
+two to four. Measured on 27 pages with a text layer, it is 0.6 (Chinese) to 1.7 (English) times the
+true count on nine of ten pages. Text in pictures counts. Photographs and logos count next to
+nothing (six of them: 20 tokens at most).
 """
 
 from __future__ import annotations
@@ -19,36 +20,40 @@ from ...core.records import Box
 
 __all__ = ["estimate_load", "ink_share"]
 
-_WORKING_SIZE: Final = 2000  # pixels; more adds time, not accuracy
+_WORKING_SIZE: Final = 2000  # longest side in pixels; more adds time, not accuracy
 _CONTRAST: Final = 60  # of 255, between paper and print
 _GUTTER: Final = 0.015  # of the page's width; word gaps are narrower
-_COLUMN: Final = 0.15  # of the page's width; narrower ones are margins or numbers
+_COLUMN: Final = 0.15  # of the page's width; narrower columns are margins or numbers
 _EMPTY: Final = 0.2  # of the ink of an average column of pixels: a title may cross a gutter
-_SHORTEST_LINE: Final = 4  # pixels; thinner runs are rules
-_TALLEST_LINE: Final = 0.06  # of the page's height; taller runs are pictures
-_LINE_GAP: Final = 0.2  # of the ink of an average row: ascenders reach between lines
+_SHORTEST_LINE: Final = 4  # pixels; lower lines are rules
+_TALLEST_LINE: Final = 0.06  # of the page's height; taller ones are pictures
+_LINE_GAP: Final = 0.2  # of the ink of an average row: ascenders reach into the gap
 _LEAST_INK: Final = 0.06
-"""Of the stretch that a line covers: on 45 real pages nine lines in ten have 0.1 to 0.5, rows of
-dust and frames of windows 0.04 and less."""
-_STROKE: Final = 0.1  # of a line's height; less in a column of pixels is dust beside the line
+"""Share of a line's box that is ink. On 45 real pages, nine of ten lines have 0.1 to 0.5; rows of
+dust and window frames have 0.04 or less."""
+_STROKE: Final = 0.1  # of a line's height; a column of pixels with less is dust beside the line
 _TOKENS_PER_SQUARE: Final = 0.5
-"""Tokens on a stretch of line as long as the line's ink is high: 0.36 in English, where four
-letters make a token, 1.0 in Chinese, where a character is as wide as high (measured)."""
+"""Tokens on a part of a line that is as long as the line is high. Measured: 0.36 in English, where
+four letters make a token; 1.0 in Chinese, where a character is as wide as it is high."""
 
 Mask = NDArray[np.bool_]
 
 
 def ink_share(pixels: NDArray[np.uint8]) -> float:
-    """Share of a page that differs from its paper. Shape: uint8 ``[height, width, 3]``."""
+    """Return the share of a page that is ink.
+
+    Args:
+        pixels: uint8 ``[height, width, 3]``, RGB.
+    """
     return float(_ink(pixels).mean())
 
 
 def estimate_load(pixels: NDArray[np.uint8], but: Iterable[Box] = ()) -> PageLoad:
-    """Guess tokens and columns of text from a page picture.
+    """Estimate the text tokens and columns of a page from its picture.
 
     Args:
         pixels: uint8 ``[height, width, 3]``, RGB, upright.
-        but: parts of the page whose ink does not count.
+        but: regions to leave out.
     """
     ink = _ink(pixels)
     for box in but:
@@ -75,7 +80,7 @@ def _erase(ink: Mask, box: Box) -> None:
 
 
 def _columns(ink: Mask) -> Iterator[Mask]:
-    """The page cut along its gutters."""
+    """Cut the page along its gutters."""
     width = ink.shape[1]
     profile = ink.mean(axis=0)
     inked = np.flatnonzero(profile)
@@ -91,7 +96,7 @@ def _columns(ink: Mask) -> Iterator[Mask]:
 
 
 def _tokens(strip: Mask, tallest: float) -> float:
-    """Tokens of one column, from the lengths and heights of its lines."""
+    """Estimate the tokens of one column from the lengths and heights of its lines."""
     profile = strip.mean(axis=1)
     gap = _LINE_GAP * profile.sum() / max(np.count_nonzero(profile), 1)
     total = 0.0
@@ -103,7 +108,7 @@ def _tokens(strip: Mask, tallest: float) -> float:
 
 
 def _length(line: Mask) -> int:
-    """From the first stroke of a line to its last, in pixels; 0 if it is too thin to be text."""
+    """Return the pixels from the first stroke of a line to its last; 0 if it is not text."""
     across = np.flatnonzero(line.mean(axis=0) > _STROKE)
     if not len(across):
         return 0
@@ -112,7 +117,7 @@ def _length(line: Mask) -> int:
 
 
 def _runs(flags: Mask) -> list[tuple[int, int]]:
-    """Start and end of each stretch of True."""
+    """Return start and end of each run of True."""
     edges = np.diff(np.concatenate(([0], flags.astype(np.int8), [0])))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     return list(zip(starts.tolist(), ends.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Whether text is noise: what fonts without a usable encoding, or a bad OCR, leave. Pure."""
+"""Detects noise in text, as fonts without a usable encoding or bad OCR produce it. Pure."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Final
 __all__ = ["BAD_SHARE", "is_garbled", "is_spelt", "is_undecodable", "is_wordless"]
 
 BAD_SHARE: Final = 0.10
-"""pymupdf4llm's BAD_CHAR_THRESHOLD: from here on its trained decision asks for OCR."""
+"""pymupdf4llm's BAD_CHAR_THRESHOLD, above which its trained decision asks for OCR."""
 
 _CID = re.compile(r"\(cid:\d+\)")
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]{4,}")
 _VOWEL = re.compile(r"[aeiouyAEIOUYÀ-ɏ]")
 _MIN_WORDS: Final = 20
 _MIN_VOWELED: Final = 0.5
-"""Share of Latin words of four letters and more that hold a vowel: above 0.97 in English,
-Polish and acronym-heavy text, below 0.4 under a shifted encoding."""
+"""Share of Latin words of four or more letters with a vowel. It is above 0.97 in English, in Polish
+and in text full of acronyms, and below 0.4 under a shifted encoding."""
 _FEWEST_WORDS: Final = 4
-_NEARLY_ALL: Final = 0.9  # of four words: under a shifted encoding once in forty times at most
+_NEARLY_ALL: Final = 0.9  # four words reach this under a shifted encoding once in 40 times at most
+# Bullets of Symbol and Wingdings. Their codes are private, but widely used.
 _ICON_FONT: Final = frozenset("\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071")
-# Bullets of the Symbol and Wingdings fonts: private codes, but everybody's private codes.
 
 
 def is_garbled(text: str) -> bool:
-    """Whether text is noise: undecodable codes, or letters that form no words."""
+    """Whether text is noise: undecodable codes, or letters that do not form words."""
     return is_undecodable(text) or is_wordless(text)
 
 
@@ -37,13 +37,13 @@ def is_undecodable(text: str) -> bool:
 
 
 def is_wordless(text: str) -> bool:
-    """Whether most longer Latin words lack a vowel; text of other scripts never is."""
+    """Whether most longer Latin words lack a vowel. Always False for other scripts."""
     words = _LATIN_WORD.findall(text)
     return len(words) >= _MIN_WORDS and _voweled(words) < _MIN_VOWELED
 
 
 def is_spelt(text: str) -> bool:
-    """Whether a text too short for :func:`is_garbled` is surely none: Latin words, with vowels."""
+    """Whether text is certainly not noise, even if short: Latin words, nearly all with vowels."""
     words = _LATIN_WORD.findall(text)
     if len(words) < _FEWEST_WORDS or is_undecodable(text):
         return False

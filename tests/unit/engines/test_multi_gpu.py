@@ -1,4 +1,4 @@
-"""An engine in several processes."""
+"""The engine with one process per device."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from opticalrag.ingest.core.config import EngineConfig, OpticalConfig, WorkLimit
 from opticalrag.ingest.core.errors import ConfigError
 from opticalrag.ingest.core.records import PageFailure, PageOutcome, PageTask, ParsedPage
 from opticalrag.ingest.documents.pages import open_document
-from opticalrag.ingest.engines import multi_gpu as spread
+from opticalrag.ingest.engines import multi_gpu
 from opticalrag.ingest.engines.choice import load_model, make_engine
-from opticalrag.ingest.engines.multi_gpu import Job, SpreadEngine, environments_of
+from opticalrag.ingest.engines.multi_gpu import Job, MultiGpuEngine, device_environments
 
 from ..pipeline.test_pipeline import page_text, write_pdf
-from .helpers_spread import fail_always, fail_job, name_process, same, take_time
+from .helpers_multi_gpu import fail_always, fail_job, name_process, same, take_time
 
 
 @pytest.fixture
@@ -29,29 +29,32 @@ def tasks(tmp_path: Path) -> Iterator[list[PageTask]]:
         yield list(document.tasks())
 
 
-def made(read: object, **options: object) -> SpreadEngine:
-    """An engine of two processes, with a function for a model."""
-    return SpreadEngine(
-        "two", EngineConfig(), read=read, fingerprint=same,  # type: ignore[arg-type]
-        environments=[{"GPU": "a"}, {"GPU": "b"}], **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+def made(read: object, **options: object) -> MultiGpuEngine:
+    """An engine with two processes that call a function instead of a model."""
+    return MultiGpuEngine(
+        "two",
+        EngineConfig(),
+        read=read,  # type: ignore[arg-type]
+        fingerprint=same,
+        environments=[{"GPU": "a"}, {"GPU": "b"}],
+        **options,  # type: ignore[arg-type]
+    )
 
 
 def test_pages_come_in_order_from_processes_with_their_own_device(tasks: list[PageTask]) -> None:
-    """Few pages are shared out evenly."""
+    """A few pages are shared evenly."""
     with closing(made(name_process)) as engine:
         outcomes = list(engine.parse(tasks))
-    assert [outcome.ref.index for outcome in outcomes if isinstance(outcome, ParsedPage)] == [
-        0, 1, 2, 3, 4
-    ]  # fmt: skip
-    assert {outcome.engine for outcome in outcomes if isinstance(outcome, ParsedPage)} == {"a", "b"}
+    pages = [outcome for outcome in outcomes if isinstance(outcome, ParsedPage)]
+    assert [page.ref.index for page in pages] == [0, 1, 2, 3, 4]
+    assert {page.engine for page in pages} == {"a", "b"}
 
 
 def test_many_pages_go_out_in_full_jobs(
     tasks: list[PageTask], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of as many pages as fill a device."""
-    monkeypatch.setattr(spread, "_PAGES", 2)
+    """A full job has as many pages as fill a device."""
+    monkeypatch.setattr(multi_gpu, "_PAGES", 2)
     engine = made(name_process)
     jobs: list[Job] = list(engine._jobs(iter(tasks * 2)))
     assert [len(job.tasks) for job in jobs] == [2, 2, 2, 2, 2]
@@ -60,7 +63,7 @@ def test_many_pages_go_out_in_full_jobs(
 
 
 def test_a_page_that_ends_its_process_is_lost_alone(tasks: list[PageTask]) -> None:
-    """The others of its job are read, in order."""
+    """The other pages of its job are read, in order."""
     with closing(made(fail_job)) as engine:
         outcomes = list(engine.parse([*tasks, *tasks[:3]]))
     read = [outcome.ref.index for outcome in outcomes if isinstance(outcome, ParsedPage)]
@@ -70,11 +73,11 @@ def test_a_page_that_ends_its_process_is_lost_alone(tasks: list[PageTask]) -> No
     assert (failed.code, failed.number) == ("crashed", 5)
 
 
-def test_where_every_job_ends_its_process_not_every_page_is_tried(
+def test_not_every_page_is_tried_if_every_job_crashes(
     tasks: list[PageTask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is no page's fault then; each is reported."""
-    monkeypatch.setattr(spread, "_HOPELESS", 2)
+    """The cause is not a page then. Each page is reported."""
+    monkeypatch.setattr(multi_gpu, "_HOPELESS", 2)
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     with closing(made(fail_always)) as engine:
         outcomes = list(engine.parse(tasks * 4))
@@ -85,8 +88,8 @@ def test_where_every_job_ends_its_process_not_every_page_is_tried(
 def test_a_job_has_the_time_of_its_pages(
     tasks: list[PageTask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not that of a full one, nor that of one page."""
-    monkeypatch.setattr(spread, "_LOADING", 1.0)
+    """Neither the time of a full job nor that of a single page."""
+    monkeypatch.setattr(multi_gpu, "_LOADING", 1.0)
     monkeypatch.setenv("NOTES", str(tmp_path / "notes"))
     with closing(made(take_time, limits=WorkLimits(0.5))) as engine:
         started = time.monotonic()
@@ -97,20 +100,19 @@ def test_a_job_has_the_time_of_its_pages(
     assert time.monotonic() - started < 30
 
 
-def test_workers_are_said_to_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """Where each device has its process."""
+def test_workers_have_no_effect_with_several_devices(caplog: pytest.LogCaptureFixture) -> None:
+    """A warning says so."""
     optical = OpticalConfig(device="cpu,cpu")
     make_engine(EngineConfig("deepseek-ocr", workers=3, optical=optical)).close()
-    assert "workers is 3, which changes nothing" in caplog.text
+    assert "workers=3 has no effect" in caplog.text
 
 
 def test_devices_are_counted_among_those_that_are_visible() -> None:
-    """By number, or by name where a scheduler gives names."""
-    assert environments_of(["cuda:0", "cuda:1"], None) == [
-        {"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}
-    ]  # fmt: skip
-    assert environments_of(["cuda:1"], "GPU-5f,GPU-7a") == [{"CUDA_VISIBLE_DEVICES": "GPU-7a"}]
-    assert environments_of(["cpu", "cpu"], "3") == [{}, {}]
+    """By number, or by name if a scheduler gives names."""
+    first, second = {"CUDA_VISIBLE_DEVICES": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}
+    assert device_environments(["cuda:0", "cuda:1"], None) == [first, second]
+    assert device_environments(["cuda:1"], "GPU-5f,GPU-7a") == [{"CUDA_VISIBLE_DEVICES": "GPU-7a"}]
+    assert device_environments(["cpu", "cpu"], "3") == [{}, {}]
 
 
 @pytest.mark.parametrize(
@@ -128,22 +130,20 @@ def test_devices_are_counted_among_those_that_are_visible() -> None:
         (["cuda:" + "9" * 5000], None, "by number"),
     ],
 )
-def test_gpus_that_cannot_be_had_are_refused(
-    devices: list[str], visible: str | None, what: str
-) -> None:
-    """Before a process looks for them in vain, or takes one of somebody else."""
+def test_unavailable_gpus_are_rejected(devices: list[str], visible: str | None, what: str) -> None:
+    """Before a process fails to find them, or takes a GPU of another user."""
     with pytest.raises(ConfigError, match=what):
-        environments_of(devices, visible)
+        device_environments(devices, visible)
 
 
 def test_one_model_is_on_one_device() -> None:
-    """Who reads a single page again cannot spread it."""
-    with pytest.raises(ConfigError, match="one model runs on one"):
+    """A list of devices is an error for a single model."""
+    with pytest.raises(ConfigError, match="a model runs on one"):
         load_model(OpticalConfig(device="cuda:0,cuda:1"))
 
 
 @pytest.mark.parametrize("device", ["cuda:0,cpu", "cuda,cuda:1", "tpu:0,tpu:1", "cuda:0,"])
-def test_lists_that_name_no_devices_are_refused(device: str) -> None:
+def test_invalid_device_lists_are_rejected(device: str) -> None:
     """Before a process is started."""
     with pytest.raises(ConfigError, match="cuda:0,cuda:1"):
         make_engine(EngineConfig("deepseek-ocr", optical=OpticalConfig(device=device)))
@@ -151,7 +151,7 @@ def test_lists_that_name_no_devices_are_refused(device: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_read_what_one_reads(tiny_checkpoint: Path, tasks: list[PageTask]) -> None:
-    """With the same fingerprint, by a tiny checkpoint."""
+    """A tiny checkpoint reads the same, with the same fingerprint."""
 
     def read(device: str) -> tuple[str, list[PageOutcome]]:
         optical = OpticalConfig(

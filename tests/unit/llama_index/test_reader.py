@@ -116,9 +116,9 @@ def test_running_headers_can_be_kept(data: Path) -> None:
 
 def test_a_choice_of_engine_is_said_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With engine auto the log names the engine that reads."""
-    from opticalrag.ingest.engines.choice import _say_auto
+    from opticalrag.ingest.engines.choice import _log_auto
 
-    _say_auto.cache_clear()
+    _log_auto.cache_clear()
     with caplog.at_level(logging.INFO):
         DeepSeekOCRReader().load_data(file)
         DeepSeekOCRReader().load_data(file)

@@ -1,1 +1,1 @@
-"""The model's markup to blocks."""
+"""Converts the model's answers to blocks. Pure text processing; knows nothing of the model."""

@@ -1,8 +1,8 @@
-"""How well an answer keeps to the grammar of grounded answers. Pure.
+"""Counts the markers and table cells of an answer, and how many are broken. Pure.
 
-A model that reads writes whole markers and whole table cells, as it was trained to; one that
-has lost its place on the page soon loses its place in these too. Whatever stands in an answer
-is read all the same: this only counts.
+A model that reads the page writes whole markers and whole table cells, as it was trained to. A
+model that no longer follows the page soon breaks them too. Broken markup is still read; this module
+only counts it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _TOKENS: Final = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>")
 _PLAIN: Final = r"(?:(?!<\|/?(?:ref|det)\|>).)*"
 _MARKER = re.compile(rf"<\|ref\|>{_PLAIN}<\|/ref\|>\s*<\|det\|>({_PLAIN})<\|/det\|>", re.DOTALL)
 _BOX = re.compile(r"\[\s*" + r"\s*,\s*".join([r"(\d{1,3})"] * 4) + r"\s*\]", re.ASCII)
-# What a marker may be as long as the model writes it. A label goes on in no second line: there
-# a broken marker ends and text begins.
+# The beginning of a marker, cut anywhere. A label has no line breaks: after one, the marker is
+# broken and text follows.
 _CUT_MARKER = re.compile(
     r"<\|ref\|>(?:(?!<\|/?(?:ref|det)\|>)[^\n])*"
     r"(?:<\|/ref\|>\s*(?:<\|det\|>[\[\]\s\d,]*)?)?(?:<\|?/?\w*\|?)?\Z"
@@ -28,19 +28,19 @@ _TABLE_TAG = re.compile(r"<(/?)(t[dh]|table)\b[^<>]*>")
 
 
 def count_markup(raw: str, *, truncated: bool) -> Markup:
-    """Count the markers and table cells of an answer, and those that are broken.
+    """Count the markers and table cells of an answer, and the broken ones among them.
 
-    A marker is whole if both of its parts are closed and it holds a box: four integers 0..999
-    around an area. Of several boxes one is enough, and any label will do: with ``OCR this
-    image.`` it is a line of the page. A cell is whole if it is closed before the next begins.
+    A marker is whole if both of its parts are closed and it has at least one valid box: four
+    integers from 0 to 999 with an area between them. Any label is valid: with ``OCR this image.``
+    it is a line of the page. A cell is whole if it is closed before the next one begins.
 
     Args:
-        raw: what the model wrote, special tokens kept.
-        truncated: whether the model was stopped before its end: the marker or cell it was
-            stopped in is not counted.
+        raw: the answer with its special tokens.
+        truncated: whether the model was stopped before its end. The marker or cell at the end is
+            then not counted.
     """
     text = _without_cut_marker(raw) if truncated else raw
-    # Each token is in a whole marker once: the most frequent one says how many were begun.
+    # A whole marker has each token once, so the most frequent token counts the begun markers.
     markers = max(text.count(token) for token in _TOKENS)
     whole = sum(_has_box(marker[1]) for marker in _MARKER.finditer(text))
     cells = _count_cells(text, truncated=truncated)
@@ -58,8 +58,8 @@ def _has_box(coordinates: str) -> bool:
 
 
 def _count_cells(text: str, *, truncated: bool) -> Markup:
-    """Pair the tags of cells, table by table: one that begins in an open cell stands in it."""
-    is_open = [False]  # the cell of each table that is being read, the innermost last
+    """Pair the tags of cells, table by table. A table that begins in an open cell is nested."""
+    is_open = [False]  # for each open table, whether a cell is open; the innermost is last
     begun = ended = whole = 0
     for close, name in _TABLE_TAG.findall(text):
         if name == "table":

@@ -1,31 +1,30 @@
-"""A grounded transcript cut into its markers and what is written after each. Pure.
+"""Splits an answer with boxes into segments: a marker and the content after it. Pure.
 
-The model writes ``<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>`` and then the
-content. Coordinates are integers 0..999 of the displayed page, whatever its size.
+The model writes a marker, ``<|ref|>label<|/ref|><|det|>[[x1, y1, x2, y2], …]<|/det|>``, and then
+its content. Coordinates are integers from 0 to 999 over the displayed page, whatever its size.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 
 from ....core.records import BlockKind, Box
 
 __all__ = [
+    "COORDINATE_MAX",
     "KINDS",
-    "LOOP_LENGTH",
     "WHOLE_PAGE",
     "Marker",
     "Segment",
-    "cut_drift",
     "read_segments",
     "scrub",
 ]
 
 KINDS: dict[str, BlockKind] = {
-    # Labels found in the model's published outputs.
+    # Labels in the model's published outputs.
     "title": BlockKind.TITLE,
     "sub_title": BlockKind.HEADING,
     "text": BlockKind.TEXT,
@@ -35,7 +34,7 @@ KINDS: dict[str, BlockKind] = {
     "image": BlockKind.FIGURE,
     "image_caption": BlockKind.CAPTION,
     "equation": BlockKind.FORMULA,
-    # Labels of its successors and of the data sets such models learn from.
+    # Labels of its successors, and of the data sets that such models are trained on.
     "image_footnote": BlockKind.FOOTNOTE,
     "footnote": BlockKind.FOOTNOTE,
     "page_footnote": BlockKind.FOOTNOTE,
@@ -55,22 +54,18 @@ KINDS: dict[str, BlockKind] = {
     "code": BlockKind.CODE,
     "algorithm": BlockKind.CODE,
 }
-"""Every label known, and the kind of block it names."""
+"""All known labels, with the kind of block each one names."""
 
 WHOLE_PAGE = Box(0.0, 0.0, 1.0, 1.0)
-"""The box of a marker that names no place."""
+"""The box of a marker without a valid box."""
 
-_SCALE = 999
-LOOP_LENGTH = 6
-"""As many equal blocks in a row are a loop: rows of icons are seldom that long."""
-
-# Coordinates are rounded to integers, so that an even step varies by one of them.
-_STEP_TOLERANCE = 1.5 / _SCALE
+COORDINATE_MAX = 999
+"""The largest coordinate, at the right or lower edge of the page."""
 
 _TOKEN = re.compile(
     r"<\|(/?(?:ref|det))\|>|<\|(?:grounding|User|Assistant|EOT)\|>|<｜[^<>｜\n]{1,40}｜>"
 )
-_PIECE = re.compile(
+_TOKEN_OR_PART = re.compile(
     _TOKEN.pattern + r"|<\|/?(?:ref|det|grounding)\b\|?>?|\|?/?\b(?:ref|det|grounding)\|>|<｜"
 )
 _SPECIALS = (
@@ -88,7 +83,7 @@ _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """A label and its place. ``cut`` says that the transcript ends inside the marker."""
+    """A label and its box. ``cut``: the answer ends inside the marker."""
 
     label: str
     box: Box = WHOLE_PAGE
@@ -97,23 +92,24 @@ class Marker:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """What is written after a marker; before the first one, ``marker`` is None."""
+    """A marker and the content after it. ``marker`` is None for content before the first one."""
 
     marker: Marker | None
     content: str
 
 
 def scrub(text: str) -> str:
-    """Leave out special tokens and their broken pieces."""
-    return _PIECE.sub(" ", text).strip()
+    """Remove special tokens, whole or broken."""
+    return _TOKEN_OR_PART.sub(" ", text).strip()
 
 
 def read_segments(raw: str, *, truncated: bool) -> list[Segment]:
-    """Cut a transcript at its markers, broken ones included. No text is lost.
+    """Split an answer at its markers, including broken ones. No text is lost.
 
     Args:
-        raw: what the model wrote, special tokens kept.
-        truncated: whether the model was stopped before its end: half a label is dropped.
+        raw: the answer with its special tokens.
+        truncated: whether the model was stopped before its end. Half a label at the end is then
+            dropped.
     """
     tokens = _Tokens(_without_cut_token(raw))
     segments: list[Segment] = []
@@ -139,25 +135,25 @@ def _without_cut_token(raw: str) -> str:
 
 
 class _Tokens:
-    """The transcript as ``ref /ref det /det`` tokens and ``text`` between them, in order."""
+    """A cursor over ``ref``, ``/ref``, ``det``, ``/det`` tokens and the ``text`` between them."""
 
     def __init__(self, raw: str) -> None:
         self._items = list(_tokenize(raw))
         self._at = 0
 
     def next_kind(self) -> str | None:
-        """The kind of the next token, or None at the end."""
+        """Return the kind of the next token, or None at the end."""
         return self._items[self._at][0] if self._at < len(self._items) else None
 
     def take(self, kind: str) -> str | None:
-        """The next token's text if it is of that kind, else None and nothing is taken."""
+        """Take the next token and return its text if it is of this kind; else return None."""
         if self.next_kind() != kind:
             return None
         self._at += 1
         return self._items[self._at - 1][1]
 
     def skip_blank(self) -> None:
-        """Pass over white space."""
+        """Skip white space."""
         if self.next_kind() == "text" and not self._items[self._at][1].strip():
             self._at += 1
 
@@ -169,7 +165,7 @@ def _tokenize(raw: str) -> Iterator[tuple[str, str]]:
         text.append(raw[position : match.start()])
         position = match.end()
         if match[1] is None:
-            text.append(" ")  # a token that marks nothing on the page
+            text.append(" ")  # a special token outside markers
             continue
         if any(text):
             yield "text", "".join(text)
@@ -181,7 +177,7 @@ def _tokenize(raw: str) -> Iterator[tuple[str, str]]:
 
 
 def _read_marker(tokens: _Tokens, *, truncated: bool) -> tuple[Marker | None, str]:
-    """The marker that begins here, and text inside it that is neither label nor coordinates."""
+    """Read a marker. Also return the text inside it that is neither label nor coordinates."""
     begun = tokens.take("ref") is not None
     label = (tokens.take("text") or "") if begun else ""
     closed = tokens.take("/ref") is not None
@@ -192,14 +188,14 @@ def _read_marker(tokens: _Tokens, *, truncated: bool) -> tuple[Marker | None, st
             return Marker(label.strip(), cut=tokens.next_kind() is None), ""
         return _read_open_label(label, cut=truncated and tokens.next_kind() is None)
     inside = tokens.take("text") or ""
-    shut = tokens.take("/det") is not None
-    cut = not shut and tokens.next_kind() is None
-    end = _coordinates_end(inside, shut=shut, cut=cut)
+    is_closed = tokens.take("/det") is not None
+    cut = not is_closed and tokens.next_kind() is None
+    end = _coordinates_end(inside, is_closed=is_closed, cut=cut)
     return Marker(label.strip(), _read_box(inside[:end]), cut), inside[end:]
 
 
 def _read_open_label(label: str, *, cut: bool) -> tuple[Marker | None, str]:
-    """A label that nothing closes is text, unless its first line is a label we know."""
+    """Read an unclosed label: a known label on its first line, or else text."""
     first, _, rest = label.partition("\n")
     if first.strip() in KINDS:
         return Marker(first.strip(), cut=not rest.strip()), rest
@@ -207,89 +203,32 @@ def _read_open_label(label: str, *, cut: bool) -> tuple[Marker | None, str]:
     return None, "" if cut and any(known.startswith(begun) for known in KINDS) else label
 
 
-def _coordinates_end(inside: str, *, shut: bool, cut: bool) -> int:
-    """Where coordinates end; in a marker that nothing closes, digits may be the page's.
+def _coordinates_end(inside: str, *, is_closed: bool, cut: bool) -> int:
+    """Return the offset at which the coordinates of a marker end.
 
-    In one that is cut they are not, while a list of boxes is open.
+    In a closed marker, all digits are coordinates. So are those of an answer that ends inside a
+    list of boxes. In other unclosed markers, digits after the last ``]`` may be text of the page.
+
+    Args:
+        inside: the text after ``<|det|>``.
+        is_closed: whether ``<|/det|>`` follows.
+        cut: whether the answer ends here.
     """
     match = _COORDINATES.match(inside)
     end = match.end() if match else 0
-    is_open = end == len(inside) and inside.count("[") > inside.count("]")
-    if shut or (cut and is_open):
+    in_list = end == len(inside) and inside.count("[") > inside.count("]")
+    if is_closed or (cut and in_list):
         return end
     bracket = inside.rfind("]", 0, end)
     return bracket + 1 if bracket >= 0 else end if "[" in inside[:end] else 0
 
 
 def _read_box(text: str) -> Box:
-    """The box around all boxes of a marker; the whole page where none has an area."""
+    """Return the box around all boxes of a marker; the whole page if none of them has an area."""
     boxes = []
     for bracket in _BRACKET.finditer(text):
-        numbers = [float(number) / _SCALE for number in _NUMBER.findall(bracket[1])]
+        numbers = [float(number) / COORDINATE_MAX for number in _NUMBER.findall(bracket[1])]
         if len(numbers) == 4:
             boxes.append(Box.clipped(*numbers))
     boxes = [box for box in boxes if box.area > 0]
     return reduce(Box.union, boxes) if boxes else WHOLE_PAGE
-
-
-def cut_drift(segments: Sequence[Segment], *, truncated: bool) -> tuple[list[Segment], int]:
-    """Keep the first segment of each loop, and count the others.
-
-    A loop is the same label and content six times or more; without content, also with boxes
-    that advance by an even step. The same recognised line six times is a table's column,
-    unless each box overlaps the one before.
-    """
-    kept: list[Segment] = []
-    at = dropped = 0
-    while at < len(segments):
-        end = _run_end(segments, at)
-        if end - at < LOOP_LENGTH:
-            end = at + 1
-        elif truncated and end == len(segments) - 1 and _is_start(segments[end], segments[at]):
-            end += 1
-        kept.append(segments[at])
-        dropped += end - at - 1
-        at = end
-    return kept, dropped
-
-
-def _run_end(segments: Sequence[Segment], start: int) -> int:
-    first, end = segments[start], start + 1
-    if first.marker is None:
-        return end
-    words = first.content.split()
-    while end < len(segments) and _label(segments[end]) == first.marker.label:
-        if segments[end].content.split() != words:
-            break
-        if not words and not _drifts(segments, start, end):
-            break
-        end += 1
-    return end
-
-
-def _label(segment: Segment) -> str | None:
-    return segment.marker.label if segment.marker else None
-
-
-def _is_start(last: Segment, first: Segment) -> bool:
-    return _label(last) == _label(first) and first.content.strip().startswith(last.content.strip())
-
-
-def _drifts(segments: Sequence[Segment], start: int, at: int) -> bool:
-    """Whether the box at ``at`` follows its predecessor as the second box follows the first."""
-    a, b, c, d = (_box(segments[i]) for i in (start, start + 1, at - 1, at))
-    even = all(
-        abs((v2 - v1) - (u2 - u1)) <= _STEP_TOLERANCE
-        for u1, u2, v1, v2 in zip(
-            a.as_tuple(), b.as_tuple(), c.as_tuple(), d.as_tuple(), strict=True
-        )
-    )
-    return even and (_label(segments[at]) in KINDS or _overlap(c, d))
-
-
-def _box(segment: Segment) -> Box:
-    return segment.marker.box if segment.marker else WHOLE_PAGE
-
-
-def _overlap(a: Box, b: Box) -> bool:
-    return max(a.x0, b.x0) < min(a.x1, b.x1) and max(a.y0, b.y0) < min(a.y1, b.y1)

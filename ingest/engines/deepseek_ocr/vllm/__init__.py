@@ -1,1 +1,1 @@
-"""The same pages read by a vLLM server."""
+"""Reads pages with DeepSeek-OCR on a vLLM server. Needs neither torch nor weights here."""

@@ -1,7 +1,7 @@
-"""Asks a vLLM server that holds DeepSeek-OCR, over its OpenAI-compatible interface.
+"""A client for a vLLM server that runs DeepSeek-OCR, over its OpenAI-compatible interface.
 
-What a server says is not trusted: answers are bounded in time and size and checked. Knows no
-pages and no engine.
+Servers are not trusted: responses are limited in time and size, and checked. Knows nothing of
+pages and engines.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from ....system.closeable import Closeable
 from ....system.retry import Retry
 from ..checkpoint.family import DEEPSEEK_OCR
 from ..decoder.ngram import NoRepeat
-from .cutoff import Halt
+from .cancellation import Cancellation
 
 __all__ = ["Answer", "VllmClient", "read_answer"]
 
 _log = logging.getLogger(__name__)
 
-_LONGEST: Final = 4 * 1024**2  # bytes of a reply; 8,192 tokens of text have under 200,000
-_SHOWN: Final = 300  # characters of a refusal
+_LONGEST: Final = 4 * 1024**2  # bytes of a response; 8,192 tokens of text have less than 200,000
+_SHOWN: Final = 300  # characters of a response in a message
 _CONNECT: Final = 10.0  # seconds
-_UNWANTED: Final = "the page was not read: the run it belongs to has ended"
+_CANCELLED: Final = "the page was not read: the run was closed"
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
-_PASSING: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses that pass by themselves
+_TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses worth another request
 _REASONS: Final[dict[str, Literal["eos", "length"]]] = {"stop": "eos", "length": "length"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server wrote for a page; ``tokens`` is its own count, 0 if it gives none."""
+    """The server's answer for a page. ``tokens`` is the server's count, 0 if it sends none."""
 
     text: str
     reason: Literal["eos", "length"]
@@ -50,11 +50,12 @@ class Answer:
 
 
 class VllmClient(Closeable):
-    """A connection to a server; may be used by several threads at once.
+    """A client of one server; safe to use from several threads.
 
     Args:
-        config: which server, and how patiently it is asked.
-        sleep: waits between tries (None: until the time is over or nobody waits for answers).
+        config: the server and its time limits.
+        sleep: called with the seconds to wait before another request; None waits, but stops
+            waiting on cancellation.
     """
 
     def __init__(self, config: VllmConfig, sleep: Callable[[float], None] | None = None) -> None:
@@ -62,42 +63,49 @@ class VllmClient(Closeable):
         self._sleep = sleep
         self._retry = Retry(config.wait)
         self._is_down = False
-        # Nothing but the server named is spoken to: no redirects, no proxy of the environment. A
-        # compressed reply could be small and unpack to anything.
+        # Pages go to the named server only: no redirects, and no proxy from the environment.
+        # Compression is off because a small response could decompress to any size.
         headers = {"Accept-Encoding": "identity", "Content-Type": "application/json"}
         if config.api_key:
             headers["Authorization"] = f"Bearer {config.api_key}"
         self._http = httpx.Client(
             headers=headers,
             timeout=httpx.Timeout(config.timeout, connect=min(_CONNECT, config.timeout)),
-            # A connection per page, so that each request can be ended: a page takes seconds.
+            # A connection per request, so that each can be aborted. A page takes seconds, so the
+            # cost of connecting does not matter.
             limits=httpx.Limits(max_connections=config.concurrency, max_keepalive_connections=0),
             follow_redirects=False,
             trust_env=False,
         )
 
-    def ask(self, picture: bytes, prompt: Prompt, most: int, halt: Halt | None = None) -> Answer:
-        """Have a page read.
+    def ask(
+        self,
+        picture: bytes,
+        prompt: Prompt,
+        max_tokens: int,
+        cancellation: Cancellation | None = None,
+    ) -> Answer:
+        """Let the server read a page.
 
         Args:
             picture: a PNG file.
-            prompt: the question.
-            most: tokens of the answer.
-            halt: ends this from another thread.
+            prompt: the prompt.
+            max_tokens: largest number of tokens in the answer.
+            cancellation: cancels the request from another thread.
 
         Raises:
-            EngineUnavailable: no answer, however long it was waited for. The next pages are then
-                asked once each, until one is answered.
-            BadAnswer: an answer that cannot be one.
-            EngineError: the server refused, or nobody waits for the answer any more.
+            EngineUnavailable: no answer within the configured time. Until the server answers again,
+                each further page is tried only once.
+            BadAnswer: the response is not a valid answer.
+            EngineError: the server rejected the request, or the request was cancelled.
         """
-        halt = halt or Halt()
-        body = json.dumps(self._question(picture, prompt, most)).encode()
+        cancellation = cancellation or Cancellation()
+        body = json.dumps(self._request(picture, prompt, max_tokens)).encode()
         ends = time.monotonic() + (0 if self._is_down else self._retry.total)
         tried = 0
         while True:
             try:
-                answer = self._once(body, halt)
+                answer = self._ask_once(body, cancellation)
             except EngineUnavailable as error:
                 tried += 1
                 pause = self._retry.wait(tried)
@@ -108,15 +116,15 @@ class VllmClient(Closeable):
             else:
                 self._is_down = False
                 return answer
-            (self._sleep or halt.wait)(pause)
+            (self._sleep or cancellation.wait)(pause)
 
     def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         self._http.close()
 
-    def _question(self, picture: bytes, prompt: Prompt, most: int) -> dict[str, Any]:
-        # As the published recipe for this model: without the special tokens there are no tables
-        # and no boxes, and without the rule there are loops.
+    def _request(self, picture: bytes, prompt: Prompt, max_tokens: int) -> dict[str, Any]:
+        # vLLM's published recipe for this model. Without special tokens, answers have no tables and
+        # no boxes; without the n-gram rule, they loop.
         rule, special = NoRepeat(), DEEPSEEK_OCR.special
         page = "data:image/png;base64," + b64encode(picture).decode("ascii")
         content = [
@@ -126,7 +134,7 @@ class VllmClient(Closeable):
         return {
             "model": self._config.model,
             "messages": [{"role": "user", "content": content}],
-            "max_tokens": most,
+            "max_tokens": max_tokens,
             "temperature": 0.0,
             "skip_special_tokens": False,
             "vllm_xargs": {
@@ -136,119 +144,118 @@ class VllmClient(Closeable):
             },
         }
 
-    def _once(self, body: bytes, halt: Halt) -> Answer:
+    def _ask_once(self, body: bytes, cancellation: Cancellation) -> Answer:
         url = self._config.endpoint
         try:
-            status, place, data = self._exchange(body, halt)
+            status, location, data = self._exchange(body, cancellation)
         except httpx.HTTPError as error:
             problem = self._safe(str(error)) or type(error).__name__
             raise EngineUnavailable(
-                f"the server {url} does not answer ({problem}); start it, or wait longer"
-            ) from None  # which may quote the server
+                f"no answer from {url} ({problem}); start the server, or wait longer"
+            ) from None  # the cause may quote the server
         except (httpx.InvalidURL, UnicodeError) as error:
-            raise EngineError(
-                f"the server {url} cannot be asked ({error}); check the host's name"
-            ) from error
+            raise EngineError(f"invalid server URL {url} ({error}); check the host name") from error
         if status == _OK:
             return read_answer(data, self._safe)
-        said = self._safe(data.decode("utf-8", "replace"))
+        text = self._safe(data.decode("utf-8", "replace"))
         if status in _REDIRECTS:
             raise EngineError(
-                f"the server {url} sends us on to {self._safe(_plain(place))!r}; pages are sent"
-                " only where you say: name that URL if you trust it"
+                f"the server {url} redirects to {self._safe(_strip_secrets(location))!r}, and"
+                " redirects are not followed; use that URL if you trust it"
             )
-        if status in _PASSING:
-            raise EngineUnavailable(f"the server {url} cannot answer now: {status} {said!r}")
+        if status in _TRANSIENT:
+            raise EngineUnavailable(f"the server {url} is not available: {status} {text!r}")
         raise EngineError(
-            f"the server {url} refused: {status} {said!r}; check the URL, the model's name"
-            f" ({self._config.model}) and the key"
+            f"the server {url} rejected the request: {status} {text!r}; check the URL, the model"
+            f" name ({self._config.model}) and the API key"
         )
 
-    def _exchange(self, body: bytes, halt: Halt) -> tuple[int, str, bytes]:
-        """Status, place sent on to, and content of a reply that came in time."""
-        if halt.is_set:
-            raise EngineError(_UNWANTED)
+    def _exchange(self, body: bytes, cancellation: Cancellation) -> tuple[int, str, bytes]:
+        """Send a request and return status, ``Location`` header and content of the response."""
+        if cancellation.is_set:
+            raise EngineError(_CANCELLED)
         url = self._config.endpoint
-        with halt.limited(self._config.timeout) as cutoff:
+        with cancellation.time_limit(self._config.timeout) as abort:
             try:
-                extensions = {"trace": cutoff.trace}
+                extensions = {"trace": abort.trace}
                 with self._http.stream(
                     "POST", url, content=body, extensions=extensions
                 ) as response:
-                    place = response.headers.get("location", "")
-                    reply = response.status_code, place, self._bounded(response)
+                    location = response.headers.get("location", "")
+                    result = response.status_code, location, self._read(response)
             except httpx.HTTPError:
-                if not cutoff.is_cut:
+                if not abort.is_set:
                     raise
-            if not cutoff.is_cut:
-                return reply
-        if halt.is_set:
-            raise EngineError(_UNWANTED)
+            if not abort.is_set:
+                return result
+        if cancellation.is_set:
+            raise EngineError(_CANCELLED)
         raise EngineUnavailable(
-            f"the answer of {url} took more than {self._config.timeout:g} s; allow it more, or"
-            " fewer pages at a time"
+            f"no complete answer from {url} within {self._config.timeout:g} s; increase the"
+            " timeout, or read fewer pages at a time"
         )
 
-    def _bounded(self, response: httpx.Response) -> bytes:
+    def _read(self, response: httpx.Response) -> bytes:
+        url = self._config.endpoint
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise BadAnswer(f"the server {self._config.endpoint} packs its answer, unasked")
+            raise BadAnswer(f"the server {url} compressed its answer although it must not")
         data = bytearray()
         for part in response.iter_raw():
             data += part
             if len(data) > _LONGEST:
                 raise BadAnswer(
-                    f"the answer of {self._config.endpoint} has more than {_LONGEST:,} bytes; no"
-                    " page has so much text"
+                    f"the answer from {url} is longer than {_LONGEST:,} bytes, more than the text"
+                    " of any page"
                 )
         return bytes(data)
 
     def _safe(self, text: str) -> str:
-        # A server may repeat what it was sent, also as JSON. First that, then the cut: half a key
-        # is a secret too.
+        # A server may repeat the key, also escaped as JSON. Replace it before cutting the text:
+        # half a key is a secret too.
         if key := self._config.api_key:
             text = text.replace(key, "***").replace(json.dumps(key)[1:-1], "***")
         return text[:_SHOWN]
 
 
-def _plain(url: str) -> str:
-    """A URL without user, password, query and fragment, which may be secrets."""
+def _strip_secrets(url: str) -> str:
+    """Remove user, password, query and fragment from a URL."""
     return re.sub(r"//[^/]*@", "//", re.split("[?#]", url, maxsplit=1)[0])
 
 
 def read_answer(data: bytes, safe: Callable[[str], str] = str) -> Answer:
-    """The answer in a reply.
+    """Read the answer from the content of a response.
 
     Args:
-        data: the reply.
-        safe: makes what a server wrote fit for messages.
+        data: the content.
+        safe: removes secrets from text for messages.
 
     Raises:
-        BadAnswer: it is no JSON, or not as OpenAI's interface has it.
+        BadAnswer: the content is not JSON, or not an answer of OpenAI's interface.
     """
     parts = _parts(data)
-    if parts is None:  # raised here, so that no cause quotes the reply
+    if parts is None:  # raised here, so that no cause quotes the response
         shown = safe(data.decode("utf-8", "replace"))[:_SHOWN]
-        raise BadAnswer(f"the server's answer is none: {shown!r}; is it a vLLM server?")
+        raise BadAnswer(f"invalid answer from the server: {shown!r}; check that it runs vLLM")
     text, reason, tokens = parts
-    # A token is at least a byte of the reply.
+    # A token takes at least a byte of the response, so a larger count is wrong.
     if not isinstance(text, str | None) or type(tokens) is not int or not 0 <= tokens <= _LONGEST:
         kinds = f"{type(text).__name__} and {type(tokens).__name__}"
         raise BadAnswer(
-            f"the server's answer has text and count as {kinds}, or a count that cannot be; is it a"
-            " vLLM server?"
+            f"invalid answer from the server: text and token count are {kinds}, or the count is out"
+            " of range; check that it runs vLLM"
         )
-    # Halves of characters and NUL are in no page, and stores take neither.
+    # Pages contain neither lone surrogates nor NUL, and stores reject both.
     whole = (text or "").encode("utf-8", "replace").decode("utf-8").replace("\0", "\ufffd")
     return Answer(whole, reason, tokens)
 
 
 def _parts(data: bytes) -> tuple[Any, Literal["eos", "length"], Any] | None:
     try:
-        reply = json.loads(data)
-        (choice,) = reply["choices"]
+        response = json.loads(data)
+        (choice,) = response["choices"]
         text = choice["message"]["content"]
         reason = _REASONS[choice["finish_reason"]]
-        tokens = (reply.get("usage") or {}).get("completion_tokens") or 0
+        tokens = (response.get("usage") or {}).get("completion_tokens") or 0
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return None
     return text, reason, tokens

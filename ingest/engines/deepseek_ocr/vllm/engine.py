@@ -1,7 +1,7 @@
-"""The optical engine with the model elsewhere: a vLLM server reads, everything else is the same.
+"""The optical page engine with the model on a vLLM server.
 
-Many pages are asked for at once, because a server reads pages together. It takes pictures, so
-there are no vision tokens to keep; and it reads at one resolution.
+The engine sends many pages at once, because a server reads pages together. The server takes
+pictures, so there are no vision tokens to cache, and it reads at one resolution only.
 """
 
 from __future__ import annotations
@@ -26,47 +26,46 @@ from ....core.vision import Transcript
 from ....documents.pages import render_pages
 from ....system.workers import WorkerPool
 from ...quality.assessment import retry_ladder
-from ..sheets import (
+from ..attempts import (
     DPI,
     LONG_SIDE,
     PROFILE,
     VERSION,
-    MadeBy,
-    Sheet,
-    budget,
+    PageAttempts,
+    build_page,
     failure,
-    look_at,
-    page_of,
-    record,
+    record_answer,
+    survey_page,
+    token_budget,
 )
+from .cancellation import Cancellation
 from .client import VllmClient
-from .cutoff import Halt
 
 __all__ = ["ENGINE", "MODE", "VllmEngine"]
 
 ENGINE: Final = "vllm"
 MODE: Final = MODES["gundam-6"]
-"""The resolution of vLLM's own code for this model; a server cannot be asked for another."""
+"""The resolution that vLLM's own code for this model uses; a request cannot change it."""
 
-_CONTEXT: Final = 8192  # tokens the released model reads and writes
-_PROMPT: Final = 64  # tokens a server may put around page and prompt
-_BYTES_PER_TOKEN: Final = 3  # English has four, Chinese three; a guess may be too long
+_CONTEXT: Final = 8192  # tokens of the released model's context
+_TEMPLATE: Final = 64  # tokens that a server may add around page and prompt
+_BYTES_PER_TOKEN: Final = 3  # English has four, Chinese three; too high an estimate does no harm
 
-_Reading = Future[tuple[Sheet, float]]
-"""A page that is being asked for, and the seconds it took."""
+_Reading = Future[tuple[PageAttempts, float]]
+"""A page that is being read, and the seconds it took."""
 
 
 class VllmEngine:
-    """Reads pages with a server.
+    """Reads pages with a vLLM server.
 
     Args:
-        server: which one.
-        config: options; ``mode`` must be left open.
-        fallback: reads pages with a text layer on which the model failed.
-        pool: processes that draw pages, closed with the engine; None draws in this one.
+        server: the server.
+        config: options; ``mode`` must be ``"auto"`` or ``"gundam-6"``.
+        fallback: reads the text layer of pages on which the model failed.
+        pool: worker processes that draw pages, closed with the engine; None draws in this process.
 
     Raises:
-        ConfigError: a mode that servers do not read.
+        ConfigError: another mode, or an unknown prompt.
     """
 
     def __init__(
@@ -80,15 +79,15 @@ class VllmEngine:
         self._config = config or OpticalConfig()
         if self._config.mode not in (AUTO, MODE.name):
             raise ConfigError(
-                f"mode is {self._config.mode!r}; a vLLM server reads pages in {MODE.name}: choose"
-                f" that, {AUTO}, or the engine deepseek-ocr"
+                f"invalid mode {self._config.mode!r}: a vLLM server reads pages in {MODE.name}"
+                f" only; use {MODE.name} or {AUTO}, or the engine deepseek-ocr"
             )
         prompt_named(self._config.prompt)
         self._server = server
         self._client = VllmClient(server)
         self._fallback = fallback
         self._pool = pool or WorkerPool()
-        self._halts: set[Halt] = set()
+        self._cancellations: set[Cancellation] = set()  # one for each running call of parse
 
     @property
     def name(self) -> str:
@@ -97,39 +96,52 @@ class VllmEngine:
 
     @property
     def fingerprint(self) -> str:
-        """Server, versions and options; which weights the server holds, nobody says."""
+        """Server, versions and options. The server does not tell which weights it runs."""
         options = f"{self._config.prompt}:{self._config.max_output_tokens}"
         made_by = f"{self._server.model}@{self._server.endpoint}:{PROFILE}"
         return f"{ENGINE}/{VERSION}:{made_by}:{options}:{self._fallback.fingerprint}"
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-        """Yield one outcome per task, in order; a bounded number are asked for ahead."""
-        waiting: deque[tuple[PageTask, PageFailure | _Reading]] = deque()
-        ahead = 2 * self._server.concurrency  # the server never waits for a drawing
-        fault: OpticalRagError | None = None
-        threads = ThreadPoolExecutor(self._server.concurrency, "opticalrag-vllm")
-        halt = Halt()
-        self._halts.add(halt)
-        asked = self._asked(tasks, threads, halt)
-        try:
-            while waiting or fault is None:
-                try:
-                    waiting.extend(islice(asked, ahead - len(waiting)))
-                except OpticalRagError as error:  # no page's own
-                    fault = error
-                if not waiting:
-                    break
-                yield self._finish(*waiting.popleft())
-        finally:  # also where nobody wants the rest: not waited for
-            self._halts.discard(halt)
-            halt.set()
-            threads.shutdown(wait=False, cancel_futures=True)
-        if fault:  # pages before it are done first
-            raise fault
+        """Yield one outcome per task, in order, reading ahead a bounded number of pages.
 
-    def _asked(
-        self, tasks: Iterable[PageTask], threads: ThreadPoolExecutor, halt: Halt
+        Raises:
+            OpticalRagError: ``tasks`` raised it. The outcomes of earlier tasks come first.
+        """
+        reading: deque[tuple[PageTask, PageFailure | _Reading]] = deque()
+        ahead = 2 * self._server.concurrency  # so that the server never waits for a page
+        task_error: OpticalRagError | None = None
+        threads = ThreadPoolExecutor(self._server.concurrency, "opticalrag-vllm")
+        cancellation = Cancellation()
+        self._cancellations.add(cancellation)
+        submitted = self._submit(tasks, threads, cancellation)
+        try:
+            while reading or task_error is None:
+                try:
+                    reading.extend(islice(submitted, ahead - len(reading)))
+                except OpticalRagError as error:
+                    task_error = error
+                if not reading:
+                    break
+                yield self._finish(*reading.popleft())
+        finally:  # if the caller stops early, do not wait for the other answers
+            self._cancellations.discard(cancellation)
+            cancellation.set()
+            threads.shutdown(wait=False, cancel_futures=True)
+        if task_error:
+            raise task_error
+
+    def close(self) -> None:
+        """End the worker processes, cancel the requests and close their connections."""
+        for cancellation in list(self._cancellations):
+            cancellation.set()
+        self._pool.close()
+        self._fallback.close()
+        self._client.close()
+
+    def _submit(
+        self, tasks: Iterable[PageTask], threads: ThreadPoolExecutor, cancellation: Cancellation
     ) -> Iterator[tuple[PageTask, PageFailure | _Reading]]:
+        """Draw pages and let the threads read them."""
         ours, drawn = tee(tasks)
         images = render_pages(iter(drawn), self._pool, dpi=DPI, long_side=LONG_SIDE)
         for image in images:
@@ -137,34 +149,29 @@ class VllmEngine:
             if isinstance(image, PageFailure):
                 yield task, image
             else:
-                yield task, threads.submit(self._ask, task, image, halt)
+                yield task, threads.submit(self._read, task, image, cancellation)
 
-    def close(self) -> None:
-        """End the processes, and requests with their connections."""
-        for halt in list(self._halts):
-            halt.set()
-        self._pool.close()
-        self._fallback.close()
-        self._client.close()
-
-    def _ask(self, task: PageTask, image: PageImage, halt: Halt) -> tuple[Sheet, float]:
+    def _read(
+        self, task: PageTask, image: PageImage, cancellation: Cancellation
+    ) -> tuple[PageAttempts, float]:
+        """Make all attempts at a page; none if it is blank."""
         started = perf_counter()
-        look = look_at(image, _about_as_many)
+        survey = survey_page(image, _estimate_tokens)
         steps = retry_ladder(MODE, None, self._config.prompt)
-        sheet = Sheet(task, image, look.evidence, look.load, steps)
-        while sheet.is_open and not sheet.evidence.is_blank:
-            self._try(sheet, halt)
-        return sheet, perf_counter() - started
+        page = PageAttempts(task, image, survey.evidence, survey.load, steps)
+        while page.needs_attempt and not page.evidence.is_blank:
+            self._attempt(page, cancellation)
+        return page, perf_counter() - started
 
-    def _try(self, sheet: Sheet, halt: Halt) -> None:
+    def _attempt(self, page: PageAttempts, cancellation: Cancellation) -> None:
         started = perf_counter()
-        prompt = prompt_named(sheet.step.prompt)
-        height, width = sheet.image.pixels.shape[:2]
+        prompt = prompt_named(page.step.prompt)
+        height, width = page.image.pixels.shape[:2]
         grid = tile_grid(width, height, MODE.max_tiles, MODE.tile_size)
-        # Servers refuse what would not fit beside page and prompt.
-        room = _CONTEXT - decoder_tokens(MODE, grid) - _PROMPT - len(prompt.text)
-        most = max(1, min(room, budget(sheet, self._config)))
-        answer = self._client.ask(_png(sheet.image), prompt, most, halt)
+        # The server rejects requests whose page, prompt and answer exceed the context.
+        room = _CONTEXT - decoder_tokens(MODE, grid) - _TEMPLATE - len(prompt.text)
+        max_tokens = max(1, min(room, token_budget(page, self._config)))
+        answer = self._client.ask(_png(page.image), prompt, max_tokens, cancellation)
         transcript = Transcript(
             ids=(),
             text=answer.text,
@@ -175,26 +182,32 @@ class VllmEngine:
             decoder_tokens=decoder_tokens(MODE, grid),
             seconds=perf_counter() - started,
         )
-        record(sheet, transcript, answer.tokens)
+        record_answer(page, transcript, answer.tokens)
 
-    def _finish(self, task: PageTask, found: PageFailure | _Reading) -> PageOutcome:
-        # Here, not in the threads: the fallback may hold libraries that know only one.
-        if isinstance(found, PageFailure):
-            return found
+    def _finish(self, task: PageTask, reading: PageFailure | _Reading) -> PageOutcome:
+        # Called in the main thread: libraries of the fallback may not be thread-safe.
+        if isinstance(reading, PageFailure):
+            return reading
         try:
-            sheet, seconds = found.result()
-            return page_of(sheet, seconds, MadeBy(ENGINE, self._server.model), self._fallback)
+            page, seconds = reading.result()
+            return build_page(
+                page,
+                seconds,
+                engine=ENGINE,
+                model=self._server.model,
+                fallback=self._fallback,
+            )
         except OpticalRagError as error:
             return failure(task, error)
 
 
-def _about_as_many(text: str) -> int:
-    # The vocabulary is the server's.
+def _estimate_tokens(text: str) -> int:
+    """Estimate the tokens of a text; only the server has the vocabulary."""
     return -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
 
 
 def _png(image: PageImage) -> bytes:
     file = BytesIO()
-    # Lossless: the model was trained on drawings, and JPEG's ringing is worst around letters.
+    # Lossless: JPEG artefacts are worst around letters, and the model was trained on clean pages.
     Image.fromarray(image.pixels).save(file, "PNG", compress_level=1)
     return file.getvalue()

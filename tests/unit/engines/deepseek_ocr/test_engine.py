@@ -1,6 +1,6 @@
-"""The optical engine: pages in, blocks out, doubts on record.
+"""The DeepSeek-OCR engine: attempts, flags, fallbacks and the order of outcomes.
 
-The model is scripted where a test needs it to say something: nothing small really reads.
+Most tests use a model with scripted answers, because a tiny model cannot read.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MARK = "<|ref|>{}<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\n{}\n\n"
 
 
 class ScriptedModel:
-    """Answers by prompt and mode from a script; counts what it is asked."""
+    """Answers by prompt and mode from a script, and counts its calls."""
 
     name, weights, preprocessing = "scripted", "0" * 16, "none"
     modes, compression = MODES, TARGET_COMPRESSION
@@ -53,21 +53,21 @@ class ScriptedModel:
         self.decoded: list[int] = []
 
     def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
-        """Empty tokens that remember their mode."""
+        """Return empty tokens of this mode."""
         self.encoded.append((len(pages), mode.name))
         view, tiles = np.zeros((4, 2), np.float32), np.zeros((0, 0, 2), np.float32)
         made = (mode.name, "float32", self.name, self.weights, self.preprocessing)
         return [VisionTokens(view, tiles, (1, 1), *made) for _ in pages]
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
-        """The script's answers."""
+        """Return the script's answers."""
         self.decoded.append(len(requests))
         return [self._transcript(request) for request in requests]
 
     def stream(
         self, requests: Iterable[DecodeRequest | None], most: int | None = None
     ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
-        """The script's answers, the last of two pages first."""
+        """Yield the script's answers in pairs, the second page of a pair first."""
         source = iter(requests)
         first = 0
         while pair := [request for request in islice(source, 2) if request]:
@@ -76,7 +76,7 @@ class ScriptedModel:
             first += len(pair)
 
     def count_text_tokens(self, text: str) -> int:
-        """One per word."""
+        """Count words."""
         return len(text.split())
 
     def _transcript(self, request: DecodeRequest) -> Transcript:
@@ -86,7 +86,7 @@ class ScriptedModel:
 
 
 def always(text: str, reason: FinishReason = "eos") -> Callable[[str, str], Answer]:
-    """The same answer to everything."""
+    """Return a script with one answer to everything."""
     return lambda prompt, mode: (text, reason)
 
 
@@ -100,7 +100,7 @@ def file(tmp_path: Path) -> Path:
 def read(
     file: Path, model: ScriptedModel, config: OpticalConfig | None = None
 ) -> list[PageOutcome]:
-    """All pages of a file, as the engine reads them."""
+    """Read all pages of a file with the engine."""
     engine = DeepSeekOcrEngine(model, config, fallback=LayoutEngine(), batch=2)
     with open_document(file) as document:
         outcomes = list(engine.parse(document.tasks()))
@@ -109,7 +109,7 @@ def read(
 
 
 def only(outcomes: Sequence[PageOutcome]) -> Iterator[ParsedPage]:
-    """The pages, none of which failed."""
+    """Yield the pages, and fail if one of them failed."""
     for outcome in outcomes:
         assert isinstance(outcome, ParsedPage)
         yield outcome
@@ -118,7 +118,7 @@ def only(outcomes: Sequence[PageOutcome]) -> Iterator[ParsedPage]:
 def noted(
     requests: Iterable[DecodeRequest | None], seen: list[DecodeRequest]
 ) -> Iterator[DecodeRequest | None]:
-    """The same, remembered."""
+    """Pass requests on, and collect them."""
     for request in requests:
         if request:
             seen.append(request)
@@ -126,12 +126,12 @@ def noted(
 
 
 def layer_of(topic: str) -> str:
-    """What the text layer of a page holds, as a good answer of the model."""
+    """Return the text layer of a page as a good answer."""
     return MARK.format("text", page_text(topic))
 
 
 def test_good_answers_become_blocks_with_boxes(file: Path) -> None:
-    """One try per page; mode and estimate are on record."""
+    """One attempt per page; its mode and the estimate are recorded."""
     answers = iter(["valve", "pump", "rotor"])
     model = ScriptedModel(lambda prompt, mode: (layer_of(next(answers)), "eos"))
 
@@ -153,7 +153,7 @@ def test_good_answers_become_blocks_with_boxes(file: Path) -> None:
 
 
 def test_a_loop_is_tried_in_another_mode(file: Path) -> None:
-    """Only the page that looped; its first try stays on record."""
+    """Only the page that looped; its first attempt stays on record."""
     model = ScriptedModel(
         lambda prompt, mode: (layer_of("valve"), "loop" if mode == "base" else "eos")
     )
@@ -167,7 +167,7 @@ def test_a_loop_is_tried_in_another_mode(file: Path) -> None:
 
 
 def test_a_page_that_cannot_be_read_takes_its_text_layer(file: Path) -> None:
-    """After three tries, of which the third reuses the first's encoding."""
+    """After three attempts; the third reuses the tokens of the first."""
     model = ScriptedModel(always("All work and no play.", "length"))
     first = next(only(read(file, model, OpticalConfig(batch=1))))
 
@@ -179,8 +179,8 @@ def test_a_page_that_cannot_be_read_takes_its_text_layer(file: Path) -> None:
     assert Counter(mode for _, mode in model.encoded) == {"tiny": 3, "gundam-6": 3}
 
 
-def test_a_scan_keeps_the_best_of_bad_tries(tmp_path: Path) -> None:
-    """There is no text layer to take; the flags say what to think of it."""
+def test_a_scan_keeps_the_best_of_bad_attempts(tmp_path: Path) -> None:
+    """Without a text layer, the best answer is used and flagged."""
     with pymupdf.open() as document:
         page = document.new_page()
         page.draw_rect((100, 100, 400, 300), fill=(0, 0, 0))
@@ -192,7 +192,7 @@ def test_a_scan_keeps_the_best_of_bad_tries(tmp_path: Path) -> None:
 
 
 def scanned(folder: Path, text: str = "", *, upper: float = 0) -> Path:
-    """A page that is a picture: text, below a photograph of so much of its height."""
+    """Write a scan: text below a photograph that takes this share of the page's height."""
     page = pymupdf.open().new_page()
     page.insert_textbox((60, 60 + 842 * upper, 535, 800), text, fontsize=10)
     if upper:
@@ -206,7 +206,7 @@ def scanned(folder: Path, text: str = "", *, upper: float = 0) -> Path:
 
 PROSE = "The harbour master counted the ships that came in before the storm. " * 30
 PICTURE = "<|ref|>image<|/ref|><|det|>[[90, 40, 910, 500]]<|/det|>\n\n"
-SHEET = "<|ref|>image<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\n\n"
+WHOLE_PAGE = "<|ref|>image<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\n\n"
 
 
 @pytest.mark.parametrize(
@@ -214,16 +214,16 @@ SHEET = "<|ref|>image<|/ref|><|det|>[[0, 0, 999, 999]]<|/det|>\n\n"
     [
         ("", 0, (Flag.EMPTY,)),
         ("Of the storm.", 0, (Flag.SHORT,)),
-        (SHEET, 0, (Flag.EMPTY,)),
+        (WHOLE_PAGE, 0, (Flag.EMPTY,)),
         (PICTURE, 0.48, (Flag.EMPTY,)),
         (PICTURE + MARK.format("text", "Ships."), 0.48, (Flag.SHORT,)),
     ],
     ids=["nothing", "short", "all picture", "only picture", "picture and short"],
 )
-def test_a_scan_of_which_next_to_nothing_is_read_is_doubted(
+def test_a_scan_with_too_short_an_answer_is_doubted(
     tmp_path: Path, answer: str, upper: float, flags: tuple[str, ...]
 ) -> None:
-    """It was stored as if nothing more stood there; now it is tried in each way, and flagged."""
+    """All attempts are made, and the page is flagged. It used to be stored as complete."""
     (page,) = only(read(scanned(tmp_path, PROSE, upper=upper), ScriptedModel(always(answer))))
 
     assert page.optical is not None
@@ -246,7 +246,7 @@ def test_a_scan_that_another_mode_reads_is_not_doubted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("answer", ["", PICTURE, PICTURE + MARK.format("text", "Figure 1")])
 def test_a_photograph_needs_no_words(tmp_path: Path, answer: str) -> None:
-    """Whether or not the model says where it is."""
+    """With or without a box for it."""
     (page,) = only(read(scanned(tmp_path, upper=0.48), ScriptedModel(always(answer))))
 
     assert page.optical is not None
@@ -254,17 +254,17 @@ def test_a_photograph_needs_no_words(tmp_path: Path, answer: str) -> None:
 
 
 def test_the_words_of_a_diagram_need_not_be_read(tmp_path: Path) -> None:
-    """What stands in a picture is explained by it; the caption was read."""
-    answer = SHEET + MARK.format("image_caption", "Figure 1")
+    """Print inside a picture needs no words. The caption was read."""
+    answer = WHOLE_PAGE + MARK.format("image_caption", "Figure 1")
     (page,) = only(read(scanned(tmp_path, PROSE), ScriptedModel(always(answer))))
     assert page.flags == ()
 
 
-def test_an_answer_that_was_not_to_be_the_whole_page_may_be_short(tmp_path: Path) -> None:
-    """A place, or a sentence about the page."""
-    place = "<|ref|>ships<|/ref|><|det|>[[90, 40, 910, 500]]<|/det|>"
+def test_an_answer_to_a_prompt_for_less_than_the_page_may_be_short(tmp_path: Path) -> None:
+    """Such as a box, or a sentence about the page."""
+    box = "<|ref|>ships<|/ref|><|det|>[[90, 40, 910, 500]]<|/det|>"
     config = OpticalConfig(prompt="locate:ships")
-    (page,) = only(read(scanned(tmp_path, PROSE), ScriptedModel(always(place)), config))
+    (page,) = only(read(scanned(tmp_path, PROSE), ScriptedModel(always(box)), config))
     assert page.flags == ()
 
 
@@ -273,7 +273,7 @@ BROKEN = "<|ref|>text<|/ref|><|det|>[[100, 100, 9000]]<|/det|>\n{}\n\n"
 
 @pytest.mark.parametrize("free_ocr_too", [False, True])
 def test_a_scan_read_in_broken_markup_is_doubted(tmp_path: Path, free_ocr_too: bool) -> None:
-    """Fluent rubbish on scans was never doubted; nor is it cleared by text without boxes."""
+    """Such answers are often fluent but wrong. A later answer without boxes does not clear them."""
     with pymupdf.open() as document:
         document.new_page().draw_rect((100, 100, 400, 300), fill=(0, 0, 0))
         document.save(tmp_path / "scan.pdf")
@@ -288,7 +288,7 @@ def test_a_scan_read_in_broken_markup_is_doubted(tmp_path: Path, free_ocr_too: b
 
 
 def test_a_text_layer_clears_an_answer_without_boxes(file: Path) -> None:
-    """Broken markup before it says no more than the text layer does."""
+    """Broken markup in earlier answers does not count if the text layer agrees."""
     broken = BROKEN.format("Fluent.") + BROKEN.format("Rubbish.")
     model = ScriptedModel(
         lambda prompt, mode: (page_text("valve") if prompt == "free_ocr" else broken, "eos")
@@ -300,7 +300,7 @@ def test_a_text_layer_clears_an_answer_without_boxes(file: Path) -> None:
 
 
 def test_an_empty_page_is_not_shown_to_the_model(tmp_path: Path) -> None:
-    """It would invent something."""
+    """The model would invent text."""
     write_pdf(tmp_path / "empty.pdf", "")
     model = ScriptedModel(always("Once upon a time there was a page."))
     (page,) = only(read(tmp_path / "empty.pdf", model))
@@ -310,7 +310,7 @@ def test_an_empty_page_is_not_shown_to_the_model(tmp_path: Path) -> None:
 
 
 def emptied(folder: Path) -> Path:
-    """A file that was cut short: MuPDF mends it, and a page without its content is left."""
+    """Truncate a file so that MuPDF repairs it and a page loses its content."""
     whole = write_pdf(folder / "whole.pdf", *(page_text("valve") for _ in range(4))).read_bytes()
     for share in range(45, 80, 5):
         (folder / "cut.pdf").write_bytes(whole[: len(whole) * share // 100])
@@ -321,7 +321,7 @@ def emptied(folder: Path) -> Path:
 
 
 def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path) -> None:
-    """What they held may be what was cut off."""
+    """Their content may have been cut off."""
     pages = list(only(read(emptied(tmp_path), ScriptedModel(always(layer_of("valve"))))))
 
     empty = [page for page in pages if not page.blocks]
@@ -331,34 +331,34 @@ def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path) ->
 
 
 def test_a_page_too_large_for_memory_costs_no_other(file: Path) -> None:
-    """What was encoded together is encoded again page by page."""
+    """Pages that were encoded together are encoded again one by one."""
 
-    class Forgetful(ScriptedModel):
-        """Cannot take what looks like the second page."""
+    class TooSmall(ScriptedModel):
+        """Runs out of memory."""
 
         seen = 0
 
         def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
-            """Fails on the first batch and then on its second page."""
+            """Fail on the first batch, and then on its second page."""
             self.seen += 1
             if self.seen in (1, 3):
                 raise OutOfMemory("no")
             return super().encode(pages, mode)
 
-    outcomes = read(file, Forgetful(always(layer_of("valve"))))
+    outcomes = read(file, TooSmall(always(layer_of("valve"))))
     failed = [o for o in outcomes if isinstance(o, PageFailure)]
     assert [(o.number, o.code) for o in failed] == [(2, "out_of_memory")]
     assert [o.ref.number for o in outcomes if isinstance(o, ParsedPage)] == [1, 3]
 
 
 def test_a_page_that_cannot_be_decoded_costs_no_other(file: Path) -> None:
-    """What the model was at is decoded again page by page."""
+    """Pages that were decoded together are decoded again one by one."""
 
     class Broken(ScriptedModel):
-        """Refuses one page, alone or with others."""
+        """Fails on one page, alone or with others."""
 
         def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
-            """As the script, but for the page about pumps."""
+            """Fail on the page about pumps."""
             if any("pump" in request.draft for request in requests):
                 raise EngineError("no")
             return super().decode(requests)
@@ -367,21 +367,21 @@ def test_a_page_that_cannot_be_decoded_costs_no_other(file: Path) -> None:
     assert [type(outcome) for outcome in outcomes] == [ParsedPage, PageFailure, ParsedPage]
 
 
-def test_a_page_that_the_model_refuses_in_a_stream_costs_no_other(file: Path) -> None:
-    """It fails, they do not."""
+def test_a_page_that_the_model_rejects_in_a_stream_costs_no_other(file: Path) -> None:
+    """Only the rejected page fails."""
 
-    class Choosy(ScriptedModel):
-        """Refuses the page about pumps."""
+    class Rejecting(ScriptedModel):
+        """Rejects the page about pumps."""
 
         def stream(
             self, requests: Iterable[DecodeRequest | None], most: int | None = None
         ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
-            """As the script, but for one."""
+            """Yield an error for one page."""
             seen: list[DecodeRequest] = []
             for number, answer in super().stream(noted(requests, seen), most):
                 yield number, EngineError("no") if "pump" in seen[number].draft else answer
 
-    outcomes = read(file, Choosy(always(layer_of("valve"))))
+    outcomes = read(file, Rejecting(always(layer_of("valve"))))
     assert [type(outcome) for outcome in outcomes] == [ParsedPage, PageFailure, ParsedPage]
 
 
@@ -389,10 +389,10 @@ def test_a_text_layer_that_cannot_be_read_costs_its_own_page_only(file: Path) ->
     """All pages come out, in order."""
 
     class Torn(LayoutEngine):
-        """Cannot read the second page."""
+        """Fails on the second page."""
 
         def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-            """As the engine, but for one page."""
+            """Raise for one page."""
             for task in tasks:
                 if task.ref.number == 2:
                     raise DamagedDocument("torn")
@@ -410,20 +410,20 @@ def test_a_text_layer_that_cannot_be_read_costs_its_own_page_only(file: Path) ->
 
 
 def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
-    """One stream for all pages, with what is known of each."""
+    """One stream for all pages, with a draft and an estimate for each."""
     seen: list[DecodeRequest] = []
 
-    class Watching(ScriptedModel):
-        """Keeps the requests."""
+    class Recording(ScriptedModel):
+        """Records the requests."""
 
         def stream(
             self, requests: Iterable[DecodeRequest | None], most: int | None = None
         ) -> Iterator[tuple[int, Transcript | OpticalRagError]]:
-            """As the script."""
+            """Record the requests."""
             assert most == 7
             return super().stream(noted(requests, seen), most)
 
-    read(file, Watching(always(layer_of("valve"))), OpticalConfig(mode="tiny", batch=7))
+    read(file, Recording(always(layer_of("valve"))), OpticalConfig(mode="tiny", batch=7))
     assert [("pump" in r.draft, r.expected_tokens) for r in seen[:3]] == [
         (False, len(page_text("valve").split())),
         (True, len(page_text("pump").split())),
@@ -431,10 +431,10 @@ def test_pages_are_asked_for_while_others_are_read(file: Path) -> None:
     ]
 
 
-def test_further_tries_are_in_the_stream_of_the_first(
+def test_further_attempts_are_in_the_stream_of_the_first(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of the last pages, too: in a stream of their own they waited for the last answer."""
+    """Also those of the last pages. In a second stream they would wait for the last answer."""
     streams: list[object] = []
     stream = ScriptedModel.stream
     monkeypatch.setattr(
@@ -446,15 +446,15 @@ def test_further_tries_are_in_the_stream_of_the_first(
 
 
 def test_pages_are_drawn_while_others_are_read(tmp_path: Path) -> None:
-    """By processes, a few pages ahead of the model and no more."""
+    """Worker processes draw a few pages ahead of the model, and no more."""
     write_pdf(tmp_path / "long.pdf", *(page_text("valve") for _ in range(12)))
     taken: list[int] = []
 
     class Slow(ScriptedModel):
-        """Notes how many pages have been handed out to be drawn when it is asked first."""
+        """Records how many pages were handed out by the first call."""
 
         def decode(self, requests: Sequence[DecodeRequest]) -> list[Transcript]:
-            """As the script."""
+            """Record the number of pages."""
             self.ahead = getattr(self, "ahead", len(taken))
             return super().decode(requests)
 
@@ -473,7 +473,7 @@ def test_pages_are_drawn_while_others_are_read(tmp_path: Path) -> None:
 def test_a_source_that_fails_is_an_error_after_its_pages(
     file: Path, batch: int, workers: int
 ) -> None:
-    """Pages that were asked for before are not lost."""
+    """Earlier pages are not lost."""
     model, pool = ScriptedModel(always(layer_of("valve"))), WorkerPool(workers)
     engine = DeepSeekOcrEngine(model, fallback=LayoutEngine(), batch=batch, pool=pool)
 
@@ -485,7 +485,7 @@ def test_a_source_that_fails_is_an_error_after_its_pages(
 
     def read_all() -> None:
         for outcome in engine.parse(tasks()):
-            outcomes.append(outcome)  # noqa: PERF402  an extend might keep none
+            outcomes.append(outcome)  # noqa: PERF402  extend may drop all of them on an error
 
     with open_document(file) as document, pytest.raises(DamagedDocument, match="torn"):
         read_all()
@@ -493,7 +493,7 @@ def test_a_source_that_fails_is_an_error_after_its_pages(
     assert [type(outcome) for outcome in outcomes] == [ParsedPage, ParsedPage]
 
 
-def test_options_that_cannot_work_are_refused_before_any_page() -> None:
+def test_invalid_options_are_rejected_before_the_first_page() -> None:
     """Unknown modes and prompts."""
     for config in (OpticalConfig(mode="huge"), OpticalConfig(prompt="poem")):
         with pytest.raises(ConfigError):
@@ -501,7 +501,7 @@ def test_options_that_cannot_work_are_refused_before_any_page() -> None:
 
 
 def test_the_fingerprint_tells_readings_apart() -> None:
-    """Weights, mode and prompt change what a page becomes."""
+    """It depends on weights, mode, prompt and token limit, but not on the device."""
 
     def fingerprint(config: OpticalConfig, weights: str = "0" * 16) -> str:
         model = ScriptedModel(always(""))
@@ -516,7 +516,7 @@ def test_the_fingerprint_tells_readings_apart() -> None:
 
 
 def test_a_real_model_goes_the_whole_way(tiny_checkpoint: Path, file: Path) -> None:
-    """Noise in the answers, but pages, record and fallback all the same."""
+    """The answers are noise, so all pages come from the text layer."""
     optical = OpticalConfig(str(tiny_checkpoint), mode="tiny", device="cpu", max_output_tokens=40)
     engine = make_engine(EngineConfig("deepseek-ocr", optical=optical))
     with open_document(file) as document:
@@ -531,6 +531,6 @@ def test_a_real_model_goes_the_whole_way(tiny_checkpoint: Path, file: Path) -> N
 
 
 def test_the_model_fits_the_engines_interface(tiny_model: DeepSeekOcr) -> None:
-    """Counting is done in its own vocabulary."""
+    """It counts tokens in its own vocabulary."""
     assert tiny_model.count_text_tokens("abc") == 3
     assert tiny_model.preprocessing

@@ -1,4 +1,4 @@
-"""The model as a whole, on random weights: what must hold whatever is written."""
+"""The whole model with random weights: properties that hold for any answer."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ MARKDOWN = PROMPTS["markdown"]
 
 
 def picture(seed: int, height: int = 900, width: int = 700) -> NDArray[np.uint8]:
-    """A page of noise."""
+    """Return a page of noise."""
     return np.random.default_rng(seed).integers(0, 255, (height, width, 3), np.uint8)
 
 
 def encoded(model: DeepSeekOcr, mode: str, seed: int = 0) -> VisionTokens:
-    """The vision tokens of a page of noise."""
+    """Encode a page of noise."""
     return model.encode([picture(seed)], MODES[mode])[0]
 
 
@@ -50,7 +50,7 @@ def encoded(model: DeepSeekOcr, mode: str, seed: int = 0) -> VisionTokens:
 def test_pages_become_as_many_tokens_as_their_mode_says(
     tiny_model: DeepSeekOcr, mode: str, grid: tuple[int, int], count: int
 ) -> None:
-    """Recorded with where they came from."""
+    """Mode and weights are recorded with them."""
     tokens = encoded(tiny_model, mode)
     tiles = tokens.grid[0] * tokens.grid[1] if mode == "gundam" else 0
     assert tokens.count == (count or 256 + 100 * tiles)
@@ -59,7 +59,7 @@ def test_pages_become_as_many_tokens_as_their_mode_says(
 
 
 def test_pages_encoded_together_are_as_if_alone(tiny_model: DeepSeekOcr) -> None:
-    """Tiles of different pages share batches and stay apart."""
+    """Tiles of different pages share batches, but do not mix."""
     pages = [picture(i, 900 + 400 * i, 700) for i in range(3)]
     together = tiny_model.encode(pages, MODES["gundam"])
     for pixels, tokens in zip(pages, together, strict=True):
@@ -72,7 +72,7 @@ def test_pages_encoded_together_are_as_if_alone(tiny_model: DeepSeekOcr) -> None
 def test_attention_with_its_bias_in_parts_equals_transformers(
     tiny_checkpoint: Path, side: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of the whole encoder, at the trained size and at others."""
+    """For the whole encoder, at the trained size and at others."""
     runtime = plan_runtime(probe_machine(), "cpu", "float32")
     tower = load_network(open_checkpoint(tiny_checkpoint), runtime).model.vision_tower
     pixels = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(side))
@@ -86,8 +86,8 @@ def test_attention_with_its_bias_in_parts_equals_transformers(
     torch.testing.assert_close(in_parts, whole, rtol=1e-6, atol=1e-6)
 
 
-def test_a_batch_writes_what_each_page_would_alone(tiny_model: DeepSeekOcr) -> None:
-    """Pages of different lengths, prompts and budgets."""
+def test_pages_decoded_together_are_as_if_alone(tiny_model: DeepSeekOcr) -> None:
+    """With different lengths, prompts and token limits."""
     requests = [
         DecodeRequest(encoded(tiny_model, "tiny", 1), MARKDOWN, 40),
         DecodeRequest(encoded(tiny_model, "base", 2), PROMPTS["free_ocr"], 17),
@@ -100,8 +100,8 @@ def test_a_batch_writes_what_each_page_would_alone(tiny_model: DeepSeekOcr) -> N
     assert [len(t.ids) for t in together] == [40, 17, 60]
 
 
-def test_the_budget_ends_a_page(tiny_model: DeepSeekOcr) -> None:
-    """And is named as the reason; special tokens stay in the text."""
+def test_the_token_limit_ends_an_answer(tiny_model: DeepSeekOcr) -> None:
+    """It is the recorded reason. Special tokens stay in the text."""
     (answer,) = tiny_model.decode([DecodeRequest(encoded(tiny_model, "tiny"), MARKDOWN, 5)])
     assert (len(answer.ids), answer.finish_reason) == (5, "length")
     assert answer.prompt_name == "markdown"
@@ -109,7 +109,7 @@ def test_the_budget_ends_a_page(tiny_model: DeepSeekOcr) -> None:
 
 
 def test_no_ngram_is_written_twice_in_a_window(tiny_checkpoint: Path) -> None:
-    """The rule is at work inside the model, not only on paper."""
+    """The decoder applies the rule."""
     model = DeepSeekOcr(tiny_checkpoint, device="cpu", rule=NoRepeat(2, 50))
     (answer,) = model.decode([DecodeRequest(encoded(model, "tiny"), MARKDOWN, 50)])
     pairs = list(zip(answer.ids, answer.ids[1:], strict=False))
@@ -117,28 +117,28 @@ def test_no_ngram_is_written_twice_in_a_window(tiny_checkpoint: Path) -> None:
 
 
 def test_a_tile_can_be_decoded_alone(tiny_model: DeepSeekOcr) -> None:
-    """In place of the whole page."""
+    """Instead of the whole page."""
     tile = encoded(tiny_model, "gundam").tile(1, 0)
     (answer,) = tiny_model.decode([DecodeRequest(tile, MARKDOWN, 5)])
     assert answer.decoder_tokens == 111
 
 
-def test_tokens_of_other_weights_are_refused(tiny_model: DeepSeekOcr) -> None:
-    """They would be read as noise."""
+def test_tokens_of_other_weights_are_rejected(tiny_model: DeepSeekOcr) -> None:
+    """The model would read them as noise."""
     other = replace(encoded(tiny_model, "tiny"), weights="0123456789abcdef")
     with pytest.raises(EngineError, match="only the weights that encoded a page"):
         tiny_model.decode([DecodeRequest(other, MARKDOWN)])
 
 
 @pytest.mark.parametrize("limit", [0, -1])
-def test_a_budget_without_room_is_refused(tiny_model: DeepSeekOcr, limit: int) -> None:
-    """Instead of an empty page."""
+def test_a_token_limit_below_one_is_rejected(tiny_model: DeepSeekOcr, limit: int) -> None:
+    """The page would be empty."""
     with pytest.raises(ConfigError, match="at least 1"):
         tiny_model.decode([DecodeRequest(encoded(tiny_model, "tiny"), MARKDOWN, limit)])
 
 
-def test_a_prompt_longer_than_the_context_is_refused(tiny_model: DeepSeekOcr) -> None:
-    """The page and the prompt share it."""
+def test_a_prompt_longer_than_the_context_is_rejected(tiny_model: DeepSeekOcr) -> None:
+    """The page and the prompt share the context."""
     prompt = Prompt("custom", "<image>\n" + "word " * 1000)
     with pytest.raises(ConfigError, match="fill the context"):
         tiny_model.decode([DecodeRequest(encoded(tiny_model, "tiny"), prompt)])
@@ -154,14 +154,14 @@ def test_a_prompt_longer_than_the_context_is_refused(tiny_model: DeepSeekOcr) ->
         np.zeros((1, 9000, 3), np.uint8),
     ],
 )
-def test_what_is_no_page_image_is_refused(pixels: NDArray[np.uint8]) -> None:
-    """Wrong shape or type, or too thin to be seen."""
+def test_invalid_page_images_are_rejected(pixels: NDArray[np.uint8]) -> None:
+    """Those of a wrong shape or type, and those too thin to be seen."""
     with pytest.raises(PageRenderFailed):
         prepare(pixels, MODES["base"])
 
 
-def test_where_a_model_runs_follows_from_the_machine() -> None:
-    """GPU first; bfloat16 where it is fast; flash attention where installed."""
+def test_device_and_precision_follow_from_the_machine() -> None:
+    """A GPU if there is one, bfloat16 if it is fast, flash attention if it is installed."""
     gpu = Machine(gpus=(True,), cpu_bfloat16=False, flash_attention=True)
     old = Machine(gpus=(), cpu_bfloat16=False, flash_attention=True)
     assert plan_runtime(gpu) == Runtime("cuda", "bfloat16", "bfloat16", "flash_attention_2")
@@ -173,8 +173,8 @@ def test_where_a_model_runs_follows_from_the_machine() -> None:
         plan_runtime(old, "tpu")
 
 
-def test_a_gpu_is_chosen_by_what_it_can_do_itself() -> None:
-    """Not by the first one; of "cuda" alone nobody knows which it will be."""
+def test_precision_follows_from_the_gpu_that_is_named() -> None:
+    """With "cuda" alone, it must suit every GPU."""
     mixed = Machine(gpus=(True, False), cpu_bfloat16=False, flash_attention=False)
     assert plan_runtime(mixed, "cuda:0").decoder == "bfloat16"
     assert plan_runtime(mixed, "cuda:1").decoder == "float32"
@@ -184,14 +184,14 @@ def test_a_gpu_is_chosen_by_what_it_can_do_itself() -> None:
 @pytest.mark.parametrize(
     "device", ["cuda:2", "cuda:", "cuda:x", "cuda:-1", "cuda:01", "cuda:\u00b2"]
 )
-def test_a_gpu_that_is_not_there_is_said(device: str) -> None:
-    """Torch would end with an error of its own, some of them only when memory is taken."""
+def test_a_missing_gpu_is_an_error(device: str) -> None:
+    """Torch would raise an error of its own, sometimes only when it allocates memory."""
     two = Machine(gpus=(True, True), cpu_bfloat16=False, flash_attention=False)
     with pytest.raises(ConfigError, match="PyTorch sees cuda:0, cuda:1; choose one"):
         plan_runtime(two, device)
 
 
-def test_memory_that_torch_keeps_for_later_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_torch_reserves_counts_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a second document gets a fraction of the first one's slots."""
     figures = {"mem_get_info": (5, 80), "memory_reserved": 70, "memory_allocated": 10}
     for name, value in figures.items():
@@ -199,7 +199,7 @@ def test_memory_that_torch_keeps_for_later_counts_as_free(monkeypatch: pytest.Mo
     assert free_bytes("cuda:0") == 65
 
 
-def test_memory_that_is_not_there_is_not_taken() -> None:
+def test_missing_memory_is_an_error() -> None:
     """The message has both numbers."""
     require_memory(10, None, "it", "wait")
     with pytest.raises(OutOfMemory, match=r"needs 7\.0 GB of memory and 2\.0 GB are free; wait"):

@@ -1,4 +1,4 @@
-"""The shipped small model on pages it has not seen: the optical path with real text."""
+"""The small model of this repository on pages it has not seen: the optical path with real text."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def ask(model: DeepSeekOcr, images: list[NDArray[np.uint8]], prompt: str) -> lis
 
 
 def compare(read: list[str], truth: list[str]) -> tuple[float, str]:
-    """Mean share of characters that are right, and what to say where it is too low."""
+    """Return the mean share of correct characters, and a report for a failing test."""
     shares = [precision(r, t) for r, t in zip(read, truth, strict=True)]
     pairs = zip(shares, read, truth, strict=True)
     worst = sorted(f"{share:.0%} right:\n{r}\n--- for:\n{t}" for share, r, t in pairs)
@@ -63,8 +63,8 @@ def test_it_reads_pages_and_words_it_has_never_seen(
     assert share > 0.95, report
 
 
-def test_it_says_what_stands_where(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
-    pages = pages[::2]  # with boxes an answer is four times as long
+def test_it_finds_text_and_boxes(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
+    pages = pages[::2]  # answers with boxes are four times as long
     read = ask(reading_model, [page.pixels for page in pages], "markdown")
     share, report = compare(list(map(plain, read)), [plain(page.markdown) for page in pages])
     assert share > 0.95, report
@@ -72,7 +72,7 @@ def test_it_says_what_stands_where(reading_model: DeepSeekOcr, pages: list[Page]
     assert np.mean(boxes) > 0.85, f"overlaps of boxes: {boxes}; answers: {read}"
 
 
-def test_it_says_where_a_phrase_stands(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
+def test_it_locates_a_phrase(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
     overlaps = []
     for page in pages:
         line = page.sheet.parts[0].lines[0]
@@ -83,7 +83,7 @@ def test_it_says_where_a_phrase_stands(reading_model: DeepSeekOcr, pages: list[P
 
 
 def test_fewer_vision_tokens_read_less(reading_model: DeepSeekOcr, pages: list[Page]) -> None:
-    """Compression costs precision, as in the paper; at budgets it has not seen, nearly all."""
+    """Compression costs accuracy, as in the paper; untrained modes read next to nothing."""
     shares = {}
     for mode in reading_model.modes.values():
         tokens = reading_model.encode([page.pixels for page in pages], mode)
@@ -96,7 +96,7 @@ def test_fewer_vision_tokens_read_less(reading_model: DeepSeekOcr, pages: list[P
 
 
 def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:
-    """Text, kinds and boxes of the sample cards, by the model and not from the text layer."""
+    """Text, kinds and boxes of the sample cards come from the model, not the text layer."""
     engine = DeepSeekOcrEngine(
         reading_model, OpticalConfig(mode="large"), fallback=LayoutEngine(), batch=3
     )
@@ -113,17 +113,17 @@ def test_a_file_goes_the_whole_way(reading_model: DeepSeekOcr) -> None:
     assert agreement(" ".join(block.text for block in first.blocks), words) > 0.8
 
 
-def test_its_caution_is_said_when_it_is_loaded(caplog: pytest.LogCaptureFixture) -> None:
+def test_loading_it_logs_its_caution(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         DeepSeekOcr(TINY_SYNTHETIC, device="cpu")
     assert "reads only synthetic pages" in caplog.text
 
 
-def test_a_mode_of_the_released_model_is_refused(reading_model: DeepSeekOcr) -> None:
+def test_a_mode_of_the_released_model_is_rejected(reading_model: DeepSeekOcr) -> None:
     with pytest.raises(ConfigError, match=r"auto, tiny, small, base, large"):
         DeepSeekOcrEngine(reading_model, OpticalConfig(mode="gundam"), fallback=LayoutEngine())
 
 
-def test_it_is_small_and_no_part_of_the_package() -> None:
+def test_it_is_small_and_not_part_of_the_package() -> None:
     assert sum(file.stat().st_size for file in TINY_SYNTHETIC.iterdir()) < 12e6
     assert "ingest" not in TINY_SYNTHETIC.parts[-2:]

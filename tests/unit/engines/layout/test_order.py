@@ -1,4 +1,4 @@
-"""Reading order, the assignment of words to regions, and list nesting."""
+"""Reading order, assignment of words to regions, nesting of lists and levels of headings."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from hypothesis import strategies as st
 from opticalrag.ingest.engines.layout.assign import (
     UNASSIGNED,
     assign,
+    join_numbers,
     regions_for_rest,
-    with_numbers,
 )
 from opticalrag.ingest.engines.layout.blocks import list_levels
+from opticalrag.ingest.engines.layout.geometry import Rect
 from opticalrag.ingest.engines.layout.headings import heading_level
 from opticalrag.ingest.engines.layout.order import in_reading_order, reading_order
-from opticalrag.ingest.engines.layout.pieces import Piece, Rect
 from opticalrag.ingest.engines.layout.regions import Region
+from opticalrag.ingest.engines.layout.words import LayoutWord
 
 PAGE = (0.0, 0.0, 600.0, 800.0)
 
 
-def piece(text: str, rect: Rect, line: int = 0, block: int = 0) -> Piece:
-    return Piece(text, rect, 10.0, line, block)
+def word(text: str, rect: Rect, line: int = 0, block: int = 0) -> LayoutWord:
+    return LayoutWord(text, rect, 10.0, line, block)
 
 
 def test_columns_are_read_one_after_the_other() -> None:
-    """Paragraphs that end at the same height do not send the reader to the next column."""
+    """Also if paragraphs of two columns end at the same height."""
     title = (50, 20, 550, 60)
     left = [(50, 100, 290, 200), (50, 220, 290, 300), (50, 310, 290, 400)]
     right = [(310, 100, 550, 200), (310, 220, 550, 290), (310, 320, 550, 400)]
@@ -45,7 +46,7 @@ def test_labels_are_read_with_their_values() -> None:
 
 
 def test_a_date_above_columns_is_read_first() -> None:
-    """A short line alone on the right, well above the text, does not wait for the columns."""
+    """A short line on the right, well above the text, comes before the columns."""
     date, left, right = (450, 40, 550, 52), (50, 100, 290, 400), (310, 100, 550, 400)
     rects = [left, right, date]
     assert [rects[i] for i in reading_order(rects, 800)] == [date, left, right]
@@ -57,8 +58,8 @@ def test_right_to_left_columns_are_read_from_the_right() -> None:
     assert in_reading_order([left, right], PAGE, rtl=True) == [right, left]
 
 
-def test_furniture_frames_the_page() -> None:
-    """Running headers come first and footers last, wherever they stand."""
+def test_headers_come_first_and_footers_last() -> None:
+    """Wherever they are on the page."""
     footer, body, header = (
         Region("page-footer", (50, 10, 100, 20)),
         Region("text", (50, 100, 290, 400)),
@@ -67,8 +68,8 @@ def test_furniture_frames_the_page() -> None:
     assert in_reading_order([footer, body, header], PAGE, rtl=False) == [header, body, footer]
 
 
-def test_a_backdrop_does_not_swallow_the_page() -> None:
-    """A picture behind all text is the ground, not a figure with the text in it."""
+def test_a_background_picture_is_dropped() -> None:
+    """Otherwise all text would count as inside a figure."""
     texts = [Region("text", (50, y, 550, y + 50)) for y in (100.0, 200.0, 300.0)]
     assert in_reading_order([Region("picture", PAGE), *texts], PAGE, rtl=False) == texts
 
@@ -84,50 +85,50 @@ RECTS = st.lists(
 @settings(deadline=None)
 @given(RECTS)
 def test_order_is_a_permutation(rects: list[Rect]) -> None:
-    """Whatever stands where, nothing is lost and nothing is read twice."""
+    """Nothing is lost or repeated."""
     assert sorted(reading_order(rects, 800)) == list(range(len(rects)))
 
 
 @settings(deadline=None)
 @given(RECTS, RECTS)
-def test_every_word_has_exactly_one_home(words: list[Rect], regions: list[Rect]) -> None:
-    """Words outside all regions get regions of their own, which take them all."""
-    pieces = [piece("w", rect, i, i // 3) for i, rect in enumerate(words)]
+def test_every_word_has_exactly_one_region(boxes: list[Rect], regions: list[Rect]) -> None:
+    """Words outside all regions get regions of their own."""
+    words = [word("w", rect, i, i // 3) for i, rect in enumerate(boxes)]
     found = [Region("text", rect) for rect in regions]
-    _, rest = assign(pieces, found)
+    _, rest = assign(words, found)
     found += regions_for_rest(rest, found)
-    dealt, rest = assign(pieces, found)
+    contents, rest = assign(words, found)
     assert rest == []
-    assert sorted(p.line for words in dealt for p in words) == list(range(len(pieces)))
+    assert sorted(w.line for group in contents for w in group) == list(range(len(words)))
 
 
-def test_bullets_outside_the_box_follow_their_line() -> None:
-    """A word beside a region belongs to it if its line continues there."""
-    pieces = [piece("•", (40, 100, 45, 110)), piece("item", (52, 100, 80, 110))]
-    dealt, rest = assign(pieces, [Region("list-item", (50, 98, 300, 112))])
-    assert [p.text for p in dealt[0]] == ["•", "item"]
+def test_a_bullet_outside_a_region_belongs_to_it_if_its_line_does() -> None:
+    """Bullets are often outside the model's boxes."""
+    words = [word("•", (40, 100, 45, 110)), word("item", (52, 100, 80, 110))]
+    contents, rest = assign(words, [Region("list-item", (50, 98, 300, 112))])
+    assert [p.text for p in contents[0]] == ["•", "item"]
     assert rest == []
 
 
-def test_far_words_make_their_own_region() -> None:
-    """A word far from every region is kept as a region of its own."""
-    pieces = [piece("lost", (400, 700, 430, 710))]
-    made = regions_for_rest(pieces, [Region("text", (50, 98, 300, 112))])
+def test_distant_words_get_a_region() -> None:
+    """A word far from all regions is not lost."""
+    words = [word("lost", (400, 700, 430, 710))]
+    made = regions_for_rest(words, [Region("text", (50, 98, 300, 112))])
     assert made == [Region(UNASSIGNED, (400, 700, 430, 710))]
 
 
-def test_heading_joins_its_number() -> None:
-    """A number that the model took for a heading of its own is put before the heading."""
+def test_a_heading_is_joined_to_its_number() -> None:
+    """The model may take the number for another heading."""
     number, title = (
         Region("section-header", (50, 100, 58, 112)),
         Region("section-header", (70, 99, 200, 113)),
     )
-    dealt = [[piece("3.1", number.rect)], [piece("Results", title.rect)]]
-    assert with_numbers([number, title], dealt) == [Region("section-header", (50, 99, 200, 113))]
+    contents = [[word("3.1", number.rect)], [word("Results", title.rect)]]
+    assert join_numbers([number, title], contents) == [Region("section-header", (50, 99, 200, 113))]
 
 
 def test_list_levels_follow_indents() -> None:
-    """Items nest by indent; text between lists, or a new column, starts over."""
+    """Items nest by indent. Text between lists, or a new column, starts a new list."""
     items = [(50, True), (70, True), (70, True), (50, True), (0, False), (70, True), (320, True)]
     levels = list_levels([(indent, 10.0, is_item) for indent, is_item in items])
     assert levels == [1, 2, 2, 1, 0, 1, 1]

@@ -1,10 +1,9 @@
-"""Words to running text: line ends, scripts, clean characters."""
+"""Running text from words: line ends, scripts, clean characters."""
 
 from __future__ import annotations
 
 import pytest
 
-from opticalrag.ingest.engines.layout.pieces import Piece
 from opticalrag.ingest.engines.layout.text import (
     clean,
     code_text,
@@ -13,22 +12,23 @@ from opticalrag.ingest.engines.layout.text import (
     running_text,
     vocabulary,
 )
+from opticalrag.ingest.engines.layout.words import LayoutWord
 
 
-def line(text: str, number: int, x: float = 0.0, y: float | None = None) -> list[Piece]:
-    """A line of words, 5 points a letter and 10 points high."""
-    pieces = []
+def line(text: str, number: int, x: float = 0.0, y: float | None = None) -> list[LayoutWord]:
+    """Return a line of words with letters of 5 x 10 points."""
+    words = []
     top = 12.0 * number if y is None else y
-    for word in text.split():
-        width = 5.0 * len(word)
-        pieces.append(Piece(word, (x, top, x + width, top + 10), 10.0, number, 0))
+    for part in text.split():
+        width = 5.0 * len(part)
+        words.append(LayoutWord(part, (x, top, x + width, top + 10), 10.0, number, 0))
         x += width + 5.0
-    return pieces
+    return words
 
 
 def joined(*texts: str, known: frozenset[str] = frozenset()) -> str:
-    pieces = [p for number, text in enumerate(texts) for p in line(text, number)]
-    return running_text(rows_of(pieces), known)
+    words = [p for number, text in enumerate(texts) for p in line(text, number)]
+    return running_text(rows_of(words), known)
 
 
 @pytest.mark.parametrize(
@@ -46,20 +46,20 @@ def joined(*texts: str, known: frozenset[str] = frozenset()) -> str:
     ],
 )
 def test_line_ends(lines: list[str], expected: str) -> None:
-    """Lines are joined as a reader would, and cut words are healed."""
+    """Lines are joined as a reader joins them, and hyphenated words are restored."""
     assert joined(*lines) == expected
 
 
 def test_compound_known_from_the_page_keeps_its_hyphen() -> None:
-    """A compound spelled with a hyphen elsewhere on the page is not glued together."""
+    """A compound with a hyphen elsewhere on the page keeps its hyphen."""
     known = vocabulary([*line("a self-contained box", 0)])
     assert joined("it is self-", "contained", known=known) == "it is self-contained"
 
 
 def test_parts_of_cut_words_are_not_vocabulary() -> None:
-    """A cut word must not prove that its own halves are words."""
-    pieces = [*line("Ef-", 0), *line("fects of it", 1)]
-    assert vocabulary(pieces) == {"of", "it"}
+    """A hyphenated word does not prove that its halves are words."""
+    words = [*line("Ef-", 0), *line("fects of it", 1)]
+    assert vocabulary(words) == {"of", "it"}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_parts_of_cut_words_are_not_vocabulary() -> None:
     ],
 )
 def test_clean(text: str, expected: str) -> None:
-    """Ligatures are spelled out and noise is dropped; other characters keep their form."""
+    """Ligatures are spelled out and noise is dropped. Other characters keep their form."""
     assert clean(text) == expected
 
 
@@ -83,27 +83,27 @@ def test_clean(text: str, expected: str) -> None:
     [("10", "6", "10⁶"), ("km", "2", "km²"), ("claim", "12", "claim 12"), ("May", "th", "Mayth")],
 )
 def test_superscripts(base: str, mark: str, expected: str) -> None:
-    """Exponents stay exponents, and footnote marks do not become part of a word."""
-    word = Piece(base, (0, 0, 20, 10), 10.0, 0, 0)
-    raised = Piece(mark, (20, 0, 25, 6), 6.0, 0, 0, glued=True, raised=True)
+    """Exponents stay exponents. Footnote marks do not become part of a word."""
+    word = LayoutWord(base, (0, 0, 20, 10), 10.0, 0, 0)
+    raised = LayoutWord(mark, (20, 0, 25, 6), 6.0, 0, 0, glued=True, raised=True)
     assert running_text(rows_of([word, raised])) == expected
 
 
 def test_lines_side_by_side_are_one_row() -> None:
-    """Lines at the same height read from left to right, whatever order they are stored in."""
-    pieces = [*line("value", 0, x=200, y=0), *line("label", 1, x=0, y=1)]
-    assert [row.text for row in rows_of(pieces)] == ["label value"]
+    """Lines at the same height are read from left to right, whatever their order in the file."""
+    words = [*line("value", 0, x=200, y=0), *line("label", 1, x=0, y=1)]
+    assert [row.text for row in rows_of(words)] == ["label value"]
 
 
 def test_right_to_left_rows_read_from_the_right() -> None:
-    """In right-to-left text the piece on the right comes first."""
-    pieces = [*line("שלום", 0, x=0, y=0), *line("אבא", 1, x=200, y=0)]
-    assert [row.text for row in rows_of(pieces)] == ["אבא שלום"]
+    """In right-to-left text the word on the right comes first."""
+    words = [*line("שלום", 0, x=0, y=0), *line("אבא", 1, x=200, y=0)]
+    assert [row.text for row in rows_of(words)] == ["אבא שלום"]
     assert is_rtl("abc שלום אבא")
     assert not is_rtl("12345")
 
 
 def test_code_keeps_lines_and_indentation() -> None:
-    """Code is read line by line, with the indentation it is drawn with."""
-    pieces = [*line("def f():", 0), *line("return 1", 1, x=20)]
-    assert code_text(rows_of(pieces)) == "def f():\n    return 1"
+    """The indentation is that of the page."""
+    words = [*line("def f():", 0), *line("return 1", 1, x=20)]
+    assert code_text(rows_of(words)) == "def f():\n    return 1"

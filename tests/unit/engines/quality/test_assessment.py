@@ -1,4 +1,4 @@
-"""What is held against a reading, and what is tried then."""
+"""The flags of an answer, and the attempts after a flagged one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT = ("Harbor", "report", "two", "ships", "came", "in", "before", "winter")
 
 
 def attempt(*flags: str) -> Attempt:
-    """An attempt with these flags."""
+    """Return an attempt with these flags."""
     return Attempt("base", "markdown", "eos", 100, 256, 1.0, flags)
 
 
@@ -43,7 +43,7 @@ def attempt(*flags: str) -> Attempt:
         ("something else altogether", "eos", 0, PAGE, (Flag.DISAGREES,)),
         ("once upon a time", "eos", 0, Evidence(ink=0.0), (Flag.INVENTED,)),
         ("", "eos", 0, Evidence(ink=0.0), ()),
-        ("anything", "eos", 0, Evidence(WORDS[:5]), ()),  # too few words to prove anything
+        ("anything", "eos", 0, Evidence(WORDS[:5]), ()),  # too few words to be reliable
         ("anything", "eos", 0, Evidence(("\ufffd",) * 50), ()),  # a layer of garbage
         ("anything", "eos", 0, Evidence(SHORT), ()),  # there may be more on the page
         ("anything", "eos", 0, Evidence(SHORT, explained=True), (Flag.DISAGREES,)),
@@ -51,19 +51,19 @@ def attempt(*flags: str) -> Attempt:
         ("harbor report two ships", "eos", 0, Evidence(SHORT, explained=True), ()),
         ("anything", "eos", 0, Evidence(SHORT[:7], explained=True), ()),
         ("anything", "eos", 0, Evidence(("Xrtp", "brwq") * 5, explained=True), ()),  # garbage
-        ("anything", "eos", 0, Evidence(("12.5",) * 15, explained=True), ()),  # no words
+        ("anything", "eos", 0, Evidence(("12.5",) * 15, explained=True), ()),  # numbers only
         ("anything", "eos", 0, Evidence(("stamp",), tokens=400), (Flag.SHORT,)),
         ("anything", "length", 0, Evidence(tokens=400), (Flag.TRUNCATED, Flag.SHORT)),
         (" ".join(WORDS[:15]), "eos", 0, Evidence(tokens=120), ()),
-        ("", "eos", 0, Evidence(tokens=32), (Flag.EMPTY,)),  # the smallest of the shared scans
+        ("", "eos", 0, Evidence(tokens=32), (Flag.EMPTY,)),  # the shared scan with the least text
         ("", "eos", 0, Evidence(tokens=20), ()),  # a photograph
-        (TEXT, "eos", 0, Evidence(WORDS, tokens=4000), ()),  # the text layer knows better
+        (TEXT, "eos", 0, Evidence(WORDS, tokens=4000), ()),  # the text layer is more reliable
     ],
 )
-def test_readings_are_flagged_for_what_is_wrong(
+def test_answers_are_flagged_for_their_faults(
     text: str, reason: str, drifted: int, evidence: Evidence, flags: tuple[str, ...]
 ) -> None:
-    """Each way to fail has its flag; good readings and unknown pages have none."""
+    """Each fault has its flag. Good answers, and answers that cannot be checked, have none."""
     assert assess(text, reason, drifted, evidence) == flags
 
 
@@ -72,17 +72,17 @@ def test_readings_are_flagged_for_what_is_wrong(
     [
         (10, 400, 320, ()),
         (10, 400, 319, (Flag.SHORT,)),
-        (0, 380, 376, ()),  # a diagram, and nothing beside it
+        (0, 380, 376, ()),  # a diagram and nothing else
         (0, 380, 355, (Flag.EMPTY,)),
-        (0, 400, 400, (Flag.EMPTY,)),  # a page of text taken for a picture as a whole
+        (0, 400, 400, (Flag.EMPTY,)),  # a page of text that was answered with one picture
         (1, 400, 400, ()),
-        (0, 400, 420, (Flag.EMPTY,)),  # two guesses of the same ink differ
+        (0, 400, 420, (Flag.EMPTY,)),  # two estimates of the same ink differ
     ],
 )
-def test_print_within_pictures_needs_no_words(
+def test_print_inside_pictures_needs_no_words(
     words: int, tokens: int, pictured: int, flags: tuple[str, ...]
 ) -> None:
-    """Unless there is a page of it, and no word was read."""
+    """Unless it is a page of print and no word was read."""
     text = " ".join(WORDS[:words])
     assert assess(text, "eos", 0, Evidence(tokens=tokens), pictured=pictured) == flags
 
@@ -91,10 +91,10 @@ def test_print_within_pictures_needs_no_words(
     ("count", "broken", "doubted"),
     [(1, 0, False), (1, 1, True), (2, 1, True), (3, 1, False), (2, 2, True), (9, 2, False)],
 )
-def test_without_a_text_layer_one_fault_in_two_is_a_doubt(
+def test_without_a_text_layer_one_broken_marker_in_two_is_flagged(
     count: int, broken: int, doubted: bool
 ) -> None:
-    """Nothing else tells the rubbish of one or two blocks."""
+    """Nothing else reveals a wrong answer of one or two blocks."""
     flags = assess(TEXT, "eos", 0, Evidence(), Markup(count, broken))
     assert flags == ((Flag.GRAMMAR,) if doubted else ())
 
@@ -103,16 +103,16 @@ def test_without_a_text_layer_one_fault_in_two_is_a_doubt(
     ("count", "broken", "doubted"),
     [(0, 0, False), (1, 1, False), (2, 2, True), (8, 2, True), (9, 2, False), (40, 10, True)],
 )
-def test_markup_is_doubted_from_two_faults_and_a_quarter_of_it(
+def test_markup_is_flagged_if_two_parts_and_a_quarter_are_broken(
     count: int, broken: int, doubted: bool
 ) -> None:
-    """Where a text layer agrees with the answer, one slip is no doubt."""
+    """One broken marker does not count if a text layer agrees with the answer."""
     flags = assess(TEXT, "eos", 0, PAGE, Markup(count, broken))
     assert flags == ((Flag.GRAMMAR,) if doubted else ())
 
 
 def test_agreement_ignores_case_forms_and_order() -> None:
-    """Letter by letter in scripts without spaces, with repeats counted."""
+    """Scripts without spaces are compared by character. Repeats count."""
     assert agreement("ＡLPHA beta", ["Beta", "alpha"]) == 1.0
     assert agreement("東京都", ["東", "京"]) == 1.0
     assert agreement("beta", ["beta", "beta"]) == 0.5
@@ -121,12 +121,12 @@ def test_agreement_ignores_case_forms_and_order() -> None:
 
 @given(st.text(), st.lists(st.text()))
 def test_agreement_is_a_share(text: str, words: list[str]) -> None:
-    """Whatever is compared."""
+    """For any text and words."""
     assert 0.0 <= agreement(text, words) <= 1.0
 
 
 def test_the_ladder_goes_by_another_mode_to_plain_text() -> None:
-    """And asks nothing twice."""
+    """No step is repeated."""
     base, large = MODES["base"], MODES["large"]
     assert retry_ladder(base, large, "markdown") == (
         Step(base, "markdown"),
@@ -136,16 +136,16 @@ def test_the_ladder_goes_by_another_mode_to_plain_text() -> None:
     assert retry_ladder(base, None, "free_ocr") == (Step(base, "free_ocr"),)
 
 
-def test_only_bad_readings_are_tried_again() -> None:
-    """What was invented on a blank page cannot get better."""
+def test_only_bad_answers_are_retried() -> None:
+    """Invented text on a blank page cannot get better."""
     assert needs_retry([])
     assert not needs_retry([attempt()])
     assert needs_retry([attempt(Flag.LOOP)])
     assert not needs_retry([attempt(Flag.INVENTED)])
 
 
-def test_the_best_attempt_has_fewest_flags_then_most_of_the_text() -> None:
-    """The first of equals."""
+def test_the_best_attempt_has_fewest_flags_then_the_best_agreement() -> None:
+    """The first wins a tie."""
     assert best_attempt([attempt(Flag.LOOP), attempt()], [0.9, 0.1]) == 1
     assert best_attempt([attempt(Flag.LOOP), attempt(Flag.LOOP)], [0.1, 0.9]) == 1
     assert best_attempt([attempt(Flag.LOOP), attempt(Flag.LOOP)], [0.5, 0.5]) == 0

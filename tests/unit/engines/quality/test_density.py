@@ -1,4 +1,4 @@
-"""How much text a page picture seems to hold."""
+"""Estimates of the text on a page from its picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SENTENCE = "The harbour master counted the ships that came in before the storm. 
 
 
 def drawn(*columns: str, size: float = 10) -> NDArray[np.uint8]:
-    """A page with these columns of text, at 144 dpi."""
+    """Draw a page with these columns of text at 144 dpi."""
     with pymupdf.open() as document:
         page = document.new_page(width=595, height=842)
         width = (595 - 100 - 24 * (len(columns) - 1)) / len(columns)
@@ -27,39 +27,39 @@ def drawn(*columns: str, size: float = 10) -> NDArray[np.uint8]:
 
 @pytest.mark.parametrize("sentences", [3, 10, 40])
 def test_the_guess_is_within_a_factor_of_two(sentences: int) -> None:
-    """A sentence of the sample has 13 tokens in the model's vocabulary."""
+    """The sample sentence has 13 tokens in the model's vocabulary."""
     guess = estimate_load(drawn(SENTENCE * sentences)).text_tokens
     assert 13 * sentences / 2 < guess < 13 * sentences * 2
 
 
 @pytest.mark.parametrize("columns", [1, 2, 3])
 def test_columns_are_counted(columns: int) -> None:
-    """By the gutters between them."""
+    """Gutters separate them."""
     assert estimate_load(drawn(*[SENTENCE * 20] * columns)).columns == columns
 
 
 def test_white_on_black_is_read_like_black_on_white() -> None:
-    """Paper is whatever most of the page is."""
+    """The colour of most of the page is the paper."""
     page = drawn(SENTENCE * 10)
     assert estimate_load(255 - page) == estimate_load(page)
 
 
 def test_an_empty_page_holds_nothing() -> None:
-    """Neither ink nor text."""
+    """It has neither ink nor text."""
     blank = np.full((400, 300, 3), 250, np.uint8)
     assert ink_share(blank) == 0
     assert estimate_load(blank).text_tokens == 0
 
 
-def test_a_picture_is_no_text() -> None:
+def test_a_picture_is_not_text() -> None:
     """A dark block is taller than any line."""
     page = np.full((1000, 800, 3), 255, np.uint8)
     page[200:800, 100:700] = 0
     assert estimate_load(page).text_tokens == 0
 
 
-def test_dust_over_a_page_is_no_text() -> None:
-    """Rows of specks between two lines counted as lines as wide as the page."""
+def test_dust_on_a_page_is_not_text() -> None:
+    """Rows of specks between two lines are not lines as wide as the page."""
     page = drawn(SENTENCE * 2, size=20).copy()
     clean = estimate_load(page).text_tokens
     page[np.random.default_rng(0).random(page.shape[:2]) < 0.003] = 60
@@ -67,8 +67,8 @@ def test_dust_over_a_page_is_no_text() -> None:
     assert clean / 2 < estimate_load(page).text_tokens < 2 * clean
 
 
-def test_what_stands_in_a_picture_can_be_left_out() -> None:
-    """Then what is beside it counts."""
+def test_regions_can_be_left_out() -> None:
+    """Only the rest of the page counts."""
     page = drawn(SENTENCE * 20, SENTENCE * 20)
     whole = estimate_load(page).text_tokens
 
@@ -77,7 +77,7 @@ def test_what_stands_in_a_picture_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 5000, 3), (5000, 1, 3), (3, 3, 3)])
-def test_odd_shapes_are_no_error(shape: tuple[int, int, int]) -> None:
-    """Down to one pixel."""
+def test_odd_shapes_raise_no_error(shape: tuple[int, int, int]) -> None:
+    """Down to a single pixel."""
     page = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
     assert estimate_load(page).text_tokens >= 0

@@ -1,4 +1,4 @@
-"""Which markers and cells keep to the grammar of the released model."""
+"""Counts of whole and broken markers and cells."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHOLE = "<|ref|>text<|/ref|><|det|>[[10, 20, 300, 400]]<|/det|>\nwords\n\n"
     ],
 )
 def test_whole_markers(marker: str) -> None:
-    """Any label, several boxes, and spaces where the model puts them."""
+    """With any label, several boxes, and spaces as the model writes them."""
     assert count_markup(marker, truncated=False) == Markup(1, 0)
 
 
@@ -54,7 +54,7 @@ def test_broken_markers(marker: str) -> None:
 
 
 def test_the_marker_in_which_the_model_was_stopped_is_not_counted() -> None:
-    """It is no fault of the reading; one that the model left itself is."""
+    """A marker that the model itself left unfinished is counted as broken."""
     for cut in (
         *("<|ref|>", "<|ref|>te", "<|ref|>text<|/ref|>", "<|ref|>text<|/ref|><|det|>[[10, 2"),
         "<|ref|>text<|/ref|><|det|>[[10, 20, 300, 400]]",
@@ -67,8 +67,8 @@ def test_the_marker_in_which_the_model_was_stopped_is_not_counted() -> None:
 @pytest.mark.parametrize(
     "broken", ["<|ref|>text\nwords", "<|ref|>text<|/ref|>\nwords", "<|ref|>a<|/ref|><|det|>words"]
 )
-def test_a_marker_with_text_behind_it_is_not_the_one_the_model_was_stopped_in(broken: str) -> None:
-    """It is broken, and what follows it still counts."""
+def test_a_marker_with_text_after_it_is_not_the_one_the_model_was_stopped_in(broken: str) -> None:
+    """It is broken, and the cells after it still count."""
     cut = WHOLE + broken + " <table><tr><td>a</td><td>b</td><td>c"
     assert count_markup(cut, truncated=True) == Markup(4, 1)
 
@@ -89,12 +89,12 @@ def test_a_marker_with_text_behind_it_is_not_the_one_the_model_was_stopped_in(br
     ],
 )
 def test_a_cell_is_closed_before_the_next_begins(cells: str, count: int, broken: int) -> None:
-    """The model's tables are whole; a page that cannot be read ends in loose tags."""
+    """The model writes whole tables, but loose tags on a page that it cannot read."""
     assert count_markup(cells, truncated=False) == Markup(count, broken)
 
 
 def test_the_cell_in_which_the_model_was_stopped_is_not_counted() -> None:
-    """Long tables are cut by the budget, which has its own flag."""
+    """The token budget cuts long tables. That has its own flag."""
     cut = WHOLE + "<table><tr><td>a</td><td>b"
     assert count_markup(cut, truncated=True) == Markup(2, 0)
     assert count_markup(cut, truncated=False) == Markup(3, 1)
@@ -103,11 +103,11 @@ def test_the_cell_in_which_the_model_was_stopped_is_not_counted() -> None:
 
 
 def test_text_without_markup_has_none() -> None:
-    """As answers to prompts without boxes, and pages that begin within a paragraph."""
+    """For example answers without boxes, and pages that begin within a paragraph."""
     assert read_grounding("# Title\n\n[1, 2, 3] words <table>").markup == Markup()
 
 
-def test_a_long_answer_of_tokens_is_counted_in_no_time() -> None:
+def test_a_long_answer_of_tokens_is_counted_quickly() -> None:
     """A pattern that tries every end for every start would take minutes."""
     for token in (
         "<|ref|>",

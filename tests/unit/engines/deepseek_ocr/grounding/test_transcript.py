@@ -42,7 +42,7 @@ def outputs(data: Path) -> Path:
 
 @pytest.mark.data
 def test_a_real_page_with_a_table(outputs: Path) -> None:
-    """Caption and table, announced together, get their own boxes and contents."""
+    """A caption and a table with stacked markers get their own boxes and contents."""
     blocks = parse_transcript((outputs / "deepseek_example.md").read_text(encoding="utf-8"))
 
     assert [(b.kind.value, b.raw_kind, b.level) for b in blocks] == [
@@ -68,7 +68,7 @@ def test_a_real_page_with_a_table(outputs: Path) -> None:
 
 @pytest.mark.data
 def test_a_real_first_page(outputs: Path) -> None:
-    """A title, a figure without text and its caption without the tag that centres it."""
+    """A title, a figure without text, and its caption without the tag that centres it."""
     blocks = parse_transcript((outputs / "deepseek_title.md").read_text(encoding="utf-8"))
     by_label = {b.raw_kind: b for b in blocks}
 
@@ -117,7 +117,7 @@ def test_several_boxes_become_the_one_around_them() -> None:
     ids=["reversed", "range", "three", "thin", "empty", "digits", "open", "none"],
 )
 def test_bad_boxes_lose_no_text(det: str, expected: Box) -> None:
-    """Boxes are sorted and cut to the page; without a valid one the whole page stands."""
+    """Boxes are sorted and clipped to the page. Without a valid box, the box is the whole page."""
     (block,) = parse_transcript(f"<|ref|>text<|/ref|>{det}\nthe words")
 
     assert (block.kind, block.text, block.box) == (BlockKind.TEXT, "the words", expected)
@@ -136,14 +136,14 @@ def test_bad_boxes_lose_no_text(det: str, expected: Box) -> None:
     ],
 )
 def test_headings(label: str, content: str, kind: BlockKind, level: int) -> None:
-    """Marks of depth are taken off and counted; without any, the label decides."""
+    """The number of ``#`` gives the level; without any, the label does."""
     (block,) = parse_transcript(mark(label) + content)
 
     assert (block.kind, block.level, block.text) == (kind, level, "Results")
 
 
-def test_a_numbered_heading_is_no_list() -> None:
-    """Under a heading's label numbers stay, and what follows the heading is text."""
+def test_a_numbered_heading_is_not_a_list() -> None:
+    """Under a heading's label, numbers stay, and further paragraphs are text."""
     blocks = parse_transcript(mark("sub_title") + "1. Scope\nof the report\n\n2. is more")
 
     assert said(blocks) == [
@@ -167,14 +167,14 @@ def test_a_numbered_heading_is_no_list() -> None:
     ],
 )
 def test_labels_name_kinds(label: str, kind: BlockKind) -> None:
-    """Each label has its kind, an unknown one is other, and the label is kept."""
+    """Each known label has a kind; an unknown one is OTHER. The label itself is recorded."""
     (block,) = parse_transcript(mark(label) + "seven words")
 
     assert (block.kind, block.text, block.raw_kind) == (kind, "seven words", label)
 
 
 def test_stacked_markers_share_content() -> None:
-    """Caption, table and note below it each go to their own box."""
+    """The caption, the table and the note below it each get their own box."""
     c = (100, 500, 500, 600)
     blocks = parse_transcript(
         mark("table", A)
@@ -201,7 +201,7 @@ def test_a_figure_without_caption_does_not_take_the_next_text() -> None:
 
 
 def test_content_of_a_figure_is_kept() -> None:
-    """A chart that was read as a table is a figure and a table."""
+    """A chart that is read as a table becomes a figure and a table."""
     blocks = parse_transcript(mark("chart") + "<table><tr><td>x</td></tr></table>\n\nand words")
 
     assert [b.kind for b in blocks] == [BlockKind.FIGURE, BlockKind.TABLE, BlockKind.TEXT]
@@ -209,7 +209,7 @@ def test_content_of_a_figure_is_kept() -> None:
 
 
 def test_formulas() -> None:
-    """Delimiters go, the rest of the paragraph stays, and LaTeX line breaks end nothing."""
+    """Delimiters are removed, the other words stay, and LaTeX line breaks end nothing."""
     blocks = parse_transcript(
         mark("text")
         + "so \\[ a \\coloneqq b \\\\[2pt] c \\] where \\(a\\)\n\n"
@@ -227,14 +227,14 @@ def test_formulas() -> None:
 
 
 def test_words_beside_a_formula_are_text() -> None:
-    """Under the label of an equation only what is a formula is one."""
+    """Under the label of an equation, a paragraph without delimiters is text."""
     blocks = parse_transcript(mark("equation") + "\\[x\\]\n\nfor all of them")
 
     assert said(blocks) == [(BlockKind.FORMULA, "x"), (BlockKind.TEXT, "for all of them")]
 
 
 def test_markdown_without_markers() -> None:
-    """Free output is read as Markdown, on the whole page."""
+    """It is read as Markdown; the box is the whole page."""
     blocks = parse_transcript(
         "# Report\nfirst\nlines\n- a\n  - b\n• c\n\n1. x\n2. y\n\n"
         "```python\n# no heading\n\n<table>\n```\n| a | b |\n|---|---|\n| 1 | 2 |\nend"
@@ -258,22 +258,22 @@ def test_markdown_without_markers() -> None:
     assert expand(table) == [["a", "b"], ["1", "2"]]
 
 
-def test_a_wrapped_number_is_no_list_item() -> None:
-    """A line that begins with a number goes on with its paragraph."""
+def test_a_wrapped_number_is_not_a_list_item() -> None:
+    """A line that begins with a number continues its paragraph."""
     assert said(parse_transcript("it was in chapter\n12. of the book")) == [
         (BlockKind.TEXT, "it was in chapter\n12. of the book")
     ]
 
 
 def test_paragraphs_share_the_box() -> None:
-    """Empty lines part the content of one marker."""
+    """Empty lines separate the paragraphs of one marker."""
     blocks = parse_transcript(mark("text") + "one  \n\ntwo")
 
     assert [(b.text, b.box) for b in blocks] == [("one", box(*A)), ("two", box(*A))]
 
 
 def test_recognised_lines() -> None:
-    """Where a line's text stands in place of the label, it is the text, whatever it reads."""
+    """If labels are lines of the page, each is the text of a block, even if it reads ``text``."""
     blocks = parse_transcript(mark("Invoice 7", A) + mark("text", B) + mark("Total: 9 €", A))
 
     assert said(blocks) == [
@@ -286,7 +286,7 @@ def test_recognised_lines() -> None:
 
 
 def test_a_phrase_with_text_after_it_keeps_both() -> None:
-    """A label that is no identifier is text, and so is what follows."""
+    """A label that is not an identifier is text, and so is its content."""
     assert said(parse_transcript(mark("The red car") + "stands there")) == [
         (BlockKind.TEXT, "The red car"),
         (BlockKind.TEXT, "stands there"),
@@ -308,7 +308,7 @@ def test_a_phrase_with_text_after_it_keeps_both() -> None:
     ],
 )
 def test_a_cut_marker_is_dropped(tail: str) -> None:
-    """Half a marker at the end leaves nothing behind and takes nothing with it."""
+    """Half a marker at the end leaves no trace, and no other text is lost."""
     blocks = parse_transcript(mark("text") + "words\n\n" + tail, truncated=True)
 
     assert said(blocks) == [(BlockKind.TEXT, "words")]
@@ -318,7 +318,7 @@ def test_a_cut_marker_is_dropped(tail: str) -> None:
     "raw", ["<|ref|>text\nwords", "<|ref|>two words", "<|det|>words", "a<|/ref|>"]
 )
 def test_broken_markers_lose_no_text(raw: str) -> None:
-    """What stands in a marker that nothing closes is text."""
+    """The content of an unclosed marker is text."""
     (block,) = parse_transcript(raw)
 
     assert block.kind is BlockKind.TEXT
@@ -327,7 +327,7 @@ def test_broken_markers_lose_no_text(raw: str) -> None:
 
 
 def test_a_truncated_table_is_recovered() -> None:
-    """The rows before the cut are there, and so is the begun cell."""
+    """The rows before the end are kept, and so is the unfinished cell."""
     (block,) = parse_transcript(
         mark("table") + "<table><tr><td>a</td><td>b</td></tr><tr><td>1</td><td>tw", truncated=True
     )
@@ -343,15 +343,15 @@ def test_text_after_an_unclosed_table_is_text() -> None:
     assert said(blocks) == [(BlockKind.TABLE, ""), (BlockKind.TEXT, "A paragraph.")]
 
 
-def test_two_tables_of_which_the_first_is_unclosed() -> None:
-    """A table after an empty line is not inside the one before."""
+def test_a_table_after_an_unclosed_table() -> None:
+    """After an empty line, a table is not nested in the one before it."""
     blocks = parse_transcript("<table><tr><td>a\n\n<table><tr><td>b</td></tr></table>")
 
     assert [expand(b.table) for b in blocks if b.table] == [[["a"]], [["b"]]]
 
 
-def test_a_table_too_large_is_text() -> None:
-    """Where there is no grid the words remain."""
+def test_a_table_too_large_for_a_grid_is_text() -> None:
+    """The words are kept."""
     (block,) = parse_transcript("<table><tr>" + "<td>a" * 3000 + "<tr><td>b" * 3000)
 
     assert block.kind is BlockKind.TEXT
@@ -359,7 +359,7 @@ def test_a_table_too_large_is_text() -> None:
 
 
 def test_a_drift_loop_is_cut() -> None:
-    """Junk that steps down the page is kept once, with the half of it at the end counted."""
+    """A loop that moves down the page is kept once. Its incomplete last block counts too."""
     junk = [
         mark("text", (520, 133 + 7 * i, 750, 142 + 7 * i)) + "<pre> <pre>\n\n" for i in range(90)
     ]
@@ -370,7 +370,7 @@ def test_a_drift_loop_is_cut() -> None:
 
 
 def test_an_empty_drift_loop_is_cut_and_uneven_icons_are_not() -> None:
-    """Without content only even steps are a loop."""
+    """Without content, only blocks at even steps are a loop."""
     even = "".join(mark("image", (10 * i, 5, 10 * i + 8, 20)) + "\n\n" for i in range(9))
     icons = "".join(mark("image", (10 * i * i, 5, 10 * i * i + 8, 20)) + "\n\n" for i in range(9))
 
@@ -378,16 +378,16 @@ def test_an_empty_drift_loop_is_cut_and_uneven_icons_are_not() -> None:
     assert (len(parse_transcript(icons)), read_grounding(icons).drifted) == (9, 0)
 
 
-def test_five_equal_blocks_are_no_loop() -> None:
-    """Short repetition is what pages have."""
+def test_five_equal_blocks_are_not_a_loop() -> None:
+    """Pages have short repetitions."""
     assert read_grounding((mark("text") + "Yes\n\n") * 5).drifted == 0
     assert read_grounding((mark("text") + "Yes\n\n") * 6).drifted == 5
     assert read_grounding("Yes\n\n" * 5).drifted == 0
     assert read_grounding("Yes\n\n" * 6).drifted == 5
 
 
-def test_a_column_of_equal_lines_is_no_loop_unless_they_overlap() -> None:
-    """Recognised lines below one another are kept; those on top of one another are not."""
+def test_a_column_of_equal_lines_is_a_loop_only_if_they_overlap() -> None:
+    """Recognised lines below one another are kept. Overlapping ones are a loop."""
     column = "".join(mark("0.0", (10, 30 * i, 50, 30 * i + 20)) for i in range(9))
     loop = "".join(mark("0.0", (10, 7 * i, 50, 7 * i + 20)) for i in range(9))
 
@@ -398,21 +398,23 @@ def test_a_column_of_equal_lines_is_no_loop_unless_they_overlap() -> None:
 @pytest.mark.parametrize(
     "raw", ["", " \n", "<｜end▁of▁sentence｜>", mark("text"), "\\[\\]", "```\n```"]
 )
-def test_nothing_said_is_no_block(raw: str) -> None:
-    """Empty output has no blocks."""
+def test_an_empty_answer_has_no_blocks(raw: str) -> None:
+    """So have answers of white space, special tokens and empty marks."""
     assert parse_transcript(raw) == ()
 
 
 @pytest.mark.parametrize("before", ["", "<table>", mark("title")], ids=["free", "table", "title"])
 @pytest.mark.parametrize(
-    "piece",
-    ["<|ref|>", "<|ref|>a<|/ref|><|det|>[[1,2,3,4]]<|/det|>", "<table>", "\n\n<table>", "<tr><td>",
-     "\\[", "\\[\n\n", "$$\n", "```\n", " \n", "|a\n|-\n", "-  a\n", "[", "<b =", "# ", "<|",
-     "</table "],
-)  # fmt: skip
-def test_time_is_linear(before: str, piece: str) -> None:
-    """200,000 hostile characters take no more than a moment."""
+    "part",
+    [
+        *("<|ref|>", "<|ref|>a<|/ref|><|det|>[[1,2,3,4]]<|/det|>", "<|", "["),
+        *("<table>", "\n\n<table>", "<tr><td>", "</table ", "<b ="),
+        *("\\[", "\\[\n\n", "$$\n", "```\n", " \n", "|a\n|-\n", "-  a\n", "# "),
+    ],
+)
+def test_time_is_linear(before: str, part: str) -> None:
+    """200,000 hostile characters are read in seconds."""
     start = time.perf_counter()
-    parse_transcript(before + piece * (200_000 // len(piece)), truncated=True)
+    parse_transcript(before + part * (200_000 // len(part)), truncated=True)
 
     assert time.perf_counter() - start < 5

@@ -1,4 +1,4 @@
-"""Pages read by a server: a fake one on loopback, honest and not."""
+"""The vLLM client and engine, against a fake server on loopback that may misbehave."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ MARKDOWN = PROMPTS["markdown"]
 
 
 def reply(text: Any = "hello", reason: Any = "stop", tokens: Any = 3) -> bytes:
-    """What vLLM says."""
+    """Return a response as vLLM sends it."""
     choice = {"index": 0, "message": {"role": "assistant", "content": text}}
     value = {"choices": [choice | {"finish_reason": reason}]}
     return json.dumps(value | {"usage": {"completion_tokens": tokens}}).encode()
@@ -55,7 +55,7 @@ def reply(text: Any = "hello", reason: Any = "stop", tokens: Any = 3) -> bytes:
 
 @dataclass
 class Fake:
-    """A server: what it was asked, and what it is to say next (the last thing again and again)."""
+    """A fake server with a script of responses. It records requests, and repeats the last step."""
 
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -84,7 +84,7 @@ class Fake:
 
 
 def say(data: bytes, status: int = 200, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer with these bytes."""
+    """Return a step that sends these bytes."""
 
     def step(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
@@ -97,7 +97,7 @@ def say(data: bytes, status: int = 200, **headers: str) -> Callable[[BaseHTTPReq
 
 
 def drip(handler: BaseHTTPRequestHandler) -> None:
-    """Begin an answer that never ends."""
+    """Send an endless answer, byte by byte."""
     handler.send_response(200)
     handler.end_headers()
     for _ in range(200):
@@ -107,7 +107,7 @@ def drip(handler: BaseHTTPRequestHandler) -> None:
 
 
 def flood(handler: BaseHTTPRequestHandler) -> None:
-    """Send more than any page holds."""
+    """Send more bytes than any page has."""
     handler.send_response(200)
     handler.end_headers()
     for _ in range(4096):
@@ -115,12 +115,12 @@ def flood(handler: BaseHTTPRequestHandler) -> None:
 
 
 def hang_up(handler: BaseHTTPRequestHandler) -> None:
-    """Say nothing and close."""
+    """Close the connection without an answer."""
     handler.close_connection = True
 
 
 def cut_off(handler: BaseHTTPRequestHandler) -> None:
-    """Promise more than comes."""
+    """Announce a longer answer than is sent."""
     handler.send_response(200)
     handler.send_header("Content-Length", "1000")
     handler.end_headers()
@@ -129,7 +129,7 @@ def cut_off(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.fixture
 def server() -> Iterator[Fake]:
-    """The fake, listening."""
+    """Run the fake server."""
     fake = Fake()
     fake.will(say(reply()))
 
@@ -139,7 +139,7 @@ def server() -> Iterator[Fake]:
             try:
                 fake.handle(self)
             except OSError:
-                self.close_connection = True  # the client has had enough
+                self.close_connection = True  # the client closed it
 
         def log_message(self, *args: object) -> None:
             pass
@@ -155,13 +155,13 @@ def server() -> Iterator[Fake]:
 
 
 def client(fake: Fake, **options: Any) -> VllmClient:
-    """One that does not really wait."""
+    """Return a client that does not wait between requests."""
     config = VllmConfig(fake.url, KEY, **{"timeout": 5.0, "wait": 30.0, **options})
     return VllmClient(config, sleep=lambda seconds: None)
 
 
-def test_the_published_recipe_is_asked_for(server: Fake) -> None:
-    """Greedy, with special tokens, with the rule against repeats; the key goes along."""
+def test_requests_follow_the_published_recipe(server: Fake) -> None:
+    """Greedy, with special tokens, the n-gram rule and the API key."""
     with client(server) as asking:
         answer = asking.ask(b"\x89PNG", MARKDOWN, 77)
     assert (answer.text, answer.reason, answer.tokens) == ("hello", "eos", 3)
@@ -183,18 +183,18 @@ def test_the_published_recipe_is_asked_for(server: Fake) -> None:
 
 
 @pytest.mark.parametrize("fault", [hang_up, cut_off, say(b"busy", 503), say(b"slow down", 429)])
-def test_faults_that_pass_are_waited_out(
+def test_transient_faults_are_retried(
     server: Fake, fault: Callable[[BaseHTTPRequestHandler], None]
 ) -> None:
-    """The same page is asked again."""
+    """The same page is sent again."""
     server.will(fault, fault, say(reply("at last")))
     with client(server) as asking:
         assert asking.ask(b"", MARKDOWN, 5).text == "at last"
     assert len(server.asked) == 3
 
 
-def test_a_server_that_is_down_is_given_up_and_then_asked_once_per_page(server: Fake) -> None:
-    """Until it answers again."""
+def test_a_server_that_is_down_gets_one_request_per_page(server: Fake) -> None:
+    """Until it answers again; then requests are retried again."""
     server.will(say(b"", 503))
     with client(server, wait=1.0) as asking:
         with pytest.raises(EngineUnavailable, match="503"):
@@ -210,15 +210,15 @@ def test_a_server_that_is_down_is_given_up_and_then_asked_once_per_page(server: 
         assert asking.ask(b"", MARKDOWN, 5).text == "again"
 
 
-def test_nobody_listening_says_so() -> None:
-    """With the URL, as an engine that is not available."""
+def test_a_missing_server_is_reported_with_its_url() -> None:
+    """As an engine that is not available."""
     asking = VllmClient(VllmConfig("http://127.0.0.1:9", wait=0))
     with asking, pytest.raises(EngineUnavailable, match=r"127\.0\.0\.1:9/v1/chat/completions"):
         asking.ask(b"", MARKDOWN, 5)
 
 
 def drip_headers(handler: BaseHTTPRequestHandler) -> None:
-    """Begin a head that never ends."""
+    """Send endless headers, byte by byte."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\nX-A: ")
     for _ in range(100):
         handler.wfile.write(b"a")
@@ -226,29 +226,29 @@ def drip_headers(handler: BaseHTTPRequestHandler) -> None:
 
 
 def go_on(handler: BaseHTTPRequestHandler) -> None:
-    """Promise an answer again and again."""
+    """Send 100 Continue again and again."""
     for _ in range(100):
         handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         time.sleep(0.05)
 
 
 @pytest.mark.parametrize("slow", [drip, drip_headers, go_on, lambda handler: time.sleep(5)])
-def test_answers_have_to_come_in_time(
+def test_answers_must_be_complete_in_time(
     server: Fake, slow: Callable[[BaseHTTPRequestHandler], None]
 ) -> None:
-    """Also those that keep coming, wherever they are by then."""
+    """Also if bytes keep coming."""
     server.will(slow)
     with client(server, timeout=0.4, wait=0) as asking:
         started = time.monotonic()
-        with pytest.raises(EngineUnavailable, match=r"more than 0\.4 s|timed out"):
+        with pytest.raises(EngineUnavailable, match=r"within 0\.4 s|timed out"):
             asking.ask(b"", MARKDOWN, 5)
         assert time.monotonic() - started < 3
         server.will(say(reply("next")))
         assert asking.ask(b"", MARKDOWN, 5).text == "next"
 
 
-def test_a_server_that_takes_no_question_is_not_waited_for() -> None:
-    """It accepts and reads nothing."""
+def test_a_server_that_reads_no_request_times_out() -> None:
+    """It accepts the connection, and then reads nothing."""
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
         started = time.monotonic()
@@ -258,29 +258,29 @@ def test_a_server_that_takes_no_question_is_not_waited_for() -> None:
         assert time.monotonic() - started < 3
 
 
-def test_answers_of_any_size_are_not_taken(server: Fake) -> None:
-    """Nor such that would unpack to it."""
+def test_too_long_answers_are_rejected(server: Fake) -> None:
+    """So are compressed ones, which could decompress to any size."""
     with client(server) as asking:
         server.will(flood)
-        with pytest.raises(BadAnswer, match="more than"):
+        with pytest.raises(BadAnswer, match="longer than"):
             asking.ask(b"", MARKDOWN, 5)
         server.will(say(gzip.compress(bytes(10**7)), Content_Encoding="gzip"))
-        with pytest.raises(BadAnswer, match="packs"):
+        with pytest.raises(BadAnswer, match="compressed"):
             asking.ask(b"", MARKDOWN, 5)
 
 
-def test_pages_go_to_no_other_server(server: Fake) -> None:
-    """A redirect is reported, not followed."""
+def test_redirects_are_not_followed(server: Fake) -> None:
+    """They are reported."""
     server.will(say(b"", 307, Location=f"{server.url}/elsewhere"))
     with client(server) as asking, pytest.raises(EngineError, match="elsewhere"):
         asking.ask(b"", MARKDOWN, 5)
     assert len(server.asked) == 1
 
 
-def test_a_refusal_is_final_and_the_key_stays_secret(
+def test_a_rejected_request_is_not_retried_and_the_key_stays_secret(
     server: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Even if the server repeats it."""
+    """Even if the server repeats the key."""
     server.will(say(f"wrong key {KEY}".encode(), 401))
     caplog.set_level(logging.DEBUG)
     with client(server) as asking, pytest.raises(EngineError, match="401") as caught:
@@ -307,7 +307,7 @@ ODD = 'sk-"quoted"\\secret'
 def test_no_message_repeats_the_key(
     server: Fake, caplog: pytest.LogCaptureFixture, answer: Callable[..., None]
 ) -> None:
-    """Whatever the server says, whole, escaped or cut; nor does the cause of an error."""
+    """Even if the server sends it whole, escaped or cut. Nor does the cause of an error."""
     server.will(answer)
     caplog.set_level(logging.DEBUG, "opticalrag")
     asking = VllmClient(VllmConfig(server.url, ODD, wait=0.5), sleep=lambda seconds: None)
@@ -343,20 +343,23 @@ def test_no_message_repeats_the_key(
         b"\xff\xfe" + reply(),
     ],
 )
-def test_what_is_no_answer_is_refused(data: bytes) -> None:
-    """Whatever it is instead."""
+def test_invalid_answers_are_rejected(data: bytes) -> None:
+    """With an error of ours."""
     with pytest.raises(BadAnswer):
         read_answer(data)
 
 
-@settings(max_examples=50)
-@given(st.binary(max_size=200) | st.recursive(
+KEYS = st.sampled_from(["choices", "message", "content", "finish_reason", "usage"])
+JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(
-        st.sampled_from(["choices", "message", "content", "finish_reason", "usage"]), inner),
-).map(lambda value: json.dumps(value).encode()))  # fmt: skip
-def test_any_reply_is_an_answer_or_refused(data: bytes) -> None:
-    """Nothing else is raised."""
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+)
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_any_response_is_read_or_rejected(data: bytes) -> None:
+    """No other error is raised."""
     with contextlib.suppress(BadAnswer):
         read_answer(data).text.encode()
 
@@ -365,7 +368,7 @@ def test_any_reply_is_an_answer_or_refused(data: bytes) -> None:
     ("sent", "read"), [("a\0b", "a�b"), ("a\ud800b", "a?b"), (None, ""), ("€", "€")]
 )
 def test_text_is_text(sent: str | None, read: str) -> None:
-    """No NUL, no half characters; a page without text is an empty one."""
+    """NUL and lone surrogates are replaced; a missing text is empty."""
     assert read_answer(reply(sent)).text == read
 
 
@@ -391,14 +394,14 @@ def test_text_is_text(sent: str | None, read: str) -> None:
         "http://999.1.1.1",
     ],
 )
-def test_only_servers_are_asked(url: str) -> None:
-    """Over HTTP."""
+def test_invalid_urls_are_rejected(url: str) -> None:
+    """Only HTTP servers are valid."""
     with pytest.raises(ConfigError, match="http://host:port"):
         VllmConfig(url)
 
 
-def test_secrets_in_a_url_are_refused_without_showing_them() -> None:
-    """They would be in every message."""
+def test_secrets_in_a_url_are_rejected_and_not_shown() -> None:
+    """They would be part of every message."""
     for url in ("http://me:hidden@server", "me:hidden@server:80", "http://a/@?b=hidden"):
         with pytest.raises(ConfigError, match="as the key") as caught:
             VllmConfig(url)
@@ -413,21 +416,21 @@ def test_secrets_in_a_url_are_refused_without_showing_them() -> None:
     "url",
     ["http://a", "https://a.b-c.de.:65535/x", "http://[::1]:1", "http://vllm_1", "http://ä.de"],
 )
-def test_hosts_of_every_kind_are_asked(url: str) -> None:
-    """Names, addresses, those of containers."""
+def test_hosts_of_every_kind_are_accepted(url: str) -> None:
+    """Names, addresses, names of containers."""
     assert VllmConfig(url).endpoint.startswith(url)
 
 
 @pytest.mark.parametrize("host", ["xn--99999999", "xn--a"])
-def test_hosts_that_no_look_up_takes_end_no_parse(host: str) -> None:
-    """Each page fails with an error of ours."""
+def test_a_host_name_that_cannot_be_looked_up_fails_the_page(host: str) -> None:
+    """With an error of ours, so that a run goes on."""
     asking = VllmClient(VllmConfig(f"http://{host}.invalid", KEY, wait=0))
-    with asking, pytest.raises(EngineError, match="host's name"):
+    with asking, pytest.raises(EngineError, match="host name"):
         asking.ask(b"", MARKDOWN, 5)
 
 
-def test_white_space_around_a_key_is_no_part_of_it(server: Fake) -> None:
-    """As a file's last line brings it."""
+def test_white_space_around_a_key_is_removed(server: Fake) -> None:
+    """For example the line break at the end of a file."""
     with VllmClient(VllmConfig(server.url, f" {KEY}\n")) as asking:
         asking.ask(b"", MARKDOWN, 5)
     assert server.headers[0]["Authorization"] == f"Bearer {KEY}"
@@ -435,7 +438,7 @@ def test_white_space_around_a_key_is_no_part_of_it(server: Fake) -> None:
 
 
 @pytest.mark.parametrize("key", ["hidden\nX-A: b", "hidden\u00e9", "hidden\0"])
-def test_keys_that_no_header_carries_are_refused_without_showing_them(key: str) -> None:
+def test_keys_that_do_not_fit_in_a_header_are_rejected_and_not_shown(key: str) -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigError, match="key of the vLLM server") as caught:
         VllmConfig("http://a", key)
@@ -443,13 +446,13 @@ def test_keys_that_no_header_carries_are_refused_without_showing_them(key: str) 
 
 
 @pytest.mark.parametrize("url", ["http://a:1", "http://a:1/", "http://a:1/v1", "http://a:1/v1/"])
-def test_the_url_may_end_in_either_way(url: str) -> None:
-    """As people copy it."""
+def test_the_url_may_have_a_slash_or_v1_at_the_end(url: str) -> None:
+    """Both are common."""
     assert VllmConfig(url).endpoint == "http://a:1/v1/chat/completions"
 
 
 def read(file: Path, fake: Fake, **options: Any) -> list[PageOutcome]:
-    """All pages of a file, by an engine made as the command line makes it."""
+    """Read all pages of a file with an engine from make_engine."""
     optical = OpticalConfig(prompt="markdown", mode=options.pop("mode", "auto"))
     server = VllmConfig(fake.url, **{"timeout": 5.0, "wait": 0.0, **options})
     engine = make_engine(EngineConfig("vllm", optical=optical, vllm=server))
@@ -461,12 +464,12 @@ def read(file: Path, fake: Fake, **options: Any) -> list[PageOutcome]:
 
 
 def echo(handler: BaseHTTPRequestHandler) -> None:
-    """Answer with a block, as if the picture had been read."""
+    """Answer with the block that a good reading has."""
     say(reply(MARK.format("text", page_text("valve")), tokens=40))(handler)
 
 
-def test_pages_become_blocks_as_with_the_model_here(tmp_path: Path, server: Fake) -> None:
-    """In order, at the server's resolution, several at once; a picture per page."""
+def test_pages_become_blocks_as_with_a_local_model(tmp_path: Path, server: Fake) -> None:
+    """In order, at the server's resolution, several at once, one picture per page."""
     topics = ["valve"] * 6
     write_pdf(tmp_path / "a.pdf", *(page_text(topic) for topic in topics))
 
@@ -493,7 +496,7 @@ def test_pages_become_blocks_as_with_the_model_here(tmp_path: Path, server: Fake
 
 
 def test_a_page_that_fails_costs_no_other(tmp_path: Path, server: Fake) -> None:
-    """It is reported with its cause."""
+    """It is reported with the cause."""
     write_pdf(tmp_path / "a.pdf", *(page_text("valve") for _ in range(3)))
     server.will(echo, say(b"<html>"), echo)
     pages = read(tmp_path / "a.pdf", server, concurrency=1)
@@ -503,8 +506,8 @@ def test_a_page_that_fails_costs_no_other(tmp_path: Path, server: Fake) -> None:
     assert (failed.code, failed.number) == ("bad_answer", 2)
 
 
-def test_a_doubtful_answer_is_asked_for_again_without_layout(tmp_path: Path, server: Fake) -> None:
-    """And at last the text layer is taken."""
+def test_a_flagged_page_is_read_again_without_layout(tmp_path: Path, server: Fake) -> None:
+    """At last, its text layer is used."""
     write_pdf(tmp_path / "a.pdf", page_text("valve"))
     server.will(say(reply("nothing that is there", "length")))
     (page,) = read(tmp_path / "a.pdf", server)
@@ -514,8 +517,8 @@ def test_a_doubtful_answer_is_asked_for_again_without_layout(tmp_path: Path, ser
     assert "text_layer_used" in page.flags
 
 
-def test_a_source_that_breaks_loses_no_page_before_it(tmp_path: Path, server: Fake) -> None:
-    """Its error comes after them."""
+def test_a_source_that_fails_is_an_error_after_its_pages(tmp_path: Path, server: Fake) -> None:
+    """Earlier pages are not lost."""
     write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("valve"))
     server.will(echo)
     engine = make_engine(EngineConfig("vllm", vllm=VllmConfig(server.url)))
@@ -532,7 +535,7 @@ def test_a_source_that_breaks_loses_no_page_before_it(tmp_path: Path, server: Fa
 
 
 def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path, server: Fake) -> None:
-    """As with the model here."""
+    """As with a local model."""
     server.will(echo)
     pages = [page for page in read(emptied(tmp_path), server) if isinstance(page, ParsedPage)]
     flags = {page.flags for page in pages if not page.blocks}
@@ -540,15 +543,15 @@ def test_empty_pages_of_a_file_that_was_cut_short_are_doubted(tmp_path: Path, se
 
 
 @pytest.mark.parametrize("how", ["outcomes", "engine"])
-def test_who_stops_early_waits_for_no_answer(tmp_path: Path, server: Fake, how: str) -> None:
-    """What runs is ended, what waits is not asked, and no try is repeated."""
+def test_a_caller_that_stops_early_does_not_wait(tmp_path: Path, server: Fake, how: str) -> None:
+    """Running requests are aborted, waiting pages are not sent, and nothing is retried."""
     write_pdf(tmp_path / "a.pdf", *(page_text("valve") for _ in range(8)))
     first, release = threading.Event(), threading.Event()
 
     def hold(handler: BaseHTTPRequestHandler) -> None:
         if first.wait(1):
             release.wait(20)
-        else:  # the first page was not the first to be asked for
+        else:  # the first request was not for the first page
             echo(handler)
 
     server.will(echo, hold)
@@ -560,36 +563,36 @@ def test_who_stops_early_waits_for_no_answer(tmp_path: Path, server: Fake, how: 
         wait_until(lambda: server.now > 0)
         started = time.monotonic()
         (outcomes if how == "outcomes" else engine).close()
-        list(outcomes)  # what was answered before, and failures
+        list(outcomes)  # pages that were read before, and failures
         wait_until(
             lambda: not any(t.name.startswith("opticalrag-vllm") for t in threading.enumerate())
         )
         assert time.monotonic() - started < 3
-    assert len(server.asked) <= 6  # pages under way, once; neither those behind them nor again
+    assert len(server.asked) <= 6  # each page that was under way once, and no later page
     release.set()
 
 
 def wait_until(is_so: Callable[[], bool]) -> None:
-    """Until threads have come so far."""
+    """Wait for other threads."""
     gives_up = time.monotonic() + 10
     while not is_so():
         assert time.monotonic() < gives_up
         time.sleep(0.01)
 
 
-def test_other_resolutions_are_refused(tmp_path: Path, server: Fake) -> None:
-    """A server reads at its own."""
+def test_other_resolutions_are_rejected(tmp_path: Path, server: Fake) -> None:
+    """A server reads at one resolution only."""
     with pytest.raises(ConfigError, match="gundam-6"):
         read(tmp_path / "a.pdf", server, mode="tiny")
 
 
 def test_the_engine_needs_a_server() -> None:
-    """The message says how to name one."""
-    with pytest.raises(ConfigError, match="--vllm-url"):
+    """The message names the parameter."""
+    with pytest.raises(ConfigError, match="vllm_url"):
         make_engine(EngineConfig("vllm"))
 
 
-def test_the_reader_asks_a_server(tmp_path: Path, server: Fake) -> None:
+def test_the_reader_uses_a_server(tmp_path: Path, server: Fake) -> None:
     """With its key, which is never serialised."""
     write_pdf(tmp_path / "a.pdf", page_text("valve"))
     server.will(echo)

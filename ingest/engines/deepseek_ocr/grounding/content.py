@@ -1,4 +1,4 @@
-"""The text a model wrote for a region of a page, cut into paragraphs, lists, tables. Pure."""
+"""Cuts the content after a marker into headings, paragraphs, list items, tables and so on. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ....core.records import BlockKind, TableGrid
 from ....markdown.table_parsing import is_pipe_rule, parse_pipe_table
 
 __all__ = [
-    "Piece",
-    "Region",
-    "read_flow",
+    "BlockContent",
+    "Passage",
     "read_headings",
+    "read_prose",
     "split_paragraphs",
-    "split_regions",
-    "unfenced",
+    "split_passages",
+    "strip_fences",
 ]
 
 _MARK = re.compile(
@@ -39,10 +39,10 @@ _FIRST_ITEM = re.compile(r"\(?1[.)]")
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """A stretch of content: prose (``TEXT``), ``CODE``, ``TABLE`` (HTML) or ``FORMULA``.
+class Passage:
+    """A part of the content: prose (``TEXT``), ``CODE``, ``TABLE`` (HTML) or ``FORMULA``.
 
-    ``text`` comes without fences and formula delimiters.
+    ``text`` has no code fences and no formula delimiters.
     """
 
     kind: BlockKind
@@ -50,8 +50,8 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A block's kind, text, level and table; its place and label are the marker's."""
+class BlockContent:
+    """A block without the box and the label, which come from its marker."""
 
     kind: BlockKind
     text: str = ""
@@ -59,11 +59,11 @@ class Piece:
     table: TableGrid | None = None
 
 
-def split_regions(text: str) -> list[Region]:
-    r"""Find code fences, HTML tables and display formulas (``\[ \]``, ``$$``) in content.
+def split_passages(text: str) -> list[Passage]:
+    r"""Split content at code fences, HTML tables and display formulas (``\[ \]``, ``$$``).
 
-    What nothing closes ends where it must: code with the text, a formula with its paragraph,
-    a table with the paragraph of its last tag.
+    Unclosed code ends with the content, an unclosed formula with its paragraph, and an unclosed
+    table with the paragraph of its last tag.
     """
     splitter = _Splitter(text)
     for mark in _MARK.finditer(text):
@@ -72,11 +72,11 @@ def split_regions(text: str) -> list[Region]:
 
 
 class _Splitter:
-    """Follows the marks through a text, knowing in which region it is."""
+    """Reads the marks of a text in order, and keeps track of the current passage."""
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._regions: list[Region] = []
+        self._passages: list[Passage] = []
         self._kind = BlockKind.TEXT
         self._start = 0
         self._closer = ""
@@ -85,7 +85,7 @@ class _Splitter:
         self._last_tag = max((tag.end() for tag in _TABLE_TAG.finditer(text)), default=0)
 
     def read(self, mark: re.Match[str]) -> None:
-        """Take the next mark."""
+        """Read the next mark."""
         if self._kind is BlockKind.CODE:
             self._read_in_code(mark)
         elif self._kind is BlockKind.TABLE:
@@ -97,17 +97,17 @@ class _Splitter:
         if mark.lastgroup == "gap":
             self._gap_end = mark.end()
 
-    def finish(self) -> list[Region]:
-        """All regions, once the marks are read."""
+    def finish(self) -> list[Passage]:
+        """End the last passage and return all passages."""
         self._switch(BlockKind.TEXT, len(self._text), len(self._text))
-        return self._regions
+        return self._passages
 
     def _switch(self, kind: BlockKind, end: int, start: int) -> None:
-        """End the region at ``end`` and begin the next at ``start``."""
+        """End the current passage at ``end`` and start the next one at ``start``."""
         text = self._text[self._start : end]
         if text.strip():
             text = text.strip("\n") if self._kind is BlockKind.CODE else text.strip()
-            self._regions.append(Region(self._kind, text))
+            self._passages.append(Passage(self._kind, text))
         self._kind, self._start = kind, start
 
     def _read_in_prose(self, mark: re.Match[str]) -> None:
@@ -116,7 +116,7 @@ class _Splitter:
             fence = mark[0].strip()
             info = fence.lstrip("`~").strip()
             self._closer = fence[: len(fence) - len(fence.lstrip("`~"))]
-            # One word names a language; more are code on the fence's line.
+            # One word after the fence names a language; several words are code.
             kept = len(mark[0].rstrip()) - len(info) if " " in info else len(mark[0])
             self._switch(BlockKind.CODE, mark.start(), mark.start() + kept)
         elif group == "table":
@@ -141,7 +141,7 @@ class _Splitter:
 
     def _read_in_table(self, mark: re.Match[str]) -> None:
         if mark.lastgroup == "table" and mark[0].lower() == "<table":
-            if self._gap_end == mark.start():  # a table of its own, not one in a cell
+            if self._gap_end == mark.start():  # after an empty line: a new table, not a nested one
                 self._read_in_prose(mark)
             else:
                 self._depth += 1
@@ -154,7 +154,7 @@ class _Splitter:
 
 
 def split_paragraphs(text: str) -> list[str]:
-    """Paragraphs, which empty lines separate."""
+    """Split text at empty lines."""
     return [
         "\n".join(line.strip() for line in part.strip().split("\n"))
         for part in _GAP.split(text)
@@ -162,8 +162,8 @@ def split_paragraphs(text: str) -> list[str]:
     ]
 
 
-def unfenced(text: str) -> str:
-    """Code without the fences around it."""
+def strip_fences(text: str) -> str:
+    """Remove the fences around code."""
     lines = text.strip("\n").split("\n")
     if lines[0].startswith("```") and " " not in lines[0]:
         lines = lines[1:]
@@ -172,24 +172,24 @@ def unfenced(text: str) -> str:
     return "\n".join(lines).strip("\n")
 
 
-def read_headings(text: str, default: BlockKind) -> list[Piece]:
-    """Read what is written under a heading's label: ``#`` marks give the depth.
+def read_headings(text: str, default: BlockKind) -> list[BlockContent]:
+    """Read prose under the label of a heading. The number of ``#`` gives the level.
 
     Args:
-        text: prose; lines of one paragraph are one heading.
-        default: what a first paragraph without ``#`` is; later ones are text.
+        text: prose; the lines of a paragraph form one heading.
+        default: kind of a first paragraph without ``#``; later paragraphs without it are text.
     """
-    pieces: list[Piece] = []
+    blocks: list[BlockContent] = []
     for paragraph in split_paragraphs(text):
         for part in _split_before_headings(paragraph):
             match = _TITLE.match(part)
             if match:
-                pieces.append(_heading(len(match[1]), match[2] + part[match.end() :]))
-            elif pieces or default is BlockKind.TEXT:
-                pieces.append(Piece(BlockKind.TEXT, part))
+                blocks.append(_heading(len(match[1]), match[2] + part[match.end() :]))
+            elif blocks or default is BlockKind.TEXT:
+                blocks.append(BlockContent(BlockKind.TEXT, part))
             else:
-                pieces.append(Piece(default, " ".join(part.split()), level=1))
-    return [piece for piece in pieces if piece.text]
+                blocks.append(BlockContent(default, " ".join(part.split()), level=1))
+    return [block for block in blocks if block.text]
 
 
 def _split_before_headings(paragraph: str) -> Iterator[str]:
@@ -202,24 +202,24 @@ def _split_before_headings(paragraph: str) -> Iterator[str]:
     yield "\n".join(part)
 
 
-def _heading(depth: int, text: str) -> Piece:
+def _heading(depth: int, text: str) -> BlockContent:
     words = " ".join(text.split())
     opened = words.rstrip("#")
     words = opened.rstrip() if opened.endswith(" ") else words
     if depth == 1:
-        return Piece(BlockKind.TITLE, words, level=1)
-    return Piece(BlockKind.HEADING, words, level=depth - 1)
+        return BlockContent(BlockKind.TITLE, words, level=1)
+    return BlockContent(BlockKind.HEADING, words, level=depth - 1)
 
 
-def read_flow(text: str) -> list[Piece]:
+def read_prose(text: str) -> list[BlockContent]:
     """Read prose as Markdown: headings, list items, pipe tables and paragraphs."""
-    reader = _FlowReader()
+    reader = _ProseReader()
     lines = text.split("\n")
     at = 0
     while at < len(lines):
         end = _pipe_table_end(lines, at)
         if end > at:
-            reader.read_table("\n".join(lines[at:end]))
+            reader.read_pipe_table("\n".join(lines[at:end]))
         else:
             reader.read_line(lines[at])
         at = max(end, at + 1)
@@ -235,23 +235,23 @@ def _pipe_table_end(lines: Sequence[str], at: int) -> int:
     return end
 
 
-class _FlowReader:
-    """Collects lines into pieces."""
+class _ProseReader:
+    """Groups lines of prose into blocks."""
 
     def __init__(self) -> None:
-        self._pieces: list[Piece] = []
+        self._blocks: list[BlockContent] = []
         self._lines: list[str] = []
         self._level = 0  # of the list item being read; 0 in a paragraph
         self._indents: list[int] = []
 
     def read_line(self, line: str) -> None:
-        """Take a line that is no row of a table."""
+        """Read a line outside tables."""
         if not line.strip():
             self._flush()
         elif heading := _HEADING.match(line):
             self._flush()
             self._indents.clear()
-            self._pieces.append(_heading(len(heading[1]), heading[2]))
+            self._blocks.append(_heading(len(heading[1]), heading[2]))
         elif (item := _ITEM.match(line)) and self._may_begin(item[2]):
             self._flush()
             self._level = self._nesting(len(item[1].expandtabs(4)))
@@ -261,20 +261,20 @@ class _FlowReader:
                 self._indents.clear()
             self._lines.append(line.strip())
 
-    def read_table(self, text: str) -> None:
-        """Take the lines of a pipe table; what is no grid stays text."""
+    def read_pipe_table(self, text: str) -> None:
+        """Read the lines of a pipe table. If they do not form a grid, they stay text."""
         self._flush()
         grid = parse_pipe_table(text)
         kind = BlockKind.TABLE if grid else BlockKind.TEXT
-        self._pieces.append(Piece(kind, "" if grid else text.strip(), table=grid))
+        self._blocks.append(BlockContent(kind, "" if grid else text.strip(), table=grid))
 
-    def finish(self) -> list[Piece]:
-        """The pieces, once all lines are read."""
+    def finish(self) -> list[BlockContent]:
+        """End the last block and return all blocks."""
         self._flush()
-        return self._pieces
+        return self._blocks
 
     def _may_begin(self, enumerator: str | None) -> bool:
-        """A number at the start of a paragraph's wrapped line is not an item's."""
+        """Whether an item can start here. A number that starts a wrapped line is not an item's."""
         in_paragraph = bool(self._lines) and not self._level
         return not (enumerator and in_paragraph) or bool(_FIRST_ITEM.match(enumerator))
 
@@ -286,8 +286,10 @@ class _FlowReader:
 
     def _flush(self) -> None:
         if self._lines and self._level:
-            self._pieces.append(Piece(BlockKind.LIST_ITEM, " ".join(self._lines), self._level))
+            self._blocks.append(
+                BlockContent(BlockKind.LIST_ITEM, " ".join(self._lines), self._level)
+            )
         elif self._lines:
-            self._pieces.append(Piece(BlockKind.TEXT, "\n".join(self._lines)))
+            self._blocks.append(BlockContent(BlockKind.TEXT, "\n".join(self._lines)))
         self._lines = []
         self._level = 0
