@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ..system.closeable import Closeable
 from ..core.config import WorkLimits
 from ..core.errors import OpticalRagError, OutOfMemory, ProcessCrashed, WorkTimeout
+from ..core.records import SourceSpec
+from ..system.closeable import Closeable
+from ..system.workers import WorkerCrash, WorkerPool
 from .opening import Candidate, Facts, examine, reading
 from .page_hash import PageHasher, hash_of_position
-from ..core.records import SourceSpec
-from ..system.workers import WorkerCrash, WorkerPool
 
 __all__ = ["DocumentExaminer"]
 

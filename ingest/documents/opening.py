@@ -24,8 +24,8 @@ from ..core.errors import (
     OpticalRagError,
     SourceChanged,
 )
-from .sources import pdf_of_image, sha256_of
 from ..core.records import SourceSpec, Stamp
+from .sources import pdf_of_image, sha256_of
 
 __all__ = [
     "MUPDF_ERRORS",

@@ -17,7 +17,6 @@ from typing import Any, BinaryIO
 import numpy as np
 import pymupdf
 
-from ..system.closeable import Closeable
 from ..core.config import PageLimits
 from ..core.errors import (
     DamagedDocument,
@@ -27,16 +26,6 @@ from ..core.errors import (
     PageRenderFailed,
 )
 from ..core.identity import document_id
-from .opening import (
-    MUPDF_ERRORS,
-    Candidate,
-    Facts,
-    close_document,
-    examine,
-    page_label,
-    reading,
-)
-from .sources import check_bytes, is_pdf, local_copy, nameable, location_of
 from ..core.records import (
     Box,
     DocumentRef,
@@ -47,7 +36,18 @@ from ..core.records import (
     SourceSpec,
     Word,
 )
+from ..system.closeable import Closeable
 from ..system.workers import WorkerCrash, WorkerPool
+from .opening import (
+    MUPDF_ERRORS,
+    Candidate,
+    Facts,
+    close_document,
+    examine,
+    page_label,
+    reading,
+)
+from .sources import check_bytes, is_pdf, local_copy, location_of, nameable
 
 __all__ = [
     "Examiner",

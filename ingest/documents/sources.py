@@ -22,18 +22,17 @@ import pymupdf
 from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
 
 from ..core.config import PageLimits
-from ..core.errors import ConfigError
-from ..core.errors import DamagedDocument, LimitExceeded, UnsupportedSource
+from ..core.errors import ConfigError, DamagedDocument, LimitExceeded, UnsupportedSource
 
 __all__ = [
     "SUFFIXES",
     "expand_sources",
     "is_pdf",
     "local_copy",
+    "location_of",
     "nameable",
     "path_of",
     "pdf_of_image",
-    "location_of",
     "roots_of",
     "sha256_of",
 ]

@@ -14,6 +14,8 @@ from typing import Any
 
 import pymupdf
 import pytest
+
+from benchmarks.parsing.hostile_files import MAKERS, PLACES, mutate, pdf_of
 from opticalrag.ingest.core import errors
 from opticalrag.ingest.core.config import LayoutConfig, WorkLimits
 from opticalrag.ingest.core.records import PageFailure, PageOutcome, ParsedPage
@@ -22,8 +24,6 @@ from opticalrag.ingest.documents.opening import Candidate, Facts, examine
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.documents.sources import expand_sources
 from opticalrag.ingest.engines.layout import LayoutEngine
-
-from benchmarks.parsing.hostile_files import MAKERS, PLACES, mutate, pdf_of
 
 LIMITS = WorkLimits(3, 1024**3)
 IMPATIENT = WorkLimits(0.5, 1024**3)  # a fast machine reads some of the slow files in 3 s
@@ -207,11 +207,10 @@ MARK = "Xylophagouswombat"
 
 def test_no_text_of_a_document_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Not even at the most talkative level."""
+    from benchmarks.parsing.hostile import FlatEmbedder
     from opticalrag.ingest.indexing.sparse import Bm25Encoder
     from opticalrag.ingest.pipeline.pipeline import IngestPipeline
     from opticalrag.ingest.store.store import QdrantStore
-
-    from benchmarks.parsing.hostile import FlatEmbedder
 
     text = b"BT /F 12 Tf 72 700 Td (The %b is our secret.) Tj ET" % MARK.encode()
     good = MAKERS["renamed.txt"]().replace(b"A word of text", MARK.encode())

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+
 from opticalrag.ingest.cli.parsing import parse_document
 from opticalrag.ingest.core.config import EngineConfig, IngestOptions, LayoutConfig
 from opticalrag.ingest.llama_index.reader import DeepSeekOCRReader

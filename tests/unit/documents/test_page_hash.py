@@ -10,14 +10,14 @@ from typing import Any
 
 import pymupdf
 import pytest
+
+from benchmarks.parsing.hostile_files import pdf_of
 from opticalrag.ingest.core.config import WorkLimits
 from opticalrag.ingest.core.records import SourceSpec
 from opticalrag.ingest.documents.examiner import DocumentExaminer
 from opticalrag.ingest.documents.page_hash import PageHasher, hash_of_position
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.pipeline.journal_pages import pack_page, unpack_page
-
-from benchmarks.parsing.hostile_files import pdf_of
 
 from ...builders import block, page
 from ..pipeline.test_pipeline import write_pdf

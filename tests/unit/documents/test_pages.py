@@ -11,6 +11,10 @@ import fsspec
 import psutil
 import pymupdf
 import pytest
+from PIL import Image
+
+from benchmarks.parsing.generated_pages import write_scans
+from benchmarks.parsing.hostile_files import pdf_of
 from opticalrag.ingest.core import errors
 from opticalrag.ingest.core.config import PageLimits
 from opticalrag.ingest.core.records import PageFailure, PageImage, SourceSpec
@@ -23,10 +27,6 @@ from opticalrag.ingest.documents.pages import (
     render_pages,
 )
 from opticalrag.ingest.system.workers import WorkerPool
-from PIL import Image
-
-from benchmarks.parsing.generated_pages import write_scans
-from benchmarks.parsing.hostile_files import pdf_of
 
 PASSWORDS = {
     "docling_2206.01062_pg3.pdf": "1234",

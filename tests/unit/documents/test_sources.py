@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
 from opticalrag.ingest.core.config import PageLimits
 from opticalrag.ingest.core.errors import ConfigError, UnsupportedSource
 from opticalrag.ingest.documents.sources import expand_sources, pdf_of_image
-from PIL import Image
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -1,0 +1,1 @@
+"""Files to opened documents and drawn pages: the edge to PyMuPDF."""
