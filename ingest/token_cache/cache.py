@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +24,7 @@ from ..core.vision import TokenKey, VisionTokens
 from ..system.closeable import Closeable
 from .blobs import open_blobs
 from .codecs import is_lossier
-from .entries import Check, Entries, best_effort, checked
+from .entries import Check, Entries, best_effort
 from .file import decode_file, decode_tokens, encode_tokens
 from .index import StoredPage, TokenIndex, Totals
 from .misses import Wanted, why_none
@@ -97,8 +96,12 @@ class TokenCache(Closeable):
         Raises:
             CacheError: no room, or a place that cannot be written.
         """
-        codec = self.config.codec
-        self._keep(key.digest, codec, ref, lambda: encode_tokens(key, tokens, codec))
+        name, codec = key.digest, self.config.codec
+        kept = self._index.codec(name)
+        if kept and not is_lossier(kept, codec) and self._entries.link(name, ref):
+            return
+        self._entries.keep(name, encode_tokens(key, tokens, codec), ref)
+        self._entries.remove(self._index.oldest_above(self.config.quota))
 
     def keeps(self, document: str, sha256: str, page: int) -> bool:
         """Whether tokens of a page are kept.
@@ -195,15 +198,8 @@ class TokenCache(Closeable):
         """Sums over everything."""
         return self._index.totals()
 
-    def pin(self, document: str, pinned: bool = True) -> int:
-        """Keep a document's tokens whatever the quota, or no longer; how many entries it has."""
-        stored = self._index.pages(document, former=not pinned)
-        names = sorted({page.name for page in stored})
-        self._index.pin(names, pinned)
-        return len(names)
-
     def delete(self, document: str) -> int:
-        """Delete a document's tokens, pinned or not, those of its earlier contents included.
+        """Delete a document's tokens, those of its earlier contents included.
 
         Entries that other documents have, too, stay theirs.
 
@@ -241,37 +237,7 @@ class TokenCache(Closeable):
         """Read every entry; drop the damaged and the missing, adopt the unknown."""
         return self._entries.verify()
 
-    def read_file(self, name: str) -> bytes:
-        """The file of an entry.
-
-        Raises:
-            CacheMiss: there is none.
-            CacheCorrupt: it is damaged, or not what its name says.
-        """
-        data = self._entries.read(name)
-        if data is None:
-            raise CacheMiss(f"the vision tokens {name[:12]} are gone; encode the page again")
-        checked(name, data)
-        return data
-
-    def add_file(self, name: str, data: bytes, ref: PageRef) -> None:
-        """Keep the file of an entry that another cache wrote.
-
-        Raises:
-            CacheCorrupt: it is damaged, or not what its name says.
-            CacheError: no room, or a place that cannot be written.
-        """
-        self._keep(name, checked(name, data).codec, ref, lambda: data)
-
     # -- inside ---------------------------------------------------------------------------
-
-    def _keep(self, name: str, codec: str, ref: PageRef, make: Callable[[], bytes]) -> None:
-        """Record what is kept already, unless it has lost more than what is offered."""
-        kept = self._index.codec(name)
-        if kept and not is_lossier(kept, codec) and self._entries.link(name, ref):
-            return
-        self._entries.keep(name, make(), ref)
-        self._entries.remove(self._index.oldest_above(self.config.quota))
 
     def _of_one(self, document: str, *, former: bool = False) -> list[StoredPage]:
         every = self._index.pages(document, former=former)

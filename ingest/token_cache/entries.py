@@ -12,10 +12,10 @@ from typing import Final, Literal
 from ..core.errors import CacheCorrupt, CacheError, CacheFull, CacheMiss
 from ..core.records import PageRef
 from .blobs import BlobStore
-from .file import About, decode_file, read_about
+from .file import decode_file, read_about
 from .index import Entry, TokenIndex
 
-__all__ = ["Check", "Entries", "best_effort", "checked"]
+__all__ = ["Check", "Entries", "best_effort"]
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ class Entries:
         self._index.add(_entry(name, data), None, self._blobs.has)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove entries that are not pinned.
+        """Remove entries.
 
         On a full disk the index cannot even say what is to go. Then files go first, one by one,
         until it can: a record without a file is a miss, and dropped here a moment later.
@@ -161,7 +161,7 @@ class Entries:
 
     def _state(self, name: str) -> State:
         try:
-            checked(name, self._blobs.get(name))
+            _check(name, self._blobs.get(name))
         except CacheMiss:
             return "missing"
         except CacheCorrupt as error:
@@ -192,16 +192,10 @@ def best_effort(otherwise: str) -> Iterator[None]:
         _log.info("%s: %s", otherwise, error)
 
 
-def checked(name: str, data: bytes) -> About:
-    """What a file says of itself, all of it having been read.
-
-    Raises:
-        CacheCorrupt: it is damaged, or not what its name says.
-    """
+def _check(name: str, data: bytes) -> None:
     _, about = decode_file(data)
     if about.key.digest != name:
         raise CacheCorrupt(f"the file {name[:12]} holds the tokens of {about.key.digest[:12]}")
-    return about
 
 
 def _entry(name: str, data: bytes) -> Entry:

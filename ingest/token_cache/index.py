@@ -25,6 +25,8 @@ from ..system.sqlite import Database
 __all__ = ["Entry", "Pending", "StoredPage", "TokenIndex", "Totals"]
 
 _VERSION: Final = 2
+# Nothing sets `pinned` any more. The column stays so that caches of version 2 open as before;
+# entries pinned in an older cache are removed last.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
   name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mode TEXT NOT NULL, weights TEXT NOT NULL,
@@ -102,7 +104,6 @@ class StoredPage:
     weights: str
     codec: str
     bytes: int
-    pinned: bool
     accessed: float
 
     @property
@@ -200,8 +201,6 @@ class TokenIndex(Closeable):
     def remove(self, names: Sequence[str], delete: Callable[[str], None]) -> None:
         """Forget files and delete them, while nothing can be recorded; announced beforehand.
 
-        Pinned files stay: another process may have pinned them since they were chosen.
-
         Args:
             names: files.
             delete: deletes one.
@@ -209,10 +208,7 @@ class TokenIndex(Closeable):
         self.announce(names, "remove")
         with self._db.write() as db:
             for name in names:
-                if _is_pinned(db, name):
-                    _done(db, name)
-                else:
-                    _remove(db, name, delete)
+                _remove(db, name, delete)
 
     def remove_if(
         self, names: Sequence[str], delete: Callable[[str], None], is_due: Callable[[str], bool]
@@ -237,17 +233,14 @@ class TokenIndex(Closeable):
                 _done(db, name)
 
     def oldest_above(self, quota: int) -> list[str]:
-        """Files to remove so that at most ``quota`` bytes are left: least recently used first.
-
-        Pinned files are never among them.
-        """
+        """Files to remove so that at most ``quota`` bytes are left: least recently used first."""
         with self._db.read() as db:
             (total,) = db.execute("SELECT bytes FROM totals").fetchone()
             chosen: list[str] = []
-            unpinned = "SELECT name, bytes FROM entries WHERE pinned = 0 ORDER BY accessed"
+            by_use = "SELECT name, bytes FROM entries ORDER BY pinned, accessed"
             # A cursor left open keeps its connection reading, and whoever is lent that next
             # is told at once that the database is locked.
-            with closing(db.execute(unpinned)) as rows:
+            with closing(db.execute(by_use)) as rows:
                 while total > quota and (row := rows.fetchone()) is not None:
                     chosen.append(row[0])
                     total -= row[1]
@@ -269,7 +262,7 @@ class TokenIndex(Closeable):
         """
         where = "" if document is None else "AND (:it IN (document, file) OR uri IN (:it, :a, :b))"
         query = f"""SELECT document, page, name, file, uri, sha256, page_count, label, mode,
-            weights, codec, bytes, pinned, accessed FROM pages JOIN entries USING (name)
+            weights, codec, bytes, accessed FROM pages JOIN entries USING (name)
             WHERE (current OR :former) {where}
             ORDER BY file, document, page, bytes"""  # noqa: S608  no value is part of the text
         a, b = _places(document or "")
@@ -279,11 +272,6 @@ class TokenIndex(Closeable):
         return [
             it for it in found if document in (it.document, it.uri) or it.uri in (a, b)
         ] or found
-
-    def pin(self, names: Sequence[str], pinned: bool) -> None:
-        """Keep files whatever the quota, or no longer."""
-        with self._db.write() as db:
-            _pin(db, names, pinned)
 
     def names(self) -> set[str]:
         """All files recorded."""
@@ -301,7 +289,6 @@ class TokenIndex(Closeable):
             names = [row[0] for row in rows.fetchall()]
             db.execute("DELETE FROM pages WHERE document = ?", (document,))
             alone = [name for name in names if not _is_of_a_page(db, name)]
-            _pin(db, alone, False)
             _announce(db, alone, "remove")
             return alone
 
@@ -323,16 +310,6 @@ def _places(typed: str) -> tuple[str, str]:
 def _codec(db: sqlite3.Connection, name: str) -> str | None:
     row = db.execute("SELECT codec FROM entries WHERE name = ?", (name,)).fetchone()
     return None if row is None else str(row[0])
-
-
-def _is_pinned(db: sqlite3.Connection, name: str) -> bool:
-    found = db.execute("SELECT 1 FROM entries WHERE name = ? AND pinned", (name,))
-    return found.fetchone() is not None
-
-
-def _pin(db: sqlite3.Connection, names: Sequence[str], pinned: bool) -> None:
-    rows = [(pinned, name) for name in names]
-    db.executemany("UPDATE entries SET pinned = ? WHERE name = ?", rows)
 
 
 def _is_of_a_page(db: sqlite3.Connection, name: str) -> bool:

@@ -51,11 +51,11 @@ def test_no_kill_tears_or_loses_an_entry(tmp_path: Path) -> None:
             acknowledged.update(killed_while_writing(writer, moments.uniform(0, 0.05)))
     with TokenCache(TokenCacheConfig(str(folder))) as cache:
         recorded = cache._index.names()
-        there = {file.stem for file in folder.glob("??/*.safetensors")}
+        files = {file.stem: file for file in folder.glob("??/*.safetensors")}
         assert len(acknowledged) >= 2 * ROUNDS
         assert acknowledged <= recorded
-        assert recorded == there
-        assert all(same(decode_tokens(cache.read_file(name)), tokens()) for name in recorded)
-        assert cache.totals().entries == len(there)
+        assert recorded == files.keys()
+        assert all(same(decode_tokens(file.read_bytes()), tokens()) for file in files.values())
+        assert cache.totals().entries == len(files)
         check = cache.verify()
         assert check.damaged == check.missing == check.adopted == ()

@@ -100,20 +100,34 @@ def test_a_name_of_two_documents_is_ambiguous(tmp_path: Path) -> None:
 
 
 def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
-    """Down to the quota, and pinned documents never."""
-    pinned = replace(DOCUMENT, id="doc-2", name="kept.pdf")
+    """Entries are removed until the cache fits its quota."""
     with cache(tmp_path) as store:
-        store.store(key(0), tokens(), ref(document=pinned))
-        size = store.totals().bytes
-        assert store.pin("kept.pdf") == 1
-        for number in range(1, 6):
+        for number in range(6):
             store.store(key(number), tokens(), ref(number))
+        size = store.totals().bytes // 6
     with cache(tmp_path, quota=int(3.5 * size)) as store:
         assert store.find(key(1)) is not None  # used now
         store.store(key(9), tokens(), ref(8))
         kept = [number for number in (0, 1, 2, 3, 4, 5, 9) if store.find(key(number))]
-        assert kept == [0, 1, 9]
+        assert kept == [1, 5, 9]
         assert store.totals().bytes == sum(file.stat().st_size for file in files(tmp_path))
+
+
+def test_entries_pinned_by_an_older_version_are_removed_last(tmp_path: Path) -> None:
+    """Its caches have a mark for entries that the quota spared."""
+    with cache(tmp_path) as store:
+        for number in range(3):
+            store.store(key(number), tokens(), ref(number))
+    database = sqlite3.connect(tmp_path / "index.sqlite")
+    with database:
+        database.execute("UPDATE entries SET pinned = 1 WHERE name = ?", (key(0).digest,))
+    database.close()
+    with cache(tmp_path) as store:
+        one = store.totals().bytes // 3
+        assert store.collect(quota=one) == 2
+        assert [file.stem for file in files(tmp_path)] == [key(0).digest]
+        assert store.collect(quota=0) == 1
+        assert store.totals().entries == 0
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish", None])
@@ -231,14 +245,13 @@ def test_tokens_of_other_bytes_than_asked_for_are_a_miss(tmp_path: Path) -> None
 
 
 def test_a_document_can_be_deleted(tmp_path: Path) -> None:
-    """With its earlier contents, pinned or not; what another document has stays that one's."""
+    """With its earlier contents; what another document has stays that one's."""
     other = replace(DOCUMENT, id="doc-2", name="b.pdf", uri="/files/b.pdf")
     with cache(tmp_path) as store:
         store.store(key(0), tokens(), ref(0))
         store.store(key(1), tokens(), ref(1, EDITED))
         store.store(key(2), tokens(), ref(2, EDITED))
         store.store(key(2), tokens(), ref(0, other))
-        store.pin("doc-1")
         assert store.delete("report.pdf") == 2
         assert [file.stem for file in files(tmp_path)] == [key(2).digest]
         assert store.load("doc-2", 0).mode == "gundam"

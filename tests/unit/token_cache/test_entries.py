@@ -123,17 +123,6 @@ def test_a_write_that_is_always_undone_ends(
             store.store(key(), tokens(), ref())
 
 
-def test_what_is_pinned_meanwhile_is_not_removed(tmp_path: Path) -> None:
-    """Another process may pin a document after its entries were chosen to go."""
-    with cache(tmp_path) as store:
-        store.store(key(), tokens(), ref())
-        chosen = store._index.oldest_above(0)
-        store.pin("doc-1")
-        store._entries.remove(chosen)
-        assert store.totals().entries == len(files(tmp_path)) == 1
-        assert store._index.pending() == []
-
-
 def test_an_entry_whose_file_vanished_is_written_again(tmp_path: Path) -> None:
     """What store() has returned for is there."""
     with cache(tmp_path) as store:

@@ -13,7 +13,6 @@ STORED = StoredPage(
     *("doc-1", 0, "name", "a.pdf", "/files/a.pdf", "0" * 64, 3, "1", "tiny", "w1"),
     codec="lossless",
     bytes=9,
-    pinned=False,
     accessed=0.0,
 )
 WANTED = Wanted("a.pdf", 0, "w1", None, "")
