@@ -25,7 +25,8 @@ from ..core.errors import (
     SourceChanged,
 )
 from ..core.records import SourceSpec, Stamp
-from .sources import pdf_of_image, sha256_of
+from .images import pdf_of_image
+from .sources import sha256_of
 
 __all__ = [
     "MUPDF_ERRORS",

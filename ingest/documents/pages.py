@@ -14,51 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-import pymupdf
-
 from ..core.config import PageLimits
-from ..core.errors import (
-    DamagedDocument,
-    LimitExceeded,
-    OpticalRagError,
-    PageRangeError,
-    PageRenderFailed,
-)
+from ..core.errors import DamagedDocument, PageRangeError
 from ..core.identity import document_id
-from ..core.records import (
-    Box,
-    DocumentRef,
-    PageFailure,
-    PageImage,
-    PageRef,
-    PageTask,
-    SourceSpec,
-    Word,
-)
+from ..core.records import DocumentRef, PageImage, PageRef, PageTask, SourceSpec, Word
 from ..system.closeable import Closeable
-from ..system.workers import WorkerCrash, WorkerPool
-from .opening import (
-    MUPDF_ERRORS,
-    Candidate,
-    Facts,
-    close_document,
-    examine,
-    page_label,
-    reading,
-)
+from .opening import Candidate, Facts, close_document, examine, page_label, reading
+from .rendering import page_words, render_page
 from .sources import check_bytes, is_pdf, local_copy, location_of, nameable
 
-__all__ = [
-    "Examiner",
-    "SourceDocument",
-    "open_document",
-    "page_words",
-    "parse_page_range",
-    "reading",
-    "render_page",
-    "render_pages",
-]
+__all__ = ["Examiner", "SourceDocument", "open_document", "parse_page_range"]
 
 Examiner = Callable[[Candidate], Facts]
 """Looks at a document before it is read: :func:`.opening.examine`, or the same elsewhere."""
@@ -223,68 +188,6 @@ def _local(
     return path, uri
 
 
-# -- pages -----------------------------------------------------------------------------------
-
-
-def page_words(page: Any) -> tuple[Word, ...]:
-    """Words of a PyMuPDF page's text layer in its own order, invisible ones included."""
-    width, height = page.rect.width or 1.0, page.rect.height or 1.0
-    turn = page.rotation_matrix
-    words = []
-    for x0, y0, x1, y1, text, *_ in page.get_text("words", sort=False):
-        r = pymupdf.Rect(x0, y0, x1, y1) * turn
-        box = Box.clipped(r.x0 / width, r.y0 / height, r.x1 / width, r.y1 / height)
-        words.append(Word(text, box))
-    return tuple(words)
-
-
-def render_page(
-    document: Any,
-    ref: PageRef,
-    *,
-    long_side: int | None = None,
-    dpi: int | None = None,
-    limits: PageLimits | None = None,
-) -> PageImage:
-    """Draw a page of a PyMuPDF document; see :meth:`SourceDocument.render`."""
-    where = f"page {ref.number} of {ref.document.name}"
-    try:
-        page = document[ref.index]
-        rect = page.rect
-        scale = _scale(max(rect.width, rect.height, 1e-6), long_side, dpi, where)
-        _check_pixels(rect.width * scale, rect.height * scale, where, limits or PageLimits())
-        pixmap = page.get_pixmap(
-            matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
-        )
-        words = page_words(page)
-        mended = bool(document.is_repaired)  # known when the page is read, not before
-    except MUPDF_ERRORS as error:
-        if isinstance(error, OpticalRagError):
-            raise
-        raise PageRenderFailed(f"{where} cannot be drawn: {error}") from error
-    rows = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(pixmap.height, pixmap.stride)
-    pixels = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3).copy()
-    if long_side is not None and max(pixels.shape) > long_side:
-        pixels = pixels[:long_side, :long_side]  # MuPDF rounds the box outwards
-    return PageImage(ref, pixels, rect.width, rect.height, words, mended)
-
-
-def _scale(points: float, long_side: int | None, dpi: int | None, where: str) -> float:
-    scales = [dpi / 72] if dpi else []
-    scales += [long_side / points] if long_side else []
-    if not scales:
-        raise PageRenderFailed(f"{where}: give long_side, dpi or both")
-    return min(scales)
-
-
-def _check_pixels(width: float, height: float, where: str, limits: PageLimits) -> None:
-    if width * height > limits.pixels:
-        raise LimitExceeded(
-            f"{where} would have {width:.0f} x {height:.0f} pixels, the limit is"
-            f" {limits.pixels:,}; draw it smaller or raise PageLimits.pixels"
-        )
-
-
 def parse_page_range(text: str, page_count: int) -> tuple[int, ...]:
     """Read a 1-based page choice: ``"1-3,7"``, ``"5-"``, ``"-2"``.
 
@@ -307,42 +210,3 @@ def parse_page_range(text: str, page_count: int) -> tuple[int, ...]:
             )
         chosen.update(range(first - 1, last))
     return tuple(sorted(chosen))
-
-
-# -- drawing in worker processes ---------------------------------------------------------------
-
-
-def render_pages(
-    tasks: Iterator[PageTask],
-    pool: WorkerPool,
-    *,
-    long_side: int | None = None,
-    dpi: int | None = None,
-) -> Iterator[PageImage | PageFailure]:
-    """Draw pages in a pool's processes, in order, a bounded number ahead."""
-    jobs = ((task, long_side, dpi) for task in tasks)
-    for result in pool.map(_render_task, jobs):
-        if isinstance(result, WorkerCrash):
-            ref = result.item[0].ref
-            message = f"page {ref.number} of {ref.document.name} cannot be drawn: {result.reason}"
-            yield PageFailure(
-                ref.document.uri or ref.document.name,
-                ref.index,
-                result.code,
-                message,
-                ref.document.id,
-            )
-        else:
-            yield result
-
-
-def _render_task(job: tuple[PageTask, int | None, int | None]) -> PageImage | PageFailure:
-    task, long_side, dpi = job
-    document = task.ref.document
-    try:
-        with reading(task.source) as opened:
-            return render_page(opened, task.ref, long_side=long_side, dpi=dpi)
-    except OpticalRagError as error:
-        return PageFailure(
-            document.uri or document.name, task.ref.index, error.code, str(error), document.id
-        )

@@ -14,20 +14,16 @@ between all workers and hangs when one is killed while it sends a large result.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from types import ModuleType
@@ -36,6 +32,7 @@ from typing import Generic, TypeVar
 from ..core.config import WorkLimits
 from .closeable import Closeable
 from .watchdog import INTERVAL, Cause, exceeded, explain, paused_for, resident_bytes
+from .worker_main import serve
 
 __all__ = ["WorkerCrash", "WorkerPool"]
 
@@ -44,11 +41,8 @@ R = TypeVar("R")
 
 # Each worker computes on one core; more threads in each would fight for the same cores.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
 # Starting a process imports much; on a busy machine that is slow without being a fault.
 _START_SECONDS = 120.0
-_ALARM_GRACE = 3.0  # seconds within which the watchdog has killed who is over the limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +298,7 @@ class _Worker:
                 return None
             ours, theirs = context.Pipe()
             arguments = (theirs, self._environment)
-            process = context.Process(target=_serve, args=arguments, daemon=True)
+            process = context.Process(target=serve, args=arguments, daemon=True)
             with theirs, _script_hidden():  # kept open here, it would never end the file
                 process.start()
             self._process, self._connection = process, ours
@@ -334,66 +328,3 @@ def _script_hidden() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = script
-
-
-def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
-    """Answer calls until the other side is gone."""
-    # Ctrl+C reaches every process of a terminal; the parent decides what ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Here, not in the parent's environment: nothing heavy is imported before the first call.
-    os.environ.update(environment)
-    _volunteer()
-    with ThreadPoolExecutor(1) as thread:  # its futures carry whatever a call raises
-        while True:
-            error = thread.submit(_answer, connection).exception()
-            if isinstance(error, SystemExit):
-                return
-            if error is not None:
-                _send_error(connection, error)
-
-
-def _send_error(connection: Connection, error: BaseException) -> None:
-    """Send what a call raised; if it cannot be sent, as errors of MuPDF, its name only."""
-    try:
-        connection.send((ExceptionWithTraceback(error, error.__traceback__), None))
-    except OSError:  # the other end is gone
-        raise
-    except Exception:  # noqa: BLE001  whatever an error refuses to be sent with; nothing was yet
-        name = type(error).__name__
-        connection.send((RuntimeError(f"{name}, which cannot be sent between processes"), None))
-
-
-def _volunteer() -> None:
-    """Ask the kernel to end this process rather than its parent when memory runs out."""
-    with suppress(OSError):  # no Linux
-        Path("/proc/self/oom_score_adj").write_text("800")
-
-
-@contextmanager
-def _alarm(seconds: float | None) -> Iterator[None]:
-    """Have the kernel end this process, should nobody be left to do it.
-
-    Native code that hangs does not see that the parent is gone.
-    """
-    if seconds is None or not hasattr(signal, "setitimer"):  # Windows
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, seconds + _ALARM_GRACE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _answer(connection: Connection) -> None:
-    try:
-        function, item, seconds = connection.recv()
-        connection.send(None)  # all is imported
-    except (EOFError, OSError):
-        raise SystemExit from None
-    with _alarm(seconds):
-        answer = (None, function(item))
-    try:
-        connection.send(answer)
-    except OSError:
-        raise SystemExit from None

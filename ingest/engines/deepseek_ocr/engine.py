@@ -20,7 +20,7 @@ from ...core.prompts import prompt_named
 from ...core.protocols import OpticalModel, PageEngine, TokenCache
 from ...core.records import PageFailure, PageImage, PageOutcome, PageTask, ParsedPage
 from ...core.vision import DecodeRequest, TokenKey, Transcript, key_of
-from ...documents.pages import render_pages
+from ...documents.rendering import render_pages
 from ...system.workers import WorkerPool
 from ...token_cache.lenient import LenientCache
 from ..quality.assessment import retry_ladder

@@ -18,14 +18,10 @@ from benchmarks.parsing.hostile_files import pdf_of
 from opticalrag.ingest.core import errors
 from opticalrag.ingest.core.config import PageLimits
 from opticalrag.ingest.core.records import PageFailure, PageImage, SourceSpec
-from opticalrag.ingest.documents import pages
+from opticalrag.ingest.documents import rendering
 from opticalrag.ingest.documents.opening import close_document, load
-from opticalrag.ingest.documents.pages import (
-    open_document,
-    parse_page_range,
-    render_page,
-    render_pages,
-)
+from opticalrag.ingest.documents.pages import open_document, parse_page_range
+from opticalrag.ingest.documents.rendering import render_page, render_pages
 from opticalrag.ingest.system.workers import WorkerPool
 
 PASSWORDS = {
@@ -315,7 +311,7 @@ def test_a_page_of_a_file_that_is_overwritten_while_drawn_is_a_failure(
         return render_page(*given, **options)
 
     with open_document(file) as source, WorkerPool(1) as pool:
-        monkeypatch.setattr(pages, "render_page", overwriting)
+        monkeypatch.setattr(rendering, "render_page", overwriting)
         (result,) = render_pages(source.tasks(), pool, long_side=100)
 
     assert isinstance(result, PageFailure)

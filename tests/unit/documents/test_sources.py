@@ -7,7 +7,8 @@ from PIL import Image
 
 from opticalrag.ingest.core.config import PageLimits
 from opticalrag.ingest.core.errors import ConfigError, UnsupportedSource
-from opticalrag.ingest.documents.sources import expand_sources, pdf_of_image
+from opticalrag.ingest.documents.images import pdf_of_image
+from opticalrag.ingest.documents.sources import expand_sources
 
 
 def touch(folder: Path, *names: str) -> None:
