@@ -21,8 +21,8 @@ __all__ = [
     "PageKeeper",
     "PointStore",
     "SparseEncoder",
-    "TokenCache",
     "TokenCounter",
+    "TokenStore",
     "VectorSpace",
 ]
 
@@ -103,26 +103,26 @@ class OpticalModel(Protocol):
 
 
 class PageKeeper(Protocol):
-    """Keeps something of each page beside its text, as of the page of a document: vision tokens."""
+    """Knows what is stored for each page besides its text, such as vision tokens."""
 
-    def keeps(self, document: str, sha256: str, page: int) -> bool:
-        """Whether something of a page (0-based) of this content of a document is kept."""
+    def has_page(self, document: str, sha256: str, page: int) -> bool:
+        """Whether anything is stored for a page (0-based) of this content of a document."""
         ...
 
-    def pass_on(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
-        """Have what is kept of a page be that of an equal one, too; whether there is something."""
+    def link_page(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
+        """Share what is stored for a page with an equal page; False if nothing is stored."""
         ...
 
 
-class TokenCache(PageKeeper, Protocol):
-    """Keeps vision tokens of pages."""
+class TokenStore(PageKeeper, Protocol):
+    """Stores the vision tokens of pages."""
 
     def find(self, key: TokenKey) -> VisionTokens | None:
-        """The tokens made from exactly this, or None."""
+        """Return the tokens stored under this key, or None."""
         ...
 
     def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
-        """Keep tokens and the page they are of; when this returns they are kept for good."""
+        """Store the tokens of a page; they are durable when this returns."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""Files to opened documents and drawn pages: the edge to PyMuPDF."""
+"""Finds files, opens them with PyMuPDF, and renders and hashes their pages."""

@@ -1,4 +1,4 @@
-"""PDFs made of image files: every later stage sees a PDF on disk."""
+"""Makes PDFs from image files, so that every later stage reads a PDF on disk."""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ from ..core.errors import DamagedDocument, LimitExceeded, UnsupportedSource
 
 __all__ = ["pdf_of_image"]
 
-_DEFAULT_DPI: Final = 96.0  # of images that do not say; CSS's reference pixel
+_DEFAULT_DPI: Final = 96.0  # of images without a resolution: the reference pixel of CSS
 _IMAGE_FORMATS: Final = ("PNG", "JPEG", "TIFF", "WEBP")
 
 
 def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> None:
-    """Make a PDF of an image file: a page per frame, upright, alpha on white.
+    """Make a PDF from an image file: one page per frame, upright, transparency on white.
 
-    Page size is the image's at its own resolution.
+    The resolution of the image decides the size of the pages.
+
+    Args:
+        path: the image.
+        name: its name for messages.
+        limits: limits of pixels and frames.
+        target: the PDF to write.
 
     Raises:
-        UnsupportedSource: no image of a kind we read.
-        DamagedDocument: the image breaks off or is malformed.
-        LimitExceeded: too many pixels in a frame, or too many frames.
+        UnsupportedSource: the file is not an image of a supported format.
+        DamagedDocument: the image is truncated or malformed.
+        LimitExceeded: a frame has too many pixels, or there are too many frames.
         OSError: the PDF cannot be written.
     """
     document = pymupdf.open()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's bomb warning: our limit decides
+            warnings.simplefilter("ignore")  # Pillow's bomb warning: PageLimits.pixels decides
             with Image.open(path, formats=_IMAGE_FORMATS) as image:
                 _check_image(image, name, limits)
                 for frame in ImageSequence.Iterator(image):
@@ -41,7 +47,7 @@ def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> Non
                     _add_page(document, frame)
     except UnidentifiedImageError as error:
         raise UnsupportedSource(
-            f"{name} is neither a PDF nor an image we read ({', '.join(_IMAGE_FORMATS)})"
+            f"{name} is neither a PDF nor a supported image ({', '.join(_IMAGE_FORMATS)})"
         ) from error
     except Image.DecompressionBombError as error:
         raise LimitExceeded(f"{name}: {error}; raise PageLimits.pixels to read it") from error
@@ -58,10 +64,10 @@ def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> Non
 def _save(document: Any, name: str, target: Path) -> None:
     try:
         document.save(target)
-    except pymupdf.mupdf.FzErrorSystem as error:  # MuPDF's own, which says nothing of the file
+    except pymupdf.mupdf.FzErrorSystem as error:  # not an OSError, and without the path
         raise OSError(
-            f"the pages of {name} cannot be written to {target.parent}: {error};"
-            " make room there, or name another folder (TMPDIR)"
+            f"cannot write the pages of {name} to {target.parent}: {error};"
+            " free disk space there, or set TMPDIR to another folder"
         ) from error
 
 
@@ -85,7 +91,6 @@ def _add_page(document: Any, frame: Image.Image) -> None:
     picture = _rgb(upright)
     dpi = [_sane_dpi(v) for v in (*frame.info.get("dpi", ()), 0, 0)[:2]]
     width, height = (picture.width * 72 / dpi[0], picture.height * 72 / dpi[1])
-    # Kept as it was stored where possible: a scan stays the size it had.
     packed = io.BytesIO()
     picture.save(packed, "PNG", compress_level=1)
     page = document.new_page(width=width, height=height)
@@ -93,7 +98,7 @@ def _add_page(document: Any, frame: Image.Image) -> None:
 
 
 def _sane_dpi(value: float) -> float:
-    # Cameras and scanners write 0, 1 or garbage; the page would be miles wide.
+    # Cameras and scanners write 0, 1 or garbage, which would make pages miles wide.
     return float(value) if 30 <= value <= 2400 else _DEFAULT_DPI
 
 

@@ -1,6 +1,6 @@
-"""Pages drawn with PyMuPDF, here or in worker processes.
+"""Renders pages with PyMuPDF, in this process or in workers.
 
-Coordinates that leave here are fractions of the page as displayed.
+Coordinates are fractions of the page as displayed, origin top left.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["page_words", "render_page", "render_pages"]
 
 
 def page_words(page: Any) -> tuple[Word, ...]:
-    """Words of a PyMuPDF page's text layer in its own order, invisible ones included."""
+    """Return the words in the text layer of a PyMuPDF page, in its order, with invisible ones."""
     width, height = page.rect.width or 1.0, page.rect.height or 1.0
     turn = page.rotation_matrix
     words = []
@@ -40,42 +40,42 @@ def render_page(
     dpi: int | None = None,
     limits: PageLimits | None = None,
 ) -> PageImage:
-    """Draw a page of a PyMuPDF document; see :meth:`SourceDocument.render`."""
-    where = f"page {ref.number} of {ref.document.name}"
+    """Render a page of a PyMuPDF document; see :meth:`.pages.SourceDocument.render`."""
+    name = f"page {ref.number} of {ref.document.name}"
     try:
         page = document[ref.index]
         rect = page.rect
-        scale = _scale(max(rect.width, rect.height, 1e-6), long_side, dpi, where)
-        _check_pixels(rect.width * scale, rect.height * scale, where, limits or PageLimits())
+        scale = _scale(max(rect.width, rect.height, 1e-6), long_side, dpi, name)
+        _check_pixels(rect.width * scale, rect.height * scale, name, limits or PageLimits())
         pixmap = page.get_pixmap(
             matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
         )
         words = page_words(page)
-        mended = bool(document.is_repaired)  # known when the page is read, not before
+        mended = bool(document.is_repaired)  # MuPDF knows only after reading the page
     except MUPDF_ERRORS as error:
         if isinstance(error, OpticalRagError):
             raise
-        raise PageRenderFailed(f"{where} cannot be drawn: {error}") from error
+        raise PageRenderFailed(f"cannot render {name}: {error}") from error
     rows = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(pixmap.height, pixmap.stride)
     pixels = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3).copy()
     if long_side is not None and max(pixels.shape) > long_side:
-        pixels = pixels[:long_side, :long_side]  # MuPDF rounds the box outwards
+        pixels = pixels[:long_side, :long_side]  # MuPDF rounds the size up
     return PageImage(ref, pixels, rect.width, rect.height, words, mended)
 
 
-def _scale(points: float, long_side: int | None, dpi: int | None, where: str) -> float:
+def _scale(points: float, long_side: int | None, dpi: int | None, name: str) -> float:
     scales = [dpi / 72] if dpi else []
     scales += [long_side / points] if long_side else []
     if not scales:
-        raise PageRenderFailed(f"{where}: give long_side, dpi or both")
+        raise PageRenderFailed(f"cannot render {name}: give long_side, dpi or both")
     return min(scales)
 
 
-def _check_pixels(width: float, height: float, where: str, limits: PageLimits) -> None:
+def _check_pixels(width: float, height: float, name: str, limits: PageLimits) -> None:
     if width * height > limits.pixels:
         raise LimitExceeded(
-            f"{where} would have {width:.0f} x {height:.0f} pixels, the limit is"
-            f" {limits.pixels:,}; draw it smaller or raise PageLimits.pixels"
+            f"{name} would have {width:.0f} x {height:.0f} pixels, the limit is"
+            f" {limits.pixels:,}; render it smaller or raise PageLimits.pixels"
         )
 
 
@@ -86,12 +86,12 @@ def render_pages(
     long_side: int | None = None,
     dpi: int | None = None,
 ) -> Iterator[PageImage | PageFailure]:
-    """Draw pages in a pool's processes, in order, a bounded number ahead."""
+    """Render pages in a worker pool, in order, a bounded number ahead."""
     jobs = ((task, long_side, dpi) for task in tasks)
     for result in pool.map(_render_task, jobs):
         if isinstance(result, WorkerCrash):
             ref = result.item[0].ref
-            message = f"page {ref.number} of {ref.document.name} cannot be drawn: {result.reason}"
+            message = f"cannot render page {ref.number} of {ref.document.name}: {result.reason}"
             yield PageFailure(
                 ref.document.uri or ref.document.name,
                 ref.index,

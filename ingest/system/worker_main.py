@@ -1,4 +1,4 @@
-"""What a worker process does: answers calls that come through its pipe."""
+"""The program of a worker process: it answers calls that arrive through its pipe."""
 
 from __future__ import annotations
 
@@ -14,17 +14,23 @@ from typing import Final
 
 __all__ = ["serve"]
 
-_ALARM_GRACE: Final = 3.0  # seconds within which the watchdog has killed who is over the limit
+_ALARM_GRACE: Final = 3.0  # seconds that the parent's watchdog has to act first
 
 
 def serve(connection: Connection, environment: Mapping[str, str]) -> None:
-    """Answer calls until the other side is gone."""
-    # Ctrl+C reaches every process of a terminal; the parent decides what ends.
+    """Answer calls until the parent closes the pipe.
+
+    Args:
+        connection: receives ``(function, item, seconds)``. Sends None once that is unpickled,
+            then ``(error, result)``.
+        environment: variables to set. Nothing heavy is imported before the first call, so the
+            libraries that read them still do.
+    """
+    # Ctrl+C reaches every process of a terminal; the parent decides what to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Here, not in the parent's environment: nothing heavy is imported before the first call.
     os.environ.update(environment)
-    _volunteer()
-    with ThreadPoolExecutor(1) as thread:  # its futures carry whatever a call raises
+    _prefer_for_oom_kill()
+    with ThreadPoolExecutor(1) as thread:  # its futures hold any exception of a call
         while True:
             error = thread.submit(_answer, connection).exception()
             if isinstance(error, SystemExit):
@@ -33,43 +39,10 @@ def serve(connection: Connection, environment: Mapping[str, str]) -> None:
                 _send_error(connection, error)
 
 
-def _send_error(connection: Connection, error: BaseException) -> None:
-    """Send what a call raised; if it cannot be sent, as errors of MuPDF, its name only."""
-    try:
-        connection.send((ExceptionWithTraceback(error, error.__traceback__), None))
-    except OSError:  # the other end is gone
-        raise
-    except Exception:  # noqa: BLE001  whatever an error refuses to be sent with; nothing was yet
-        name = type(error).__name__
-        connection.send((RuntimeError(f"{name}, which cannot be sent between processes"), None))
-
-
-def _volunteer() -> None:
-    """Ask the kernel to end this process rather than its parent when memory runs out."""
-    with suppress(OSError):  # no Linux
-        Path("/proc/self/oom_score_adj").write_text("800")
-
-
-@contextmanager
-def _alarm(seconds: float | None) -> Iterator[None]:
-    """Have the kernel end this process, should nobody be left to do it.
-
-    Native code that hangs does not see that the parent is gone.
-    """
-    if seconds is None or not hasattr(signal, "setitimer"):  # Windows
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, seconds + _ALARM_GRACE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def _answer(connection: Connection) -> None:
     try:
         function, item, seconds = connection.recv()
-        connection.send(None)  # all is imported
+        connection.send(None)  # unpickling has imported everything the call needs
     except (EOFError, OSError):
         raise SystemExit from None
     with _alarm(seconds):
@@ -78,3 +51,36 @@ def _answer(connection: Connection) -> None:
         connection.send(answer)
     except OSError:
         raise SystemExit from None
+
+
+def _send_error(connection: Connection, error: BaseException) -> None:
+    """Send an exception, or its name if it cannot be pickled, as MuPDF's cannot."""
+    try:
+        connection.send((ExceptionWithTraceback(error, error.__traceback__), None))
+    except OSError:  # the parent is gone
+        raise
+    except Exception:  # noqa: BLE001  pickling may raise anything; it fails before sending
+        name = type(error).__name__
+        connection.send((RuntimeError(f"{name}, which cannot be sent between processes"), None))
+
+
+def _prefer_for_oom_kill() -> None:
+    """Ask the kernel to kill this process rather than its parent when memory runs out."""
+    with suppress(OSError):  # not Linux
+        Path("/proc/self/oom_score_adj").write_text("800")
+
+
+@contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Let the kernel end this process if the parent does not.
+
+    Native code that hangs does not notice that the parent is gone.
+    """
+    if seconds is None or not hasattr(signal, "setitimer"):  # Windows has no setitimer
+        yield
+        return
+    signal.setitimer(signal.ITIMER_REAL, seconds + _ALARM_GRACE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)

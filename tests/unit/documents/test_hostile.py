@@ -168,7 +168,7 @@ def test_opening_that_ends_its_process_is_an_error_of_the_document(
     good.write_bytes(MAKERS["renamed.txt"]())
     with DocumentExaminer(WorkLimits(0.5)) as examiner:
         monkeypatch.setattr("opticalrag.ingest.documents.examiner.examine", hang)
-        with pytest.raises(errors.WorkTimeout, match=r"good.pdf cannot be opened.*--page-timeout"):
+        with pytest.raises(errors.WorkTimeout, match=r"cannot open good.pdf.*--page-timeout"):
             open_document(good, examiner=examiner)
         monkeypatch.setattr("opticalrag.ingest.documents.examiner.examine", examine)
         with open_document(good, examiner=examiner) as source:

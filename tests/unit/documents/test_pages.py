@@ -153,7 +153,9 @@ def test_what_a_file_is_its_bytes_decide(tmp_path: Path) -> None:
 
     with open_document(renamed) as source:
         assert source.ref.page_count == 1
-    with pytest.raises(errors.UnsupportedSource, match=r"b\.pdf is neither a PDF nor an image"):
+    with pytest.raises(
+        errors.UnsupportedSource, match=r"b\.pdf is neither a PDF nor a supported image"
+    ):
         open_document(text)
 
 
@@ -177,7 +179,7 @@ def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
     """What is not a file is named with the reason."""
     with pytest.raises(errors.DamagedDocument, match="does not exist"):
         open_document(tmp_path / "gone.pdf")
-    with pytest.raises(errors.DamagedDocument, match="is no file"):
+    with pytest.raises(errors.DamagedDocument, match="is not a file"):
         open_document(tmp_path)
 
 

@@ -64,7 +64,7 @@ def test_an_empty_name_is_not_the_folder_one_is_in(
     touch(tmp_path, "a.pdf")
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(ConfigError, match="a variable not set"):
+    with pytest.raises(ConfigError, match="an unset variable"):
         expand_sources([""])
     assert expand_sources(["."]) == (tmp_path / "a.pdf",)
 
@@ -72,5 +72,5 @@ def test_an_empty_name_is_not_the_folder_one_is_in(
 def test_a_full_disk_is_no_damaged_image(tmp_path: Path) -> None:
     """MuPDF says so with an error of its own, which would look like a crash of the worker."""
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    with pytest.raises(OSError, match=r"a\.png cannot be written to .*TMPDIR"):
+    with pytest.raises(OSError, match=r"a\.png to .*TMPDIR"):
         pdf_of_image(tmp_path / "a.png", "a.png", PageLimits(), tmp_path / "gone" / "a.pdf")

@@ -204,7 +204,7 @@ def test_a_name_no_file_can_have_is_a_miss(redecoder: Redecoder) -> None:
     """Language models invent them."""
     for encode_it in (False, True):
         for name in ("x" * 5000, "/" + "x" * 5000):
-            with pytest.raises(CacheMiss, match="no vision tokens are kept of a document") as said:
+            with pytest.raises(CacheMiss, match="no vision tokens are stored for a doc") as said:
                 redecoder.redecode(PageTarget(name, 1), encode=encode_it)
             assert len(str(said.value)) < 600
 
@@ -288,10 +288,15 @@ def test_a_moved_file_is_encoded_as_the_document_it_was(
 @pytest.mark.parametrize(
     ("page", "mode", "said"),
     [
-        (7, None, "there is no page 7 of a.pdf, which has 2 pages; choose one from 1 to 2"),
-        (-1, None, "there is no page -1 of a.pdf, which has 2 pages; choose one from 1 to 2"),
-        (1, "large", "page 1 of a.pdf is kept in mode tiny, not in large; leave the mode out; its"),
-        (2, None, "no vision tokens of page 2 of a.pdf are kept, or not any more; its file"),
+        (7, None, "there is no page 7 of a.pdf, which has 2 pages: choose one from 1 to 2"),
+        (-1, None, "there is no page -1 of a.pdf, which has 2 pages: choose one from 1 to 2"),
+        (
+            1,
+            "large",
+            "the vision tokens of page 1 of a.pdf are stored in mode tiny, not in large: omit the"
+            " mode; its",
+        ),
+        (2, None, "no vision tokens are stored for page 2 of a.pdf; its file"),
     ],
 )
 def test_each_miss_says_its_own_reason(

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from opticalrag.ingest.core.errors import CacheCorrupt
 from opticalrag.ingest.core.vision import TokenKey, VisionTokens, bfloat16_bits, float32_values
 from opticalrag.ingest.token_cache.codecs import CODECS, Codec, unpack_values
-from opticalrag.ingest.token_cache.file import decode_tokens, encode_tokens, read_about
+from opticalrag.ingest.token_cache.file import decode_tokens, encode_tokens, read_header
 
 KEY = TokenKey("a" * 64, "144dpi", "gundam", "w" * 16, "pillow-1")
 
@@ -90,7 +90,7 @@ def test_another_key_is_never_answered(field: str) -> None:
     """Neither by name nor by content."""
     other = replace(KEY, **{field: "other"})
     assert other.digest != KEY.digest
-    with pytest.raises(CacheCorrupt, match="not of"):
+    with pytest.raises(CacheCorrupt, match="has the key"):
         decode_tokens(encode_tokens(KEY, tokens()), other)
 
 
@@ -120,7 +120,7 @@ def test_a_torn_file_is_noticed(length: int) -> None:
 def test_any_bytes_are_refused(data: bytes) -> None:
     """With our error."""
     with pytest.raises(CacheCorrupt):
-        read_about(data)
+        read_header(data)
 
 
 def forged(by: Codec = "lossless", **changes: Any) -> bytes:

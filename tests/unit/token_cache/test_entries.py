@@ -228,7 +228,7 @@ def test_a_full_disk_can_be_read(tmp_path: Path) -> None:
             assert store.find(key()) is not None
     with no_room(), cache(tmp_path) as store:
         assert store.load("doc-1", 0).mode == "gundam"
-        with pytest.raises(CacheFull, match="make room"):
+        with pytest.raises(CacheFull, match="free disk space"):
             store.store(key(1), tokens(), ref(1))
     with cache(tmp_path) as store:
         store.store(key(1), tokens(), ref(1))
@@ -281,7 +281,7 @@ def test_a_read_only_cache_can_be_read() -> None:
             assert store.find(key()) is not None
             assert store.load("doc-1", 0).mode == "gundam"
             assert store.totals().entries == len(store.pages()) == 1
-            with pytest.raises(CacheError, match="cannot be written"):
+            with pytest.raises(CacheError, match="cannot write"):
                 store.store(key(1), tokens(), ref(1))
 
 
@@ -359,5 +359,5 @@ def test_a_bucket_that_cannot_be_listed_is_our_error(
 
     with TokenCache(TokenCacheConfig("memory://bucket/denied"), index=tmp_path) as store:
         monkeypatch.setattr(MemoryFileSystem, "glob", fails)
-        with pytest.raises(CacheError, match="cannot be listed: access denied"):
+        with pytest.raises(CacheError, match=r"cannot list .*: access denied"):
             store.verify()
