@@ -164,7 +164,7 @@ def test_another_models_tokens_are_a_miss(redecoder: Redecoder, file: Path) -> N
     """They would be decoded to noise."""
     encode(redecoder, file)
     redecoder.model.weights = "1" * 16  # type: ignore[misc]
-    with pytest.raises(CacheMiss, match=r"kept as encoded by the weights 0+, not by this model's"):
+    with pytest.raises(CacheMiss, match=r"a model with the weights 0+; this model has 1+: load"):
         redecoder.redecode(PageTarget(str(file), 1))
 
 
@@ -316,7 +316,7 @@ def test_an_ambiguous_name_is_said_and_nothing_else(redecoder: Redecoder, tmp_pa
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         encode(redecoder, Path(write_pdf(tmp_path / folder / "a.pdf", page_text(folder))))
-    with pytest.raises(CacheMiss, match=r"names 2 documents: give the path \(.*\)$"):
+    with pytest.raises(CacheMiss, match=r"2 documents are named 'a.pdf': give the path \(.*\)$"):
         redecoder.redecode(PageTarget("a.pdf", 1), encode=True)
 
 
