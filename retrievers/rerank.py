@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ..ingest.core.errors import CheckpointMismatch, ConfigError
 from ..ingest.indexing.dense import model_folder, resolve_model
-from ..ingest.system.progress import no_progress_bar
+from ..ingest.system.progress_bars import hide_progress_bars
 from .query import Hit
 
 __all__ = ["CrossEncoderReranker", "Reranker"]
@@ -120,7 +120,7 @@ def _load(folder: Path, device: str | None, max_length: int | None) -> Any:
     from sentence_transformers import CrossEncoder
 
     try:
-        with no_progress_bar():
+        with hide_progress_bars():
             return CrossEncoder(
                 str(folder),
                 device=device,

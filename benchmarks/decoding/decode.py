@@ -32,7 +32,8 @@ from opticalrag.ingest.core.modes import MODES
 from opticalrag.ingest.core.prompts import PROMPTS
 from opticalrag.ingest.core.records import PageImage
 from opticalrag.ingest.core.vision import DecodeRequest, Transcript
-from opticalrag.ingest.documents.pages import open_document, render_pages
+from opticalrag.ingest.documents.pages import open_document
+from opticalrag.ingest.documents.rendering import render_pages
 from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, SlotClass
 from opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler import Tally
 from opticalrag.ingest.engines.deepseek_ocr.engine import DPI, LONG_SIDE

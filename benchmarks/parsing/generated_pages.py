@@ -26,7 +26,7 @@ from opticalrag.ingest.core.records import (
     ParsedPage,
 )
 from opticalrag.ingest.documents.opening import load
-from opticalrag.ingest.documents.pages import render_page
+from opticalrag.ingest.documents.rendering import render_page
 from opticalrag.ingest.system.workers import WorkerPool
 
 __all__ = ["WORKERS", "CheapEngine", "write_document", "write_scans"]

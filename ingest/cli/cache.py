@@ -1,4 +1,4 @@
-"""Commands about stored vision tokens: cache stats, ls, verify, gc, pin, rm, export, import."""
+"""Commands about stored vision tokens: cache stats, ls, verify, gc, rm."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..core.config import TokenCacheConfig
-from .console import Exit, commands, emit, emit_json, emit_table, exit_for
+from .console import Exit, commands, emit, emit_json, emit_table
 from .options import DEFAULT_TOKENS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def list_pages(
     with commands(as_json), open_tokens(tokens) as cache:
         pages = cache.pages(document)
         if as_json:
-            rows = [{**asdict(p), "page": p.page + 1, "pinned": bool(p.pinned)} for p in pages]
+            rows = [{**asdict(p), "page": p.page + 1} for p in pages]
             emit_json({"pages": rows})
             return
         emit_table(
@@ -110,23 +110,6 @@ def gc(
             emit(f"{removed} entries removed, {cache.totals().bytes:,} bytes left")
 
 
-@app.command()
-def pin(
-    document: DocumentArgument,
-    undo: Annotated[bool, typer.Option("--undo", help="Let them go again.")] = False,
-    tokens: TokensOption = DEFAULT_TOKENS,
-    as_json: JsonOption = False,
-) -> None:
-    """Keep a document's tokens whatever the quota."""
-    with commands(as_json), open_tokens(tokens) as cache:
-        entries = cache.pin(document, not undo)
-        if as_json:
-            emit_json({"entries": entries, "pinned": not undo})
-        else:
-            emit(f"{entries} entries {'no longer pinned' if undo else 'pinned'}")
-    raise SystemExit(Exit.OK if entries else Exit.FAILED)
-
-
 @app.command("rm")
 def remove(
     document: DocumentArgument, tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False
@@ -138,44 +121,3 @@ def remove(
             emit_json({"removed": removed, **asdict(cache.totals())})
         else:
             emit(f"{removed} entries removed, {cache.totals().bytes:,} bytes left")
-
-
-@app.command("export")
-def export_tokens(
-    document: DocumentArgument,
-    output: Annotated[Path, typer.Option("--output", "-o", help="File to write.")],
-    tokens: TokensOption = DEFAULT_TOKENS,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a document's tokens to one file."""
-    with commands(as_json), open_tokens(tokens) as cache:
-        from ..token_cache.archive import export_document
-
-        export = export_document(cache, document, output)
-        if as_json:
-            emit_json({**asdict(export), "file": str(output)})
-        else:
-            emit(f"{export.pages} pages written to {output}")
-    raise SystemExit(exit_for(export.pages, export.skipped))
-
-
-@app.command("import")
-def import_tokens(
-    file: Annotated[Path, typer.Argument(help="What export wrote.")],
-    tokens: TokensOption = DEFAULT_TOKENS,
-    as_json: JsonOption = False,
-) -> None:
-    """Take in a document's tokens from another machine."""
-    with commands(as_json):
-        from ..core.errors import CacheMiss
-        from ..token_cache.archive import import_document
-        from ..token_cache.cache import TokenCache
-
-        if not file.is_file():  # before a cache is made for it
-            raise CacheMiss(f"there is no file {file}; make it with `opticalrag cache export`")
-        with TokenCache(TokenCacheConfig(tokens)) as cache:
-            pages = import_document(cache, file)
-        if as_json:
-            emit_json({"pages": pages})
-        else:
-            emit(f"{pages} pages taken in")

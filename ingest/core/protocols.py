@@ -21,8 +21,8 @@ __all__ = [
     "PageKeeper",
     "PointStore",
     "SparseEncoder",
-    "TokenCache",
     "TokenCounter",
+    "TokenStore",
     "VectorSpace",
 ]
 
@@ -110,29 +110,26 @@ class OpticalModel(Protocol):
 
 
 class PageKeeper(Protocol):
-    """Stores an entry for each page beside its text: its vision tokens.
+    """Knows what is stored for each page besides its text, such as vision tokens."""
 
-    A page is given by its document's id, the sha256 of the file's bytes and its 0-based index.
-    """
-
-    def keeps(self, document: str, sha256: str, page: int) -> bool:
-        """Whether there is an entry for a page."""
+    def has_page(self, document: str, sha256: str, page: int) -> bool:
+        """Whether anything is stored for a page (0-based) of this content of a document."""
         ...
 
-    def pass_on(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
-        """Share a page's entry with ``ref``, an equal page. Returns whether there is an entry."""
+    def link_page(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
+        """Share what is stored for a page with an equal page; False if nothing is stored."""
         ...
 
 
-class TokenCache(PageKeeper, Protocol):
-    """Caches vision tokens of pages."""
+class TokenStore(PageKeeper, Protocol):
+    """Stores the vision tokens of pages."""
 
     def find(self, key: TokenKey) -> VisionTokens | None:
-        """The vision tokens with this key, or None."""
+        """Return the tokens stored under this key, or None."""
         ...
 
     def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
-        """Store the vision tokens of a page. They are durable when this returns."""
+        """Store the tokens of a page. They are durable when this returns."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Pages as pictures with boxes drawn on them, for people to look at."""
+"""Draws labelled boxes on rendered pages, for people to inspect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..core.records import Box, PageImage
 
 __all__ = ["draw_boxes"]
 
-# Okabe and Ito's palette: told apart by colour-blind readers too.
+# The palette of Okabe and Ito, which colour-blind readers can tell apart, too.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 
 
@@ -19,8 +19,8 @@ def draw_boxes(page: PageImage, boxes: Iterable[tuple[Box, str]]) -> Image.Image
     """Draw labelled boxes on a page; equal labels have equal colours.
 
     Args:
-        page: the drawn page.
-        boxes: boxes in fractions of the page, with what to write beside them.
+        page: the rendered page.
+        boxes: boxes in fractions of the page, origin top left, each with its label.
 
     Returns:
         A new RGB image of the page's size.

@@ -1,4 +1,4 @@
-"""Documents looked at in a process of their own: a hostile file costs that process only."""
+"""Examines documents in a separate process, so that a hostile file can only crash that one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ..system.closeable import Closeable
 from ..core.config import WorkLimits
 from ..core.errors import OpticalRagError, OutOfMemory, ProcessCrashed, WorkTimeout
+from ..core.records import SourceSpec
+from ..system.closeable import Closeable
+from ..system.workers import WorkerCrash, WorkerPool
 from .opening import Candidate, Facts, examine, reading
 from .page_hash import PageHasher, hash_of_position
-from ..core.records import SourceSpec
-from ..system.workers import WorkerCrash, WorkerPool
 
 __all__ = ["DocumentExaminer"]
 
@@ -22,43 +22,42 @@ _ERRORS: dict[str, type[OpticalRagError]] = {
     error.code: error for error in (WorkTimeout, OutOfMemory, ProcessCrashed)
 }
 _AT_A_TIME: Final = 64
-"""Pages hashed in one call: a page takes about a millisecond, a call through a pipe a third."""
+"""Pages hashed in one call: hashing takes about 1 ms a page, a call through the pipe 0.3 ms."""
 
 
 class DocumentExaminer(Closeable):
-    """Says what documents and their pages are.
+    """Examines documents and hashes their pages.
 
     Args:
-        limits: what a look may cost the process it is taken in, which lives until :meth:`close`;
-            None: it is taken in this one.
+        limits: limits of the separate process, which lives until :meth:`close`; None to work in
+            this process.
     """
 
     def __init__(self, limits: WorkLimits | None = None) -> None:
         self._pool = WorkerPool(1, limits)
 
     def __call__(self, candidate: Candidate) -> Facts:
-        """Look at a document: :func:`.opening.examine` within limits.
+        """Examine a document with :func:`.opening.examine`, within the limits.
 
         Raises:
-            SourceError: what :func:`.opening.examine` raises.
-            WorkTimeout, OutOfMemory, ProcessCrashed: the process had to be ended, or died.
+            SourceError: raised by :func:`.opening.examine`.
+            WorkTimeout, OutOfMemory, ProcessCrashed: the process exceeded a limit, or died.
         """
         (facts,) = self._pool.map(examine, [candidate])
         if isinstance(facts, WorkerCrash):
-            raise _ERRORS[facts.code](f"{candidate.name} cannot be opened: {facts.reason}")
+            raise _ERRORS[facts.code](f"cannot open {candidate.name}: {facts.reason}")
         return facts
 
     def page_hashes(self, spec: SourceSpec, sha256: str, indices: Sequence[int]) -> Iterator[str]:
-        """Hashes of pages (0-based), a bounded number ahead: see :mod:`.page_hash`.
+        """Yield the hashes of pages, a bounded number ahead: see :mod:`.page_hash`.
 
-        Pages at which the process had to be ended, and all behind them, are known by their place
-        only. So are those of a file that went or changed meanwhile: reading them says what is
-        wrong.
+        Where the process dies, the remaining pages get :func:`.page_hash.hash_of_position`. So do
+        the pages of a file that vanished or changed: the error shows when they are read.
 
         Args:
-            spec: of the document.
-            sha256: of its file.
-            indices: the pages.
+            spec: the document.
+            sha256: hash of its file.
+            indices: the pages, 0-based.
         """
         starts = range(0, len(indices), _AT_A_TIME)
         jobs = ((spec, sha256, indices[at : at + _AT_A_TIME]) for at in starts)
@@ -69,8 +68,8 @@ class DocumentExaminer(Closeable):
                     break
                 yield from hashes
                 done += len(hashes)
-        except Exception as error:  # noqa: BLE001  whatever it is, no file ends a run
-            _log.debug("pages of %s are known by their place", spec.path, exc_info=error)
+        except Exception as error:  # noqa: BLE001  no file may end a run
+            _log.debug("pages of %s are hashed by position", spec.path, exc_info=error)
         yield from (hash_of_position(sha256, index) for index in indices[done:])
 
     def close(self) -> None:
@@ -78,7 +77,7 @@ class DocumentExaminer(Closeable):
         self._pool.close()
 
 
-_last: tuple[Any, PageHasher] | None = None  # of the document that :func:`.opening.load` keeps
+_last: tuple[Any, PageHasher] | None = None  # of the document that opening.load keeps open
 
 
 def _hashes(job: tuple[SourceSpec, str, Sequence[int]]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Opens files with PyMuPDF, and says what they are before a page is read.
+"""Opens files with PyMuPDF and examines them before any page is read.
 
-All that a hostile file can do to who opens it happens in :func:`examine`, which therefore may
-run in another process: see :class:`.guarded.DocumentExaminer`.
+A hostile file can crash or hang :func:`examine`, so it may run in a separate process: see
+:class:`.examiner.DocumentExaminer`.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from ..core.errors import (
     OpticalRagError,
     SourceChanged,
 )
-from .sources import pdf_of_image, sha256_of
 from ..core.records import SourceSpec, Stamp
+from .images import pdf_of_image
+from .sources import sha256_of
 
 __all__ = [
     "MUPDF_ERRORS",
@@ -39,11 +40,11 @@ __all__ = [
     "stamp_of",
 ]
 
-# MuPDF writes to stderr what we report ourselves.
+# MuPDF would write to stderr the errors that this module raises.
 pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
-_FORGET_EVERY: Final = 8  # pages; a letterhead or font that is on all is read again so often
+_EMPTY_EVERY: Final = 8  # pages; then fonts and pictures that pages share are read again
 
 MUPDF_ERRORS: Final = (
     RuntimeError,
@@ -54,14 +55,18 @@ MUPDF_ERRORS: Final = (
     ArithmeticError,
     pymupdf.mupdf.FzErrorBase,
 )
-"""What PyMuPDF was seen to raise, or may, on malformed files."""
+"""The errors that PyMuPDF raised on malformed files, or may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that may be a document: ``file`` as given, and ``spec`` of the PDF to read.
+    """A file to examine.
 
-    For an image the PDF is yet to be made of it; else both are the same file.
+    Attributes:
+        file: the file as given.
+        spec: the PDF to read: the same file, or for an image the PDF to make from it.
+        name: file name for messages.
+        limits: limits of the document.
     """
 
     file: Path
@@ -71,16 +76,21 @@ class Candidate:
 
     @property
     def is_image(self) -> bool:
-        """Whether the PDF is yet to be made."""
+        """Whether the file is an image, whose PDF must be made first."""
         return self.file != self.spec.path
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a document once it is open.
+    """What :func:`examine` finds out about a document.
 
-    ``labels`` are those printed in the file, one per page, or None if it has none. ``stamp`` is
-    of the PDF that was looked at. ``mended``: it was damaged, and has the pages that MuPDF found.
+    Attributes:
+        sha256: hash of the file as given, in hexadecimal.
+        page_count: number of pages.
+        title: title in the file's metadata, or empty.
+        labels: page labels stored in the file, one per page; None if it has none.
+        stamp: stamp of the PDF that was examined.
+        mended: whether the file was damaged, so that only the pages MuPDF recovered are there.
     """
 
     sha256: str
@@ -92,14 +102,14 @@ class Facts:
 
 
 def examine(candidate: Candidate) -> Facts:
-    """Open a document and say what it is.
+    """Open a document and examine it.
 
     Raises:
-        UnsupportedSource: neither a PDF nor an image we read.
+        UnsupportedSource: the file is neither a PDF nor a supported image.
         EncryptedDocument: the password is missing or wrong.
-        DamagedDocument: it cannot be opened or has no page.
-        LimitExceeded: too many pages or pixels.
-        SourceChanged: it was written to meanwhile.
+        DamagedDocument: the file cannot be opened or has no pages.
+        LimitExceeded: the document has too many pages or pixels.
+        SourceChanged: the file was written to meanwhile.
     """
     name, limits = candidate.name, candidate.limits
     before = stamp_of(candidate.file)
@@ -110,7 +120,7 @@ def examine(candidate: Candidate) -> Facts:
     if document.page_count > limits.pages:
         raise LimitExceeded(
             f"{name} has {document.page_count:,} pages, the limit is {limits.pages:,};"
-            " split it, for example with qpdf, or raise PageLimits.pages in Python"
+            " split it, for example with qpdf, or raise PageLimits.pages"
         )
     labels, title, mended = _labels(document), _title(document), bool(document.is_repaired)
     if stamp_of(candidate.file) != before:
@@ -124,13 +134,15 @@ def _open(spec: SourceSpec, name: str) -> Any:
     try:
         document = pymupdf.open(spec.path, filetype="pdf")
         if document.needs_pass and not document.authenticate(spec.password or ""):
-            what = "its password is wrong" if spec.password else "it needs a password"
-            raise EncryptedDocument(f"{name} is encrypted and {what}: give password= (--password)")
+            reason = "the password is wrong" if spec.password else "needs a password"
+            raise EncryptedDocument(
+                f"{name} is encrypted and {reason}: give password= (--password)"
+            )
         pages = document.page_count
     except MUPDF_ERRORS as error:
         if isinstance(error, OpticalRagError):
             raise
-        raise DamagedDocument(f"{name} cannot be opened: {error}") from error
+        raise DamagedDocument(f"cannot open {name}: {error}") from error
     if not pages:
         raise DamagedDocument(f"{name} has no pages")
     return document
@@ -138,9 +150,9 @@ def _open(spec: SourceSpec, name: str) -> Any:
 
 def _labels(document: Any) -> tuple[str, ...] | None:
     try:
-        labelled = bool(document.get_page_labels())  # else no page need be loaded
+        labelled = bool(document.get_page_labels())  # if not, no page needs to be loaded
     except MUPDF_ERRORS:
-        return None  # PyMuPDF reads less of them than is allowed, as no reference
+        return None  # PyMuPDF cannot read all valid labels, for example references
     if not labelled:
         return None
     return tuple(page_label(document, index) for index in range(document.page_count))
@@ -152,11 +164,11 @@ def _title(document: Any) -> str:
 
 
 def page_label(document: Any, index: int) -> str:
-    """The number printed in the file for a page (0-based), or else its number."""
+    """Return the label stored for a page (0-based), or its 1-based number without one."""
     try:
         label = document[index].get_label()
     except MUPDF_ERRORS:
-        label = ""  # malformed label trees are no reason to lose a page
+        label = ""  # a malformed label must not cost the page
     return _plain(label) or str(index + 1)
 
 
@@ -166,17 +178,17 @@ def _plain(text: str) -> str:
 
 # -- the last document opened in this process ----------------------------------------------
 
-_last: tuple[SourceSpec, Stamp, Any] | None = None  # spec without its stamp
+_last: tuple[SourceSpec, Stamp, Any] | None = None  # the spec is without its stamp
 
 
 def load(spec: SourceSpec) -> Any:
-    """The PyMuPDF document of a spec; consecutive pages of one file share it.
+    """Open the PyMuPDF document of a spec; consecutive calls for one file share it.
 
     Raises:
-        DamagedDocument, EncryptedDocument: it cannot be opened any more.
-        SourceChanged: its bytes are not those that were looked at first.
+        DamagedDocument, EncryptedDocument: the file can no longer be opened.
+        SourceChanged: the file has changed since it was examined.
     """
-    _forget_pictures()
+    _empty_store_sometimes()
     stamp = _checked_stamp(spec)
     if _last is not None and _last[:2] == (spec.unstamped, stamp):
         return _last[2]
@@ -187,10 +199,10 @@ def load(spec: SourceSpec) -> Any:
 
 @contextmanager
 def reading(spec: SourceSpec) -> Iterator[Any]:
-    """The document of :func:`load`; what was read of it counts only if its file stayed as it is.
+    """Load a document, and check after the body that its file has not changed.
 
     Raises:
-        SourceError: what :func:`load` raises, also at the end.
+        SourceError: raised by :func:`load`, or because the file changed.
     """
     document = load(spec)
     yield document
@@ -207,18 +219,18 @@ def _checked_stamp(spec: SourceSpec) -> Stamp:
 _loads = count(1)
 
 
-def _forget_pictures() -> None:
-    """Now and then have MuPDF drop what it keeps of the pages before.
+def _empty_store_sometimes() -> None:
+    """Empty MuPDF's store of decoded pictures and fonts at every eighth load.
 
-    On its own it keeps 256 MiB of decoded pictures in every process, which of scans are never
-    asked for again; PyMuPDF can neither set that limit nor say how much there is.
+    The store grows to 256 MiB in every process, and the pictures of scanned pages are never used
+    again. PyMuPDF can neither set that limit nor report the size.
     """
-    if next(_loads) % _FORGET_EVERY == 0:
+    if next(_loads) % _EMPTY_EVERY == 0:
         pymupdf.TOOLS.store_shrink(100)
 
 
 def close_document(spec: SourceSpec) -> None:
-    """Close the document if it is the one kept open."""
+    """Close the document of a spec if this process still has it open."""
     global _last
     if _last is not None and _last[0] == spec.unstamped:
         _last[2].close()
@@ -233,17 +245,17 @@ def _remember(spec: SourceSpec, document: Any) -> None:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Time of the last change and size of a file.
+    """Return the time of the last change, in ns, and the size of a file, in bytes.
 
     Raises:
-        DamagedDocument: it is gone, or may not be looked at.
+        DamagedDocument: the file is gone, or access is denied.
     """
     try:
         stat = path.stat()
     except OSError as error:
-        raise DamagedDocument(f"{path.name} can no longer be read: {error}") from error
+        raise DamagedDocument(f"cannot read {path.name} any more: {error}") from error
     return stat.st_mtime_ns, stat.st_size
 
 
 def _changed(name: str) -> SourceChanged:
-    return SourceChanged(f"{name} was written to while it was read; ingest it again")
+    return SourceChanged(f"{name} changed while it was read; ingest it again")

@@ -1,19 +1,21 @@
-"""What a page of a PDF is made of, as a hash: equal hashes are read alike, whatever the file.
+"""Hashes a page of a PDF by its content: pages with equal hashes parse alike, in any file.
 
-The hash is over the page's own objects: its dictionary, what it inherits, and everything these lead
-to (content, fonts, pictures, annotations, the texts that tags put in place of others), by structure
-and not by object numbers, which every program that saves a file may change; and over its entries in
-the outline, which name headings. A drawing would not do: text can be invisible, and a point and a
-comma look alike when small. What a program changes without need (compression, merged fonts) costs a
-page its hash and a second parse, never a wrong reuse.
+The hash covers the page's dictionary, the entries it inherits, and every object these refer to:
+content, fonts, pictures, annotations, and the replacement texts of tags. It follows the structure
+of references and ignores object numbers, which change when a program saves the file. It also
+covers the page's entries in the outline, which name headings.
 
-Left out is only what is never drawn, and there alone where its key has that meaning: in the page's
-own dictionary and those of its annotations. In all others a key may be a name that content uses.
-Where links lead is left out with it: no engine reads it.
+A hash of the rendered page would not suffice: text can be invisible, and a small point looks like
+a comma. If a program rewrites a page without need (compression, merged fonts), the page gets
+another hash and is parsed again. It is never reused wrongly.
 
-Pages with fields of a form, which they share, and those that lead to too much or are not surely
-understood, are named by the file's bytes and their number: found again in the same file, and
-nowhere else.
+The hash omits only entries that are never drawn, and only in the dictionaries of the page and its
+annotations, where their keys have that meaning. In other dictionaries a key may be a name that
+the content uses. The targets of links are omitted, too: no engine reads them.
+
+Some pages are hashed by the file's bytes and their position, so they match only in the same file:
+pages of documents with forms, because pages share the fields; pages with too many objects; and
+pages that this module cannot parse with certainty.
 """
 
 from __future__ import annotations
@@ -33,13 +35,13 @@ __all__ = ["PageHasher", "hash_of_position"]
 
 _INHERITED: Final = ("Resources", "MediaBox", "CropBox", "Rotate")
 _COMMON: Final = ("OCProperties", "OutputIntents", "AcroForm")
-"""Of the document: layers, what colours mean, and how notes without an appearance are drawn."""
-_DEEPEST: Final = 64  # levels of the page tree
-_MOST_OBJECTS: Final = 10_000  # of one page
-_MOST_BYTES: Final = 512 * 1024**2  # of one page's streams, as they are stored
-_REMEMBERED: Final = 2_000  # objects: those that pages share are met again soon
+"""Entries of the document: layers, meaning of colours, fields and their default appearance."""
+_MAX_DEPTH: Final = 64  # of the page tree
+_MAX_OBJECTS: Final = 10_000  # of one page
+_MAX_BYTES: Final = 512 * 1024**2  # of the streams of one page, as stored
+_CACHED_OBJECTS: Final = 2_000  # neighbouring pages share objects
 
-# Ways out of the page, numbers that move when other pages do, and notes of other programs.
+# References out of the page, numbers that depend on other pages, and data of other programs.
 _NOT_DRAWN: Final = frozenset(
     {
         *("/Parent", "/AA", "/SeparationInfo", "/B", "/StructParents"),
@@ -53,15 +55,20 @@ _NOT_DRAWN_OF_STRUCTURE: Final = frozenset({"/P", "/K", "/Pg", "/Ref"})
 
 
 def hash_of_position(sha256: str, index: int) -> str:
-    """The hash of a page (0-based) that is known by its file's bytes and its number only."""
+    """Return the hash of a page that is identified by its file's hash and its position, 0-based."""
     return f"file:{sha256}:{index}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """An object's text, cut at its references, and the hash and size of its stream, if any.
+    """A parsed PDF object.
 
-    ``tags`` is where the structure tree has what its marked content means.
+    Attributes:
+        texts: its text, split at its references.
+        references: the object numbers between the texts.
+        stream: hash of its stream, or empty.
+        stream_bytes: size of its stream.
+        tags: key of its marked content in the structure tree, or None.
     """
 
     texts: tuple[str, ...]
@@ -72,7 +79,7 @@ class _Object:
 
     @classmethod
     def of(cls, written: Sequence[str], stream: bytes | None = None) -> _Object:
-        """Read tokens."""
+        """Make an object from its tokens and its stream."""
         texts: list[list[str]] = [[]]
         references: list[int] = []
         for token in written:
@@ -91,59 +98,59 @@ class _Object:
 
 
 class PageHasher:
-    """Hashes pages of one opened document.
+    """Hashes the pages of one opened document.
 
     Args:
         document: a PyMuPDF document.
-        sha256: of its file.
+        sha256: hash of its file, in hexadecimal.
     """
 
     def __init__(self, document: Any, sha256: str) -> None:
         self._document = document
         self._sha256 = sha256
         self._objects: dict[int, _Object] = {}
-        self._common: list[_Object] = []
+        self._shared: list[_Object] = []  # entries of the whole document
         self._outline: dict[int, list[tuple[int, str]]] = {}
         try:
-            self._trusted = document.is_pdf and not document.is_form_pdf
+            self._hashable = document.is_pdf and not document.is_form_pdf
             catalog = document.pdf_catalog()
             for key in _COMMON:
-                self._common.append(self._value(key, *document.xref_get_key(catalog, key)))
+                self._shared.append(self._value(key, *document.xref_get_key(catalog, key)))
             for level, title, number, *_ in document.get_toc(simple=True):
                 self._outline.setdefault(number - 1, []).append((level, title))
         except MUPDF_ERRORS:
-            self._trusted = False
+            self._hashable = False
 
     def hash(self, index: int) -> str:
-        """The hash of a page (0-based)."""
+        """Return the hash of a page (0-based)."""
         try:
-            found = self._walked(index) if self._trusted else None
+            found = self._content_hash(index) if self._hashable else None
         except MUPDF_ERRORS:
             found = None
         return found or hash_of_position(self._sha256, index)
 
-    def _walked(self, index: int) -> str | None:
-        """None if it leads to too much."""
+    def _content_hash(self, index: int) -> str | None:
+        """Return the hash of a page's content, or None if it has too many objects or bytes."""
         walk = _Walk(repr(self._outline.get(index)))
         for root in self._roots(self._document.page_xref(index)):
             walk.add(root)
-        while walk.left:
-            if len(walk.order) > _MOST_OBJECTS or walk.size > _MOST_BYTES:
+        while walk.pending:
+            if len(walk.order) > _MAX_OBJECTS or walk.size > _MAX_BYTES:
                 return None
-            found = self._object(walk.left.popleft())
+            found = self._object(walk.pending.popleft())
             walk.add(found)
-            for element in self._elements(found.tags):
+            for element in self._structure_elements(found.tags):
                 walk.add(element)
         return walk.digest.hexdigest()
 
     def _roots(self, page: int) -> Iterator[_Object]:
-        """The page, its annotations, and what it inherits or the whole document has."""
+        """Yield the page, the entries it inherits, those of the document, and its annotations."""
         entries = dictionary(self._tokens(page))
         annotations = self._annotations(entries.pop("/Annots", ["null"]))
         yield _Object.of(_without(entries, _NOT_DRAWN))
         yield from (self._inherited(page, key) for key in _INHERITED)
-        yield from self._common
-        yield from self._elements(_tags(entries))
+        yield from self._shared
+        yield from self._structure_elements(_tags(entries))
         for entries in annotations:
             yield _Object.of(_without(entries, _NOT_DRAWN_OF_ANNOTATIONS))
 
@@ -152,14 +159,14 @@ class PageHasher:
         if listed == ["null"]:
             return []
         values = elements(listed)
-        if len(values) > _MOST_OBJECTS:
+        if len(values) > _MAX_OBJECTS:
             raise ValueError(f"a page has {len(values)} annotations")
         found = [one for one in map(self._resolved, values) if one != ["null"]]
         return [_annotation(one) for one in found]
 
     def _inherited(self, page: int, key: str) -> _Object:
         xref = page
-        for _ in range(_DEEPEST):
+        for _ in range(_MAX_DEPTH):
             kind, value = self._document.xref_get_key(xref, key)
             if kind != "null":
                 return self._value(key, kind, value)
@@ -169,16 +176,16 @@ class PageHasher:
             if kind != "xref":
                 break
             xref = int(parent.split()[0])
-        raise ValueError("the page tree is too deep, or not one of references")
+        raise ValueError("the page tree is too deep, or its parents are not references")
 
     def _value(self, key: str, kind: str, value: str) -> _Object:
-        # The value of a string is decoded, so that another one may look like it.
+        # PyMuPDF decodes strings, so different ones may look alike.
         if kind == "string":
             raise ValueError(f"{key} is a string")
         return _Object.of([f"/{key}", *tokens(value)])
 
-    def _elements(self, tags: int | None) -> Iterator[_Object]:
-        """What the structure tree says of marked content."""
+    def _structure_elements(self, tags: int | None) -> Iterator[_Object]:
+        """Yield the elements of the structure tree for marked content."""
         if tags is None:
             return
         path = "Root/StructTreeRoot/ParentTree"
@@ -186,8 +193,8 @@ class PageHasher:
             mupdf.pdf_trailer(mupdf.pdf_document_from_fz_document(self._document.this)), path
         )
         array = mupdf.pdf_lookup_number(tree, tags)
-        for place in range(mupdf.pdf_array_len(array)):
-            element = mupdf.pdf_array_get(array, place)
+        for position in range(mupdf.pdf_array_len(array)):
+            element = mupdf.pdf_array_get(array, position)
             number = mupdf.pdf_to_num(element)
             if not number and not mupdf.pdf_is_null(element):
                 raise ValueError("an element of the structure tree has no number")
@@ -200,7 +207,7 @@ class PageHasher:
     def _object(self, xref: int) -> _Object:
         found = self._objects.get(xref)
         if found is None:
-            if len(self._objects) >= _REMEMBERED:
+            if len(self._objects) >= _CACHED_OBJECTS:
                 self._objects.clear()
             found = self._objects[xref] = self._read(xref)
         return found
@@ -217,7 +224,7 @@ class PageHasher:
         return tokens(self._document.xref_object(xref, compressed=True))
 
     def _resolved(self, value: Sequence[str]) -> Sequence[str]:
-        """The tokens of a value, or of the object that it refers to."""
+        """Return the tokens of a value, or of the object it refers to."""
         number = reference(value[0])
         return value if number is None else self._tokens(number)
 
@@ -230,37 +237,37 @@ def _tags(entries: dict[str, list[str]]) -> int | None:
 def _annotation(written: Sequence[str]) -> dict[str, list[str]]:
     entries = dictionary(written)
     subtype = entries.get("/Subtype", ["null"])[0]
-    if subtype == "/Popup":  # never drawn, and its parent is the annotation it belongs to
+    if subtype == "/Popup":  # never drawn; its parent is the annotation that it belongs to
         entries.pop("/Parent", None)
     if subtype == "/Widget" or "/Parent" in entries or reference(subtype) is not None:
-        raise ValueError("an annotation is, or may be, a field of a form")
+        raise ValueError("an annotation is or may be a form field")
     return entries
 
 
 def _without(entries: dict[str, list[str]], keys: Collection[str]) -> list[str]:
-    """The tokens of a dictionary that has all but these keys."""
+    """Return the tokens of a dictionary without these keys."""
     kept = ((key, *value) for key, value in entries.items() if key not in keys)
     return ["<<", *(token for entry in kept for token in entry), ">>"]
 
 
 class _Walk:
-    """Objects in the order they are met, those not looked at yet, and the hash of the others."""
+    """A walk over the objects of a page, with their order, the pending ones, and the hash."""
 
-    def __init__(self, beginning: str) -> None:
-        self.digest = hashlib.sha256(beginning.encode("utf-8", "surrogatepass"))
+    def __init__(self, prefix: str) -> None:
+        self.digest = hashlib.sha256(prefix.encode("utf-8", "surrogatepass"))
         self.order: dict[int, int] = {}
-        self.left: deque[int] = deque()
+        self.pending: deque[int] = deque()
         self.size = 0
 
     def add(self, found: _Object) -> None:
-        """Take an object in, with its references as places in that order."""
-        numbers = (f" {self._place(xref)} R " for xref in found.references)
+        """Hash an object, with its references renumbered in the order of the walk."""
+        numbers = (f" {self._position(xref)} R " for xref in found.references)
         text = found.texts[0] + "".join(map("".join, zip(numbers, found.texts[1:], strict=True)))
         self.digest.update(text.encode("utf-8", "surrogatepass") + b"\0" + found.stream)
         self.size += len(text) + found.stream_bytes
 
-    def _place(self, xref: int) -> int:
+    def _position(self, xref: int) -> int:
         if xref not in self.order:
             self.order[xref] = len(self.order)
-            self.left.append(xref)
+            self.pending.append(xref)
         return self.order[xref]

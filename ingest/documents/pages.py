@@ -1,6 +1,6 @@
-"""Documents opened with PyMuPDF: their pages, words and pictures.
+"""An opened document and its pages.
 
-Coordinates that leave here are fractions of the page as displayed.
+Coordinates are fractions of the page as displayed, origin top left.
 """
 
 from __future__ import annotations
@@ -14,61 +14,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-import pymupdf
-
-from ..system.closeable import Closeable
 from ..core.config import PageLimits
-from ..core.errors import (
-    DamagedDocument,
-    LimitExceeded,
-    OpticalRagError,
-    PageRangeError,
-    PageRenderFailed,
-)
+from ..core.errors import DamagedDocument, PageRangeError
 from ..core.identity import document_id
-from .opening import (
-    MUPDF_ERRORS,
-    Candidate,
-    Facts,
-    close_document,
-    examine,
-    page_label,
-    reading,
-)
-from .sources import check_bytes, is_pdf, local_copy, nameable, location_of
-from ..core.records import (
-    Box,
-    DocumentRef,
-    PageFailure,
-    PageImage,
-    PageRef,
-    PageTask,
-    SourceSpec,
-    Word,
-)
-from ..system.workers import WorkerCrash, WorkerPool
+from ..core.records import DocumentRef, PageImage, PageRef, PageTask, SourceSpec, Word
+from ..system.closeable import Closeable
+from .opening import Candidate, Facts, close_document, examine, page_label, reading
+from .rendering import page_words, render_page
+from .sources import check_size, is_pdf, local_copy, location_of, utf8_path
 
-__all__ = [
-    "Examiner",
-    "SourceDocument",
-    "open_document",
-    "page_words",
-    "parse_page_range",
-    "reading",
-    "render_page",
-    "render_pages",
-]
+__all__ = ["Examiner", "SourceDocument", "open_document", "parse_page_range"]
 
 Examiner = Callable[[Candidate], Facts]
-"""Looks at a document before it is read: :func:`.opening.examine`, or the same elsewhere."""
+"""Examines a document before it is read: :func:`.opening.examine`, here or in a process."""
 
 
 class SourceDocument(Closeable):
     """An opened document. Close it, or use it in a ``with`` statement.
 
-    ``ref`` identifies it; ``spec`` lets any process open it while this one keeps it open;
-    ``mended`` says that the file was damaged, and pages of it may be missing.
+    Attributes:
+        ref: identifies the document.
+        spec: lets any process open the document until this one closes it.
+        limits: limits of the document.
+        mended: whether the file was damaged, so that pages may be missing.
     """
 
     def __init__(
@@ -87,22 +55,22 @@ class SourceDocument(Closeable):
         self._resources = resources
 
     def close(self) -> None:
-        """Remove temporary files; the document cannot be used any more."""
+        """Close the document and remove its temporary files."""
         close_document(self.spec)
         self._resources.close()
 
     @property
     def warning(self) -> str:
-        """What whoever reads it should know of the file; empty if there is nothing."""
+        """A warning for the reader of a damaged file; empty for a sound one."""
         if not self.mended:
             return ""
         return f"{self.ref.uri or self.ref.name} is damaged and was mended: pages may be missing"
 
     def page_refs(self, pages: str | None = None) -> tuple[PageRef, ...]:
-        """The pages chosen by a 1-based range such as ``"1-3,7"``; None for all.
+        """Return the pages of a 1-based range such as ``"1-3,7"``; None for all.
 
         Raises:
-            PageRangeError: the range is malformed or names no page.
+            PageRangeError: the range is malformed or outside the document.
         """
         indices = (
             range(self.ref.page_count)
@@ -114,24 +82,29 @@ class SourceDocument(Closeable):
         )
 
     def tasks(self, pages: str | None = None) -> Iterator[PageTask]:
-        """The chosen pages as tasks for an engine."""
+        """Yield the pages of a range as tasks for an engine; see :meth:`page_refs`."""
         return (PageTask(self.spec, ref) for ref in self.page_refs(pages))
 
     def words(self, index: int) -> tuple[Word, ...]:
-        """Words of the text layer of a page (0-based), invisible ones included."""
+        """Return the words in the text layer of a page (0-based), including invisible ones."""
         with reading(self.spec) as document:
             return page_words(document[index])
 
     def render(
         self, index: int, *, long_side: int | None = None, dpi: int | None = None
     ) -> PageImage:
-        """Draw a page (0-based) so that its longer side has ``long_side`` pixels, or at ``dpi``.
+        """Render a page.
 
-        With both, at ``dpi`` but with no more than ``long_side`` pixels.
+        Give ``long_side``, ``dpi`` or both; with both, the smaller scale counts.
+
+        Args:
+            index: the page, 0-based.
+            long_side: pixels of the longer side.
+            dpi: pixels per inch.
 
         Raises:
-            LimitExceeded: more pixels than allowed.
-            PageRenderFailed: the page cannot be drawn.
+            LimitExceeded: the page would have more pixels than allowed.
+            PageRenderFailed: the page cannot be rendered.
         """
         with reading(self.spec) as document:
             ref = PageRef(self.ref, index, page_label(document, index))
@@ -153,18 +126,18 @@ def open_document(  # noqa: PLR0913  all but the source have a default
     Args:
         source: a path, the bytes, or a binary file object.
         password: user or owner password of an encrypted PDF.
-        limits: what the document may cost.
-        name: file name to show; by default the path's.
-        fs: an fsspec file system that ``source`` is a path of.
-        tenant: whose document it is, where several keep the same file.
-        examiner: looks at it first, here or in another process.
+        limits: limits of the document; None for the defaults.
+        name: file name for messages; None for the path's.
+        fs: an fsspec file system with ``source`` as a path in it.
+        tenant: owner of the document; part of its id.
+        examiner: examines the document first, here or in another process.
 
     Raises:
-        UnsupportedSource: neither a PDF nor an image we read.
+        UnsupportedSource: the file is neither a PDF nor a supported image.
         EncryptedDocument: the password is missing or wrong.
-        DamagedDocument: it cannot be opened or has no page.
-        LimitExceeded: too many bytes, pages or pixels.
-        SourceChanged: it is being written to.
+        DamagedDocument: the file cannot be opened or has no pages.
+        LimitExceeded: the file has too many bytes, pages or pixels.
+        SourceChanged: the file is being written to.
     """
     limits = limits or PageLimits()
     with ExitStack() as stack:
@@ -173,8 +146,8 @@ def open_document(  # noqa: PLR0913  all but the source have a default
         size = path.stat().st_size
         if not size:
             raise DamagedDocument(f"{shown} is empty")
-        check_bytes(size, shown, limits)
-        path = nameable(path, stack)
+        check_size(size, shown, limits)
+        path = utf8_path(path, stack)
         pdf = is_pdf(path)
         spec = SourceSpec(path if pdf else _temporary(stack), password)
         facts = examiner(Candidate(path, spec, shown, limits))
@@ -192,7 +165,7 @@ def open_document(  # noqa: PLR0913  all but the source have a default
 
 
 def _temporary(stack: ExitStack) -> Path:
-    """A private file that is removed with the document."""
+    """Create a private file; the stack removes it."""
     descriptor, name = tempfile.mkstemp(prefix="opticalrag-", suffix=".pdf")  # mode 0600
     os.close(descriptor)
     path = Path(name)
@@ -203,7 +176,7 @@ def _temporary(stack: ExitStack) -> Path:
 def _local(
     source: str | Path | bytes | BinaryIO, fs: Any, limits: PageLimits, stack: ExitStack
 ) -> tuple[Path, str]:
-    """A path on this disk, and where the document came from."""
+    """Return a path on this disk and the location of the document; copy it if needed."""
     if fs is not None and isinstance(source, str | Path):
         with fs.open(str(source), "rb") as stream:
             path = local_copy(stream, limits)
@@ -212,9 +185,9 @@ def _local(
         path = Path(source).absolute()
         if not path.is_file():
             if path.is_dir():
-                list(path.iterdir())  # why it could not be searched is an error of its own
-            what = "is no file" if path.exists() else "does not exist"
-            raise DamagedDocument(f"{source} {what}")
+                list(path.iterdir())  # raises the reason why a folder could not be listed
+            reason = "is not a file" if path.exists() else "does not exist"
+            raise DamagedDocument(f"{source} {reason}")
         return path, location_of(path)
     else:
         path = local_copy(source, limits)
@@ -223,126 +196,27 @@ def _local(
     return path, uri
 
 
-# -- pages -----------------------------------------------------------------------------------
-
-
-def page_words(page: Any) -> tuple[Word, ...]:
-    """Words of a PyMuPDF page's text layer in its own order, invisible ones included."""
-    width, height = page.rect.width or 1.0, page.rect.height or 1.0
-    turn = page.rotation_matrix
-    words = []
-    for x0, y0, x1, y1, text, *_ in page.get_text("words", sort=False):
-        r = pymupdf.Rect(x0, y0, x1, y1) * turn
-        box = Box.clipped(r.x0 / width, r.y0 / height, r.x1 / width, r.y1 / height)
-        words.append(Word(text, box))
-    return tuple(words)
-
-
-def render_page(
-    document: Any,
-    ref: PageRef,
-    *,
-    long_side: int | None = None,
-    dpi: int | None = None,
-    limits: PageLimits | None = None,
-) -> PageImage:
-    """Draw a page of a PyMuPDF document; see :meth:`SourceDocument.render`."""
-    where = f"page {ref.number} of {ref.document.name}"
-    try:
-        page = document[ref.index]
-        rect = page.rect
-        scale = _scale(max(rect.width, rect.height, 1e-6), long_side, dpi, where)
-        _check_pixels(rect.width * scale, rect.height * scale, where, limits or PageLimits())
-        pixmap = page.get_pixmap(
-            matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
-        )
-        words = page_words(page)
-        mended = bool(document.is_repaired)  # known when the page is read, not before
-    except MUPDF_ERRORS as error:
-        if isinstance(error, OpticalRagError):
-            raise
-        raise PageRenderFailed(f"{where} cannot be drawn: {error}") from error
-    rows = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(pixmap.height, pixmap.stride)
-    pixels = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3).copy()
-    if long_side is not None and max(pixels.shape) > long_side:
-        pixels = pixels[:long_side, :long_side]  # MuPDF rounds the box outwards
-    return PageImage(ref, pixels, rect.width, rect.height, words, mended)
-
-
-def _scale(points: float, long_side: int | None, dpi: int | None, where: str) -> float:
-    scales = [dpi / 72] if dpi else []
-    scales += [long_side / points] if long_side else []
-    if not scales:
-        raise PageRenderFailed(f"{where}: give long_side, dpi or both")
-    return min(scales)
-
-
-def _check_pixels(width: float, height: float, where: str, limits: PageLimits) -> None:
-    if width * height > limits.pixels:
-        raise LimitExceeded(
-            f"{where} would have {width:.0f} x {height:.0f} pixels, the limit is"
-            f" {limits.pixels:,}; draw it smaller or raise PageLimits.pixels"
-        )
-
-
 def parse_page_range(text: str, page_count: int) -> tuple[int, ...]:
-    """Read a 1-based page choice: ``"1-3,7"``, ``"5-"``, ``"-2"``.
+    """Parse a 1-based page range: ``"1-3,7"``, ``"5-"``, ``"-2"``.
 
     Returns:
         0-based indices, sorted, without duplicates.
 
     Raises:
-        PageRangeError: malformed, or a page that the document does not have.
+        PageRangeError: the range is malformed, or the document lacks such a page.
     """
     chosen: set[int] = set()
     for part in text.split(","):
         match = re.fullmatch(r"\s*(\d{0,9})\s*(-?)\s*(\d{0,9})\s*", part)
         if not match or not (match[1] or match[3]) or (match[3] and not match[2]):
-            raise PageRangeError(f"page choice {text!r} is not like 1-3,7 (at {part.strip()!r})")
+            raise PageRangeError(
+                f"invalid page range {text!r} at {part.strip()!r}: write it like 1-3,7"
+            )
         first = int(match[1] or 1)
         last = int(match[3] or page_count) if match[2] else first
         if not 1 <= first <= last <= page_count:
             raise PageRangeError(
-                f"page choice {part.strip()!r} is outside the document's pages 1-{page_count}"
+                f"the page range {part.strip()!r} is outside the document's pages 1-{page_count}"
             )
         chosen.update(range(first - 1, last))
     return tuple(sorted(chosen))
-
-
-# -- drawing in worker processes ---------------------------------------------------------------
-
-
-def render_pages(
-    tasks: Iterator[PageTask],
-    pool: WorkerPool,
-    *,
-    long_side: int | None = None,
-    dpi: int | None = None,
-) -> Iterator[PageImage | PageFailure]:
-    """Draw pages in a pool's processes, in order, a bounded number ahead."""
-    jobs = ((task, long_side, dpi) for task in tasks)
-    for result in pool.map(_render_task, jobs):
-        if isinstance(result, WorkerCrash):
-            ref = result.item[0].ref
-            message = f"page {ref.number} of {ref.document.name} cannot be drawn: {result.reason}"
-            yield PageFailure(
-                ref.document.uri or ref.document.name,
-                ref.index,
-                result.code,
-                message,
-                ref.document.id,
-            )
-        else:
-            yield result
-
-
-def _render_task(job: tuple[PageTask, int | None, int | None]) -> PageImage | PageFailure:
-    task, long_side, dpi = job
-    document = task.ref.document
-    try:
-        with reading(task.source) as opened:
-            return render_page(opened, task.ref, long_side=long_side, dpi=dpi)
-    except OpticalRagError as error:
-        return PageFailure(
-            document.uri or document.name, task.ref.index, error.code, str(error), document.id
-        )

@@ -1,6 +1,6 @@
-"""Finding files and making PDFs of them: every later stage sees a PDF on disk.
+"""Finds files, copies streams to disk, and converts paths to locations and back.
 
-What a file is, is decided by its first bytes, never by its name.
+The first bytes of a file decide its type, never its name.
 """
 
 from __future__ import annotations
@@ -11,47 +11,40 @@ import io
 import os
 import stat
 import tempfile
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
-import pymupdf
-from PIL import Image, ImageOps, ImageSequence, UnidentifiedImageError
-
 from ..core.config import PageLimits
-from ..core.errors import ConfigError
-from ..core.errors import DamagedDocument, LimitExceeded, UnsupportedSource
+from ..core.errors import ConfigError, LimitExceeded, UnsupportedSource
 
 __all__ = [
     "SUFFIXES",
     "expand_sources",
     "is_pdf",
     "local_copy",
-    "nameable",
-    "path_of",
-    "pdf_of_image",
     "location_of",
+    "path_of",
     "roots_of",
     "sha256_of",
+    "utf8_path",
 ]
 
 SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
-"""File names that folders are searched for; a file named outright may be called anything."""
+"""Suffixes of the files to find in folders; a file given by its path may have any name."""
 
 _BLOCK = 1 << 20
-# Readers accept junk before the header (PDF 1.7 implementation note 13: first 1024 bytes).
+# PDF 1.7, implementation note 13: readers accept junk before the header, in 1024 bytes.
 _PDF_HEADER_WITHIN = 1024
-_DEFAULT_DPI = 96.0  # of images that do not say; CSS's reference pixel
-_IMAGE_FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+_HAS_DIGEST = hasattr(hashlib, "file_digest")  # Python 3.11
 
 
 def location_of(path: Path) -> str:
-    """Where a file is, as a store can keep it: its absolute path.
+    """Return the location of a file as a store records it: its absolute path.
 
-    If its name is no UTF-8, as of files from older systems, a ``file:`` URI, which has the bytes.
+    A path that is not UTF-8, as on older systems, becomes a ``file:`` URI with its bytes escaped.
     """
     path = path.absolute()
     try:
@@ -61,44 +54,47 @@ def location_of(path: Path) -> str:
     return str(path)
 
 
-def path_of(place: str) -> Path | None:
-    """The path that :func:`location_of` made a place of; None if it is on no disk, as a URL."""
-    if place.startswith("file://"):
-        return Path(os.fsdecode(unquote_to_bytes(place.removeprefix("file://"))))
-    return None if "://" in place else Path(place)
+def path_of(location: str) -> Path | None:
+    """Return the path of a location from :func:`location_of`; None for a URL."""
+    if location.startswith("file://"):
+        return Path(os.fsdecode(unquote_to_bytes(location.removeprefix("file://"))))
+    return None if "://" in location else Path(location)
 
 
 def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
-    """List the files that paths, folders and glob patterns stand for, without duplicates.
+    """Expand paths, folders and glob patterns to files, without duplicates.
 
-    Folders are searched recursively for :data:`SUFFIXES`, skipping hidden names and links to
-    folders; what they hold is sorted. A path to a file is kept as given, also if it does not
-    exist, and so is an empty folder or pattern among others, a folder that cannot be listed, and
-    a link in one that leads nowhere: opening it says so.
+    Searches folders recursively for :data:`SUFFIXES`, except hidden names and links to folders,
+    and sorts the result of each.
+
+    The result includes paths that cannot be read: missing files, broken links, folders that cannot
+    be listed, and empty folders or patterns among others. Opening them raises the reason.
 
     Raises:
-        UnsupportedSource: nothing but folders and patterns that hold no PDF or image.
-        ConfigError: a path is an empty text.
+        UnsupportedSource: there is no PDF or image in any of the folders and patterns.
+        ConfigError: a path is an empty string.
     """
     found: dict[Path, None] = {}
     empty: list[UnsupportedSource] = []
     for path in paths:
-        if path == "":  # Path takes it for the folder one is in
-            raise ConfigError("a file to read is named '', as by a variable not set; name it")
+        if path == "":  # Path("") is the current folder
+            raise ConfigError(
+                "a path is empty, perhaps from an unset variable: name a file or folder"
+            )
         try:
             files = _expand(Path(path))
         except UnsupportedSource as error:
             empty.append(error)
             files = [Path(path)]
         for file in files:
-            found.setdefault(Path(os.path.abspath(file)))  # noqa: PTH100  keep links as named
+            found.setdefault(Path(os.path.abspath(file)))  # noqa: PTH100  resolve() would follow links
     if empty and len(empty) == len(found):
         raise empty[0]
     return tuple(found)
 
 
 def roots_of(paths: Iterable[str | Path]) -> tuple[str, ...]:
-    """The absolute paths that :func:`expand_sources` looks through: of a pattern, its folder."""
+    """Return the absolute paths that :func:`expand_sources` searches; for a pattern, its folder."""
     return tuple(os.path.abspath(_root(Path(path))) for path in paths)  # noqa: PTH100
 
 
@@ -110,20 +106,20 @@ def _root(path: Path) -> Path:
 
 
 def _expand(path: Path) -> list[Path]:
-    if _is(Path.is_dir, path):
+    if _test(Path.is_dir, path):
         files = sorted(_walk(path))
         kind = "folder"
-    elif glob.has_magic(str(path)) and not _is(Path.exists, path):
+    elif glob.has_magic(str(path)) and not _test(Path.exists, path):
         matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
         files = sorted(
-            f for match in matches for f in (_walk(match) if _is(Path.is_dir, match) else [match])
+            f for match in matches for f in (_walk(match) if _test(Path.is_dir, match) else [match])
         )
         kind = "pattern"
     else:
         return [path]
     if not files:
         names = ", ".join(sorted(SUFFIXES))
-        raise UnsupportedSource(f"the {kind} {str(path)!r} holds no file we read ({names})")
+        raise UnsupportedSource(f"the {kind} {str(path)!r} has no supported file ({names})")
     return files
 
 
@@ -140,30 +136,30 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _may_be_file(path: Path) -> bool:
-    """Whether a path is a file, or cannot be looked at: then opening it says why."""
+    """Whether a path is a file, or cannot be examined; opening it then raises the reason."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return True
 
 
-def _is(what: Callable[[Path], bool], path: Path) -> bool:
-    """Whether a path is something; no, where it cannot be (too long, a NUL) or may not be seen."""
+def _test(check: Callable[[Path], bool], path: Path) -> bool:
+    """Whether a check of a path succeeds; False if the path is invalid or access is denied."""
     try:
-        return what(path)
+        return check(path)
     except (OSError, ValueError):
         return False
 
 
 def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
-    """Write bytes or a stream to a private temporary file, which the caller removes.
+    """Write bytes or a stream to a private temporary file, which the caller must remove.
 
     Raises:
         LimitExceeded: there are more bytes than allowed.
     """
     stream = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
     if stream.seekable():
-        stream.seek(0)  # a stream just written to stands at its end
+        stream.seek(0)  # a stream that was just written is at its end
     descriptor, name = tempfile.mkstemp(prefix="opticalrag-")  # mode 0600
     path = Path(name)
     try:
@@ -171,7 +167,7 @@ def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
             written = 0
             while block := stream.read(_BLOCK):
                 written += len(block)
-                check_bytes(written, "the stream", limits)
+                check_size(written, "the stream", limits)
                 file.write(block)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -179,10 +175,10 @@ def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
     return path
 
 
-def nameable(path: Path, stack: ExitStack) -> Path:
-    """The file under a name that every library can pass on: UTF-8.
+def utf8_path(path: Path, stack: ExitStack) -> Path:
+    """Return a path to the file that is valid UTF-8, which some libraries need.
 
-    Where its own name is none, it is a link in a private folder that the stack removes.
+    If its own path is not, this is a link in a private folder that the stack removes.
     """
     try:
         str(path).encode()
@@ -194,7 +190,7 @@ def nameable(path: Path, stack: ExitStack) -> Path:
     return path
 
 
-def check_bytes(size: int, name: str, limits: PageLimits) -> None:
+def check_size(size: int, name: str, limits: PageLimits) -> None:
     """Raise LimitExceeded if a file is larger than allowed."""
     if size > limits.file_bytes:
         raise LimitExceeded(
@@ -204,12 +200,9 @@ def check_bytes(size: int, name: str, limits: PageLimits) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes, read in blocks."""
+    """Return the hash of a file's bytes in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() if _HAS_DIGEST else _digest(file)
-
-
-_HAS_DIGEST = hasattr(hashlib, "file_digest")  # Python 3.11
 
 
 def _digest(file: BinaryIO) -> str:
@@ -220,95 +213,6 @@ def _digest(file: BinaryIO) -> str:
 
 
 def is_pdf(path: Path) -> bool:
-    """Whether a file says that it is a PDF."""
+    """Whether a file has the header of a PDF."""
     with path.open("rb") as file:
         return b"%PDF-" in file.read(_PDF_HEADER_WITHIN)
-
-
-def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> None:
-    """Make a PDF of an image file: a page per frame, upright, alpha on white.
-
-    Page size is the image's at its own resolution.
-
-    Raises:
-        UnsupportedSource: no image of a kind we read.
-        DamagedDocument: the image breaks off or is malformed.
-        LimitExceeded: too many pixels in a frame, or too many frames.
-        OSError: the PDF cannot be written.
-    """
-    document = pymupdf.open()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's bomb warning: our limit decides
-            with Image.open(path, formats=_IMAGE_FORMATS) as image:
-                _check_image(image, name, limits)
-                for frame in ImageSequence.Iterator(image):
-                    _check_image(frame, name, limits)
-                    _add_page(document, frame)
-    except UnidentifiedImageError as error:
-        raise UnsupportedSource(
-            f"{name} is neither a PDF nor an image we read ({', '.join(_IMAGE_FORMATS)})"
-        ) from error
-    except Image.DecompressionBombError as error:
-        raise LimitExceeded(f"{name}: {error}; raise PageLimits.pixels to read it") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, LimitExceeded | UnsupportedSource):
-            raise
-        raise DamagedDocument(f"{name} is a damaged image: {error}") from error
-    else:
-        _save(document, name, target)
-    finally:
-        document.close()
-
-
-def _save(document: Any, name: str, target: Path) -> None:
-    try:
-        document.save(target)
-    except pymupdf.mupdf.FzErrorSystem as error:  # MuPDF's own, which says nothing of the file
-        raise OSError(
-            f"the pages of {name} cannot be written to {target.parent}: {error};"
-            " make room there, or name another folder (TMPDIR)"
-        ) from error
-
-
-def _check_image(image: Image.Image, name: str, limits: PageLimits) -> None:
-    pixels = image.width * image.height
-    frames = getattr(image, "n_frames", 1)
-    if pixels > limits.pixels:
-        raise LimitExceeded(
-            f"{name} has {image.width} x {image.height} pixels, the limit is {limits.pixels:,};"
-            " raise PageLimits.pixels to read it"
-        )
-    if frames > limits.pages:
-        raise LimitExceeded(
-            f"{name} has {frames} frames, the limit is {limits.pages} pages;"
-            " raise PageLimits.pages to read it"
-        )
-
-
-def _add_page(document: Any, frame: Image.Image) -> None:
-    upright = ImageOps.exif_transpose(frame)
-    picture = _rgb(upright)
-    dpi = [_sane_dpi(v) for v in (*frame.info.get("dpi", ()), 0, 0)[:2]]
-    width, height = (picture.width * 72 / dpi[0], picture.height * 72 / dpi[1])
-    # Kept as it was stored where possible: a scan stays the size it had.
-    packed = io.BytesIO()
-    picture.save(packed, "PNG", compress_level=1)
-    page = document.new_page(width=width, height=height)
-    page.insert_image(page.rect, stream=packed.getvalue())
-
-
-def _sane_dpi(value: float) -> float:
-    # Cameras and scanners write 0, 1 or garbage; the page would be miles wide.
-    return float(value) if 30 <= value <= 2400 else _DEFAULT_DPI
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    if image.mode.startswith("I;16") or image.mode == "I":
-        # Pillow clips 16 bits to white instead of scaling them.
-        return image.point(lambda value: value / 256, "L").convert("RGB")
-    return image.convert("RGB")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import CheckpointMismatch, ModelNotFound
-from ..system.progress import no_progress_bar
+from ..system.progress_bars import hide_progress_bars
 
 if TYPE_CHECKING:
     import numpy as np
@@ -262,7 +262,7 @@ def _load(folder: Path, device: str | None) -> Any:
     from sentence_transformers import SentenceTransformer
 
     try:
-        with no_progress_bar():
+        with hide_progress_bars():
             return SentenceTransformer(
                 str(folder),
                 device=device,

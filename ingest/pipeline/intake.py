@@ -258,7 +258,7 @@ class Intake:
             return True
         # Here first: a run that was cut off may have passed it on already.
         kept = any(
-            keeper.keeps(*place) if look else keeper.pass_on(*place, ref)
+            keeper.has_page(*place) if look else keeper.link_page(*place, ref)
             for place in (here, *places)
         )
         return kept or Flag.BLANK in page.flags

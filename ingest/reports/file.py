@@ -14,7 +14,8 @@ from ..core.errors import OpticalRagError
 from ..core.records import Box, PageFailure, PageImage
 from ..documents.drawing import draw_boxes
 from ..documents.examiner import DocumentExaminer
-from ..documents.pages import open_document, render_pages
+from ..documents.pages import open_document
+from ..documents.rendering import render_pages
 from ..documents.sources import path_of
 from ..system.files import replace_file
 from ..system.workers import WorkerPool

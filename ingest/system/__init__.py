@@ -1,1 +1,1 @@
-"""Processes, SQLite and files; knows no documents."""
+"""Worker processes, SQLite and files; independent of documents."""

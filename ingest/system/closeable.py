@@ -1,4 +1,4 @@
-"""What must be closed can stand in a ``with`` statement."""
+"""Base class of context managers with ``close()``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T", bound="Closeable")
 
 
 class Closeable(ABC):
-    """Base of what holds files, processes or connections."""
+    """Holds files, processes or connections until ``close()`` or the end of a ``with`` block."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of them."""
+        """Release them."""
 
     def __enter__(self: T) -> T:
         return self

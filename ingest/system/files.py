@@ -1,4 +1,4 @@
-"""Files that appear when they are whole."""
+"""Checks that a file is writable, and replaces files atomically."""
 
 from __future__ import annotations
 
@@ -11,42 +11,51 @@ from ..core.errors import ConfigError
 
 __all__ = ["check_target", "replace_file"]
 
+_PREFIX: Final = ".opticalrag-"
+"""Of temporary names. They omit the file's own name, which may have the maximum length."""
+
 
 def check_target(file: Path) -> None:
-    """See that a file can be written, before hours of work.
+    """Check that a file can be written, before hours of work depend on it.
 
     Raises:
-        ConfigError: there is no folder to write it to, it cannot have this name, or what has its
-            name is no file.
+        ConfigError: its folder is missing or not writable, its name is invalid, or the path
+            belongs to something other than a file.
     """
     try:
-        _try_out(file.resolve())
-    except (OSError, ValueError, RuntimeError) as error:  # the last of a link to itself
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        _try_to_write(file.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(
-            f"{file} cannot be written ({why}); name a file in a folder of yours"
+            f"cannot write {file} ({reason}): name a file in an existing, writable folder"
         ) from error
 
 
-def _try_out(path: Path) -> None:
-    """Make a file, if there is none, and the one that would be renamed to it, and remove both.
+def _try_to_write(path: Path) -> None:
+    """Create and remove the file, unless it exists, and a temporary file beside it.
 
-    What a name may be only its file system knows.
+    Only the file system knows which names it accepts.
     """
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         path.unlink()
-    elif not path.is_file():  # a device or pipe would be replaced by the file
-        raise ValueError("it is no file")
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
+    elif not path.is_file():  # replace_file would replace a device or pipe by a file
+        raise ValueError("it is not a file")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
     os.close(descriptor)
     Path(name).unlink()
 
 
 def replace_file(path: Path, text: str, mode: int) -> None:
-    """Write a file at once and whole: others may read it at any time. A link stays one."""
+    """Write a file atomically: readers see the old or the new content. Follows a link.
+
+    Args:
+        path: the file.
+        text: its new content.
+        mode: its permissions, such as ``0o600``.
+    """
     path = path.resolve()
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -56,6 +65,3 @@ def replace_file(path: Path, text: str, mode: int) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-_TEMPORARY: Final = ".opticalrag-"  # not the file's own name, which may be as long as names can be

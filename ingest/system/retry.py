@@ -1,4 +1,4 @@
-"""How long faults that pass by themselves are waited out."""
+"""How long to retry after a transient fault of a server."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ __all__ = ["Retry"]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How long faults of a server are waited out: ``total`` seconds, first try included.
+    """A schedule of retries with exponential backoff.
 
-    The waits double from ``first`` up to ``longest`` seconds, each by a random factor of 0.5 to 1
-    so that several callers do not come back together.
+    Each wait is multiplied by a random factor between 0.5 and 1, so that several clients do not
+    retry at the same moment.
+
+    Attributes:
+        total: seconds to keep trying, including the first try.
+        first: seconds of the first wait; each wait doubles the one before.
+        longest: seconds of the longest wait.
     """
 
     total: float = 60.0
     first: float = 0.25
     longest: float = 8.0
 
-    def wait(self, tried: int) -> float:
-        """Seconds before the next try, after ``tried`` tries."""
-        step = min(self.longest, self.first * 2.0 ** min(tried - 1, 30))
-        return step * random.uniform(0.5, 1.0)  # noqa: S311  no secret
+    def wait(self, tries: int) -> float:
+        """Return the seconds to wait after ``tries`` failed tries."""
+        step = min(self.longest, self.first * 2.0 ** min(tries - 1, 30))
+        return step * random.uniform(0.5, 1.0)  # noqa: S311  not a secret

@@ -1,4 +1,4 @@
-"""An SQLite file that several threads and processes write at once, and its errors as ours."""
+"""An SQLite file for several threads and processes; raises this library's errors."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ __all__ = ["Database"]
 
 _log = logging.getLogger(__name__)
 
-_BUSY: Final = 60.0  # seconds to wait for other writers
-_AGAIN: Final = 0.02  # seconds between tries where SQLite does not wait itself
+_BUSY_SECONDS: Final = 60.0  # to wait for other writers
+_RETRY_SECONDS: Final = 0.02  # between tries where SQLite does not wait itself
 
 
 class _ReadOnly(sqlite3.Connection):
-    """Not used again: the next one may be able to write."""
+    """A connection to use once: the file may be writable next time."""
 
 
 class Database:
-    """One file in WAL mode. Connections are lent to whoever asks and used again.
+    """One SQLite file in WAL mode, with a pool of connections.
 
-    What cannot be written can still be read: on a read-only file system, or a full disk.
+    On a read-only file system or a full disk, reading still works.
 
     Args:
-        path: the file; made if it is not there.
-        schema: statements that make an empty file one of ours.
-        version: of the schema.
-        remedy: what to do about a file that is damaged or of another version.
-        read_only: nothing is made or changed, not even a file beside it.
+        path: the file; created if it does not exist.
+        schema: statements that create the tables in an empty file.
+        version: version of the schema.
+        remedy: for error messages, what to do with a file that is damaged or of another version.
+        read_only: create and change nothing, not even SQLite's files beside this one.
 
     Raises:
-        CacheVersion: another version made the file.
+        CacheVersion: the file has another schema version.
         CacheError: the file cannot be opened.
     """
 
@@ -52,25 +52,25 @@ class Database:
         self._lock = threading.Lock()
         self._closed = False
         try:
-            self._begin(schema, version)
+            self._prepare(schema, version)
         except CacheError:
             self.close()
             raise
 
-    def _begin(self, schema: str, version: int) -> None:
+    def _prepare(self, schema: str, version: int) -> None:
         if not self._read_only:
             _make_file(self._path)
         if self._version(version) == 0:
             if self._read_only:
                 raise CacheError(f"{self._path} is empty; {self._remedy}")
             with self.write() as db:
-                if _user_version(db) == 0:  # else another process was faster
+                if _user_version(db) == 0:  # otherwise another process was faster
                     for statement in _statements(schema):
                         db.execute(statement)
                     db.execute(f"PRAGMA user_version = {version}")
 
     def close(self) -> None:
-        """Close all connections; those in use, when they come back."""
+        """Close all idle connections now, and those in use when they are returned."""
         with self._lock:
             self._closed = True
             while self._idle:
@@ -78,7 +78,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read by.
+        """Lend a connection for reading.
 
         Raises:
             CacheError: the file cannot be read.
@@ -88,13 +88,13 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A connection in a transaction: all of the body happens, or nothing.
+        """Lend a connection in a transaction, which commits when the body succeeds.
 
         Raises:
-            CacheFull: the disk has no room.
+            CacheFull: the disk is full.
             CacheError: the file cannot be written.
         """
-        with self._typed_errors("written"), self._lent(self._writable) as db:
+        with self._typed_errors("write"), self._lent(self._writable) as db:
             db.execute("BEGIN IMMEDIATE")
             try:
                 yield db
@@ -104,10 +104,10 @@ class Database:
                     db.execute("ROLLBACK")
 
     def is_alone(self) -> bool:
-        """Whether nobody else has the file open, as a run has its journal until it ends.
+        """Whether no other connection, in any process, has the file open.
 
-        SQLite lets the last one only leave WAL, and knows who was killed; the next connection
-        goes back to it.
+        The test is to leave WAL mode: SQLite allows that to a sole connection only, and does not
+        count killed processes. The next connection enters WAL mode again.
 
         Raises:
             CacheError: the file cannot be written.
@@ -116,18 +116,18 @@ class Database:
             while self._idle:
                 self._idle.pop().close()
         with (
-            self._typed_errors("written"),
+            self._typed_errors("write"),
             closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as db,
         ):
             return _leaves_wal(db)
 
-    def _version(self, ours: int) -> int:
+    def _version(self, supported: int) -> int:
         with self.read() as db:
             found = _user_version(db)
-        if found not in (0, ours):
+        if found not in (0, supported):
             raise CacheVersion(
-                f"{self._path} was made by another version ({found}, this one writes {ours});"
-                f" {self._remedy}",
+                f"{self._path} was made by another version of this library (schema {found}, this"
+                f" one uses {supported}); {self._remedy}",
                 found,
             )
         return found
@@ -143,50 +143,54 @@ class Database:
             yield db
         finally:
             with self._lock:
-                keep = not self._closed and not isinstance(db, _ReadOnly)
-                if keep:
+                reusable = not self._closed and not isinstance(db, _ReadOnly)
+                if reusable:
                     self._idle.append(db)
-            if not keep:
+            if not reusable:
                 db.close()
 
     def _readable(self) -> sqlite3.Connection:
         if self._read_only:
-            return self._unwritable()
+            return self._read_only_connection()
         try:
             return self._writable()
         except sqlite3.OperationalError as error:
             if _is_locked(error):
                 raise
-            _log.debug("%s is opened to read only: %s", self._path, error)
-            return self._unwritable()
+            _log.debug("opening %s for reading only: %s", self._path, error)
+            return self._read_only_connection()
 
     def _writable(self) -> sqlite3.Connection:
         db = sqlite3.connect(
-            self._path, timeout=_BUSY, isolation_level=None, check_same_thread=False
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             _use_wal(db)
-            # With WAL a power cut may undo the last commits, never tear one: what they say of
-            # files is then found again by name, or the tokens are made again.
+            # In WAL mode a power cut may undo the last commits, but never tears one. Users of
+            # this class can lose commits: they find the files again, or make them again.
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA foreign_keys = ON")
-            # What is deleted may be the text of a page: not left in the file until overwritten.
+            # Deleted rows may hold the text of a page: overwrite them at once.
             db.execute("PRAGMA secure_delete = ON")
         except sqlite3.Error:
             db.close()
             raise
         return db
 
-    def _unwritable(self) -> sqlite3.Connection:
-        """Beside writers if there are any; else SQLite must be told that there are none.
+    def _read_only_connection(self) -> sqlite3.Connection:
+        """Open the file for reading.
 
-        It would leave files of its own beside one that nobody writes to.
+        Without a ``-wal`` file there is no writer, so ``immutable`` is safe. It keeps SQLite from
+        creating files beside this one.
         """
-        written = not self._read_only or Path(f"{self._path}-wal").exists()
-        for how in ("mode=ro", "immutable=1") if written else ("immutable=1",):
-            place = f"{self._path.absolute().as_uri()}?{how}"
+        has_writer = not self._read_only or Path(f"{self._path}-wal").exists()
+        for mode in ("mode=ro", "immutable=1") if has_writer else ("immutable=1",):
             db = sqlite3.connect(
-                place, timeout=_BUSY, check_same_thread=False, factory=_ReadOnly, uri=True
+                f"{self._path.absolute().as_uri()}?{mode}",
+                timeout=_BUSY_SECONDS,
+                check_same_thread=False,
+                factory=_ReadOnly,
+                uri=True,
             )
             try:
                 db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
@@ -198,14 +202,14 @@ class Database:
         raise problem
 
     @contextmanager
-    def _typed_errors(self, doing: str) -> Iterator[None]:
+    def _typed_errors(self, action: str) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise _ours(error, self._path, doing, self._remedy) from error
+            raise _typed_error(error, self._path, action, self._remedy) from error
         except (UnicodeEncodeError, OverflowError) as error:
             raise CacheError(
-                f"{self._path} cannot hold a name or number: {error}; rename the file"
+                f"{self._path} cannot hold a name or number: {error}; rename the document's file"
             ) from error
 
 
@@ -219,14 +223,14 @@ def _make_file(path: Path) -> None:
         if not path.exists():
             path.touch(mode=0o600)  # SQLite gives its other files the same rights
     except OSError as error:
-        raise CacheError(f"{path.parent} cannot be made: {error}") from error
+        raise CacheError(f"cannot create {path}: {error}") from error
 
 
 def _use_wal(db: sqlite3.Connection) -> None:
-    """Of several that open a new file, one switches it; SQLite lets the others fail at once."""
-    end = time.monotonic() + _BUSY
+    """Switch to WAL mode; while another connection does so, SQLite fails instead of waiting."""
+    end = time.monotonic() + _BUSY_SECONDS
     while not _uses_wal(db, patient=time.monotonic() < end):
-        time.sleep(_AGAIN)
+        time.sleep(_RETRY_SECONDS)
 
 
 def _uses_wal(db: sqlite3.Connection, patient: bool) -> bool:
@@ -253,19 +257,21 @@ def _is_locked(error: sqlite3.Error) -> bool:
     return "locked" in str(error)
 
 
-def _ours(error: sqlite3.Error, path: Path, doing: str, remedy: str) -> CacheError:
-    said = f"{path} cannot be {doing}: {error}"
-    if type(error) is sqlite3.DatabaseError:  # malformed, or no database
-        return CacheError(f"{said}; {remedy}")
-    # Python tells SQLite's codes from 3.11 only. An I/O error is how a full disk looks when
-    # the memory shared by processes cannot grow.
+def _typed_error(error: sqlite3.Error, path: Path, action: str, remedy: str) -> CacheError:
+    message = f"cannot {action} {path}: {error}"
+    if type(error) is sqlite3.DatabaseError:  # malformed, or not a database
+        return CacheError(f"{message}; {remedy}")
+    # SQLite's error codes need Python 3.11. A full disk shows as an I/O error when the memory
+    # that processes share cannot grow.
     if "is full" in str(error) or "I/O error" in str(error):
-        return CacheFull(f"{said}; make room: `opticalrag cache gc --quota 0` empties the cache")
-    return CacheError(f"{said}; choose another folder, or try again if another process holds it")
+        return CacheFull(f"{message}; free disk space")
+    return CacheError(
+        f"{message}; if another process has it open, try again; or use another folder"
+    )
 
 
 def _statements(schema: str) -> Iterator[str]:
-    """The schema, statement by statement: executescript would end our transaction."""
+    """Split a schema into statements: executescript would end the transaction."""
     statement = ""
     for line in schema.splitlines():
         statement += line + "\n"

@@ -1,4 +1,4 @@
-"""When a worker process is stopped, and how its end is explained. Knows nothing of pages."""
+"""When to kill a worker process, and how to explain its death. Independent of pages."""
 
 from __future__ import annotations
 
@@ -8,40 +8,54 @@ from typing import Final, Literal
 
 from ..core.config import WorkLimits
 
-__all__ = ["INTERVAL", "Cause", "exceeded", "explain", "paused_for", "resident_bytes"]
+__all__ = [
+    "INTERVAL",
+    "Cause",
+    "exceeded_limit",
+    "explain_death",
+    "pause_seconds",
+    "resident_bytes",
+]
 
 Cause = Literal["timeout", "out_of_memory", "crashed"]
 
 INTERVAL: Final = 0.05
-"""Seconds between two looks at a worker: at 2 GB/s it takes 100 MB more than allowed."""
+"""Seconds between two checks of a worker. At 2 GB/s it overshoots its limit by 100 MB."""
 
 _PAUSE: Final = 1.0
-"""Seconds between two looks that say that this process was stopped, not only slow."""
+"""Seconds between two checks that mean this process was stopped, and not merely slow."""
 
 _PAGE_BYTES: Final = 4096
 _GIB: Final = 1024**3
 
 
-def exceeded(limits: WorkLimits, seconds: float, resident: int) -> Cause | None:
-    """Which limit an item breaks that was worked on for so long by a process of this size."""
+def exceeded_limit(limits: WorkLimits, seconds: float, resident: int) -> Cause | None:
+    """Return which limit a worker exceeds, or None.
+
+    Args:
+        limits: the limits of its item.
+        seconds: time spent on the item.
+        resident: memory of the process, in bytes.
+    """
     if resident > limits.memory:
         return "out_of_memory"
     return "timeout" if seconds > limits.seconds else None
 
 
-def paused_for(between: float) -> float:
-    """Seconds of those between two looks in which this process did not run.
+def pause_seconds(between: float) -> float:
+    """Return for how many of the seconds between two checks this process was stopped.
 
-    Ctrl+Z stops the workers with it, and a container that is paused all it holds: what they work
-    on took none of that time. One that hangs is still ended, by the alarm of its own process.
+    Ctrl+Z or a paused container stops the workers, too, so that time does not count against their
+    items. The alarm inside each worker still ends one that hangs.
     """
     return between - INTERVAL if between > _PAUSE else 0.0
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory a process has in use; 0 where the system does not say (no Linux) or it ended.
+    """Return the memory a process uses; 0 if it ended or the system is not Linux.
 
-    Not its address space (RLIMIT_AS): ONNX Runtime and torch reserve many times what they use.
+    RLIMIT_AS would limit the address space instead: ONNX Runtime and torch reserve many times
+    the memory they use.
     """
     try:
         fields = Path(f"/proc/{pid}/statm").read_bytes().split()
@@ -58,8 +72,8 @@ def _page_size() -> int:
     return getpagesize()
 
 
-def explain(cause: Cause, limits: WorkLimits | None, exit_code: int | None) -> str:
-    """What happened to the process that worked on something, and what can be done."""
+def explain_death(cause: Cause, limits: WorkLimits | None, exit_code: int | None) -> str:
+    """Explain why a worker process died, and what to do."""
     if cause == "timeout" and limits:
         return (
             f"it took more than {limits.seconds:g} s and was stopped; allow more time"
@@ -71,12 +85,12 @@ def explain(cause: Cause, limits: WorkLimits | None, exit_code: int | None) -> s
             " more (--page-memory, WorkLimits.memory) or leave the page out (--pages)"
         )
     return (
-        f"the process that worked on it died{_how(exit_code)}; leave the page out (--pages), or"
-        " repair the file, for example with qpdf"
+        f"the process that worked on it died{_exit_text(exit_code)}; leave the page out (--pages),"
+        " or repair the file, for example with qpdf"
     )
 
 
-def _how(exit_code: int | None) -> str:
+def _exit_text(exit_code: int | None) -> str:
     if exit_code is None:
         return ""
     if exit_code >= 0:
@@ -85,5 +99,5 @@ def _how(exit_code: int | None) -> str:
         name = signal.Signals(-exit_code).name
     except ValueError:
         name = f"signal {-exit_code}"
-    hint = ", as the system does when memory runs out" if name == "SIGKILL" else ""
+    hint = ", which the system sends when memory runs out" if name == "SIGKILL" else ""
     return f" ({name}{hint})"

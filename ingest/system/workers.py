@@ -1,33 +1,29 @@
-"""A pool of processes that maps a function over items, in order, and survives their death.
+"""A pool of processes that maps a function over items, in order, and survives their deaths.
 
-A process that takes too long or too much memory is killed, and another one goes on.
+The pool kills a process that takes too much time or memory, and starts another.
 
-Processes, not threads: PyMuPDF and the ONNX models hold the interpreter lock or are not
-thread-safe. Knows nothing of pages.
+It uses processes because PyMuPDF and the ONNX models hold the interpreter lock or are not
+thread-safe. It knows nothing about pages.
 
-Each process has a pipe of its own, which nobody else holds open. So the death of either side,
-even in the middle of a message, is an end of file to the other: nothing hangs, the item that
-was lost is known, and no worker outlives its parent. concurrent.futures shares one pipe
-between all workers and hangs when one is killed while it sends a large result.
+Each process has its own pipe, which no other process holds open. When either side dies, even in
+the middle of a message, the other side reads an end of file. So nothing hangs, the pool knows the
+lost item, and no worker outlives its parent. concurrent.futures shares one pipe between all
+workers, and hangs when one is killed while it sends a large result.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
-from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from types import ModuleType
@@ -35,28 +31,29 @@ from typing import Generic, TypeVar
 
 from ..core.config import WorkLimits
 from .closeable import Closeable
-from .watchdog import INTERVAL, Cause, exceeded, explain, paused_for, resident_bytes
+from .watchdog import INTERVAL, Cause, exceeded_limit, explain_death, pause_seconds, resident_bytes
+from .worker_main import serve
 
 __all__ = ["WorkerCrash", "WorkerPool"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Each worker computes on one core; more threads in each would fight for the same cores.
+# Set to 1 for each of several workers: more threads would compete for the same cores.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-# Starting a process imports much; on a busy machine that is slow without being a fault.
+# A new process imports large libraries first, which is slow on a busy machine.
 _START_SECONDS = 120.0
-_ALARM_GRACE = 3.0  # seconds within which the watchdog has killed who is over the limit
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerCrash(Generic[T]):
-    """The process that worked on ``item`` died: in native code, killed, or over a limit.
+    """The result for an item whose process died.
 
-    ``reason`` says how and what to do. ``own_fault`` is False if it may have died of what it
-    did before.
+    Attributes:
+        item: the item.
+        code: which limit the process exceeded, or ``"crashed"``.
+        reason: how the process died, and what to do.
+        own_fault: False if an earlier item may have caused the death.
     """
 
     item: T
@@ -66,11 +63,15 @@ class WorkerCrash(Generic[T]):
 
 
 class WorkerPool(Closeable):
-    """Maps functions over items in ``workers`` processes, which live until :meth:`close`.
+    """Maps functions over items in worker processes, which live until :meth:`close`.
 
-    With one worker and no ``limits`` there is no process: the function runs here. With
-    ``environments`` there is a process for each, with these variables besides its own. The user's
-    script needs no ``if __name__ == "__main__"``: workers do not import it.
+    A single worker without limits or environment runs in this process. The user's script needs no
+    ``if __name__ == "__main__"``, because workers do not import it.
+
+    Args:
+        workers: number of processes.
+        limits: time and memory allowed for each item; None for no limits.
+        environments: extra environment variables of each process; sets the number of processes.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class WorkerPool(Closeable):
         self.workers = len(environments) or max(workers, 1)
         self._limits = limits
         self._environments = environments or [{}] * self.workers
-        self._here = self.workers == 1 and limits is None and not environments
-        self._crew: _Crew | None = None
+        self._in_process = self.workers == 1 and limits is None and not environments
+        self._group: _WorkerGroup | None = None
 
     def map(
         self,
@@ -93,20 +94,24 @@ class WorkerPool(Closeable):
     ) -> Iterator[R | WorkerCrash[T]]:
         """Yield ``function(item)`` for each item, in order.
 
-        Items are taken from the iterable only as far ahead as keeps the workers busy. An item
-        whose worker dies is tried once more in a new process while nothing else runs, because
-        memory may have been short or the worker killed by mistake; if that dies too, or was
-        surely the item's own fault, it yields a :class:`WorkerCrash`. An exception of the
-        function is raised here.
+        The pool reads items only as far ahead as keeps the workers busy.
+
+        If a worker dies, its item is tried once more in a new process, while nothing else runs:
+        memory may have been short, or the kernel may have killed the wrong process. If that fails,
+        too, or if the death was certainly the item's own fault, the result is a
+        :class:`WorkerCrash`.
 
         Args:
-            function: a function of an importable module, not of the script that is run; it
-                and the items must pickle.
-            items: what to map over.
-            seconds: what an item may take if not those of the limits; without limits, nothing ends
-                it.
+            function: a function in an importable module, not in the user's script. It and the
+                items must be picklable.
+            items: arguments of the function.
+            seconds: returns the time allowed for an item, in place of ``limits.seconds``. Without
+                limits it has no effect.
+
+        Raises:
+            Exception: whatever ``function`` raises.
         """
-        if self._here:
+        if self._in_process:
             yield from map(function, items)
             return
         queue: deque[tuple[T, Future[R | WorkerCrash[T]]]] = deque()
@@ -121,17 +126,17 @@ class WorkerPool(Closeable):
                 result = future.result()
                 if isinstance(result, WorkerCrash) and not result.own_fault:
                     wait([waiting for _, waiting in queue])
-                    result = self._submit(function, item, seconds, anew=True).result()
+                    result = self._submit(function, item, seconds, in_new_process=True).result()
                 yield result
         finally:
             for _, future in queue:
                 future.cancel()
 
     def close(self) -> None:
-        """End the processes at once. The pool can be used again; it then starts new ones."""
-        crew, self._crew = self._crew, None
-        if crew is not None:
-            crew.dismiss()
+        """End the processes at once. Using the pool again starts new ones."""
+        group, self._group = self._group, None
+        if group is not None:
+            group.close()
 
     def _submit(
         self,
@@ -139,18 +144,18 @@ class WorkerPool(Closeable):
         item: T,
         seconds: Callable[[T], float] | None,
         *,
-        anew: bool = False,
+        in_new_process: bool = False,
     ) -> Future[R | WorkerCrash[T]]:
-        if self._crew is None:
-            self._crew = _Crew(self._environments, is_watched=self._limits is not None)
+        if self._group is None:
+            self._group = _WorkerGroup(self._environments, is_watched=self._limits is not None)
         limits = self._limits
         if limits and seconds:
             limits = replace(limits, seconds=seconds(item))
-        return self._crew.submit(function, item, limits, anew)
+        return self._group.submit(function, item, limits, in_new_process)
 
 
-class _Crew:
-    """Worker processes, a thread for each that waits for its answers, and one that watches."""
+class _WorkerGroup:
+    """Worker processes, a thread for each that waits for its answers, and a watchdog thread."""
 
     def __init__(self, environments: Sequence[Mapping[str, str]], *, is_watched: bool) -> None:
         size = len(environments)
@@ -166,16 +171,16 @@ class _Crew:
             Thread(target=self._watch, name="opticalrag-watchdog", daemon=True).start()
 
     def submit(
-        self, function: Callable[[T], R], item: T, limits: WorkLimits | None, anew: bool
+        self, function: Callable[[T], R], item: T, limits: WorkLimits | None, in_new_process: bool
     ) -> Future[R | WorkerCrash[T]]:
-        return self._threads.submit(self._run, function, item, limits, anew)
+        return self._threads.submit(self._run, function, item, limits, in_new_process)
 
     def _run(
-        self, function: Callable[[T], R], item: T, limits: WorkLimits | None, anew: bool
+        self, function: Callable[[T], R], item: T, limits: WorkLimits | None, in_new_process: bool
     ) -> R | WorkerCrash[T]:
-        worker = self._idle.get()  # as many as threads: there is one
+        worker = self._idle.get()  # never blocks: there are as many workers as threads
         try:
-            if anew:
+            if in_new_process:
                 worker.discard()
             return worker.run(function, item, limits)
         finally:
@@ -185,14 +190,14 @@ class _Crew:
         last = time.monotonic()
         while not self._ended.wait(INTERVAL):
             last, before = time.monotonic(), last
-            paused = paused_for(last - before)
+            paused = pause_seconds(last - before)
             for worker in self._workers:
                 worker.check(paused)
 
-    def dismiss(self) -> None:
+    def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
-            worker.retire()
+            worker.kill()
         self._threads.shutdown(wait=True)
         self._ended.set()
         for worker in self._workers:
@@ -200,17 +205,17 @@ class _Crew:
 
 
 class _Worker:
-    """One process at a time, started when there is work and again after it died."""
+    """One process at a time, started with the first item and again after each death."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._limits: WorkLimits | None = None  # of what it works on
+        self._limits: WorkLimits | None = None  # of the current item
         self._environment = environment
         self._lock = Lock()
-        self._retired = False
+        self._closed = False
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
-        self._since: float | None = None  # None: nothing is worked on
-        self._cause: Cause | None = None  # why the watchdog killed it
+        self._started: float | None = None  # time of the current item; None between items
+        self._cause: Cause | None = None  # why the watchdog killed the process
         self._answers = 0
 
     def run(
@@ -221,20 +226,20 @@ class _Worker:
         connection = self._connection or self._start()
         if connection is None:
             return WorkerCrash(item)
-        # Until a new process has imported what it needs, the time is not the item's.
-        self._count_from(time.monotonic() + (0 if self._answers else _START_SECONDS))
+        # The time a new process spends on imports does not count against the item.
+        self._set_clock(time.monotonic() + (0 if self._answers else _START_SECONDS))
         begun = False
         try:
             connection.send((function, item, limits and limits.seconds))
             message = connection.recv()
             if message is None:
                 begun = True
-                self._count_from(time.monotonic())
+                self._set_clock(time.monotonic())
                 message = connection.recv()
         except (EOFError, OSError):
-            return self._bury(item, begun)
-        if not self._count_from(None):
-            self.discard()  # the answer was there when its time was up
+            return self._crash(item, begun)
+        if not self._set_clock(None):
+            self.discard()  # the watchdog killed the process just after it answered
         self._answers += 1
         error, result = message
         if error is not None:
@@ -243,35 +248,39 @@ class _Worker:
         return answer
 
     def check(self, paused: float = 0) -> None:
-        """Kill the process if it breaks a limit; ``paused`` seconds are not the item's."""
+        """Kill the process if it exceeds a limit.
+
+        Args:
+            paused: seconds since the last check that do not count against the item.
+        """
         with self._lock:
-            process, since = self._process, self._since
+            process, since = self._process, self._started
             if self._limits is None or process is None or since is None or self._cause:
                 return
             memory, now = resident_bytes(process.pid or 0), time.monotonic()
-            # What began behind the pause, or counts from a time to come, gains nothing by it.
-            self._since = since = max(since, min(since + paused, now))
-            self._cause = exceeded(self._limits, now - since, memory)
+            # An item that started after the pause, or has yet to start, gains nothing from it.
+            self._started = since = max(since, min(since + paused, now))
+            self._cause = exceeded_limit(self._limits, now - since, memory)
             if self._cause:
                 process.kill()
 
-    def retire(self) -> None:
-        """Kill the process, also from another thread than the one that waits for it."""
+    def kill(self) -> None:
+        """Kill the process for good; any thread may call this."""
         with self._lock:
-            self._retired = True
+            self._closed = True
             if self._process is not None:
                 self._process.kill()
 
     def discard(self) -> int | None:
-        """Give back what a dead or dying process holds; only the thread in charge may.
+        """Release the process and its pipe; only the thread that waits for its answers may.
 
         Returns:
-            Its exit code.
+            The exit code of the process.
         """
         with self._lock:
             process, self._process = self._process, None
             connection, self._connection = self._connection, None
-            self._since, self._cause, self._answers = None, None, 0
+            self._started, self._cause, self._answers = None, None, 0
         if connection is not None:
             connection.close()
         if process is None:
@@ -281,18 +290,18 @@ class _Worker:
         process.join()
         return process.exitcode
 
-    def _count_from(self, since: float | None) -> bool:
-        """Measure time from here on; False if the process has been killed."""
+    def _set_clock(self, since: float | None) -> bool:
+        """Set the start time of the item; False if the watchdog has killed the process."""
         with self._lock:
-            self._since = since
+            self._started = since
             return self._cause is None
 
-    def _bury(self, item: T, begun: bool) -> WorkerCrash[T]:
+    def _crash(self, item: T, begun: bool) -> WorkerCrash[T]:
         with self._lock:
             cause: Cause = self._cause or "crashed"
             first = not self._answers
-        reason = explain(cause, self._limits, self.discard())
-        # What it took up before counts as memory of this item; time never does.
+        reason = explain_death(cause, self._limits, self.discard())
+        # Memory may be left over from earlier items; time never is.
         own_fault = begun and (cause == "timeout" or (cause == "out_of_memory" and first))
         return WorkerCrash(item, cause, reason, own_fault)
 
@@ -300,19 +309,20 @@ class _Worker:
         # spawn: a forked child would share native state (ONNX threads, open documents).
         context = multiprocessing.get_context("spawn")
         with self._lock:
-            if self._retired:
+            if self._closed:
                 return None
             ours, theirs = context.Pipe()
             arguments = (theirs, self._environment)
-            process = context.Process(target=_serve, args=arguments, daemon=True)
-            with theirs, _script_hidden():  # kept open here, it would never end the file
+            process = context.Process(target=serve, args=arguments, daemon=True)
+            # The parent must close its copy of `theirs`, or it would never read an end of file.
+            with theirs, _hidden_script():
                 process.start()
             self._process, self._connection = process, ours
             return ours
 
 
 def _ended(process: SpawnProcess) -> bool:
-    """Whether a process ended by itself: its pipe closes a moment before it can be waited for."""
+    """Whether a process ended by itself; its pipe closes a moment before its exit code is known."""
     process.join(1)
     return process.exitcode is not None
 
@@ -321,11 +331,11 @@ _hiding = Lock()
 
 
 @contextmanager
-def _script_hidden() -> Iterator[None]:
-    """Keep spawn from importing ``__main__`` in the child.
+def _hidden_script() -> Iterator[None]:
+    """Keep multiprocessing from importing ``__main__`` in the child.
 
-    That would start an unguarded script over; what workers run is in modules. The module is
-    replaced, not changed: the script goes on in other threads.
+    That would run an unguarded script again, and workers run functions of modules only. This
+    replaces the module instead of changing it: other threads go on running the script.
     """
     with _hiding:
         script = sys.modules["__main__"]
@@ -334,66 +344,3 @@ def _script_hidden() -> Iterator[None]:
             yield
         finally:
             sys.modules["__main__"] = script
-
-
-def _serve(connection: Connection, environment: Mapping[str, str]) -> None:
-    """Answer calls until the other side is gone."""
-    # Ctrl+C reaches every process of a terminal; the parent decides what ends.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Here, not in the parent's environment: nothing heavy is imported before the first call.
-    os.environ.update(environment)
-    _volunteer()
-    with ThreadPoolExecutor(1) as thread:  # its futures carry whatever a call raises
-        while True:
-            error = thread.submit(_answer, connection).exception()
-            if isinstance(error, SystemExit):
-                return
-            if error is not None:
-                _send_error(connection, error)
-
-
-def _send_error(connection: Connection, error: BaseException) -> None:
-    """Send what a call raised; if it cannot be sent, as errors of MuPDF, its name only."""
-    try:
-        connection.send((ExceptionWithTraceback(error, error.__traceback__), None))
-    except OSError:  # the other end is gone
-        raise
-    except Exception:  # noqa: BLE001  whatever an error refuses to be sent with; nothing was yet
-        name = type(error).__name__
-        connection.send((RuntimeError(f"{name}, which cannot be sent between processes"), None))
-
-
-def _volunteer() -> None:
-    """Ask the kernel to end this process rather than its parent when memory runs out."""
-    with suppress(OSError):  # no Linux
-        Path("/proc/self/oom_score_adj").write_text("800")
-
-
-@contextmanager
-def _alarm(seconds: float | None) -> Iterator[None]:
-    """Have the kernel end this process, should nobody be left to do it.
-
-    Native code that hangs does not see that the parent is gone.
-    """
-    if seconds is None or not hasattr(signal, "setitimer"):  # Windows
-        yield
-        return
-    signal.setitimer(signal.ITIMER_REAL, seconds + _ALARM_GRACE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def _answer(connection: Connection) -> None:
-    try:
-        function, item, seconds = connection.recv()
-        connection.send(None)  # all is imported
-    except (EOFError, OSError):
-        raise SystemExit from None
-    with _alarm(seconds):
-        answer = (None, function(item))
-    try:
-        connection.send(answer)
-    except OSError:
-        raise SystemExit from None

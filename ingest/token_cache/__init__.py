@@ -1,1 +1,1 @@
-"""Vision tokens on disk or in a bucket: keys, codecs, quota."""
+"""The cache of vision tokens: file format, codecs, index and quota, on disk or in a bucket."""

@@ -1,4 +1,4 @@
-"""Named bytes in a folder or a bucket: written whole or not at all."""
+"""Stores named bytes in a folder or a bucket; a write takes effect as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,43 +20,43 @@ _ABANDONED: Final = 3600.0  # seconds; no write of a few megabytes takes longer
 
 
 class BlobStore(Protocol):
-    """Keeps bytes by name: 64 hexadecimal digits."""
+    """Stores bytes by name. A name is 64 hexadecimal digits."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Store bytes; when this returns they are there for good."""
+        """Store bytes; they are durable when this returns."""
         ...
 
     def get(self, name: str) -> bytes:
-        """The bytes, or :class:`CacheMiss`."""
+        """Return the bytes, or raise :class:`CacheMiss`."""
         ...
 
     def has(self, name: str) -> bool:
-        """Whether there are such bytes."""
+        """Whether bytes are stored under this name."""
         ...
 
     def delete(self, name: str) -> None:
-        """Remove bytes, if they are there."""
+        """Delete the bytes if they exist."""
         ...
 
     def names(self) -> Iterator[str]:
-        """All names, in no order."""
+        """Yield all names, in no particular order."""
         ...
 
-    def sweep(self) -> None:
-        """Remove what writers that died left unfinished."""
+    def remove_unfinished(self) -> None:
+        """Remove the temporary files of writers that died."""
         ...
 
 
 def open_blobs(location: str, folder: Path) -> BlobStore:
-    """A store in ``folder``, or at the fsspec URL ``location`` if it is one (``s3://...``)."""
+    """Open the fsspec URL ``location`` (``s3://...``), or ``folder`` if it is not a URL."""
     return RemoteBlobs(location) if "://" in location else FolderBlobs(folder)
 
 
 class FolderBlobs:
-    """Files of a local folder, readable by their owner only.
+    """Files in a local folder, readable by their owner only.
 
-    A file appears under its name when all of it is on the disk: a temporary file is synced and
-    then renamed.
+    A write syncs a temporary file to the disk and then renames it, so a file under its final
+    name is always complete.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -66,7 +66,7 @@ class FolderBlobs:
         """Write a file.
 
         Raises:
-            CacheError: the disk is full, or the folder cannot be written.
+            CacheError: the disk is full, or the folder is not writable.
         """
         target = self._path(name)
         temporary = ""
@@ -84,43 +84,43 @@ class FolderBlobs:
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
             raise CacheError(
-                f"{len(data):,} bytes of vision tokens cannot be written to {target.parent}:"
-                f" {error}; make room or choose another folder"
+                f"cannot write {len(data):,} bytes of vision tokens to {target.parent}: {error};"
+                " free disk space or choose another folder"
             ) from error
 
     def get(self, name: str) -> bytes:
         """Read a file.
 
         Raises:
-            CacheMiss: there is none.
-            CacheError: it cannot be read.
+            CacheMiss: the file does not exist.
+            CacheError: the file cannot be read.
         """
         try:
             return self._path(name).read_bytes()
         except FileNotFoundError as error:
             raise CacheMiss(f"no entry {name[:12]} in {self._folder}") from error
         except OSError as error:
-            raise CacheError(f"{self._path(name)} cannot be read: {error}") from error
+            raise CacheError(f"cannot read {self._path(name)}: {error}") from error
 
     def has(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Whether the file exists."""
         return self._path(name).is_file()
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Delete a file if it exists."""
         try:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
-            raise CacheError(f"{self._path(name)} cannot be removed: {error}") from error
+            raise CacheError(f"cannot delete {self._path(name)}: {error}") from error
 
     def names(self) -> Iterator[str]:
-        """All names."""
+        """Yield all names."""
         for path in self._folder.glob(f"??/*{_SUFFIX}"):
             if _NAME.fullmatch(path.stem):
                 yield path.stem
 
-    def sweep(self) -> None:
-        """Remove what writers that died more than an hour ago left unfinished."""
+    def remove_unfinished(self) -> None:
+        """Remove temporary files that are older than an hour: their writers died."""
         for path in self._unfinished.glob("*"):
             _remove_if_abandoned(path)
 
@@ -134,10 +134,10 @@ class FolderBlobs:
 
 
 class RemoteBlobs:
-    """Objects of any file system that fsspec knows; object stores write them whole.
+    """Objects in any file system that fsspec supports; object stores write them atomically.
 
     Raises:
-        CacheError: fsspec does not know it, or lacks the package for it.
+        CacheError: fsspec does not know the URL's protocol, or a package for it is missing.
     """
 
     def __init__(self, url: str) -> None:
@@ -147,59 +147,59 @@ class RemoteBlobs:
         try:
             self._files, self._root = fsspec.core.url_to_fs(self._url)
         except (ImportError, ValueError, OSError) as error:
-            raise CacheError(f"{url} cannot be opened: {error}") from error
+            raise CacheError(f"cannot open {url}: {error}") from error
 
     def put(self, name: str, data: bytes) -> None:
-        """Upload an object; :class:`CacheError` if that fails."""
+        """Upload an object, or raise :class:`CacheError`."""
         path = self._path(name)
         try:
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(path, data)
         except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"{path} cannot be written: {error}") from error
+            raise CacheError(f"cannot write {path}: {error}") from error
 
     def get(self, name: str) -> bytes:
-        """Download an object; :class:`CacheMiss` if there is none."""
+        """Download an object, or raise :class:`CacheMiss` if it does not exist."""
         path = self._path(name)
         try:
             data: bytes = self._files.cat_file(path)
         except FileNotFoundError as error:
             raise CacheMiss(f"no entry {name[:12]} in {self._url}") from error
         except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"{path} cannot be read: {error}") from error
+            raise CacheError(f"cannot read {path}: {error}") from error
         return data
 
     def has(self, name: str) -> bool:
-        """Whether there is such an object."""
+        """Whether the object exists."""
         path = self._path(name)
         try:
             return bool(self._files.exists(path))
         except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"{path} cannot be looked for: {error}") from error
+            raise CacheError(f"cannot look up {path}: {error}") from error
 
     def delete(self, name: str) -> None:
-        """Remove an object, if it is there."""
+        """Delete an object if it exists."""
         path = self._path(name)
         try:
             self._files.rm_file(path)
         except FileNotFoundError:
             return
         except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"{path} cannot be removed: {error}") from error
+            raise CacheError(f"cannot delete {path}: {error}") from error
 
     def names(self) -> Iterator[str]:
-        """All names."""
+        """Yield all names."""
         try:
             paths = self._files.glob(f"{self._root}/??/*{_SUFFIX}")
         except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"{self._url} cannot be listed: {error}") from error
+            raise CacheError(f"cannot list {self._url}: {error}") from error
         for path in paths:
             stem = str(path).rpartition("/")[2].removesuffix(_SUFFIX)
             if _NAME.fullmatch(stem):
                 yield stem
 
-    def sweep(self) -> None:
-        """Nothing: object stores drop unfinished uploads themselves."""
+    def remove_unfinished(self) -> None:
+        """Do nothing: object stores drop unfinished uploads themselves."""
 
     def _path(self, name: str) -> str:
         _check(name)
@@ -208,11 +208,11 @@ class RemoteBlobs:
 
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise CacheError(f"{name!r:.80} is no name of an entry: 64 hexadecimal digits are")
+        raise CacheError(f"invalid entry name {name!r:.80}: it must be 64 hexadecimal digits")
 
 
 def _sync_folder(folder: Path) -> None:
-    # The name itself must survive a power cut, too. Windows cannot open folders.
+    # The new name must survive a power cut, too. Windows cannot open folders.
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -226,4 +226,4 @@ def _remove_if_abandoned(path: Path) -> None:
         if time.time() - path.stat().st_mtime > _ABANDONED:
             path.unlink()
     except OSError:
-        return  # another process was faster
+        return  # another process removed it first

@@ -1,11 +1,11 @@
-"""Vision tokens of pages, kept so that a page can be decoded again without being seen again.
+"""The cache of vision tokens: a page is decoded again without being rendered and encoded again.
 
-Files are named by what they were made from (:class:`.token_file.TokenKey`): another mode, model,
-drawing or preprocessing is another file, never a wrong one. An SQLite index knows sizes, last
-use, and which page of which document a file is of. Any number of threads and processes may use
-one cache.
+A file's name is the hash of everything its tokens depend on (:class:`TokenKey`): page,
+mode, model, rendering, preprocessing. A change of any of these makes another file, so a hit
+is never stale. An SQLite index records sizes, times of last use, and the page and document of each
+file. Any number of threads and processes may use one cache.
 
-Vision tokens hold the text of their page: protect the folder like the documents.
+Vision tokens contain the text of their page: protect the folder like the documents.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -25,10 +24,10 @@ from ..core.vision import TokenKey, VisionTokens
 from ..system.closeable import Closeable
 from .blobs import open_blobs
 from .codecs import is_lossier
-from .entries import Check, Entries, best_effort, checked
+from .entries import Entries, VerifyReport, best_effort
 from .file import decode_file, decode_tokens, encode_tokens
 from .index import StoredPage, TokenIndex, Totals
-from .misses import Wanted, why_none
+from .misses import TokenQuery, explain_miss
 
 __all__ = ["TokenCache"]
 
@@ -37,15 +36,15 @@ _TOUCH_EVERY: Final = 60.0  # seconds; finer grain would cost a write per read
 
 
 class TokenCache(Closeable):
-    """Keeps vision tokens in a folder, or in a bucket with an index on this machine.
+    """Stores vision tokens in a folder, or in a bucket with an index on this machine.
 
     Args:
-        config: where, how much, by which codec.
-        index: folder of the index; None for the cache's own, or one in the user's cache
-            directory for a bucket.
+        config: location, quota and codec.
+        index: folder of the index; None for the cache's own folder, or for a bucket a folder in
+            the user's cache directory.
 
     Raises:
-        CacheError: the place cannot be used.
+        CacheError: the location cannot be used.
     """
 
     def __init__(
@@ -56,21 +55,21 @@ class TokenCache(Closeable):
         blobs = open_blobs(self.config.location, Path(self.config.location))
         self._index = TokenIndex(folder / _INDEX)
         self._entries = Entries(blobs, self._index)
-        self._used: dict[str, float] = {}
+        self._touched: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._entries.settle()
+        self._entries.recover()
 
     def close(self) -> None:
         """Close the index."""
         self._index.close()
 
-    # -- keeping --------------------------------------------------------------------------
+    # -- storing and finding --------------------------------------------------------------
 
     def find(self, key: TokenKey) -> VisionTokens | None:
-        """The tokens made from exactly this, or None.
+        """Return the tokens stored under this key, or None.
 
-        Tokens kept by a codec that loses more than the cache's own are none. A damaged entry is
-        removed with a warning, as if it had never been kept.
+        An entry whose codec loses more than the cache's own codec is a miss. So is a damaged
+        entry, which is removed with a warning.
 
         Raises:
             CacheError: the cache cannot be read.
@@ -80,55 +79,61 @@ class TokenCache(Closeable):
         if data is None:
             return None
         try:
-            tokens, about = decode_file(data, key)
+            tokens, header = decode_file(data, key)
         except CacheCorrupt as error:
             self._entries.discard(name, error)
             return None
-        if self._index.codec(name) == about.codec:
+        if self._index.codec(name) == header.codec:
             self._touch(name)
-        else:  # another machine wrote it, or its record was lost with the power
+        else:  # another machine wrote the file, or a power cut undid its record
             with best_effort(f"{name[:12]} is not recorded"):
                 self._entries.record(name, data)
-        return None if is_lossier(about.codec, self.config.codec) else tokens
+        return None if is_lossier(header.codec, self.config.codec) else tokens
 
     def store(self, key: TokenKey, tokens: VisionTokens, ref: PageRef) -> None:
-        """Keep tokens and the page they are of; when this returns they are kept for good.
+        """Store the tokens of a page; they are durable when this returns.
+
+        An entry that is at least as exact is not written again.
 
         Raises:
-            CacheError: no room, or a place that cannot be written.
+            CacheError: the disk is full, or the location is not writable.
         """
-        codec = self.config.codec
-        self._keep(key.digest, codec, ref, lambda: encode_tokens(key, tokens, codec))
+        name, codec = key.digest, self.config.codec
+        stored = self._index.codec(name)
+        if stored and not is_lossier(stored, codec) and self._entries.link(name, ref):
+            return
+        self._entries.write(name, encode_tokens(key, tokens, codec), ref)
+        self._entries.remove(self._index.oldest_above(self.config.quota))
 
-    def keeps(self, document: str, sha256: str, page: int) -> bool:
-        """Whether tokens of a page are kept.
+    def has_page(self, document: str, sha256: str, page: int) -> bool:
+        """Whether tokens of a page are stored.
 
         Args:
-            document: id.
-            sha256: of its file, which need not be the last that was kept.
+            document: id of the document.
+            sha256: hash of its file: the current content or an earlier one.
             page: 0-based.
 
         Raises:
             CacheError: the cache cannot be read.
         """
-        return any(map(self._entries.has, self._index.names_of(document, sha256, page)))
+        return any(map(self._entries.has, self._index.names_of_page(document, sha256, page)))
 
-    def pass_on(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
-        """Record that the tokens of a page are those of an equal one, too.
+    def link_page(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
+        """Record that the tokens of a page belong to an equal page, too.
 
         Args:
-            document: id of the document that has the page.
-            sha256: of its file.
+            document: id of the document whose page has tokens.
+            sha256: hash of its file.
             page: 0-based.
-            ref: the other page.
+            ref: the equal page.
 
         Returns:
-            Whether there are such tokens.
+            Whether the page has tokens.
 
         Raises:
             CacheError: the cache cannot be read or written.
         """
-        names = self._index.names_of(document, sha256, page)
+        names = self._index.names_of_page(document, sha256, page)
         linked = [name for name in names if self._entries.link(name, ref)]
         for name in linked:
             self._touch(name)
@@ -143,23 +148,23 @@ class TokenCache(Closeable):
         mode: str | None = None,
         sha256: str = "",
     ) -> VisionTokens:
-        """The tokens of a page, by whichever codec they are kept.
+        """Load the tokens of a page, whatever their codec.
 
         Args:
             document: id, path or file name.
             page: 0-based.
-            weights: only those of this model.
-            mode: only those of this mode; None for the widest there are.
-            sha256: only those of a file of these bytes; empty for the last that was kept.
+            weights: fingerprint of the model that must have made them; None for any.
+            mode: name of the mode; None for the widest stored mode.
+            sha256: hash of the file they must come from; empty for the file last stored.
 
         Raises:
-            CacheMiss: there are none (any more), or the name fits several documents.
+            CacheMiss: no such tokens are stored, or several documents have this name.
             CacheError: the cache cannot be read.
         """
-        wanted = Wanted(document, page, weights, mode, sha256)
-        kept = self._of_one(document)
-        fitting = filter(wanted.is_of, kept)
-        for stored in sorted(fitting, key=lambda s: (_width(s.mode), s.accessed), reverse=True):
+        query = TokenQuery(document, page, weights, mode, sha256)
+        pages = self._pages_of_one(document)
+        matching = filter(query.matches, pages)
+        for stored in sorted(matching, key=lambda s: (_width(s.mode), s.accessed), reverse=True):
             data = self._entries.read(stored.name)
             if data is None:
                 continue
@@ -170,131 +175,99 @@ class TokenCache(Closeable):
                 continue
             self._touch(stored.name)
             return tokens
-        raise CacheMiss(why_none(wanted, kept))
+        raise CacheMiss(explain_miss(query, pages))
 
     def document(self, name: str) -> DocumentRef | None:
-        """The document that a name means, as its tokens were kept last; None if none are.
+        """Return the document with this name and tokens, in its current content, or None.
 
         Args:
             name: id, path or file name.
 
         Raises:
-            CacheMiss: it fits several documents.
+            CacheMiss: several documents have this name.
             CacheError: the cache cannot be read.
         """
-        stored = self._of_one(name)
+        stored = self._pages_of_one(name)
         return stored[0].ref.document if stored else None
 
-    # -- looking after --------------------------------------------------------------------
+    # -- maintenance ----------------------------------------------------------------------
 
     def pages(self, document: str | None = None) -> list[StoredPage]:
-        """What is kept, by document and page; ``document`` is an id, path or file name."""
+        """List the stored pages of all documents, or of one by its id, path or file name."""
         return self._index.pages(document)
 
     def totals(self) -> Totals:
-        """Sums over everything."""
+        """Return the size of the cache."""
         return self._index.totals()
 
-    def pin(self, document: str, pinned: bool = True) -> int:
-        """Keep a document's tokens whatever the quota, or no longer; how many entries it has."""
-        stored = self._index.pages(document, former=not pinned)
-        names = sorted({page.name for page in stored})
-        self._index.pin(names, pinned)
-        return len(names)
-
     def delete(self, document: str) -> int:
-        """Delete a document's tokens, pinned or not, those of its earlier contents included.
+        """Delete a document's tokens, including those of its earlier contents.
 
-        Entries that other documents have, too, stay theirs.
+        Entries that belong to other documents, too, stay.
 
         Args:
             document: id, path or file name.
 
         Returns:
-            How many entries are gone.
+            Number of entries removed.
 
         Raises:
-            CacheMiss: nothing of it is kept, or the name fits several documents.
+            CacheMiss: no tokens of the document are stored, or several documents have this name.
             CacheError: the cache cannot be written.
         """
-        stored = self._of_one(document, former=True)
+        stored = self._pages_of_one(document, former=True)
         if not stored:
-            raise CacheMiss(f"no vision tokens of {document} are kept; see `opticalrag cache ls`")
+            raise CacheMiss(
+                f"no vision tokens are stored for {document!r:.200}; `opticalrag cache ls` lists"
+                " the documents"
+            )
         names = self._index.forget(stored[0].document)
         self._entries.remove(names)
         return len(names)
 
     def collect(self, quota: int | None = None) -> int:
-        """Remove what was used least recently until at most ``quota`` bytes are left.
+        """Remove the least recently used entries until at most ``quota`` bytes are left.
 
-        Also removes what writers that died left behind.
+        Also finishes what dead processes left undone.
+
+        Args:
+            quota: in bytes; None for the quota of the configuration.
 
         Returns:
-            How many entries were removed.
+            Number of entries removed because of the quota.
         """
-        self._entries.settle()
+        self._entries.recover()
         names = self._index.oldest_above(self.config.quota if quota is None else quota)
         self._entries.remove(names)
         return len(names)
 
-    def verify(self) -> Check:
-        """Read every entry; drop the damaged and the missing, adopt the unknown."""
+    def verify(self) -> VerifyReport:
+        """Read every entry; remove the damaged and missing ones, record the unknown ones."""
         return self._entries.verify()
 
-    def read_file(self, name: str) -> bytes:
-        """The file of an entry.
-
-        Raises:
-            CacheMiss: there is none.
-            CacheCorrupt: it is damaged, or not what its name says.
-        """
-        data = self._entries.read(name)
-        if data is None:
-            raise CacheMiss(f"the vision tokens {name[:12]} are gone; encode the page again")
-        checked(name, data)
-        return data
-
-    def add_file(self, name: str, data: bytes, ref: PageRef) -> None:
-        """Keep the file of an entry that another cache wrote.
-
-        Raises:
-            CacheCorrupt: it is damaged, or not what its name says.
-            CacheError: no room, or a place that cannot be written.
-        """
-        self._keep(name, checked(name, data).codec, ref, lambda: data)
-
-    # -- inside ---------------------------------------------------------------------------
-
-    def _keep(self, name: str, codec: str, ref: PageRef, make: Callable[[], bytes]) -> None:
-        """Record what is kept already, unless it has lost more than what is offered."""
-        kept = self._index.codec(name)
-        if kept and not is_lossier(kept, codec) and self._entries.link(name, ref):
-            return
-        self._entries.keep(name, make(), ref)
-        self._entries.remove(self._index.oldest_above(self.config.quota))
-
-    def _of_one(self, document: str, *, former: bool = False) -> list[StoredPage]:
-        every = self._index.pages(document, former=former)
-        ids = {stored.document for stored in every}
+    def _pages_of_one(self, document: str, *, former: bool = False) -> list[StoredPage]:
+        pages = self._index.pages(document, former=former)
+        ids = {stored.document for stored in pages}
         if len(ids) > 1:
+            locations = sorted({stored.uri or stored.document for stored in pages})
             raise CacheMiss(
-                f"{document!r} names {len(ids)} documents: give the path"
-                f" ({', '.join(sorted({s.uri or s.document for s in every})[:3])})"
+                f"{len(ids)} documents are named {document!r}: give the path"
+                f" ({', '.join(locations[:3])})"
             )
-        return every
+        return pages
 
     def _touch(self, name: str) -> None:
         now = time.monotonic()
         with self._lock:
-            if now - self._used.get(name, -_TOUCH_EVERY) < _TOUCH_EVERY:
+            if now - self._touched.get(name, -_TOUCH_EVERY) < _TOUCH_EVERY:
                 return
-            self._used[name] = now
-        with best_effort(f"the use of {name[:12]} is not recorded"):
+            self._touched[name] = now
+        with best_effort(f"the time of use of {name[:12]} is not recorded"):
             self._index.touch([name])
 
 
 def _width(mode: str) -> int:
-    """Vision tokens of a mode at their most; unknown modes last."""
+    """Return the most pixels a page has in a mode; 0 for unknown modes, which come last."""
     found = MODES.get(mode)
     return found.base_size**2 + found.max_tiles * found.tile_size**2 if found else 0
 

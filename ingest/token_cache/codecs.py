@@ -1,11 +1,11 @@
-"""Arrays of vision tokens to smaller arrays and back. Pure.
+"""Compresses arrays of vision tokens and restores them. Pure.
 
-- ``lossless``: planes of equal bytes, of which zstd shrinks the one with sign and exponent; the
-  mantissas are noise and stay as they are. Two thirds of the size, bit for bit.
-- ``int8``: a scale per channel. Half the size.
-- ``int4``: a scale per 32 neighbouring channels of a token. A little over a quarter.
+- ``lossless``: splits the numbers into byte planes. zstd compresses the plane with sign and
+  exponent; the mantissas are noise and are stored as they are. Exact, two thirds of the size.
+- ``int8``: one scale per channel. Half the size.
+- ``int4``: one scale per 32 neighbouring channels of a token. Slightly over a quarter.
 
-What each loses is measured by ``benchmarks/decoding/token_cache.py``.
+``benchmarks/decoding/token_cache.py`` measures what each codec loses.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ __all__ = ["CODECS", "Codec", "Parts", "is_lossier", "pack_values", "unpack_valu
 
 Codec = Literal["lossless", "int8", "int4"]
 CODECS: Final[tuple[Codec, ...]] = get_args(Codec)
-"""What each gives back, most first."""
+"""All codecs, the most exact first."""
 
 
 def is_lossier(codec: str, than: str) -> bool:
-    """Whether a codec gives back less than another."""
+    """Whether ``codec`` loses more than the codec ``than``."""
     return CODECS.index(codec) > CODECS.index(than)
 
 
 Parts = dict[str, bytes]
-"""Frames of zstd, each with its size and a checksum, by name."""
+"""zstd frames by name; each frame records its size and a checksum."""
 
-_of_thread = threading.local()
+_thread_local = threading.local()
 
 _GROUP: Final = 32  # channels that share an int4 scale
 
@@ -50,19 +50,19 @@ _ENTROPY_ONLY: Final = zstandard.ZstdCompressionParameters(
     target_length=0,
     write_checksum=True,
 )
-"""Exponents repeat nothing worth looking for: zstd as good as only counts how often each occurs.
-Measured on normal numbers: 0.34 of the plane in 0.37 ms, where level 1 takes 1.0 ms for 0.36."""
+"""Entropy coding with almost no match search: exponents hold no repeats worth finding.
+Measured on normal numbers: 0.34 of the plane in 0.37 ms; level 1 gets 0.36 in 1.0 ms."""
 
 _NOISE: Final = zstandard.ZstdCompressionParameters.from_level(1, write_checksum=True)
-"""What cannot shrink is stored as it is, at 6 GB/s, and checked at 9 GB/s (measured)."""
+"""For data that does not compress: zstd stores it at 6 GB/s and checks it at 9 GB/s (measured)."""
 
 
 def pack_values(values: NDArray[Any], codec: Codec) -> Parts:
-    """Make an array small.
+    """Compress an array.
 
     Args:
         values: ``[..., channels]``, float32, or uint16 with the raw bits of bfloat16.
-        codec: how.
+        codec: name of the codec.
     """
     return _PACKERS[codec](values)
 
@@ -73,10 +73,10 @@ def unpack_values(
     shape: tuple[int, ...],
     dtype: TokenDtype,
 ) -> NDArray[Any]:
-    """The array again, in the shape and dtype it had.
+    """Restore an array with the shape and dtype it had.
 
     Raises:
-        KeyError, ValueError, zstandard.ZstdError: the parts are damaged, or not of such an array.
+        KeyError, ValueError, zstandard.ZstdError: the parts are damaged or do not match the shape.
     """
     return _UNPACKERS[codec](parts, shape, dtype)
 
@@ -115,7 +115,7 @@ def _unpack_int8(
     channels = shape[-1]
     levels = _unframe(parts["levels"], prod(shape)).view(np.int8).reshape(-1, channels)
     scale = _unframe(parts["scale"], 4 * channels).view(np.float32)
-    return _as(dtype, levels.astype(np.float32) * scale).reshape(shape)
+    return _to_dtype(levels.astype(np.float32) * scale, dtype).reshape(shape)
 
 
 def _pack_int4(values: NDArray[Any]) -> Parts:
@@ -137,31 +137,31 @@ def _unpack_int4(
     scale = float32_values(_unframe(parts["scale"], 2 * groups).view(np.uint16))
     levels = np.stack([pairs & 15, pairs >> 4], axis=1).astype(np.float32) - 8
     values = levels.reshape(-1, _GROUP) * scale[:, None]
-    return _as(dtype, values.reshape(-1)[: prod(shape)]).reshape(shape)
+    return _to_dtype(values.reshape(-1)[: prod(shape)], dtype).reshape(shape)
 
 
-def _as(dtype: TokenDtype, values: NDArray[np.float32]) -> NDArray[Any]:
+def _to_dtype(values: NDArray[np.float32], dtype: TokenDtype) -> NDArray[Any]:
     return bfloat16_bits(values) if dtype == "bfloat16" else values.astype(np.float32)
 
 
-def _frame(data: bytes, how: zstandard.ZstdCompressionParameters) -> bytes:
-    return zstandard.ZstdCompressor(compression_params=how).compress(data)
+def _frame(data: bytes, parameters: zstandard.ZstdCompressionParameters) -> bytes:
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
 
 
 def _unframe(frame: bytes | memoryview, size: int) -> NDArray[np.uint8]:
-    """The bytes of a frame, which must be ``size``: nothing else is unpacked."""
-    told = zstandard.get_frame_parameters(frame)
-    if told.content_size != size or not told.has_checksum:
-        raise ValueError(f"a part would have {told.content_size} bytes, not {size}")
+    """Decompress a frame; refuse one that does not announce exactly ``size`` bytes."""
+    announced = zstandard.get_frame_parameters(frame)
+    if announced.content_size != size or not announced.has_checksum:
+        raise ValueError(f"a part unpacks to {announced.content_size} bytes, not {size}")
     return np.frombuffer(_decompressor().decompress(frame), np.uint8)
 
 
 def _decompressor() -> zstandard.ZstdDecompressor:
-    """One per thread: making one takes longer than unpacking a small part."""
-    if not hasattr(_of_thread, "decompressor"):
-        _of_thread.decompressor = zstandard.ZstdDecompressor()
-    found: zstandard.ZstdDecompressor = _of_thread.decompressor
-    return found
+    """Return this thread's decompressor: making one takes longer than unpacking a small part."""
+    if not hasattr(_thread_local, "decompressor"):
+        _thread_local.decompressor = zstandard.ZstdDecompressor()
+    decompressor: zstandard.ZstdDecompressor = _thread_local.decompressor
+    return decompressor
 
 
 _PACKERS: Final[Mapping[Codec, Callable[[NDArray[Any]], Parts]]] = {

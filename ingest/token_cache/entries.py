@@ -1,4 +1,4 @@
-"""Files of vision tokens and the index of them, kept in agreement whoever dies or interferes."""
+"""Keeps the files of a cache and its index consistent, despite crashes and other processes."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from typing import Final, Literal
 from ..core.errors import CacheCorrupt, CacheError, CacheFull, CacheMiss
 from ..core.records import PageRef
 from .blobs import BlobStore
-from .file import About, decode_file, read_about
+from .file import decode_file, read_header
 from .index import Entry, TokenIndex
 
-__all__ = ["Check", "Entries", "best_effort", "checked"]
+__all__ = ["Entries", "VerifyReport", "best_effort"]
 
 _log = logging.getLogger(__name__)
 
-_TRIES: Final = 20  # writes of an entry that others remove at once
-_ABANDONED: Final = 3600.0  # seconds after which an announced write has died
+_TRIES: Final = 20  # writes of an entry that other processes remove at once
+_ABANDONED: Final = 3600.0  # seconds after which the process behind an announced write is dead
 
 State = Literal["whole", "missing", "damaged", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What :meth:`Entries.verify` found.
+class VerifyReport:
+    """Result of :meth:`Entries.verify`.
 
-    Damaged and missing entries are gone now, and unknown ones adopted; those that the disk or
-    bucket does not give out are left as they are.
+    Attributes:
+        entries: number of files read.
+        damaged: entries whose file was damaged; they are removed.
+        missing: recorded entries without a file; their records are removed.
+        adopted: files without a record; they are recorded now.
+        unreadable: entries whose file the disk or bucket does not return; they stay.
     """
 
     entries: int
@@ -41,11 +45,11 @@ class Check:
 
 
 class Entries:
-    """What happens to files and index together.
+    """Operations that change both the files and the index.
 
     Args:
         blobs: the files.
-        index: of them.
+        index: the index of these files.
     """
 
     def __init__(self, blobs: BlobStore, index: TokenIndex) -> None:
@@ -53,10 +57,10 @@ class Entries:
         self._index = index
 
     def read(self, name: str) -> bytes | None:
-        """The file of an entry, or None; a record without a file is dropped.
+        """Return the file of an entry, or None; drop a record without a file.
 
         Raises:
-            CacheError: it cannot be read.
+            CacheError: the file cannot be read.
         """
         try:
             return self._blobs.get(name)
@@ -67,44 +71,45 @@ class Entries:
                     self._index.remove_if([name], self._blobs.delete, self._is_gone)
             return None
 
-    def keep(self, name: str, data: bytes, ref: PageRef) -> None:
-        """Write a file and record it; when this returns it is kept for good.
+    def write(self, name: str, data: bytes, ref: PageRef) -> None:
+        """Write a file and record it; the entry is durable when this returns.
 
         Raises:
-            CacheError: no room, or a place that cannot be written.
+            CacheError: the disk is full, or the location is not writable.
         """
-        for _ in range(_TRIES):  # another process may remove an older one meanwhile
+        for _ in range(_TRIES):  # another process may remove an older entry of this name
             self._index.announce([name], "write")
             self._blobs.put(name, data)
             if self._index.add(_entry(name, data), ref, self._blobs.has):
                 return
         raise CacheError(
-            f"the vision tokens {name[:12]} were written {_TRIES} times and are not there; see"
-            " whether the place keeps what is written to it"
+            f"wrote the vision tokens {name[:12]} {_TRIES} times, but they are not there; check"
+            " whether the location keeps files"
         )
 
     def has(self, name: str) -> bool:
-        """Whether the file of an entry is there."""
+        """Whether the file of an entry exists."""
         return self._blobs.has(name)
 
     def link(self, name: str, ref: PageRef) -> bool:
-        """Record that an entry is of a page, too; whether there is such an entry."""
+        """Record that an entry belongs to a page, too; False if there is no such entry."""
         if self._index.is_linked(name, ref):
             return self._blobs.has(name)
         return self._blobs.has(name) and self._index.link(name, ref)
 
     def record(self, name: str, data: bytes) -> None:
-        """Record a file that is there already."""
+        """Record an existing file."""
         self._index.add(_entry(name, data), None, self._blobs.has)
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove entries that are not pinned.
+        """Remove entries.
 
-        On a full disk the index cannot even say what is to go. Then files go first, one by one,
-        until it can: a record without a file is a miss, and dropped here a moment later.
+        A full disk may have no room even for announcing the removal. Then this deletes files one
+        by one until the index can be written: a record without a file is a miss, and its removal
+        follows at once.
 
         Raises:
-            CacheError: they cannot be removed.
+            CacheError: the entries cannot be removed.
         """
         for name in names:
             if self._found_room_to_remove(names):
@@ -121,38 +126,38 @@ class Entries:
         return True
 
     def discard(self, name: str, error: CacheCorrupt) -> None:
-        """Remove an entry that was found damaged, if it still is."""
+        """Remove an entry that was read as damaged, if it still is."""
         _log.warning("the vision tokens %s will be made again: %s", name[:12], error)
         with best_effort(f"the damaged entry {name[:12]} stays"):
             self._index.remove_if([name], self._blobs.delete, self._is_damaged)
 
-    def verify(self) -> Check:
-        """Read every entry; drop the damaged and the missing, adopt the unknown."""
-        known, there = self._index.names(), sorted(self._blobs.names())
-        states = {name: self._state(name) for name in there}
+    def verify(self) -> VerifyReport:
+        """Read every entry; remove the damaged and missing ones, record the unknown ones."""
+        recorded, found = self._index.names(), sorted(self._blobs.names())
+        states = {name: self._state(name) for name in found}
         damaged, unreadable, whole = (
-            {name for name in there if states[name] == state}
+            {name for name in found if states[name] == state}
             for state in ("damaged", "unreadable", "whole")
         )
-        missing = known.difference(there)
-        for name in whole - known:
+        missing, unknown = recorded.difference(found), whole - recorded
+        for name in unknown:
             self._adopt(name)
         self._index.remove_if(sorted(damaged), self._blobs.delete, self._is_damaged)
         self._index.remove_if(sorted(missing), self._blobs.delete, self._is_gone)
-        found = (damaged, missing, whole - known, unreadable)
-        return Check(len(there), *(tuple(sorted(names)) for names in found))
+        names = (damaged, missing, unknown, unreadable)
+        return VerifyReport(len(found), *(tuple(sorted(one)) for one in names))
 
-    def settle(self) -> None:
-        """Finish or undo what processes that died had announced, as far as that is possible."""
-        self._blobs.sweep()
+    def recover(self) -> None:
+        """Finish or undo the writes and removals that dead processes had announced."""
+        self._blobs.remove_unfinished()
         for pending in self._index.pending():
-            with best_effort(f"what was begun with {pending.name[:12]} stays unfinished"):
+            with best_effort(f"the {pending.action} of {pending.name[:12]} stays pending"):
                 if pending.action == "remove":
                     self._index.remove([pending.name], self._blobs.delete)
                 elif self._state(pending.name) == "whole":
                     self._adopt(pending.name)
                 elif time.time() - pending.since > _ABANDONED:
-                    self._index.done([pending.name])
+                    self._index.drop_pending([pending.name])
 
     def _adopt(self, name: str) -> None:
         data = self.read(name)
@@ -161,14 +166,14 @@ class Entries:
 
     def _state(self, name: str) -> State:
         try:
-            checked(name, self._blobs.get(name))
+            _check(name, self._blobs.get(name))
         except CacheMiss:
             return "missing"
         except CacheCorrupt as error:
             _log.warning("the vision tokens %s are damaged: %s", name[:12], error)
             return "damaged"
         except CacheError as error:
-            _log.warning("the vision tokens %s cannot be read: %s", name[:12], error)
+            _log.warning("cannot read the vision tokens %s: %s", name[:12], error)
             return "unreadable"
         return "whole"
 
@@ -180,30 +185,24 @@ class Entries:
 
 
 @contextmanager
-def best_effort(otherwise: str) -> Iterator[None]:
-    """Go on if the body fails: reading must not depend on what can be written.
+def best_effort(consequence: str) -> Iterator[None]:
+    """Log an error of the body instead of raising it: reading must not depend on writing.
 
     Args:
-        otherwise: what is the case then, for the log.
+        consequence: what the failure leaves behind, for the log.
     """
     try:
         yield
     except CacheError as error:
-        _log.info("%s: %s", otherwise, error)
+        _log.info("%s: %s", consequence, error)
 
 
-def checked(name: str, data: bytes) -> About:
-    """What a file says of itself, all of it having been read.
-
-    Raises:
-        CacheCorrupt: it is damaged, or not what its name says.
-    """
-    _, about = decode_file(data)
-    if about.key.digest != name:
-        raise CacheCorrupt(f"the file {name[:12]} holds the tokens of {about.key.digest[:12]}")
-    return about
+def _check(name: str, data: bytes) -> None:
+    _, header = decode_file(data)
+    if header.key.digest != name:
+        raise CacheCorrupt(f"the file {name[:12]} holds the tokens of {header.key.digest[:12]}")
 
 
 def _entry(name: str, data: bytes) -> Entry:
-    about = read_about(data)
-    return Entry(name, len(data), about.key.mode, about.key.weights, about.codec)
+    header = read_header(data)
+    return Entry(name, len(data), header.key.mode, header.key.weights, header.codec)

@@ -1,8 +1,8 @@
-"""Vision tokens to bytes and back: one safetensors file per page, checked on every read. Pure.
+"""The file format of an entry: one safetensors file per page, checked on every read. Pure.
 
-The file's metadata says what the page is (see :class:`TokenKey`) and by which codec its numbers
-are kept. A file that is not exactly what this module writes is refused: tokens misread would be
-decoded to plausible nonsense.
+The file's metadata holds the key of the page (see :class:`TokenKey`) and the codec of its numbers.
+This module refuses every file that is not exactly what it writes: a decoder would turn misread
+tokens into plausible nonsense.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .codecs import CODECS, Codec, Parts, pack_values, unpack_values
 
 __all__ = [
     "FORMAT",
-    "About",
+    "FileHeader",
     "decode_file",
     "decode_tokens",
     "encode_tokens",
-    "read_about",
+    "read_header",
 ]
 
 FORMAT: Final = "opticalrag-vision-tokens/1"
 _HEADER_LIMIT: Final = 64 * 1024
-_VALUES_LIMIT: Final = 4 * 1024**2  # numbers of a view; the widest page has 1,156 x 1,280
+_VALUES_LIMIT: Final = 4 * 1024**2  # numbers in a view; the widest page has 1,156 x 1,280
 _AXES: Final = {"global_view": 2, "tiles": 3}
 
 
@@ -40,7 +40,7 @@ _AXES: Final = {"global_view": 2, "tiles": 3}
 
 
 def encode_tokens(key: TokenKey, tokens: VisionTokens, codec: Codec = "lossless") -> bytes:
-    """Make the file of a page."""
+    """Encode the tokens of a page as a file."""
     views = {"global_view": tokens.global_view, "tiles": tokens.tiles}
     parts: Parts = {}
     for name, view in views.items():
@@ -66,22 +66,25 @@ def _pack(about: dict[str, str], parts: Parts) -> bytes:
         position = end
     entries["__metadata__"] = {**about, "checksum": _checksum(about, entries)}
     header = json.dumps(entries, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # as the format asks
+    header += b" " * (-len(header) % 8)  # safetensors aligns the data to 8 bytes
     return b"".join([struct.pack("<Q", len(header)), header, *parts.values()])
 
 
 def _checksum(about: Mapping[str, str], entries: Mapping[str, Any]) -> str:
-    """Of the header; the parts have their own. Against rot, not forgery: who forges also signs."""
-    said = json.dumps([sorted(about.items()), sorted(entries.items())]).encode()
-    return f"{zlib.crc32(said):08x}"
+    """Return the checksum of the header; zstd adds one to each part.
+
+    It detects damage, not forgery: a forger can compute it, too.
+    """
+    content = json.dumps([sorted(about.items()), sorted(entries.items())]).encode()
+    return f"{zlib.crc32(content):08x}"
 
 
 # -- reading ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class About:
-    """What a file says of itself."""
+class FileHeader:
+    """The metadata of a file."""
 
     key: TokenKey
     codec: str
@@ -93,29 +96,29 @@ def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
     return decode_file(data, key)[0]
 
 
-def decode_file(data: bytes, key: TokenKey | None = None) -> tuple[VisionTokens, About]:
-    """Read the file of a page, and what it says of itself.
+def decode_file(data: bytes, key: TokenKey | None = None) -> tuple[VisionTokens, FileHeader]:
+    """Read the file of a page and its header.
 
     Args:
         data: the whole file.
-        key: what it must be; None for whatever it is.
+        key: the key the file must have; None for any.
 
     Raises:
-        CacheCorrupt: damaged, of another page, or not a file of this module.
+        CacheCorrupt: the file is damaged, has another key, or is not in this format.
     """
     about, parts = _unpack(data)
     found = _key(about)
     if key is not None and found != key:
-        raise CacheCorrupt(f"the entry holds the tokens of {found}, not of {key}")
+        raise CacheCorrupt(f"the entry has the key {found}, not {key}")
     codec: Any = about.get("codec")
     dtype: Any = about.get("dtype")
     shapes = _json(about, "shapes")
     grid = _json(about, "grid")
     if codec not in CODECS or dtype not in get_args(TokenDtype) or not isinstance(shapes, dict):
-        raise CacheCorrupt(f"the entry has codec {codec!r:.40} of {dtype!r:.40}; make it again")
+        raise CacheCorrupt(f"invalid codec {codec!r:.40}, dtype {dtype!r:.40} or shapes")
     try:
         views = {
-            name: unpack_values(_of(parts, name), codec, _shape(shapes[name], axes), dtype)
+            name: unpack_values(_parts_of(parts, name), codec, _shape(shapes[name], axes), dtype)
             for name, axes in _AXES.items()
         }
         tokens = VisionTokens(
@@ -128,24 +131,24 @@ def decode_file(data: bytes, key: TokenKey | None = None) -> tuple[VisionTokens,
             preprocessing=found.preprocessing,
         )
     except (KeyError, TypeError, ValueError, EngineError, zstandard.ZstdError) as error:
-        raise CacheCorrupt(f"the entry does not hold what it says: {error!r:.200}") from error
-    return tokens, About(found, codec, tokens.model)
+        raise CacheCorrupt(f"the entry does not match its header: {error!r:.200}") from error
+    return tokens, FileHeader(found, codec, tokens.model)
 
 
-def read_about(data: bytes) -> About:
-    """What a file says it is; its numbers are not looked at.
+def read_header(data: bytes) -> FileHeader:
+    """Read the header of a file without decoding its numbers.
 
     Raises:
-        CacheCorrupt: not a file of this module, or damaged.
+        CacheCorrupt: the header is damaged, or the file is not in this format.
     """
     about, _ = _unpack(data)
-    return About(_key(about), about.get("codec", ""), about.get("model", ""))
+    return FileHeader(_key(about), about.get("codec", ""), about.get("model", ""))
 
 
 def _unpack(data: bytes) -> tuple[dict[str, str], dict[str, memoryview]]:
     length = struct.unpack_from("<Q", data)[0] if len(data) >= 8 else 0
     if not 2 <= length <= min(_HEADER_LIMIT, len(data) - 8):
-        raise CacheCorrupt(f"the entry has {len(data)} bytes and no readable header")
+        raise CacheCorrupt(f"the entry has no readable header in its {len(data)} bytes")
     try:
         entries = json.loads(data[8 : 8 + length])
         about = entries.pop("__metadata__")
@@ -153,9 +156,9 @@ def _unpack(data: bytes) -> tuple[dict[str, str], dict[str, memoryview]]:
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise CacheCorrupt("the entry's header cannot be read") from error
     if about.get("format") != FORMAT or checksum != _checksum(about, entries):
-        raise CacheCorrupt(f"the entry is damaged, or not of the format {FORMAT}")
+        raise CacheCorrupt(f"the entry is damaged, or not in the format {FORMAT}")
     if not all(isinstance(value, str) for value in about.values()):
-        raise CacheCorrupt("the entry's header has values that are not text")
+        raise CacheCorrupt("the entry's header has a value that is not text")
     body = memoryview(data)[8 + length :]
     return about, {name: _part(entry, body) for name, entry in entries.items()}
 
@@ -164,17 +167,17 @@ def _part(entry: Any, body: memoryview) -> memoryview:
     try:
         start, end = entry["data_offsets"]
         if entry["dtype"] != "U8" or not 0 <= start <= end <= len(body):
-            raise CacheCorrupt(f"the entry places a part at {start} to {end} of {len(body)} bytes")
+            raise CacheCorrupt(f"a part spans bytes {start} to {end} of {len(body)}")
         return body[start:end]
     except (KeyError, TypeError, ValueError) as error:
-        raise CacheCorrupt(f"the entry describes a part wrongly: {entry!r:.200}") from error
+        raise CacheCorrupt(f"malformed description of a part: {entry!r:.200}") from error
 
 
 def _shape(value: Any, axes: int) -> tuple[int, ...]:
     sizes = tuple(value)
     fits = len(sizes) == axes and all(type(n) is int and 0 <= n <= _VALUES_LIMIT for n in sizes)
     if not fits or prod(sizes) > _VALUES_LIMIT:
-        raise CacheCorrupt(f"the entry claims an array of shape {value!r:.80}")
+        raise CacheCorrupt(f"the entry has an array of invalid shape {value!r:.80}")
     return sizes
 
 
@@ -182,7 +185,7 @@ def _key(about: Mapping[str, str]) -> TokenKey:
     try:
         return TokenKey(*(about[field.name] for field in fields(TokenKey)))
     except KeyError as error:
-        raise CacheCorrupt(f"the entry does not say its {error}") from error
+        raise CacheCorrupt(f"the entry's header lacks {error}") from error
 
 
 def _json(about: Mapping[str, str], name: str) -> Any:
@@ -192,6 +195,6 @@ def _json(about: Mapping[str, str], name: str) -> Any:
         raise CacheCorrupt(f"the entry's {name} cannot be read") from error
 
 
-def _of(parts: Mapping[str, memoryview], view: str) -> dict[str, memoryview]:
+def _parts_of(parts: Mapping[str, memoryview], view: str) -> dict[str, memoryview]:
     prefix = f"{view}."
     return {n.removeprefix(prefix): p for n, p in parts.items() if n.startswith(prefix)}

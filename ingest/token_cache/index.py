@@ -1,10 +1,11 @@
-"""Which vision tokens are kept: an SQLite index that several processes write at once.
+"""The SQLite index of a token cache; several processes may write it at once.
 
-A write is announced before the file appears and a removal before it goes, so that whoever
-opens the index after a crash knows which files to look at, however many there are.
+Every write and removal of a file is announced here first. After a crash, the next process to open
+the index checks only the announced files.
 
-A document is its place. When its file changes, pages of earlier contents are kept in mind (an
-equal page is then found again, and all can be deleted), but only the last contents answer.
+A document is identified by its location. When its file changes, the index remembers the pages of
+earlier contents, so that equal pages are found again and all of them can be deleted. Queries
+answer from the current content only.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ..system.sqlite import Database
 __all__ = ["Entry", "Pending", "StoredPage", "TokenIndex", "Totals"]
 
 _VERSION: Final = 2
+# Nothing sets `pinned` any more. The column stays so that existing caches still open. Entries
+# that an older version pinned are removed last.
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS entries (
   name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mode TEXT NOT NULL, weights TEXT NOT NULL,
@@ -58,7 +61,7 @@ Action = Literal["write", "remove"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file. ``bytes`` is its size; times are seconds since 1970."""
+    """One file; ``bytes`` is its size."""
 
     name: str
     bytes: int
@@ -69,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What is kept altogether."""
+    """Size of the whole cache; ``documents`` and ``pages`` count current contents only."""
 
     bytes: int
     entries: int
@@ -79,7 +82,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A write or removal that was begun at ``since`` and is not known to have ended."""
+    """An announced write or removal that may not have ended; ``since`` is seconds since 1970."""
 
     name: str
     action: Action
@@ -88,7 +91,10 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class StoredPage:
-    """A page of a document (``page`` is 0-based) and the entry with its tokens."""
+    """A page of a document and the entry with its tokens.
+
+    ``page`` is 0-based, ``file`` is the file name, ``accessed`` is seconds since 1970.
+    """
 
     document: str
     page: int
@@ -102,12 +108,11 @@ class StoredPage:
     weights: str
     codec: str
     bytes: int
-    pinned: bool
     accessed: float
 
     @property
     def ref(self) -> PageRef:
-        """The page as other stages know it."""
+        """The page as the other stages represent it."""
         document = DocumentRef(self.document, self.sha256, self.file, self.uri, self.page_count)
         return PageRef(document, self.page, self.label)
 
@@ -121,8 +126,8 @@ class TokenIndex(Closeable):
 
     def __init__(self, path: Path) -> None:
         remedy = (
-            f"delete {path.name}* there and run `opticalrag cache verify`, which takes the entries"
-            " in again"
+            f"delete {path.name}* there and run `opticalrag cache verify`, which records the"
+            " entries again"
         )
         self._db = Database(path, _SCHEMA, _VERSION, remedy=remedy)
 
@@ -133,32 +138,33 @@ class TokenIndex(Closeable):
     # -- entries --------------------------------------------------------------------------
 
     def announce(self, names: Sequence[str], action: Action) -> None:
-        """Say that files are about to be written or removed; the last word counts."""
+        """Announce writes or removals of files; a later announcement replaces an earlier one."""
         with self._db.write() as db:
             _announce(db, names, action)
 
-    def add(self, entry: Entry, ref: PageRef | None, is_there: Callable[[str], bool]) -> bool:
-        """Record a file and the page it is of; ends what was announced.
+    def add(self, entry: Entry, ref: PageRef | None, exists: Callable[[str], bool]) -> bool:
+        """Record a file and its page, and drop the announcement of its write.
 
         Args:
             entry: the file.
             ref: the page, if known.
-            is_there: asked while nothing can be removed; another process may just have done so.
+            exists: checks that no other process has just removed the file. It runs inside the
+                transaction, when none can.
 
         Returns:
-            Whether it is there and recorded.
+            Whether the file exists and is recorded.
         """
         with self._db.write() as db:
-            if not is_there(entry.name):
+            if not exists(entry.name):
                 return False
             db.execute(_ADD, {**asdict(entry), "now": time.time()})
             if ref is not None:
                 _link(db, entry.name, ref)
-            _done(db, entry.name)
+            _drop_pending(db, entry.name)
             return True
 
     def link(self, name: str, ref: PageRef) -> bool:
-        """Record that a file is of a page, too; whether the file is recorded at all."""
+        """Record that a file belongs to a page, too; False if the file is not recorded."""
         with self._db.write() as db:
             known = _codec(db, name) is not None
             if known:
@@ -166,12 +172,12 @@ class TokenIndex(Closeable):
             return known
 
     def codec(self, name: str) -> str | None:
-        """By which codec a recorded file keeps its numbers; None if it is not recorded."""
+        """Return the codec of a file, or None if the file is not recorded."""
         with self._db.read() as db:
             return _codec(db, name)
 
     def is_linked(self, name: str, ref: PageRef) -> bool:
-        """Whether a file is recorded as of this page of this state of its document."""
+        """Whether a file is recorded for this page of the current content of its document."""
         with self._db.read() as db:
             row = db.execute(
                 "SELECT 1 FROM pages WHERE (document, page, name, sha256) = (?, ?, ?, ?)"
@@ -180,8 +186,8 @@ class TokenIndex(Closeable):
             ).fetchone()
             return row is not None
 
-    def names_of(self, document: str, sha256: str, page: int) -> list[str]:
-        """Files of a page (0-based) of this content of a document, also of an earlier one."""
+    def names_of_page(self, document: str, sha256: str, page: int) -> list[str]:
+        """Return the files of a page (0-based) of this content of a document, current or not."""
         with self._db.read() as db:
             rows = db.execute(
                 "SELECT name FROM pages WHERE (document, page, sha256) = (?, ?, ?)",
@@ -190,7 +196,7 @@ class TokenIndex(Closeable):
             return [row[0] for row in rows.fetchall()]
 
     def touch(self, names: Sequence[str]) -> None:
-        """Record that files were used now."""
+        """Set the time of last use of files to now."""
         with self._db.write() as db:
             now = time.time()
             db.executemany(
@@ -198,126 +204,115 @@ class TokenIndex(Closeable):
             )
 
     def remove(self, names: Sequence[str], delete: Callable[[str], None]) -> None:
-        """Forget files and delete them, while nothing can be recorded; announced beforehand.
-
-        Pinned files stay: another process may have pinned them since they were chosen.
+        """Announce the removal of files, then delete them and their records.
 
         Args:
             names: files.
-            delete: deletes one.
+            delete: deletes one file. It runs inside the transaction, so that no other process
+                records the file meanwhile.
         """
         self.announce(names, "remove")
         with self._db.write() as db:
             for name in names:
-                if _is_pinned(db, name):
-                    _done(db, name)
-                else:
-                    _remove(db, name, delete)
+                _remove(db, name, delete)
 
     def remove_if(
-        self, names: Sequence[str], delete: Callable[[str], None], is_due: Callable[[str], bool]
+        self, names: Sequence[str], delete: Callable[[str], None], is_bad: Callable[[str], bool]
     ) -> None:
-        """The same for files that look damaged or missing, if they still do.
+        """Remove files that were found damaged or missing, if they still are.
 
-        Another process may just have written a good one; therefore it is not announced either.
+        Another process may have just written a good file under the name. So this announces no
+        removal, which a crash would leave for the next process to finish.
 
         Args:
             names: files.
-            delete: deletes one.
-            is_due: asked while nothing can be recorded.
+            delete: deletes one file.
+            is_bad: checks a file again, inside the transaction.
         """
         with self._db.write() as db:
-            for name in filter(is_due, names):
+            for name in filter(is_bad, names):
                 _remove(db, name, delete)
 
-    def done(self, names: Sequence[str]) -> None:
-        """End what was announced."""
+    def drop_pending(self, names: Sequence[str]) -> None:
+        """Drop the announcements for files."""
         with self._db.write() as db:
             for name in names:
-                _done(db, name)
+                _drop_pending(db, name)
 
     def oldest_above(self, quota: int) -> list[str]:
-        """Files to remove so that at most ``quota`` bytes are left: least recently used first.
-
-        Pinned files are never among them.
-        """
+        """Choose the least recently used files whose removal leaves at most ``quota`` bytes."""
         with self._db.read() as db:
             (total,) = db.execute("SELECT bytes FROM totals").fetchone()
             chosen: list[str] = []
-            unpinned = "SELECT name, bytes FROM entries WHERE pinned = 0 ORDER BY accessed"
-            # A cursor left open keeps its connection reading, and whoever is lent that next
-            # is told at once that the database is locked.
-            with closing(db.execute(unpinned)) as rows:
+            by_use = "SELECT name, bytes FROM entries ORDER BY pinned, accessed"
+            # An open cursor keeps its connection in a read transaction. The next borrower of
+            # the connection could not write: SQLite would fail with "database is locked".
+            with closing(db.execute(by_use)) as rows:
                 while total > quota and (row := rows.fetchone()) is not None:
                     chosen.append(row[0])
                     total -= row[1]
             return chosen
 
     def pending(self) -> list[Pending]:
-        """What was announced and not ended."""
+        """Return the announcements that were not dropped."""
         with self._db.read() as db:
             return [Pending(*row) for row in db.execute("SELECT name, action, since FROM pending")]
 
     # -- pages ----------------------------------------------------------------------------
 
     def pages(self, document: str | None = None, *, former: bool = False) -> list[StoredPage]:
-        """Pages by document and number; all, or those of one document.
+        """List pages, sorted by file name, document and number.
 
         Args:
-            document: its id or path; or its file name, if nothing has that id or path.
-            former: also those of earlier contents of a file.
+            document: id, path or file name of one document; None for all. A file name counts
+                only if no document has it as its id or path.
+            former: include the pages of earlier contents.
         """
         where = "" if document is None else "AND (:it IN (document, file) OR uri IN (:it, :a, :b))"
         query = f"""SELECT document, page, name, file, uri, sha256, page_count, label, mode,
-            weights, codec, bytes, pinned, accessed FROM pages JOIN entries USING (name)
+            weights, codec, bytes, accessed FROM pages JOIN entries USING (name)
             WHERE (current OR :former) {where}
             ORDER BY file, document, page, bytes"""  # noqa: S608  no value is part of the text
-        a, b = _places(document or "")
+        a, b = _locations(document or "")
         with self._db.read() as db:
-            asked = {"it": document, "a": a, "b": b, "former": former}
-            found = [StoredPage(*row) for row in db.execute(query, asked)]
+            values = {"it": document, "a": a, "b": b, "former": former}
+            found = [StoredPage(*row) for row in db.execute(query, values)]
         return [
             it for it in found if document in (it.document, it.uri) or it.uri in (a, b)
         ] or found
 
-    def pin(self, names: Sequence[str], pinned: bool) -> None:
-        """Keep files whatever the quota, or no longer."""
-        with self._db.write() as db:
-            _pin(db, names, pinned)
-
     def names(self) -> set[str]:
-        """All files recorded."""
+        """Return the names of all recorded files."""
         with self._db.read() as db:
             return {row[0] for row in db.execute("SELECT name FROM entries")}
 
     def forget(self, document: str) -> list[str]:
-        """Forget a document, by id.
+        """Delete the records of a document, by id, and announce the removal of its files.
 
         Returns:
-            Files that are of no other document; their removal is announced.
+            The files that belong to no other document.
         """
         with self._db.write() as db:
             rows = db.execute("SELECT DISTINCT name FROM pages WHERE document = ?", (document,))
             names = [row[0] for row in rows.fetchall()]
             db.execute("DELETE FROM pages WHERE document = ?", (document,))
-            alone = [name for name in names if not _is_of_a_page(db, name)]
-            _pin(db, alone, False)
+            alone = [name for name in names if not _has_page(db, name)]
             _announce(db, alone, "remove")
             return alone
 
     def totals(self) -> Totals:
-        """Sums over everything."""
+        """Return the size of the cache."""
         with self._db.read() as db:
-            kept = db.execute("SELECT bytes, entries FROM totals").fetchone()
+            sizes = db.execute("SELECT bytes, entries FROM totals").fetchone()
             counted = """SELECT COUNT(DISTINCT document), COUNT(*)
                 FROM (SELECT DISTINCT document, page FROM pages WHERE current)"""
-            return Totals(*kept, *db.execute(counted).fetchone())
+            return Totals(*sizes, *db.execute(counted).fetchone())
 
 
-def _places(typed: str) -> tuple[str, str]:
-    """Where a path leads from here: as an ingest of it would say, and in short."""
-    place = str(Path(typed).absolute())
-    return place, normpath(place)
+def _locations(typed: str) -> tuple[str, str]:
+    """Return the location an ingest of this path would record, as typed and normalized."""
+    location = str(Path(typed).absolute())
+    return location, normpath(location)
 
 
 def _codec(db: sqlite3.Connection, name: str) -> str | None:
@@ -325,17 +320,7 @@ def _codec(db: sqlite3.Connection, name: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _is_pinned(db: sqlite3.Connection, name: str) -> bool:
-    found = db.execute("SELECT 1 FROM entries WHERE name = ? AND pinned", (name,))
-    return found.fetchone() is not None
-
-
-def _pin(db: sqlite3.Connection, names: Sequence[str], pinned: bool) -> None:
-    rows = [(pinned, name) for name in names]
-    db.executemany("UPDATE entries SET pinned = ? WHERE name = ?", rows)
-
-
-def _is_of_a_page(db: sqlite3.Connection, name: str) -> bool:
+def _has_page(db: sqlite3.Connection, name: str) -> bool:
     return db.execute("SELECT 1 FROM pages WHERE name = ?", (name,)).fetchone() is not None
 
 
@@ -348,10 +333,10 @@ def _announce(db: sqlite3.Connection, names: Sequence[str], action: Action) -> N
 def _remove(db: sqlite3.Connection, name: str, delete: Callable[[str], None]) -> None:
     db.execute("DELETE FROM entries WHERE name = ?", (name,))
     delete(name)
-    _done(db, name)
+    _drop_pending(db, name)
 
 
-def _done(db: sqlite3.Connection, name: str) -> None:
+def _drop_pending(db: sqlite3.Connection, name: str) -> None:
     db.execute("DELETE FROM pending WHERE name = ?", (name,))
 
 

@@ -1,4 +1,4 @@
-"""Which stored tokens a question is after, and why there are none. Pure."""
+"""A search for stored tokens, and the explanation when it finds none. Pure."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Final
 
 from .index import StoredPage
 
-__all__ = ["Wanted", "why_none"]
+__all__ = ["TokenQuery", "explain_miss"]
 
-_SHOWN: Final = 200  # characters of a name: language models invent long ones
+_SHOWN: Final = 200  # characters of a name in a message: language models invent long ones
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Tokens of a page.
+class TokenQuery:
+    """A search for the tokens of one page.
 
     Attributes:
         document: id, path or file name.
         page: 0-based.
-        weights: only those of this model; None for any.
-        mode: only those of this mode; None for any.
-        sha256: only those of a file of these bytes; empty for the last that was kept.
+        weights: fingerprint of the model that must have made them; None for any.
+        mode: name of the mode; None for any.
+        sha256: hash of the file they must come from; empty for the file last stored.
     """
 
     document: str
@@ -31,8 +31,8 @@ class Wanted:
     mode: str | None
     sha256: str
 
-    def is_of(self, stored: StoredPage) -> bool:
-        """Whether an entry of the document is what is wanted."""
+    def matches(self, stored: StoredPage) -> bool:
+        """Whether an entry of the document satisfies this query."""
         return (
             stored.page == self.page
             and self.weights in (None, stored.weights)
@@ -41,41 +41,42 @@ class Wanted:
         )
 
 
-def why_none(wanted: Wanted, stored: Sequence[StoredPage]) -> str:
-    """Why there are no such tokens, and what can be done besides encoding the page.
+def explain_miss(query: TokenQuery, stored: Sequence[StoredPage]) -> str:
+    """Explain why a query found nothing, and what helps besides encoding the page.
 
     Args:
-        wanted: what was looked for.
-        stored: all that is kept of its document.
+        query: the query.
+        stored: all stored pages of its document.
     """
-    name = f"{wanted.document:.{_SHOWN}}"
+    name = f"{query.document:.{_SHOWN}}"
     if not stored:
         return (
-            f"no vision tokens are kept of a document with the id, path or file name {name!r}"
-            " (see `opticalrag cache ls`)"
+            "no vision tokens are stored for a document with the id, path or file name"
+            f" {name!r}; `opticalrag cache ls` lists the documents"
         )
-    page, count = f"page {wanted.page + 1} of {name}", stored[0].page_count
-    if wanted.sha256 not in ("", stored[0].sha256):
-        return f"no vision tokens of {page} as it was when this was asked for are kept"
-    if not 0 <= wanted.page < count:
-        return f"there is no {page}, which has {count} pages; choose one from 1 to {count}"
-    of_page = [it for it in stored if it.page == wanted.page]
-    return _why_none_of(page, wanted, of_page)
+    page, count = f"page {query.page + 1} of {name}", stored[0].page_count
+    if query.sha256 not in ("", stored[0].sha256):
+        return f"no vision tokens are stored for the earlier content of {page}"
+    if not 0 <= query.page < count:
+        return f"there is no {page}, which has {count} pages: choose one from 1 to {count}"
+    return _explain_page(page, query, [it for it in stored if it.page == query.page])
 
 
-def _why_none_of(page: str, wanted: Wanted, stored: Sequence[StoredPage]) -> str:
-    """Of a page that the document has, and what is kept of it."""
-    ours = [it for it in stored if wanted.weights in (None, it.weights)]
+def _explain_page(page: str, query: TokenQuery, stored: Sequence[StoredPage]) -> str:
+    ours = [it for it in stored if query.weights in (None, it.weights)]
     if stored and not ours:
         others = _listed(it.weights for it in stored)
         return (
-            f"{page} is kept as encoded by the weights {others}, not by this model's"
-            f" ({wanted.weights}); load that model"
+            f"the vision tokens of {page} were made by a model with the weights {others}; this"
+            f" model has {query.weights}: load the other model"
         )
-    if ours and wanted.mode not in (None, *(it.mode for it in ours)):
+    if ours and query.mode not in (None, *(it.mode for it in ours)):
         modes = _listed(it.mode for it in ours)
-        return f"{page} is kept in mode {modes}, not in {wanted.mode}; leave the mode out"
-    return f"no vision tokens of {page} are kept, or not any more"
+        return (
+            f"the vision tokens of {page} are stored in mode {modes}, not in {query.mode}: omit"
+            " the mode"
+        )
+    return f"no vision tokens are stored for {page}"
 
 
 def _listed(values: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Two writers into one cache, killed without warning again and again."""
+"""Two processes write to one cache and are killed again and again."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ROUNDS = 25  # of two kills each
 
 
 def start(folder: Path, writer: str) -> subprocess.Popen[str]:
-    """A writer in a process of its own."""
+    """Start a writer in a separate process."""
     program = [sys.executable, "-m", "tests.chaos.token_writer", str(folder), writer]
     return subprocess.Popen(program, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
 
 
 def killed_while_writing(writer: subprocess.Popen[str], moment: float) -> list[str]:
-    """What it had been told is kept when it was killed in the midst of writing."""
+    """Kill a writer while it writes; return the names it had reported as stored."""
     assert writer.stdout is not None
     first = writer.stdout.readline()
     time.sleep(moment)
@@ -36,12 +36,12 @@ def killed_while_writing(writer: subprocess.Popen[str], moment: float) -> list[s
     writer.stdout.close()
     writer.wait()
     lines = (first + rest).split("\n")
-    return lines[:-1]  # the last may be cut
+    return lines[:-1]  # the last line may be incomplete
 
 
 @pytest.mark.slow
 def test_no_kill_tears_or_loses_an_entry(tmp_path: Path) -> None:
-    """What was acknowledged is there and whole; index and files agree after opening."""
+    """Acknowledged entries exist and are whole; opening the cache makes it consistent."""
     folder = tmp_path / "tokens"
     moments = np.random.default_rng(0)
     acknowledged: set[str] = set()
@@ -51,11 +51,11 @@ def test_no_kill_tears_or_loses_an_entry(tmp_path: Path) -> None:
             acknowledged.update(killed_while_writing(writer, moments.uniform(0, 0.05)))
     with TokenCache(TokenCacheConfig(str(folder))) as cache:
         recorded = cache._index.names()
-        there = {file.stem for file in folder.glob("??/*.safetensors")}
+        files = {file.stem: file for file in folder.glob("??/*.safetensors")}
         assert len(acknowledged) >= 2 * ROUNDS
         assert acknowledged <= recorded
-        assert recorded == there
-        assert all(same(decode_tokens(cache.read_file(name)), tokens()) for name in recorded)
-        assert cache.totals().entries == len(there)
+        assert recorded == files.keys()
+        assert all(same(decode_tokens(file.read_bytes()), tokens()) for file in files.values())
+        assert cache.totals().entries == len(files)
         check = cache.verify()
         assert check.damaged == check.missing == check.adopted == ()

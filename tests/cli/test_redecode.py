@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,11 @@ def model(checkpoint: Path) -> list[str]:
 def cache(place: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
     """What a cache command says."""
     return test_cli.run_json("cache", *arguments, cwd=place, code=code)
+
+
+def copy_tokens(place: Path, folder: str) -> None:
+    """Copy the cache, so that a test can empty it."""
+    shutil.copytree(place / ".opticalrag" / "tokens", place / folder)
 
 
 def test_a_page_is_read_again_without_its_file(place: Path, tiny_checkpoint: Path) -> None:
@@ -94,45 +100,25 @@ def test_stored_pages_are_counted_listed_and_checked(place: Path) -> None:
     assert {page["page"] for page in pages} == {1, 2}
     assert {page["mode"] for page in pages} == {"tiny", "gundam-6"}
     assert cache(place, "verify")["damaged"] == []
-    assert cache(place, "pin", "a.pdf")["entries"] == len(pages)
-    assert cache(place, "gc", "--quota", "0")["removed"] == 0
-    assert cache(place, "pin", "a.pdf", "--undo")["pinned"] is False
+    assert cache(place, "gc")["removed"] == 0
 
 
-def test_a_document_goes_to_another_cache(place: Path) -> None:
-    """As one file."""
-    count = cache(place, "export", "a.pdf", "-o", "tokens.zip")["pages"]
-    assert cache(place, "import", "tokens.zip", "--tokens", "other")["pages"] == count
-    assert cache(place, "stats", "--tokens", "other")["pages"] == count
-    assert cache(place, "gc", "--quota", "0", "--tokens", "other")["entries"] == 0
+def test_a_quota_empties_a_cache(place: Path) -> None:
+    """The command says what was removed and what is left."""
+    copy_tokens(place, "second")
+    entries = cache(place, "stats", "--tokens", "second")["entries"]
+    emptied = cache(place, "gc", "--quota", "0", "--tokens", "second")
+    assert (emptied["removed"], emptied["entries"], emptied["bytes"]) == (entries, 0, 0)
 
 
 def test_a_document_is_deleted_by_the_path_one_types(place: Path) -> None:
     """Relative or not; what is not there is a failure."""
-    cache(place, "export", "a.pdf", "-o", "tokens.zip")
-    cache(place, "import", "tokens.zip", "--tokens", "third")
+    copy_tokens(place, "third")
     entries = cache(place, "stats", "--tokens", "third")["entries"]
     gone = cache(place, "rm", "./a.pdf", "--tokens", "third")
     assert (gone["removed"], gone["entries"], gone["bytes"]) == (entries, 0, 0)
     failed = cache(place, "rm", "./a.pdf", "--tokens", "third", code=1)
     assert failed["error"]["code"] == "cache_miss"
-
-
-def test_wrong_files_are_said(place: Path) -> None:
-    """A folder to export to is wrong usage; an archive that is not there makes no cache."""
-    for folder in (".", "/"):
-        assert cache(place, "export", "a.pdf", "-o", folder, code=2)["error"]["code"] == "config"
-    cache(place, "import", "absent.zip", "--tokens", "fourth", code=1)
-    assert not (place / "fourth").exists()
-
-
-def test_an_export_without_damaged_entries_is_partial(place: Path) -> None:
-    """What is left is written; the exit code says that it is not all."""
-    cache(place, "export", "a.pdf", "-o", "tokens.zip")
-    cache(place, "import", "tokens.zip", "--tokens", "fifth")
-    next((place / "fifth").glob("??/*")).write_bytes(b"x")
-    said = cache(place, "export", "a.pdf", "-o", "part.zip", "--tokens", "fifth", code=3)
-    assert said["skipped"] == 1
 
 
 def test_looking_makes_no_cache(tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ from ...core.config import OpticalConfig
 from ...core.errors import OpticalRagError
 from ...core.modes import AUTO, Mode, mode_named, other_mode
 from ...core.prompts import prompt_named
-from ...core.protocols import OpticalModel, PageEngine, TokenCache
+from ...core.protocols import OpticalModel, PageEngine, TokenStore
 from ...core.records import PageFailure, PageImage, PageOutcome, PageTask, ParsedPage
 from ...core.vision import DecodeRequest, TokenKey, Transcript
-from ...documents.pages import render_pages
+from ...documents.rendering import render_pages
 from ...system.workers import WorkerPool
 from ...token_cache.lenient import LenientCache
 from ..quality.assessment import retry_ladder
@@ -87,7 +87,7 @@ class DeepSeekOcrEngine:
         config: OpticalConfig | None = None,
         *,
         fallback: PageEngine,
-        cache: TokenCache | None = None,
+        cache: TokenStore | None = None,
         pool: WorkerPool | None = None,
         batch: int = 1,
     ) -> None:

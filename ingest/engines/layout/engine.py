@@ -14,7 +14,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as onnx
 from ...core.config import LayoutConfig, WorkLimits
 from ...core.errors import OpticalRagError, PageRenderFailed
 from ...core.records import PageFailure, PageOutcome, PageTask
-from ...documents.pages import reading
+from ...documents.opening import reading
 from ...system.workers import WorkerCrash, WorkerPool
 from .page import ENGINE, parse_page
 

@@ -1,4 +1,4 @@
-"""Files made to break readers, through worker processes and small limits."""
+"""Files made to break readers, opened in worker processes with small limits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from typing import Any
 
 import pymupdf
 import pytest
+
+from benchmarks.parsing.hostile_files import MAKERS, PLACES, mutate, pdf_of
 from opticalrag.ingest.core import errors
 from opticalrag.ingest.core.config import LayoutConfig, WorkLimits
 from opticalrag.ingest.core.records import PageFailure, PageOutcome, ParsedPage
@@ -23,10 +25,8 @@ from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.documents.sources import expand_sources
 from opticalrag.ingest.engines.layout import LayoutEngine
 
-from benchmarks.parsing.hostile_files import MAKERS, PLACES, mutate, pdf_of
-
 LIMITS = WorkLimits(3, 1024**3)
-IMPATIENT = WorkLimits(0.5, 1024**3)  # a fast machine reads some of the slow files in 3 s
+SHORT_LIMITS = WorkLimits(0.5, 1024**3)  # a fast machine reads some of the slow files in 3 s
 READ = {"page_without_end.pdf", "page_without_area.pdf", "page_inside_out.pdf", "renamed.txt"}
 READ |= {"active.pdf", "draws_itself.pdf", "nested_objects.pdf", "page_20000pt.pdf"}
 SLOW = {"bomb_content.pdf", "bomb_picture.pdf", "draws_10e30_times.pdf", "words_200000.pdf"}
@@ -34,14 +34,14 @@ SLOW = {"bomb_content.pdf", "bomb_picture.pdf", "draws_10e30_times.pdf", "words_
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[LayoutEngine]:
-    """Reads without OCR, in one process with limits."""
+    """An engine without OCR, in one process with limits."""
     with closing(LayoutEngine(LayoutConfig(ocr="off"), limits=LIMITS)) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def examiner() -> Iterator[DocumentExaminer]:
-    """Opens in a process with limits."""
+    """An examiner in a process with limits."""
     with DocumentExaminer(LIMITS) as made:
         yield made
 
@@ -57,20 +57,20 @@ def first_page(file: Path, engine: LayoutEngine, examiner: DocumentExaminer) -> 
 
 
 @pytest.mark.parametrize("name", sorted(MAKERS.keys() - SLOW))
-def test_generated_files_are_read_or_fail_with_a_type(
+def test_generated_files_are_read_or_raise_a_typed_error(
     name: str, tmp_path: Path, engine: LayoutEngine, examiner: DocumentExaminer
 ) -> None:
-    """Nothing hangs or raises what is not ours."""
+    """No file hangs or raises the error of another library."""
     (tmp_path / name).write_bytes(MAKERS[name]())
     outcome = first_page(tmp_path / name, engine, examiner)
 
     assert isinstance(outcome, ParsedPage) == (name in READ)
 
 
-def test_a_page_too_large_to_be_drawn_keeps_its_text(
+def test_a_page_too_large_to_render_keeps_its_text(
     tmp_path: Path, engine: LayoutEngine, examiner: DocumentExaminer
 ) -> None:
-    """MuPDF refuses the picture that the layout model wants of 20,000 x 20,000 points."""
+    """MuPDF refuses to render 20,000 x 20,000 points for the layout model."""
     document = pymupdf.open()
     document.new_page(width=20_000, height=20_000).insert_text((900, 900), "A map", fontsize=500)
     document.save(tmp_path / "map.pdf")
@@ -85,9 +85,9 @@ def test_a_page_too_large_to_be_drawn_keeps_its_text(
 def test_files_that_inflate_are_stopped(
     name: str, tmp_path: Path, examiner: DocumentExaminer
 ) -> None:
-    """A page that grows without end is a failure that names the limit and the option."""
+    """The failure of such a page names the limit and the option."""
     (tmp_path / name).write_bytes(MAKERS[name]())
-    with closing(LayoutEngine(LayoutConfig(ocr="off"), limits=IMPATIENT)) as engine:
+    with closing(LayoutEngine(LayoutConfig(ocr="off"), limits=SHORT_LIMITS)) as engine:
         outcome = first_page(tmp_path / name, engine, examiner)
 
     assert isinstance(outcome, PageFailure)
@@ -97,10 +97,10 @@ def test_files_that_inflate_are_stopped(
 
 
 @pytest.mark.parametrize("name", sorted(PLACES))
-def test_what_is_no_file_is_never_waited_for(
+def test_special_files_never_block(
     name: str, tmp_path: Path, engine: LayoutEngine, examiner: DocumentExaminer
 ) -> None:
-    """Pipes, devices and folders are refused; odd names are opened."""
+    """Pipes, devices and folders are refused; files with odd names are opened."""
     (file,) = expand_sources([PLACES[name](tmp_path)]) if name != "folder" else (tmp_path,)
     outcome = first_page(file, engine, examiner)
 
@@ -108,8 +108,8 @@ def test_what_is_no_file_is_never_waited_for(
     assert isinstance(outcome, ParsedPage) or outcome in ("damaged", "io")
 
 
-def test_a_name_that_is_no_utf8_is_shown_as_a_uri(tmp_path: Path) -> None:
-    """The link that libraries see is gone with the document, and is not its name."""
+def test_the_location_of_a_name_that_is_not_utf8_is_a_uri(tmp_path: Path) -> None:
+    """Libraries see a link with another name, which is removed with the document."""
     file = PLACES["name that is no UTF-8"](tmp_path)
     with open_document(file) as source:
         assert source.ref.uri == file.as_uri()
@@ -120,10 +120,10 @@ def test_a_name_that_is_no_utf8_is_shown_as_a_uri(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", range(12))
-def test_mutated_files_are_read_or_fail_with_a_type(
+def test_mutated_files_are_read_or_raise_a_typed_error(
     number: int, sample: Path, tmp_path: Path, engine: LayoutEngine, examiner: DocumentExaminer
 ) -> None:
-    """Flipped, cut, spliced and renumbered bytes give a page or one of our errors."""
+    """Bytes are flipped, cut, spliced and renumbered."""
     file = tmp_path / "mutated.pdf"
     file.write_bytes(mutate(sample.read_bytes(), random.Random(number)))  # noqa: S311  repeatable
     first_page(file, engine, examiner)
@@ -132,7 +132,7 @@ def test_mutated_files_are_read_or_fail_with_a_type(
 def test_a_file_that_is_written_to_while_opened_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its hash would not be that of the pages read."""
+    """Its hash would not match the pages read."""
     file = tmp_path / "a.pdf"
     file.write_bytes(MAKERS["renamed.txt"]())
 
@@ -146,10 +146,8 @@ def test_a_file_that_is_written_to_while_opened_is_refused(
         open_document(file)
 
 
-def test_a_file_that_vanishes_while_read_is_a_failure_of_its_pages(
-    tmp_path: Path, engine: LayoutEngine
-) -> None:
-    """Pages not read yet fail one by one."""
+def test_a_file_that_vanishes_fails_page_by_page(tmp_path: Path, engine: LayoutEngine) -> None:
+    """Every page that was not read yet is a failure."""
     file = tmp_path / "a.pdf"
     file.write_bytes(MAKERS["renamed.txt"]())
     with open_document(file) as source:
@@ -160,15 +158,15 @@ def test_a_file_that_vanishes_while_read_is_a_failure_of_its_pages(
     assert outcome.code == "damaged"
 
 
-def test_opening_that_ends_its_process_is_an_error_of_the_document(
+def test_a_document_that_kills_its_process_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file on which the library hangs costs the limit, and the next one is opened."""
+    """A file that hangs the library costs the time limit; the next file is opened."""
     good = tmp_path / "good.pdf"
     good.write_bytes(MAKERS["renamed.txt"]())
     with DocumentExaminer(WorkLimits(0.5)) as examiner:
         monkeypatch.setattr("opticalrag.ingest.documents.examiner.examine", hang)
-        with pytest.raises(errors.WorkTimeout, match=r"good.pdf cannot be opened.*--page-timeout"):
+        with pytest.raises(errors.WorkTimeout, match=r"cannot open good.pdf.*--page-timeout"):
             open_document(good, examiner=examiner)
         monkeypatch.setattr("opticalrag.ingest.documents.examiner.examine", examine)
         with open_document(good, examiner=examiner) as source:
@@ -182,10 +180,10 @@ def hang(candidate: Candidate) -> Facts:
     return examine(candidate)
 
 
-def test_a_folder_that_may_not_be_listed_is_a_file_that_fails(
+def test_a_folder_that_cannot_be_listed_fails_when_it_is_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The others are read; the system says what is wrong with it."""
+    """Other files are found; opening the folder raises the error of the system."""
     (tmp_path / "shut").mkdir()
     (tmp_path / "b.pdf").write_bytes(b"%PDF-")
     listing = os.scandir
@@ -206,12 +204,11 @@ MARK = "Xylophagouswombat"
 
 
 def test_no_text_of_a_document_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Not even at the most talkative level."""
+    """Not even the debug level logs any."""
+    from benchmarks.parsing.hostile import FlatEmbedder
     from opticalrag.ingest.indexing.sparse import Bm25Encoder
     from opticalrag.ingest.pipeline.pipeline import IngestPipeline
     from opticalrag.ingest.store.store import QdrantStore
-
-    from benchmarks.parsing.hostile import FlatEmbedder
 
     text = b"BT /F 12 Tf 72 700 Td (The %b is our secret.) Tj ET" % MARK.encode()
     good = MAKERS["renamed.txt"]().replace(b"A word of text", MARK.encode())

@@ -1,4 +1,4 @@
-"""A damaged file of which MuPDF finds pages is read, and whoever reads it is told."""
+"""A damaged file whose pages MuPDF recovers is read, with a warning."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 
 import pytest
+
 from opticalrag.ingest.cli.parsing import parse_document
 from opticalrag.ingest.core.config import EngineConfig, IngestOptions, LayoutConfig
 from opticalrag.ingest.llama_index.reader import DeepSeekOCRReader
@@ -17,14 +18,14 @@ from ..pipeline.test_pipeline import page_text, write_pdf
 
 @pytest.fixture
 def cut(tmp_path: Path) -> Path:
-    """A file whose end, and with it the list of its pages, is lost."""
+    """A file that lacks its end with the list of its pages."""
     file = write_pdf(tmp_path / "cut.pdf", page_text("valve"), page_text("rotor"))
     file.write_bytes(file.read_bytes()[:-200])
     return file
 
 
 def test_a_mended_file_is_listed_in_the_report_of_a_run(cut: Path) -> None:
-    """By a dry run, too, and not any more when nothing is left to do."""
+    """A dry run lists it, too; a run with nothing left to do does not."""
     write_pdf(cut.with_name("whole.pdf"), page_text("seal"))
     with QdrantStore(":memory:") as store:
         runs = [
@@ -39,12 +40,12 @@ def test_a_mended_file_is_listed_in_the_report_of_a_run(cut: Path) -> None:
 def test_readers_warn_of_a_mended_file(
     name: str, cut: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And of no other."""
+    """They do not warn of other files."""
     file = cut.with_name(name)
     if file != cut:
         write_pdf(file, page_text("seal"))
     DeepSeekOCRReader(engine="layout", ocr="off").load_data(file)
     parse_document(file, EngineConfig("layout", layout=LayoutConfig(ocr="off")))
-    said = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
+    logged = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
 
-    assert said == 2 * [f"{cut} is damaged and was mended: pages may be missing"] * (file == cut)
+    assert logged == 2 * [f"{cut} is damaged and was mended: pages may be missing"] * (file == cut)

@@ -1,4 +1,4 @@
-"""Equal hashes are pages that are read alike; numbers of objects and other pages do not matter."""
+"""Pages with equal hashes parse alike; object numbers and other pages do not matter."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import pymupdf
 import pytest
+
+from benchmarks.parsing.hostile_files import pdf_of
 from opticalrag.ingest.core.config import WorkLimits
 from opticalrag.ingest.core.records import SourceSpec
 from opticalrag.ingest.documents.examiner import DocumentExaminer
 from opticalrag.ingest.documents.page_hash import PageHasher, hash_of_position
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.pipeline.journal_pages import pack_page, unpack_page
-
-from benchmarks.parsing.hostile_files import pdf_of
 
 from ...builders import block, page
 from ..pipeline.test_pipeline import write_pdf
@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 def hashes(content: bytes) -> list[str]:
     with pymupdf.open(stream=content, filetype="pdf") as document:
-        hasher = PageHasher(document, sha256(content).hexdigest())  # by it, none is like another
+        hasher = PageHasher(document, sha256(content).hexdigest())  # differs by file
         return [hasher.hash(index) for index in range(document.page_count)]
 
 
@@ -41,7 +41,7 @@ def changed(file: Path, change: Callable[[Any], Any], **save: Any) -> list[str]:
 
 
 def test_pages_that_differ_have_different_hashes(file: Path) -> None:
-    """The same page always has the same."""
+    """The same page always has the same hash."""
     found = hashes(file.read_bytes())
 
     assert len(set(found)) == 4
@@ -60,18 +60,16 @@ def test_pages_that_differ_have_different_hashes(file: Path) -> None:
         lambda d: d.update_stream(d[1].get_contents()[0], b"BT ET"),
     ],
 )
-def test_what_changes_on_a_page_changes_its_hash_alone(
-    file: Path, change: Callable[[Any], Any]
-) -> None:
-    """Text, rotation, boxes, notes, drawings, and the outline, which names headings."""
+def test_a_change_of_a_page_changes_only_its_hash(file: Path, change: Callable[[Any], Any]) -> None:
+    """Text, rotation, boxes, notes, drawings and the outline all count."""
     before, after = hashes(file.read_bytes()), changed(file, change)
 
     assert [a != b for a, b in zip(before, after, strict=True)] == [False, True, False, False]
 
 
 @pytest.mark.parametrize("save", [{}, {"garbage": 3}, {"linear": False, "garbage": 1}])
-def test_pages_keep_their_hashes_wherever_they_stand(file: Path, save: dict[str, Any]) -> None:
-    """Inserted, moved and deleted pages, and renumbered objects, change no other page."""
+def test_pages_keep_their_hashes_at_any_position(file: Path, save: dict[str, Any]) -> None:
+    """Inserting, moving or deleting a page and renumbering objects change no other hash."""
     first, second, third, fourth = hashes(file.read_bytes())
 
     assert changed(file, lambda d: d.new_page(0), **save)[1:] == [first, second, third, fourth]
@@ -80,7 +78,7 @@ def test_pages_keep_their_hashes_wherever_they_stand(file: Path, save: dict[str,
 
 
 def test_links_to_other_pages_are_not_followed(file: Path) -> None:
-    """A page that leads to another does not change with it."""
+    """A page does not change with the target of its link."""
     target = {"kind": pymupdf.LINK_GOTO, "from": pymupdf.Rect(0, 0, 99, 99), "page": 2}
     with pymupdf.open(file) as document:
         document[0].insert_link(target)
@@ -93,8 +91,8 @@ def test_links_to_other_pages_are_not_followed(file: Path) -> None:
     ]
 
 
-def test_forms_are_known_by_their_file(file: Path) -> None:
-    """Their fields are shared by pages, so that no page stands for itself."""
+def test_pages_of_forms_are_hashed_by_position(file: Path) -> None:
+    """Pages share the fields, so no page is independent."""
 
     def add_field(document: Any) -> None:
         field = pymupdf.Widget()
@@ -120,11 +118,11 @@ def test_notes_do_not_tie_a_page_to_others(file: Path) -> None:
     ]
 
 
-def test_damage_is_no_reason_to_fail(file: Path) -> None:
-    """Whatever bytes are missing or wrong, every page has some hash."""
+def test_every_page_of_a_damaged_file_has_a_hash(file: Path) -> None:
+    """Bytes may be missing or wrong anywhere."""
     content = file.read_bytes()
-    for place in range(300, len(content), 700):
-        broken = content[:place] + b"9 0 R 0" + content[place + 40 :]
+    for offset in range(300, len(content), 700):
+        broken = content[:offset] + b"9 0 R 0" + content[offset + 40 :]
         try:
             pages = hashes(broken)
         except (RuntimeError, ValueError):  # it does not open
@@ -132,8 +130,8 @@ def test_damage_is_no_reason_to_fail(file: Path) -> None:
         assert all(pages)
 
 
-def test_a_page_comes_back_as_it_was() -> None:
-    """Packed for the journal; lone surrogates, too."""
+def test_a_packed_page_is_restored() -> None:
+    """The journal packs pages; lone surrogates survive."""
     from opticalrag.ingest.markdown.render import page_markdown
 
     made = page_markdown(page(block("One \ud800"), block("Two")))
@@ -143,8 +141,8 @@ def test_a_page_comes_back_as_it_was() -> None:
         unpack_page(pack_page(made)[:-3])
 
 
-def test_a_process_of_its_own_finds_the_same_hashes(tmp_path: Path) -> None:
-    """In parts, and of the pages that are asked for."""
+def test_a_separate_process_finds_the_same_hashes(tmp_path: Path) -> None:
+    """It hashes only the given pages, in several calls."""
     many = write_pdf(tmp_path / "many.pdf", *(f"Text of page {n}." for n in range(150)))
     chosen = [0, *range(50, 150)]
     with DocumentExaminer(WorkLimits()) as examiner, open_document(many) as source:
@@ -155,8 +153,8 @@ def test_a_process_of_its_own_finds_the_same_hashes(tmp_path: Path) -> None:
     assert len(set(found)) == len(chosen)
 
 
-def test_pages_on_which_hashing_hangs_are_known_by_their_place(tmp_path: Path) -> None:
-    """The process is ended, not waited for."""
+def test_pages_that_hang_are_hashed_by_position(tmp_path: Path) -> None:
+    """The process is killed after the time limit."""
     pipe = tmp_path / "pipe.pdf"
     os.mkfifo(pipe)
     with DocumentExaminer(WorkLimits(0.5)) as examiner:
@@ -165,8 +163,8 @@ def test_pages_on_which_hashing_hangs_are_known_by_their_place(tmp_path: Path) -
     assert found == [hash_of_position("0" * 64, n) for n in range(200)]
 
 
-def test_pages_of_a_file_that_changed_are_known_by_their_place(file: Path) -> None:
-    """Their bytes are not those that were looked at."""
+def test_pages_of_a_changed_file_are_hashed_by_position(file: Path) -> None:
+    """The file is not the one that was examined."""
     with open_document(file) as source:
         file.write_bytes(file.read_bytes() + b"\n")
         found = list(DocumentExaminer().page_hashes(source.spec, "0" * 64, range(2)))
@@ -174,8 +172,8 @@ def test_pages_of_a_file_that_changed_are_known_by_their_place(file: Path) -> No
     assert found == [hash_of_position("0" * 64, n) for n in range(2)]
 
 
-def test_a_number_too_large_for_mupdf_is_a_page_known_by_its_place(tmp_path: Path) -> None:
-    """It ended the run: the error of one conversion was none of those expected."""
+def test_a_page_with_a_number_too_large_for_mupdf_is_hashed_by_position(tmp_path: Path) -> None:
+    """The conversion raises an OverflowError, which once ended the run."""
     page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/StructParents 9999999999>>"
     tree = b"/StructTreeRoot<</Type/StructTreeRoot/ParentTree<</Nums[0[null]]>>>>"
     content = pdf_of(
@@ -187,10 +185,10 @@ def test_a_number_too_large_for_mupdf_is_a_page_known_by_its_place(tmp_path: Pat
     assert hashes(content) == [hash_of_position(sha256(content).hexdigest(), 0)]
 
 
-def test_whatever_hashing_raises_costs_a_file_its_hashes_only(
+def test_any_error_of_hashing_costs_a_file_only_its_hashes(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Pages of it are read; no file ends a run."""
+    """Its pages are still read."""
 
     def broken(self: PageHasher, index: int) -> str:
         raise BufferError(index)

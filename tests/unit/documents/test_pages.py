@@ -11,22 +11,18 @@ import fsspec
 import psutil
 import pymupdf
 import pytest
-from opticalrag.ingest.core import errors
-from opticalrag.ingest.core.config import PageLimits
-from opticalrag.ingest.core.records import PageFailure, PageImage, SourceSpec
-from opticalrag.ingest.documents import pages
-from opticalrag.ingest.documents.opening import close_document, load
-from opticalrag.ingest.documents.pages import (
-    open_document,
-    parse_page_range,
-    render_page,
-    render_pages,
-)
-from opticalrag.ingest.system.workers import WorkerPool
 from PIL import Image
 
 from benchmarks.parsing.generated_pages import write_scans
 from benchmarks.parsing.hostile_files import pdf_of
+from opticalrag.ingest.core import errors
+from opticalrag.ingest.core.config import PageLimits
+from opticalrag.ingest.core.records import PageFailure, PageImage, SourceSpec
+from opticalrag.ingest.documents import rendering
+from opticalrag.ingest.documents.opening import close_document, load
+from opticalrag.ingest.documents.pages import open_document, parse_page_range
+from opticalrag.ingest.documents.rendering import render_page, render_pages
+from opticalrag.ingest.system.workers import WorkerPool
 
 PASSWORDS = {
     "docling_2206.01062_pg3.pdf": "1234",
@@ -60,8 +56,8 @@ def suppress_damage(messages: list[str]) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_boxes_are_of_the_page_as_displayed(rotation: int) -> None:
-    """A word's box is where its ink is on the drawn page, turned and cropped."""
+def test_boxes_refer_to_the_page_as_displayed(rotation: int) -> None:
+    """A word's box covers its ink on the rendered page, after rotation and cropping."""
     with open_document(pdf("Hello", rotation=rotation, crop=(50, 100, 550, 700))) as source:
         drawn = source.render(0, long_side=600)
     (word,) = drawn.words
@@ -76,7 +72,7 @@ def test_boxes_are_of_the_page_as_displayed(rotation: int) -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
 def test_images_are_documents_of_one_page(kind: str) -> None:
-    """An image opens as a PDF of its own shape."""
+    """An image opens as a PDF of the same shape."""
     with open_document(image(kind), name=f"scan.{kind.lower()}") as source:
         drawn = source.render(0, long_side=300)
 
@@ -95,7 +91,7 @@ def test_every_frame_of_an_image_is_a_page() -> None:
 
 
 def test_a_photo_is_turned_upright_by_its_exif_tag() -> None:
-    """Orientation 6 means: turn the stored pixels by 90 degrees to show them."""
+    """Orientation 6 means that viewers rotate the stored pixels by 90 degrees."""
     exif = Image.Exif()
     exif[0x0112] = 6
     with open_document(image("JPEG", (300, 200), exif=exif)) as source:
@@ -105,8 +101,8 @@ def test_a_photo_is_turned_upright_by_its_exif_tag() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "L", "1", "CMYK", "I;16", "LA"])
-def test_every_colour_mode_is_drawn(mode: str) -> None:
-    """Palette, grey, CMYK, 16-bit and transparent images become RGB pages, alpha on white."""
+def test_every_colour_mode_is_rendered(mode: str) -> None:
+    """All become RGB pages, with transparency on white."""
     picture = Image.new(mode, (40, 30))
     stream = io.BytesIO()
     picture.save(stream, "TIFF")
@@ -119,7 +115,7 @@ def test_every_colour_mode_is_drawn(mode: str) -> None:
 
 
 def test_bytes_streams_and_file_systems_open_like_paths(tmp_path: Path) -> None:
-    """The same document comes from a path, bytes, a stream, or an fsspec file system."""
+    """A path, bytes, a stream and an fsspec file system give the same document."""
     file = tmp_path / "a.pdf"
     file.write_bytes(pdf("Hello"))
     memory = fsspec.filesystem("memory")
@@ -140,7 +136,7 @@ def test_bytes_streams_and_file_systems_open_like_paths(tmp_path: Path) -> None:
 
 
 def test_temporary_copies_are_private_and_removed() -> None:
-    """Spooled bytes are readable by their owner only and vanish on close."""
+    """Only their owner can read them, and they vanish on close."""
     with open_document(pdf("secret")) as source:
         path = source.spec.path
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -148,8 +144,8 @@ def test_temporary_copies_are_private_and_removed() -> None:
     assert not path.exists()
 
 
-def test_what_a_file_is_its_bytes_decide(tmp_path: Path) -> None:
-    """A PDF called .txt opens; text called .pdf does not."""
+def test_the_bytes_of_a_file_decide_its_type(tmp_path: Path) -> None:
+    """A PDF named .txt opens; text named .pdf does not."""
     renamed = tmp_path / "a.txt"
     renamed.write_bytes(pdf("Hello"))
     text = tmp_path / "b.pdf"
@@ -157,7 +153,9 @@ def test_what_a_file_is_its_bytes_decide(tmp_path: Path) -> None:
 
     with open_document(renamed) as source:
         assert source.ref.page_count == 1
-    with pytest.raises(errors.UnsupportedSource, match=r"b\.pdf is neither a PDF nor an image"):
+    with pytest.raises(
+        errors.UnsupportedSource, match=r"b\.pdf is neither a PDF nor a supported image"
+    ):
         open_document(text)
 
 
@@ -172,16 +170,16 @@ def test_what_a_file_is_its_bytes_decide(tmp_path: Path) -> None:
     ],
 )
 def test_broken_bytes_are_a_typed_error(content: bytes, error: type[Exception]) -> None:
-    """No input reaches the user as a vendor's exception."""
+    """No input raises an exception of another library."""
     with pytest.raises(error):
         open_document(content)
 
 
-def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
-    """What is not a file is named with the reason."""
+def test_a_missing_file_and_a_folder_are_errors(tmp_path: Path) -> None:
+    """The message gives the reason."""
     with pytest.raises(errors.DamagedDocument, match="does not exist"):
         open_document(tmp_path / "gone.pdf")
-    with pytest.raises(errors.DamagedDocument, match="is no file"):
+    with pytest.raises(errors.DamagedDocument, match="is not a file"):
         open_document(tmp_path)
 
 
@@ -193,13 +191,13 @@ def test_a_missing_file_and_a_folder_say_so(tmp_path: Path) -> None:
     ],
 )
 def test_limits_name_the_option_that_raises_them(limits: PageLimits, named: str) -> None:
-    """A refused document says which limit to raise."""
+    """The error of a refused document says which limit to raise."""
     with pytest.raises(errors.LimitExceeded, match=named):
         open_document(pdf("a", "b"), limits=limits)
 
 
 def test_pixels_are_counted_before_they_are_decoded() -> None:
-    """A small file with a huge image is refused, and so is a huge drawing."""
+    """A small file with a huge image is refused; so is a huge rendering."""
     with pytest.raises(errors.LimitExceeded, match="300 x 200 pixels"):
         open_document(image("PNG"), limits=PageLimits(pixels=1000))
     with (
@@ -209,8 +207,8 @@ def test_pixels_are_counted_before_they_are_decoded() -> None:
         source.render(0, dpi=72)
 
 
-def test_a_wrong_password_is_told_from_a_missing_one(tmp_path: Path) -> None:
-    """Both name the option that takes the password."""
+def test_a_wrong_password_and_a_missing_one_are_different_errors(tmp_path: Path) -> None:
+    """Both messages name the option for the password."""
     made = pymupdf.open()
     made.new_page()
     file = tmp_path / "locked.pdf"
@@ -227,7 +225,7 @@ def test_a_wrong_password_is_told_from_a_missing_one(tmp_path: Path) -> None:
 
 
 def test_shared_encrypted_files_open_with_their_password(data: Path) -> None:
-    """Every encryption revision opens with its password, and only then."""
+    """Every revision of encryption opens with its password only."""
     for file in sorted((data / "encrypted").glob("*.pdf")):
         password = PASSWORDS.get(file.name, "asdfzxcv" if "user-password" in file.name else None)
         with open_document(file, password=password) as source:
@@ -237,8 +235,8 @@ def test_shared_encrypted_files_open_with_their_password(data: Path) -> None:
                 open_document(file)
 
 
-def test_shared_damaged_files_open_or_fail_with_a_type(data: Path) -> None:
-    """A damaged file gives pages or one of our errors."""
+def test_shared_damaged_files_open_or_raise_a_typed_error(data: Path) -> None:
+    """Only one of them cannot be opened at all."""
     unreadable = []
     for file in sorted((data / "damaged").glob("*.pdf")):
         with suppress_damage(unreadable), open_document(file) as source:
@@ -247,8 +245,8 @@ def test_shared_damaged_files_open_or_fail_with_a_type(data: Path) -> None:
     assert ["qpdf_bad40.pdf" in message for message in unreadable] == [True]
 
 
-def test_printed_labels_are_kept_and_default_to_the_number() -> None:
-    """The number printed in the file is told from the place in the file."""
+def test_page_labels_default_to_the_number() -> None:
+    """The label of a page and its position in the file are different."""
     made = pymupdf.open(stream=pdf("a", "b", "c"))
     made.set_page_labels(
         [
@@ -266,20 +264,20 @@ def test_printed_labels_are_kept_and_default_to_the_number() -> None:
     ("text", "indices"),
     [("1-3,7", (0, 1, 2, 6)), ("5-", (4, 5, 6, 7)), ("-2", (0, 1)), (" 3 , 1 ", (0, 2))],
 )
-def test_page_choices_are_one_based(text: str, indices: tuple[int, ...]) -> None:
-    """People count from one; ranges may be open at either end."""
+def test_page_ranges_are_one_based(text: str, indices: tuple[int, ...]) -> None:
+    """Ranges may be open at either end."""
     assert parse_page_range(text, 8) == indices
 
 
 @pytest.mark.parametrize("text", ["", "a", "0", "9", "3-2", "1--2", "1,,2", "1-99999999999", "-"])
-def test_page_choices_that_make_no_sense_are_refused(text: str) -> None:
-    """The error shows the choice."""
+def test_invalid_page_ranges_are_refused(text: str) -> None:
+    """The error is a PageRangeError."""
     with pytest.raises(errors.PageRangeError):
         parse_page_range(text, 8)
 
 
-def test_a_file_that_changed_is_not_read_on(tmp_path: Path) -> None:
-    """Pages of other bytes are not passed off as those of the document that was opened."""
+def test_a_changed_file_is_not_read_further(tmp_path: Path) -> None:
+    """Its pages do not belong to the document that was opened."""
     file = tmp_path / "a.pdf"
     file.write_bytes(pdf("old"))
     with open_document(file) as source:
@@ -290,8 +288,8 @@ def test_a_file_that_changed_is_not_read_on(tmp_path: Path) -> None:
         assert load(source.spec.unstamped).page_count == 2
 
 
-def test_pages_are_drawn_in_order_by_processes() -> None:
-    """Workers draw the same pages as this process, in the order asked for."""
+def test_workers_render_pages_in_order() -> None:
+    """Workers render the same pages as this process."""
     with open_document(pdf("a", "b", "c")) as source, WorkerPool(2) as pool:
         drawn = list(render_pages(source.tasks(), pool, long_side=100))
         here = [source.render(i, long_side=100) for i in range(3)]
@@ -303,10 +301,10 @@ def test_pages_are_drawn_in_order_by_processes() -> None:
         assert (one.pixels == other.pixels).all()
 
 
-def test_a_page_of_a_file_that_is_overwritten_while_drawn_is_a_failure(
+def test_a_page_of_a_file_overwritten_while_it_is_rendered_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody knows of which content the picture is."""
+    """The picture may show the old or the new content."""
     file = tmp_path / "a.pdf"
     file.write_bytes(pdf("old"))
 
@@ -315,7 +313,7 @@ def test_a_page_of_a_file_that_is_overwritten_while_drawn_is_a_failure(
         return render_page(*given, **options)
 
     with open_document(file) as source, WorkerPool(1) as pool:
-        monkeypatch.setattr(pages, "render_page", overwriting)
+        monkeypatch.setattr(rendering, "render_page", overwriting)
         (result,) = render_pages(source.tasks(), pool, long_side=100)
 
     assert isinstance(result, PageFailure)
@@ -323,8 +321,8 @@ def test_a_page_of_a_file_that_is_overwritten_while_drawn_is_a_failure(
 
 
 @pytest.mark.parametrize("start", ["4 0 R", "1.5", "(abc)"])
-def test_page_labels_that_cannot_be_read_are_no_reason_to_lose_a_file(start: str) -> None:
-    """Nor are titles; the first of these labels is as the standard has it."""
+def test_a_file_with_unreadable_page_labels_opens(start: str) -> None:
+    """So does one with an unreadable title. The first of these labels is valid in PDF."""
     labels = f"<</Nums[0 <</S/D/St {start}>>]>>".encode()
     catalog = b"<</Type/Catalog/Pages 2 0 R/PageLabels %b>>" % labels
     page = b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 99]>>"
@@ -335,8 +333,8 @@ def test_page_labels_that_cannot_be_read_are_no_reason_to_lose_a_file(start: str
         assert source.ref.title == ""
 
 
-def test_a_page_that_cannot_be_drawn_is_a_failure_among_others() -> None:
-    """Drawing one impossible page does not stop the others."""
+def test_a_page_that_cannot_be_rendered_does_not_stop_the_others() -> None:
+    """Every page has its own failure."""
     with open_document(pdf("a", "b")) as source, WorkerPool(1) as pool:
         tasks = list(source.tasks())
         results = list(render_pages(iter(tasks), pool, dpi=100_000))
@@ -344,8 +342,8 @@ def test_a_page_that_cannot_be_drawn_is_a_failure_among_others() -> None:
     assert all(isinstance(r, PageFailure) and r.code == "limit_exceeded" for r in results)
 
 
-def test_pictures_of_pages_read_are_not_kept(tmp_path: Path) -> None:
-    """MuPDF would keep 256 MiB of them in every process."""
+def test_pictures_of_earlier_pages_are_dropped(tmp_path: Path) -> None:
+    """MuPDF would store 256 MiB of them in every process."""
     file = tmp_path / "scans.pdf"
     write_scans(file, 60)  # a picture is 2 MB
     spec = SourceSpec(file)
@@ -360,7 +358,7 @@ def test_pictures_of_pages_read_are_not_kept(tmp_path: Path) -> None:
 def test_every_error_of_mupdf_on_a_page_is_a_failure_of_that_page(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Its own ones are no RuntimeError, and ended the run."""
+    """MuPDF's own errors are not a RuntimeError, and once ended the run."""
 
     def syntax_error(*_: object, **__: object) -> None:
         raise pymupdf.mupdf.FzErrorSyntax("broken stream")

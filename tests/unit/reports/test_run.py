@@ -222,7 +222,7 @@ def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> 
     (tmp_path / "loop").symlink_to("loop")
     names = ("none/r.html", "", "pipe", "loop", "r" * 256, "\0")
     for file in (tmp_path / name for name in names):
-        with pytest.raises(ConfigError, match="cannot be written"):
+        with pytest.raises(ConfigError, match="cannot write"):
             RunRecord(file)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["loop", "pipe"]
 

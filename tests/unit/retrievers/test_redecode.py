@@ -164,7 +164,7 @@ def test_another_models_tokens_are_a_miss(redecoder: Redecoder, file: Path) -> N
     """They would be decoded to noise."""
     encode(redecoder, file)
     redecoder.model.weights = "1" * 16  # type: ignore[misc]
-    with pytest.raises(CacheMiss, match=r"kept as encoded by the weights 0+, not by this model's"):
+    with pytest.raises(CacheMiss, match=r"a model with the weights 0+; this model has 1+: load"):
         redecoder.redecode(PageTarget(str(file), 1))
 
 
@@ -204,7 +204,7 @@ def test_a_name_no_file_can_have_is_a_miss(redecoder: Redecoder) -> None:
     """Language models invent them."""
     for encode_it in (False, True):
         for name in ("x" * 5000, "/" + "x" * 5000):
-            with pytest.raises(CacheMiss, match="no vision tokens are kept of a document") as said:
+            with pytest.raises(CacheMiss, match="no vision tokens are stored for a doc") as said:
                 redecoder.redecode(PageTarget(name, 1), encode=encode_it)
             assert len(str(said.value)) < 600
 
@@ -288,10 +288,15 @@ def test_a_moved_file_is_encoded_as_the_document_it_was(
 @pytest.mark.parametrize(
     ("page", "mode", "said"),
     [
-        (7, None, "there is no page 7 of a.pdf, which has 2 pages; choose one from 1 to 2"),
-        (-1, None, "there is no page -1 of a.pdf, which has 2 pages; choose one from 1 to 2"),
-        (1, "large", "page 1 of a.pdf is kept in mode tiny, not in large; leave the mode out; its"),
-        (2, None, "no vision tokens of page 2 of a.pdf are kept, or not any more; its file"),
+        (7, None, "there is no page 7 of a.pdf, which has 2 pages: choose one from 1 to 2"),
+        (-1, None, "there is no page -1 of a.pdf, which has 2 pages: choose one from 1 to 2"),
+        (
+            1,
+            "large",
+            "the vision tokens of page 1 of a.pdf are stored in mode tiny, not in large: omit the"
+            " mode; its",
+        ),
+        (2, None, "no vision tokens are stored for page 2 of a.pdf; its file"),
     ],
 )
 def test_each_miss_says_its_own_reason(
@@ -311,7 +316,7 @@ def test_an_ambiguous_name_is_said_and_nothing_else(redecoder: Redecoder, tmp_pa
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         encode(redecoder, Path(write_pdf(tmp_path / folder / "a.pdf", page_text(folder))))
-    with pytest.raises(CacheMiss, match=r"names 2 documents: give the path \(.*\)$"):
+    with pytest.raises(CacheMiss, match=r"2 documents are named 'a.pdf': give the path \(.*\)$"):
         redecoder.redecode(PageTarget("a.pdf", 1), encode=True)
 
 

@@ -12,7 +12,7 @@ from opticalrag.ingest.system.workers import WorkerPool
 
 from ..pipeline.test_pipeline import write_pdf
 
-# Reserved for documentation (RFC 5737): nobody answers there.
+# Reserved for documentation (RFC 5737), so no host answers.
 ADDRESS = ("192.0.2.1", 80)
 
 
@@ -26,7 +26,7 @@ def reach(address: tuple[str, int]) -> str:
 
 
 def test_tests_reach_loopback_only() -> None:
-    """A test that would leave the machine fails at once."""
+    """A test that connects to another machine fails at once."""
     with pytest.raises(RuntimeError, match="only loopback"), socket.socket() as made:
         made.connect(ADDRESS)
     with pytest.raises(RuntimeError, match="only loopback"):
@@ -39,13 +39,13 @@ def test_tests_reach_loopback_only() -> None:
 
 
 def test_loopback_can_be_reached() -> None:
-    """Servers that tests start are asked as ever."""
+    """Tests can connect to servers that they start."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         socket.create_connection(("localhost", server.getsockname()[1])).close()
 
 
 def test_processes_of_tests_reach_loopback_only() -> None:
-    """The guard is in programs that tests start."""
+    """Programs that tests start are guarded, too."""
     code = f"import socket; socket.create_connection({ADDRESS})"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
@@ -55,7 +55,7 @@ def test_processes_of_tests_reach_loopback_only() -> None:
 
 
 def test_workers_of_tests_reach_loopback_only() -> None:
-    """The guard is in worker processes."""
+    """Worker processes are guarded, too."""
     with WorkerPool(2) as pool:
         (answer,) = pool.map(reach, [ADDRESS])
 
@@ -78,8 +78,8 @@ print(os.environ["ORT_DISABLE_TELEMETRY"])
 
 
 @pytest.mark.parametrize("chosen", [None, "0"])
-def test_onnx_runtime_is_told_to_send_nothing(tmp_path: Path, chosen: str | None) -> None:
-    """It leaves no trace of a session; whoever chose otherwise is not overruled."""
+def test_telemetry_of_onnx_runtime_is_off(tmp_path: Path, chosen: str | None) -> None:
+    """It writes no session files. A value that the user has set stays."""
     file = write_pdf(tmp_path / "a.pdf", "One.", "Two.")
     traces = tmp_path / "temporary"
     traces.mkdir()

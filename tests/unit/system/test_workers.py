@@ -47,7 +47,7 @@ def hang_on_three(value: int) -> int:
 def stop_on_three(value: int) -> int:
     if value == 3:
         os.kill(os.getpid(), signal.SIGSTOP)
-        time.sleep(600)  # it stops at a moment of its own
+        time.sleep(600)  # the signal takes effect a little later
     return value
 
 
@@ -59,9 +59,9 @@ def eat_on_three(value: int) -> int:
     return value
 
 
-def nap(place: str) -> str:
-    """Needs a second of running, however long it is stopped meanwhile."""
-    Path(place).touch()
+def nap(marker: str) -> str:
+    """Run for a second, not counting the time in which the process is stopped."""
+    Path(marker).touch()
     for _ in range(20):
         time.sleep(0.05)
     return "rested"
@@ -94,7 +94,7 @@ def large(value: int) -> bytes:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_results_come_in_order(workers: int) -> None:
-    """A pool gives what the built-in map gives."""
+    """A pool returns the same as the built-in map."""
     with WorkerPool(workers) as pool:
         assert list(pool.map(double, range(20))) == [n * 2 for n in range(20)]
 
@@ -114,8 +114,8 @@ def test_items_are_taken_only_as_far_ahead_as_needed() -> None:
         assert len(taken) < 20
 
 
-def test_a_worker_that_is_killed_loses_its_item_only() -> None:
-    """The item that kills is named; all others have their result, in order."""
+def test_a_killed_worker_loses_only_its_item() -> None:
+    """Its result names the item; all others have their results, in order."""
     with WorkerPool(2) as pool:
         results = list(pool.map(die_on_three, range(8)))
 
@@ -123,7 +123,7 @@ def test_a_worker_that_is_killed_loses_its_item_only() -> None:
 
 
 def test_an_exception_of_the_function_reaches_the_caller() -> None:
-    """Programming errors are not swallowed, and the pool can be used again."""
+    """It is not swallowed, and the pool can be used again."""
     with WorkerPool(2) as pool:
         with pytest.raises(LookupError):
             list(pool.map(fail, [1]))
@@ -131,7 +131,7 @@ def test_an_exception_of_the_function_reaches_the_caller() -> None:
 
 
 class Unsendable(Exception):
-    """Holds what cannot be pickled."""
+    """An exception that cannot be pickled."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -141,15 +141,15 @@ def fail_unsendably(value: int) -> int:
     raise Unsendable
 
 
-def test_an_exception_that_cannot_be_sent_is_no_crash() -> None:
-    """The process lives, and says on no terminal what happened."""
+def test_an_exception_that_cannot_be_pickled_does_not_crash_the_worker() -> None:
+    """The process survives and the caller gets the name of the exception."""
     with WorkerPool(1, ROOMY) as pool:
         (before,) = pool.map(pid_and_threads, [0])
         with pytest.raises(RuntimeError, match="Unsendable"):
             list(pool.map(fail_unsendably, [1]))
-        (behind,) = pool.map(pid_and_threads, [0])
+        (after,) = pool.map(pid_and_threads, [0])
 
-    assert before == behind
+    assert before == after
 
 
 def test_stopping_early_leaves_no_process_behind() -> None:
@@ -165,7 +165,7 @@ def test_stopping_early_leaves_no_process_behind() -> None:
 def test_workers_compute_on_one_thread_and_the_parent_keeps_its_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Native libraries in workers do not fight for cores; our environment is restored."""
+    """Native libraries in workers do not compete for cores; our environment is unchanged."""
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     with WorkerPool(2) as pool:
         assert list(pool.map(threads_of_worker, [0, 1])) == ["1", "1"]
@@ -173,7 +173,7 @@ def test_workers_compute_on_one_thread_and_the_parent_keeps_its_own(
 
 
 def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
-    """Workers do not start the user's script over."""
+    """Workers do not run the user's script again."""
     script = tmp_path / "script.py"
     script.write_text(
         "import operator\n"
@@ -194,7 +194,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
 def test_an_item_that_takes_too_long_is_stopped(
     function: Callable[[int], int], workers: int
 ) -> None:
-    """A worker that hangs, even one that is stopped, is killed and replaced; the rest goes on."""
+    """A worker that hangs or is stopped is killed and replaced; the other items have results."""
     started = time.monotonic()
     with WorkerPool(workers, WorkLimits(0.5)) as pool:
         results = list(pool.map(function, range(6)))
@@ -207,7 +207,7 @@ def test_an_item_that_takes_too_long_is_stopped(
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is watched on Linux")
 def test_an_item_that_takes_too_much_memory_is_stopped() -> None:
-    """Memory is watched while a worker works; who takes more than allowed is named."""
+    """Memory is checked while a worker runs; the result names the item that took too much."""
     with WorkerPool(1, WorkLimits(60, 256 * 1024**2)) as pool:
         results = list(pool.map(eat_on_three, range(5)))
 
@@ -217,22 +217,22 @@ def test_an_item_that_takes_too_much_memory_is_stopped() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is watched on Linux")
-def test_memory_left_behind_by_others_is_not_an_items_fault() -> None:
-    """An item that meets a full worker is done again in a new one."""
+def test_memory_of_earlier_items_is_not_an_items_fault() -> None:
+    """An item in a worker that is already full is repeated in a new one."""
     with WorkerPool(1, WorkLimits(60, 256 * 1024**2)) as pool:
         pids = list(pool.map(keep, [150, 150, 150]))
 
     assert len({pid for pid in pids if isinstance(pid, int)}) == 3
 
 
-def test_a_crash_through_anothers_fault_is_tried_again() -> None:
-    """Memory broken by one item kills at a later one, which then has its result."""
+def test_an_item_that_crashes_by_an_earlier_items_fault_is_repeated() -> None:
+    """One item corrupts memory, and the process dies at a later one."""
     with WorkerPool(1, ROOMY) as pool:
         assert list(pool.map(crash_unless_new, range(5))) == [0, 1, 2, 3, 4]
 
 
 def test_a_crash_says_how_the_process_ended() -> None:
-    """The signal is named, and what to do."""
+    """The reason names the signal."""
     with WorkerPool(1, ROOMY) as pool:
         (crash,) = pool.map(die_on_three, [3])
 
@@ -240,22 +240,22 @@ def test_a_crash_says_how_the_process_ended() -> None:
     assert (crash.code, "SIGKILL" in crash.reason) == ("crashed", True)
 
 
-def test_a_lone_worker_is_a_process_where_there_are_limits() -> None:
-    """It may use all cores, as this process would."""
+def test_a_lone_worker_with_limits_is_a_process() -> None:
+    """It may use all cores, as this process may."""
     with WorkerPool(1, ROOMY) as pool:
         ((pid, threads),) = pool.map(pid_and_threads, [0])
 
     assert (pid != os.getpid(), threads) == (True, os.environ.get("OMP_NUM_THREADS"))
 
 
-def test_the_time_a_process_takes_to_start_is_not_an_items() -> None:
-    """A limit shorter than the start of a process stops nobody."""
+def test_the_start_of_a_process_does_not_count_against_an_item() -> None:
+    """A limit shorter than the start of a process stops no item."""
     with WorkerPool(1, WorkLimits(0.2)) as pool:
         assert list(pool.map(double, range(3))) == [0, 2, 4]
 
 
-def test_the_time_in_which_all_is_stopped_is_not_an_items(tmp_path: Path) -> None:
-    """Ctrl+Z and fg, or a container that is paused, cost no page."""
+def test_time_in_which_everything_is_stopped_does_not_count(tmp_path: Path) -> None:
+    """Ctrl+Z and fg, or a paused container, cost no page."""
     begun = tmp_path / "begun"
     lines = (
         "from opticalrag.ingest.core.config import WorkLimits",
@@ -272,20 +272,20 @@ def test_the_time_in_which_all_is_stopped_is_not_an_items(tmp_path: Path) -> Non
         os.killpg(run.pid, signal.SIGSTOP)
         time.sleep(3)
         os.killpg(run.pid, signal.SIGCONT)
-        told, _ = run.communicate(timeout=60)
+        output, _ = run.communicate(timeout=60)
 
-    assert told == "['rested']\n"
+    assert output == "['rested']\n"
 
 
 def test_large_results_arrive_while_being_watched() -> None:
-    """A result larger than a pipe holds is no reason to stop anyone."""
+    """A result may be larger than a pipe holds."""
     with WorkerPool(2, ROOMY) as pool:
         assert [len(r) for r in pool.map(large, [50_000_000] * 4)] == [50_000_000] * 4
 
 
 @pytest.mark.parametrize(("seconds", "memory"), [(0, 10**10), (-1, 10**10), (1, 1)])
 def test_limits_that_allow_nothing_are_refused(seconds: float, memory: int) -> None:
-    """A limit under which no page can be read is wrong usage."""
+    """Under such a limit no page could be read."""
     with pytest.raises(ConfigError, match="cannot be read"):
         WorkLimits(seconds, memory)
 
@@ -295,8 +295,8 @@ def stop_soon(value: int) -> int:
     return value
 
 
-def test_a_worker_that_stops_between_items_costs_no_item() -> None:
-    """What was never begun is done again in a new process."""
+def test_a_worker_that_stops_between_items_loses_no_item() -> None:
+    """An item that did not begin is repeated in a new process."""
     with WorkerPool(1, WorkLimits(0.5)) as pool:
         assert list(pool.map(stop_soon, [0])) == [0]
         time.sleep(0.3)
@@ -304,7 +304,7 @@ def test_a_worker_that_stops_between_items_costs_no_item() -> None:
 
 
 def test_a_worker_that_hangs_does_not_outlive_a_killed_parent(tmp_path: Path) -> None:
-    """Native code that never ends is ended by the kernel when nobody is left to watch it."""
+    """The kernel ends native code that hangs after its watchdog is gone."""
     script = tmp_path / "script.py"
     script.write_text(
         "from opticalrag.ingest.core.config import WorkLimits\n"
@@ -313,7 +313,7 @@ def test_a_worker_that_hangs_does_not_outlive_a_killed_parent(tmp_path: Path) ->
         "with WorkerPool(1, WorkLimits(2)) as pool:\n"
         "    list(pool.map(abs, [1]))\n"
         "    print('started', flush=True)\n"
-        # Backtracks without end, in C, and lets no other thread run.
+        # Backtracks forever in C, holding the interpreter lock.
         "    list(pool.map(re.compile('(a|aa)+b').match, ['a' * 80]))\n"
     )
     with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE) as parent:

@@ -1,4 +1,4 @@
-"""The vision-token store: what it keeps, for whom, and what it survives."""
+"""The token cache: finding, loading, eviction, deletion."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ DOCUMENT = DocumentRef("doc-1", "0" * 64, "report.pdf", "/files/report.pdf", 9)
 
 
 def ref(page: int = 0, document: DocumentRef = DOCUMENT) -> PageRef:
-    """A page of the document."""
+    """Refer to a page of the document."""
     return PageRef(document, page, str(page + 1))
 
 
 def key(number: int = 0, mode: str = "gundam") -> TokenKey:
-    """A key of its own."""
+    """Make a distinct key."""
     return replace(KEY, page=f"{number:064x}", mode=mode)
 
 
 def cache(folder: Path, quota: int = 10**9) -> TokenCache:
-    """A cache in a folder."""
+    """Open a cache in a folder."""
     return TokenCache(TokenCacheConfig(str(folder), quota))
 
 
 def files(folder: Path) -> list[Path]:
-    """The files of all entries."""
+    """List the files of all entries."""
     return sorted(folder.glob("??/*.safetensors"))
 
 
-def test_what_is_stored_is_found_again(tmp_path: Path) -> None:
-    """Also by another cache over the same folder."""
+def test_stored_tokens_are_found_again(tmp_path: Path) -> None:
+    """Another cache on the same folder finds them, too."""
     with cache(tmp_path) as first:
         assert first.find(key()) is None
         first.store(key(), tokens(), ref())
@@ -55,8 +55,8 @@ def test_what_is_stored_is_found_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("field", ["page", "profile", "mode", "weights", "preprocessing"])
-def test_anything_else_is_a_miss(tmp_path: Path, field: str) -> None:
-    """Another page, drawing, mode, model or preprocessing."""
+def test_a_different_key_is_a_miss(tmp_path: Path, field: str) -> None:
+    """Page, rendering, mode, model and preprocessing all count."""
     with cache(tmp_path) as store:
         store.store(key(), tokens(), ref())
         assert store.find(replace(key(), **{field: "other"})) is None
@@ -66,8 +66,8 @@ def test_anything_else_is_a_miss(tmp_path: Path, field: str) -> None:
             store.load("doc-1", 1)
 
 
-def test_the_widest_tokens_are_taken_unless_a_mode_is_asked(tmp_path: Path) -> None:
-    """A page may be kept in several modes."""
+def test_the_widest_mode_is_loaded_unless_one_is_given(tmp_path: Path) -> None:
+    """A page may be stored in several modes."""
     with cache(tmp_path) as store:
         for mode in ("tiny", "gundam", "base"):
             page = replace(tokens(), mode=mode)
@@ -76,8 +76,8 @@ def test_the_widest_tokens_are_taken_unless_a_mode_is_asked(tmp_path: Path) -> N
         assert store.load("doc-1", 0, mode="base").mode == "base"
 
 
-def test_equal_pages_are_kept_once(tmp_path: Path) -> None:
-    """However many documents have them."""
+def test_equal_pages_share_an_entry(tmp_path: Path) -> None:
+    """The number of documents does not matter."""
     other = replace(DOCUMENT, id="doc-2", uri="/files/copy.pdf")
     with cache(tmp_path) as store:
         store.store(key(), tokens(), ref())
@@ -89,7 +89,7 @@ def test_equal_pages_are_kept_once(tmp_path: Path) -> None:
 
 
 def test_a_name_of_two_documents_is_ambiguous(tmp_path: Path) -> None:
-    """The path decides."""
+    """The path tells them apart."""
     other = replace(DOCUMENT, id="doc-2", uri="/other/report.pdf")
     with cache(tmp_path) as store:
         store.store(key(), tokens(), ref())
@@ -99,28 +99,42 @@ def test_a_name_of_two_documents_is_ambiguous(tmp_path: Path) -> None:
         assert store.load("/other/report.pdf", 0).mode == "gundam"
 
 
-def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
-    """Down to the quota, and pinned documents never."""
-    pinned = replace(DOCUMENT, id="doc-2", name="kept.pdf")
+def test_the_least_recently_used_entries_are_removed_first(tmp_path: Path) -> None:
+    """Entries are removed until the cache fits its quota."""
     with cache(tmp_path) as store:
-        store.store(key(0), tokens(), ref(document=pinned))
-        size = store.totals().bytes
-        assert store.pin("kept.pdf") == 1
-        for number in range(1, 6):
+        for number in range(6):
             store.store(key(number), tokens(), ref(number))
+        size = store.totals().bytes // 6
     with cache(tmp_path, quota=int(3.5 * size)) as store:
         assert store.find(key(1)) is not None  # used now
         store.store(key(9), tokens(), ref(8))
         kept = [number for number in (0, 1, 2, 3, 4, 5, 9) if store.find(key(number))]
-        assert kept == [0, 1, 9]
+        assert kept == [1, 5, 9]
         assert store.totals().bytes == sum(file.stat().st_size for file in files(tmp_path))
+
+
+def test_entries_pinned_by_an_older_version_are_removed_last(tmp_path: Path) -> None:
+    """Caches of that version may mark entries that the quota did not remove."""
+    with cache(tmp_path) as store:
+        for number in range(3):
+            store.store(key(number), tokens(), ref(number))
+    database = sqlite3.connect(tmp_path / "index.sqlite")
+    with database:
+        database.execute("UPDATE entries SET pinned = 1 WHERE name = ?", (key(0).digest,))
+    database.close()
+    with cache(tmp_path) as store:
+        one = store.totals().bytes // 3
+        assert store.collect(quota=one) == 2
+        assert [file.stem for file in files(tmp_path)] == [key(0).digest]
+        assert store.collect(quota=0) == 1
+        assert store.totals().entries == 0
 
 
 @pytest.mark.parametrize("damage", [b"", b"rubbish", None])
 def test_a_damaged_entry_is_a_logged_miss(
     tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """And can be stored again."""
+    """The tokens can be stored again."""
     with cache(tmp_path) as store:
         store.store(key(), tokens(), ref())
         (file,) = files(tmp_path)
@@ -135,7 +149,7 @@ def test_a_damaged_entry_is_a_logged_miss(
 
 
 def test_threads_share_a_cache(tmp_path: Path) -> None:
-    """Writing and reading at once."""
+    """They write and read at the same time."""
     problems: list[object] = []
     with cache(tmp_path) as store:
 
@@ -154,12 +168,12 @@ def test_threads_share_a_cache(tmp_path: Path) -> None:
         assert store.totals().entries == 8
 
 
-def test_a_bucket_is_shared_by_machines_with_indexes_of_their_own(tmp_path: Path) -> None:
-    """Any fsspec place; what one wrote the other finds."""
-    place = TokenCacheConfig("memory://bucket/tokens")
-    with TokenCache(place, index=tmp_path / "one") as one:
+def test_machines_share_a_bucket_and_have_their_own_indexes(tmp_path: Path) -> None:
+    """One finds the entries that another has written."""
+    config = TokenCacheConfig("memory://bucket/tokens")
+    with TokenCache(config, index=tmp_path / "one") as one:
         one.store(key(), tokens(), ref())
-    with TokenCache(place, index=tmp_path / "two") as two:
+    with TokenCache(config, index=tmp_path / "two") as two:
         found = two.find(key())
         assert found is not None
         assert same(found, tokens())
@@ -169,15 +183,15 @@ def test_a_bucket_is_shared_by_machines_with_indexes_of_their_own(tmp_path: Path
         assert two.find(key()) is None
 
 
-def test_a_bucket_that_cannot_be_reached_is_our_error(tmp_path: Path) -> None:
-    """Said when it is opened; no index is made for it."""
+def test_an_unreachable_bucket_is_a_cache_error(tmp_path: Path) -> None:
+    """Opening it fails and creates no index."""
     with pytest.raises(CacheError, match="foo"):
         TokenCache(TokenCacheConfig("foo://bucket/x"), index=tmp_path / "index")
     assert not (tmp_path / "index").exists()
 
 
 def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
-    """Instead of being misread."""
+    """It would be misread."""
     database = sqlite3.connect(tmp_path / "index.sqlite")
     database.execute("PRAGMA user_version = 7")
     database.close()
@@ -185,15 +199,15 @@ def test_an_index_of_another_version_is_refused(tmp_path: Path) -> None:
         cache(tmp_path)
 
 
-def test_a_place_that_is_none_is_refused() -> None:
-    """Nor room for nothing."""
+def test_an_empty_location_and_a_zero_quota_are_refused() -> None:
+    """Both are configuration errors."""
     for values in ({"location": " "}, {"quota": 0}):
         with pytest.raises(ConfigError):
             TokenCacheConfig(**values)  # type: ignore[arg-type]
 
 
-def test_a_file_in_the_way_is_our_error(tmp_path: Path) -> None:
-    """A path that cannot be a folder."""
+def test_a_file_in_place_of_the_folder_is_a_cache_error(tmp_path: Path) -> None:
+    """The folder cannot be created."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(CacheError):
         cache(tmp_path / "file" / "tokens")
@@ -206,7 +220,7 @@ EDITED = replace(DOCUMENT, sha256="1" * 64)
 
 
 def test_an_edited_file_is_not_answered_from_its_old_content(tmp_path: Path) -> None:
-    """Once a page of the new content is kept, none of the old answers, however wide."""
+    """Once a page of the new content is stored, pages of the old content are misses."""
     small = replace(tokens(tiles=0, seed=2), mode="tiny")
     with cache(tmp_path) as store:
         store.store(key(0), tokens(), ref(0))
@@ -221,24 +235,23 @@ def test_an_edited_file_is_not_answered_from_its_old_content(tmp_path: Path) -> 
         assert same(store.load("doc-1", 1), tokens())
 
 
-def test_tokens_of_other_bytes_than_asked_for_are_a_miss(tmp_path: Path) -> None:
-    """Who knows what the file was gets tokens of that, or none."""
+def test_tokens_of_another_content_are_a_miss(tmp_path: Path) -> None:
+    """A caller who gives the hash of the file gets tokens of that content only."""
     with cache(tmp_path) as store:
         store.store(key(), tokens(), ref())
         assert store.load("doc-1", 0, sha256=DOCUMENT.sha256).mode == "gundam"
-        with pytest.raises(CacheMiss, match="as it was"):
+        with pytest.raises(CacheMiss, match="earlier content"):
             store.load("doc-1", 0, sha256=EDITED.sha256)
 
 
 def test_a_document_can_be_deleted(tmp_path: Path) -> None:
-    """With its earlier contents, pinned or not; what another document has stays that one's."""
+    """Its earlier contents are deleted, too; entries of other documents stay."""
     other = replace(DOCUMENT, id="doc-2", name="b.pdf", uri="/files/b.pdf")
     with cache(tmp_path) as store:
         store.store(key(0), tokens(), ref(0))
         store.store(key(1), tokens(), ref(1, EDITED))
         store.store(key(2), tokens(), ref(2, EDITED))
         store.store(key(2), tokens(), ref(0, other))
-        store.pin("doc-1")
         assert store.delete("report.pdf") == 2
         assert [file.stem for file in files(tmp_path)] == [key(2).digest]
         assert store.load("doc-2", 0).mode == "gundam"
@@ -247,8 +260,8 @@ def test_a_document_can_be_deleted(tmp_path: Path) -> None:
             store.delete("report.pdf")
 
 
-def test_a_deletion_that_was_cut_off_is_finished(tmp_path: Path) -> None:
-    """Whoever opens the cache next removes what was to go."""
+def test_an_interrupted_deletion_is_finished(tmp_path: Path) -> None:
+    """The next process to open the cache removes the announced files."""
     with cache(tmp_path) as store:
         store.store(key(), tokens(), ref())
         store._index.forget("doc-1")
@@ -257,8 +270,8 @@ def test_a_deletion_that_was_cut_off_is_finished(tmp_path: Path) -> None:
         assert files(tmp_path) == []
 
 
-def test_lossy_tokens_are_not_found_where_lossless_are_kept(tmp_path: Path) -> None:
-    """They are made again and overwritten; the reverse is a hit, and re-decoding takes either."""
+def test_a_lossless_cache_does_not_find_lossy_tokens(tmp_path: Path) -> None:
+    """It overwrites them. A lossy cache finds lossless tokens, and load() takes either."""
     with TokenCache(TokenCacheConfig(str(tmp_path), codec="int4")) as lossy:
         lossy.store(key(), tokens(), ref())
         assert lossy.find(key()) is not None
@@ -278,10 +291,8 @@ def test_lossy_tokens_are_not_found_where_lossless_are_kept(tmp_path: Path) -> N
         assert same(found, tokens())
 
 
-def test_a_path_may_be_typed_from_where_one_stands(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """``sub/b.pdf`` and ``./b.pdf``; a path is preferred to another document's name."""
+def test_a_path_may_be_relative(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path takes precedence over the name of another document."""
     here = replace(DOCUMENT, name="b.pdf", uri=str(tmp_path / "sub" / "b.pdf"))
     other = replace(DOCUMENT, id="doc-2", name="b.pdf", uri="/other/b.pdf")
     monkeypatch.chdir(tmp_path)
@@ -295,8 +306,8 @@ def test_a_path_may_be_typed_from_where_one_stands(
             assert {page.document for page in store.pages(typed)} == {"doc-1"}
 
 
-def test_a_name_that_is_no_text_is_our_error(tmp_path: Path) -> None:
-    """File systems allow bytes that no database of text can hold; numbers have bounds, too."""
+def test_a_name_or_number_that_sqlite_cannot_hold_is_a_cache_error(tmp_path: Path) -> None:
+    """File names may contain bytes that are not text; integers have 64 bits."""
     with cache(tmp_path) as store:
         for document in (replace(DOCUMENT, name="\udcff.pdf"), replace(DOCUMENT, page_count=2**63)):
             with pytest.raises(CacheError, match="cannot hold"):
@@ -306,7 +317,7 @@ def test_a_name_that_is_no_text_is_our_error(tmp_path: Path) -> None:
 
 
 def test_a_page_in_two_modes_is_counted_once(tmp_path: Path) -> None:
-    """Pages are pages; entries are counted beside them."""
+    """Pages and entries are counted separately."""
     with cache(tmp_path) as store:
         store.store(key(mode="tiny"), replace(tokens(), mode="tiny"), ref())
         store.store(key(mode="gundam"), tokens(), ref())

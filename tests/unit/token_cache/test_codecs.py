@@ -1,4 +1,4 @@
-"""Vision tokens to bytes and back."""
+"""The codecs and the file format of an entry."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hypothesis.extra import numpy as hnp
 from opticalrag.ingest.core.errors import CacheCorrupt
 from opticalrag.ingest.core.vision import TokenKey, VisionTokens, bfloat16_bits, float32_values
 from opticalrag.ingest.token_cache.codecs import CODECS, Codec, unpack_values
-from opticalrag.ingest.token_cache.file import decode_tokens, encode_tokens, read_about
+from opticalrag.ingest.token_cache.file import decode_tokens, encode_tokens, read_header
 
 KEY = TokenKey("a" * 64, "144dpi", "gundam", "w" * 16, "pillow-1")
 
 
 def tokens(dtype: str = "bfloat16", tiles: int = 6, seed: int = 0) -> VisionTokens:
-    """A page of normal numbers."""
+    """Make a page of normally distributed numbers."""
     rng = np.random.default_rng(seed)
     views: list[Any] = [
         rng.standard_normal(shape, np.float32)
@@ -37,7 +37,7 @@ def tokens(dtype: str = "bfloat16", tiles: int = 6, seed: int = 0) -> VisionToke
 
 
 def same(one: VisionTokens, two: VisionTokens) -> bool:
-    """Whether two pages are equal to the bit."""
+    """Whether two pages are identical bit for bit."""
     facts = ("grid", "mode", "dtype", "model", "weights", "preprocessing")
     return (
         all(getattr(one, f) == getattr(two, f) for f in facts)
@@ -49,14 +49,14 @@ def same(one: VisionTokens, two: VisionTokens) -> bool:
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 @pytest.mark.parametrize("tiles", [0, 6])
-def test_lossless_gives_back_every_bit(dtype: str, tiles: int) -> None:
-    """With what the page is and who made it."""
+def test_lossless_restores_every_bit(dtype: str, tiles: int) -> None:
+    """The metadata of the page is restored, too."""
     page = tokens(dtype, tiles)
     assert same(decode_tokens(encode_tokens(KEY, page), KEY), page)
 
 
 @given(hnp.arrays(np.uint16, (16, 32), elements=st.integers(0, 0xFFFF)))
-def test_lossless_holds_for_any_bits(bits: np.ndarray) -> None:
+def test_lossless_restores_any_bits(bits: np.ndarray) -> None:
     """Infinities, NaN and negative zero included."""
     page = replace(tokens(tiles=0), global_view=bits, tiles=np.zeros((0, 0, 32), np.uint16))
     assert same(decode_tokens(encode_tokens(KEY, page)), page)
@@ -65,7 +65,7 @@ def test_lossless_holds_for_any_bits(bits: np.ndarray) -> None:
 @pytest.mark.parametrize(("codec", "error", "size"), [("int8", 0.01, 0.6), ("int4", 0.12, 0.35)])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_smaller_codecs_lose_little(codec: Codec, error: float, size: float, dtype: str) -> None:
-    """Root mean square relative to that of the page; bytes relative to bfloat16."""
+    """The error is relative to the root mean square of the page, the size to bfloat16."""
     page = replace(tokens(dtype), global_view=tokens(dtype).global_view)
     data = encode_tokens(KEY, page, codec)
     found = decode_tokens(data, KEY)
@@ -79,24 +79,24 @@ def test_smaller_codecs_lose_little(codec: Codec, error: float, size: float, dty
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_page_of_zeros_stays_zero(codec: Codec) -> None:
-    """No scale is divided by."""
+    """A zero scale is never a divisor."""
     empty = np.zeros((16, 40), np.float32)
     page = replace(tokens("float32", 0), global_view=empty, tiles=np.zeros((0, 0, 40), np.float32))
     assert not decode_tokens(encode_tokens(KEY, page, codec)).global_view.any()
 
 
 @pytest.mark.parametrize("field", ["page", "profile", "mode", "weights", "preprocessing"])
-def test_another_key_is_never_answered(field: str) -> None:
-    """Neither by name nor by content."""
+def test_a_file_with_another_key_is_refused(field: str) -> None:
+    """Its name and its header both differ."""
     other = replace(KEY, **{field: "other"})
     assert other.digest != KEY.digest
-    with pytest.raises(CacheCorrupt, match="not of"):
+    with pytest.raises(CacheCorrupt, match="has the key"):
         decode_tokens(encode_tokens(KEY, tokens()), other)
 
 
 @given(st.data())
-def test_any_flipped_byte_is_noticed(data: st.DataObject) -> None:
-    """In header or numbers."""
+def test_any_changed_byte_is_detected(data: st.DataObject) -> None:
+    """It may be in the header or in the numbers."""
     whole = bytearray(encode_tokens(KEY, tokens()))
     at = data.draw(st.integers(0, len(whole) - 1))
     whole[at] ^= data.draw(st.integers(1, 255))
@@ -104,12 +104,12 @@ def test_any_flipped_byte_is_noticed(data: st.DataObject) -> None:
         found = decode_tokens(bytes(whole), KEY)
     except CacheCorrupt:
         return
-    assert same(found, tokens())  # white space of the header
+    assert same(found, tokens())  # the byte was padding of the header
 
 
 @given(st.integers(0, 5000))
-def test_a_torn_file_is_noticed(length: int) -> None:
-    """Wherever it ends."""
+def test_a_truncated_file_is_detected(length: int) -> None:
+    """It may end anywhere."""
     whole = encode_tokens(KEY, tokens())
     if length < len(whole):
         with pytest.raises(CacheCorrupt):
@@ -117,14 +117,14 @@ def test_a_torn_file_is_noticed(length: int) -> None:
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_refused(data: bytes) -> None:
-    """With our error."""
+def test_arbitrary_bytes_are_refused(data: bytes) -> None:
+    """The error is CacheCorrupt."""
     with pytest.raises(CacheCorrupt):
-        read_about(data)
+        read_header(data)
 
 
 def forged(by: Codec = "lossless", **changes: Any) -> bytes:
-    """A file whose header was changed and signed again."""
+    """Make a file with a changed header and a matching checksum."""
     from opticalrag.ingest.token_cache import file as token_file
 
     whole = encode_tokens(KEY, tokens(), by)
@@ -179,14 +179,14 @@ def test_a_crafted_file_is_refused(changes: dict[str, Any]) -> None:
         '{"global_view": [1536], "tiles": [6, 4, 96]}',
     ],
 )
-def test_shapes_without_sense_are_refused(codec: Codec, shapes: str) -> None:
-    """By every codec."""
+def test_invalid_shapes_are_refused(codec: Codec, shapes: str) -> None:
+    """Every codec refuses them."""
     with pytest.raises(CacheCorrupt):
         decode_tokens(forged(codec, shapes=shapes))
 
 
 def test_a_small_file_cannot_unpack_to_a_huge_page() -> None:
-    """Zeros shrink to nothing; no page has more than 1,156 x 1,280 numbers in a view."""
+    """Zeros compress to nothing; a view has at most 1,156 x 1,280 numbers."""
     views = {
         "global_view": np.zeros((34**2, 1280), np.uint16),
         "tiles": np.zeros((0, 0, 1280), np.uint16),

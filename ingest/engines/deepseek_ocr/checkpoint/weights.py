@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ....core.errors import CheckpointMismatch, MissingExtra
-from ....system.progress import no_progress_bar
+from ....system.progress_bars import hide_progress_bars
 from ..device.runtime import Runtime, free_bytes, require_memory
 from .checkpoint import Checkpoint
 from .family import ModelShape
@@ -119,7 +119,7 @@ def _build(checkpoint: Checkpoint, runtime: Runtime) -> UnlimitedOcrForCondition
     config = model_config(checkpoint.shape)
     from transformers import UnlimitedOcrForConditionalGeneration as Model
 
-    with ExitStack() as stack, no_progress_bar():
+    with ExitStack() as stack, hide_progress_bars():
         # Passing slices of verified files keeps transformers from picking up anything else in the
         # folder, such as an adapter, another index or a pickle.
         slices = {}

@@ -23,7 +23,7 @@ from ....core.prompts import prompt_named
 from ....core.protocols import PageEngine
 from ....core.records import PageFailure, PageImage, PageOutcome, PageTask
 from ....core.vision import Transcript
-from ....documents.pages import render_pages
+from ....documents.rendering import render_pages
 from ....system.workers import WorkerPool
 from ...quality.assessment import retry_ladder
 from ..attempts import (

@@ -1,0 +1,1 @@
+"""Finds files, opens them with PyMuPDF, and renders and hashes their pages."""
