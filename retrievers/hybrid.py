@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,6 @@ from .search import search
 
 __all__ = ["HybridRetriever"]
 
-_OWN = frozenset({"text", "top_k", "mode", "filters"})  # of Query, under names of LlamaIndex
-_JSON_FILTERS = "metadata_filters"
-
 
 class HybridRetriever(BaseRetriever):
     """Finds chunks by meaning (dense) and by words (sparse), fused by Qdrant.
@@ -39,7 +36,7 @@ class HybridRetriever(BaseRetriever):
     Args:
         store: an open store, or the folder or server URL of one (then closed by :meth:`close`).
         collection: of a store given by its place.
-        api_key: of a server given by its URL; never serialised.
+        api_key: of a server given by its URL.
         tenant: whose points are found, of a store given by its place.
         embedder: a model name or folder, or an embedder; None for the default model.
         similarity_top_k: how many nodes to return.
@@ -107,41 +104,3 @@ class HybridRetriever(BaseRetriever):
         # Embedding is CPU work and the embedded store is not async: neither may hold the loop.
         # An async client would free it of the store's part alone, and cannot share an open folder.
         return await asyncio.to_thread(self._retrieve, query_bundle)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What makes this retriever again, as JSON values without secrets."""
-        query = self._query
-        changed: dict[str, Any] = {
-            one.name: value
-            for one in fields(query)
-            if one.name not in _OWN and (value := getattr(query, one.name)) != one.default
-        }
-        if "weights" in changed:
-            changed["weights"] = list(query.weights)
-        if isinstance(query.filters, MetadataFilters):
-            changed[_JSON_FILTERS] = query.filters.model_dump(mode="json")
-        else:
-            changed["filters"] = dict(query.filters)
-        if self._reranker is not None:
-            changed["reranker"] = self._reranker.name
-        return {
-            "class_name": "HybridRetriever",
-            "store": self._store.location,
-            "collection": self._store.collection,
-            "tenant": self._store.tenant,
-            "embedder": self._embedder.name,
-            "similarity_top_k": query.top_k,
-            "mode": query.mode,
-            **changed,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], **kwargs: Any) -> HybridRetriever:
-        """Make a retriever from :meth:`to_dict`; ``kwargs`` override (``api_key`` of a server)."""
-        options = {**data, **kwargs}
-        options.pop("class_name", None)
-        if filters := options.pop(_JSON_FILTERS, None):
-            options.setdefault("filters", MetadataFilters.model_validate(filters))
-        if "weights" in options:
-            options["weights"] = tuple(options["weights"])
-        return cls(**options)

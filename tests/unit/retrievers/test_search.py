@@ -7,9 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -395,43 +393,6 @@ def test_the_event_loop_runs_while_a_question_is_answered(store: QdrantStore) ->
         return ticks
 
     assert asyncio.run(ticks_meanwhile()) > 10
-
-
-def test_options_and_filters_survive_serialisation(tmp_path: Path) -> None:
-    """All that was set comes back, from JSON."""
-    with QdrantStore(tmp_path / "store"):
-        pass
-    only = MetadataFilter(key=Field.PAGES, value=[1, 2], operator=FilterOperator.IN)
-    retriever = HybridRetriever(
-        tmp_path / "store",
-        filters=MetadataFilters(filters=[only]),
-        weights=(2.0, 1.0),
-        per_page=1,
-        skip_flagged=True,
-        context="section",
-    )
-    values = json.loads(json.dumps(retriever.to_dict()))
-    retriever.close()
-    with closing(HybridRetriever.from_dict(values)) as again:
-        assert again.to_dict() == retriever.to_dict()
-        assert values["metadata_filters"]["filters"][0]["operator"] == "in"
-
-
-def test_the_retriever_survives_serialisation_without_secrets(
-    store: QdrantStore, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """to_dict is JSON that makes the same retriever again."""
-    folder = tmp_path_factory.mktemp("store")
-    with QdrantStore(folder):
-        pass
-    retriever = HybridRetriever(folder, api_key="secret", similarity_top_k=3, mode="dense")
-    values = json.loads(json.dumps(retriever.to_dict()))
-    retriever.close()
-    again = HybridRetriever.from_dict(values)
-    again.close()
-
-    assert "secret" not in json.dumps(values)
-    assert again.to_dict() == values
 
 
 def test_llama_indexes_own_store_reads_our_points(store: QdrantStore) -> None:
