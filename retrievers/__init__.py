@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .citations import Citation, cite, markdown_slices
-    from .hybrid import HybridRetriever
+    from .retriever import HybridRetriever
     from .pictures import page_pictures
     from .postprocessors import CrossEncoderRerank, WiderContext
     from .query import Hit, Query
@@ -20,7 +20,7 @@ _HOMES = {
     "CrossEncoderRerank": "postprocessors",
     "CrossEncoderReranker": "rerank",
     "Hit": "query",
-    "HybridRetriever": "hybrid",
+    "HybridRetriever": "retriever",
     "PageTarget": "redecode",
     "Query": "query",
     "Redecoder": "redecode",

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.query import Query
 from opticalrag.retrievers.rerank import Reranker
-from opticalrag.retrievers.search import search
 
 __all__ = ["QuestionEmbedder", "compare", "is_for_choosing", "ways"]
 

@@ -36,9 +36,9 @@ from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.pipeline.pipeline import IngestPipeline
 from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.query import Query
 from opticalrag.retrievers.rerank import CrossEncoderReranker
-from opticalrag.retrievers.search import search
 
 from ..machine import describe
 from .fusion import QuestionEmbedder, compare

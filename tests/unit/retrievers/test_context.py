@@ -17,10 +17,10 @@ from opticalrag.ingest.llama_index.index_nodes import index_nodes
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers import context
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.postprocessors import WiderContext
 from opticalrag.retrievers.query import ContextKind, Hit, Query
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, grid, page
 

@@ -19,10 +19,10 @@ from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
 from opticalrag.ingest.store.requests import named
 from opticalrag.ingest.store.store import QdrantStore
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.postprocessors import WiderContext
 from opticalrag.retrievers.query import Query
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 EMBEDDER = SentenceTransformerEmbedder()
 

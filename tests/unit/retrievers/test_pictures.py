@@ -111,12 +111,12 @@ def test_a_hit_over_two_pages_has_a_picture_and_a_place_of_each(tmp_path: Path) 
     document.save(file)
     documents = read(file)
     (hit,) = hits_of(documents)
-    places = cite(hit).places
+    cited = cite(hit).cited_pages
     slices = markdown_slices(hit, {n: d.text for n, d in enumerate(documents, 1)})
 
-    assert [(place.page, place.label) for place in places] == [(1, "iv"), (2, "v")]
-    assert [p.link for p in places] == [f"{tmp_path}/a%20b.pdf#page={n}" for n in (1, 2)]
-    assert [len(place.boxes) for place in places] == [1, 1]
+    assert [(page.page, page.label) for page in cited] == [(1, "iv"), (2, "v")]
+    assert [page.link for page in cited] == [f"{tmp_path}/a%20b.pdf#page={n}" for n in (1, 2)]
+    assert [len(page.boxes) for page in cited] == [1, 1]
     assert " ".join([slices[1][0], slices[2][0]]).split() == text.split()
     assert [picture.page for picture in page_pictures(hit)] == [1, 2]
 

@@ -35,7 +35,7 @@ from opticalrag.retrievers.redecode import (
     Redecoder,
     Redecoding,
     redecode_all,
-    target_of,
+    target_from_hit,
 )
 
 from ..engines.deepseek_ocr.test_engine import ScriptedModel, always
@@ -137,9 +137,9 @@ def hit(file: Path, **payload: Any) -> Hit:
 
 def test_a_missing_page_says_whether_it_could_be_encoded(redecoder: Redecoder, file: Path) -> None:
     """A typed miss; the offer depends on the file."""
-    with pytest.raises(CacheMiss, match="encode it again with encode=True"):
+    with pytest.raises(CacheMiss, match="pass encode=True to encode it again"):
         redecoder.redecode(PageTarget(str(file), 1))
-    with pytest.raises(CacheMiss, match=r"nor is there a file /nowhere\.pdf: check its path"):
+    with pytest.raises(CacheMiss, match=r"/nowhere\.pdf does not exist either: check the path"):
         redecoder.redecode(PageTarget("/nowhere.pdf", 1))
 
 
@@ -156,7 +156,7 @@ def test_a_changed_file_is_not_encoded_in_its_place(redecoder: Redecoder, file: 
     """The answer would be about another page."""
     with pytest.raises(SourceChanged, match="has changed"):
         redecoder.redecode(hit(file, **{Field.FILE_SHA256: "0" * 64}), encode=True)
-    with pytest.raises(SourceError, match="has 2 pages, not 7"):
+    with pytest.raises(SourceError, match="has no page 7: choose one from 1 to 2"):
         redecoder.redecode(PageTarget(str(file), 7), encode=True)
 
 
@@ -178,7 +178,7 @@ def test_wrong_prompts_and_modes_are_refused(redecoder: Redecoder, file: Path) -
 def test_a_hit_without_a_page_is_a_miss() -> None:
     """Points that other tools wrote."""
     with pytest.raises(CacheMiss, match="does not name"):
-        target_of(Hit("id", 1.0, "text"))
+        target_from_hit(Hit("id", 1.0, "text"))
 
 
 def test_tokens_of_an_older_content_are_not_read(redecoder: Redecoder, file: Path) -> None:
@@ -244,7 +244,7 @@ def test_a_name_never_stands_for_a_file_of_the_folder_one_is_in(
     assert {(it.page, it.uri) for it in redecoder.cache.pages()} == {(0, str(file)), (1, str(file))}
 
     file.unlink()
-    with pytest.raises(CacheMiss, match=f"its file {file} is not there any more"):
+    with pytest.raises(CacheMiss, match=f"its file {file} no longer exists"):
         redecoder.redecode(PageTarget("a.pdf", 2), mode="base", encode=True)
     assert len(redecoder.model.encoded) == 2  # type: ignore[attr-defined]
 
@@ -254,7 +254,7 @@ def test_a_name_that_nobody_knows_is_no_path(
 ) -> None:
     """It has to be written as one to be encoded."""
     monkeypatch.chdir(file.parent)
-    with pytest.raises(CacheMiss, match=r"name 'a\.pdf'.*name it by its path, as in \./report"):
+    with pytest.raises(CacheMiss, match=r"name 'a\.pdf'.*give its path, such as \./report"):
         redecoder.redecode(PageTarget("a.pdf", 1), encode=True)
     redecoder.redecode(PageTarget("./a.pdf", 1), mode="tiny", encode=True)
     assert redecoder.redecode(PageTarget("a.pdf", 1)).mode == "tiny"
@@ -303,7 +303,7 @@ def test_each_miss_says_its_own_reason(
     with pytest.raises(CacheMiss) as miss:
         redecoder.redecode(PageTarget("a.pdf", page), mode=mode, encode=encode_it)
     assert str(miss.value).startswith(said)
-    assert ("is not there any more" in str(miss.value)) == said.endswith(("its", "file"))
+    assert ("no longer exists" in str(miss.value)) == said.endswith(("its", "file"))
 
 
 def test_an_ambiguous_name_is_said_and_nothing_else(redecoder: Redecoder, tmp_path: Path) -> None:
@@ -317,7 +317,10 @@ def test_an_ambiguous_name_is_said_and_nothing_else(redecoder: Redecoder, tmp_pa
 
 @pytest.mark.parametrize(
     ("uri", "said"),
-    [("", "read from no file: ingest"), ("s3://bucket/a.pdf", "s3://bucket/a.pdf, which is not")],
+    [
+        ("", "not read from a file: ingest"),
+        ("s3://bucket/a.pdf", "s3://bucket/a.pdf, which is not"),
+    ],
 )
 def test_a_document_without_a_file_of_its_own_cannot_be_encoded(
     redecoder: Redecoder, tmp_path: Path, uri: str, said: str, monkeypatch: pytest.MonkeyPatch

@@ -16,11 +16,11 @@ from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder, resolv
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.index_nodes import index_nodes
 from opticalrag.ingest.store.store import QdrantStore
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.postprocessors import CrossEncoderRerank
 from opticalrag.retrievers.query import Hit, Query
 from opticalrag.retrievers.rerank import CrossEncoderReranker
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 TEXTS = [f"Valve {n} of the coolant pump was inspected in week {n}." for n in range(12)]
 

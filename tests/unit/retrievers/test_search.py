@@ -35,9 +35,9 @@ from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.markdown.render import page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.citations import cite
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.query import Hit, Query, SearchMode, hit_from_payload
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, page
 

@@ -97,7 +97,7 @@ def test_a_page_without_tokens_leaves_its_node_alone(
     gone, kept = look(redecoder, node(file, "table", 2), node(file, "table"))
     assert REDECODED_KEY not in gone.node.metadata
     assert REDECODED_KEY in kept.node.metadata
-    assert "not looked at again" in caplog.text
+    assert "page not decoded again" in caplog.text
 
 
 @pytest.mark.parametrize("pages", ["[1]", [None], 3, []])
@@ -117,5 +117,8 @@ def test_an_agent_can_read_a_page_again(redecoder: Redecoder, file: Path) -> Non
     assert call(document="a.pdf", page=1, prompt="free_ocr").content == TABLE
     assert call(document="a.pdf", page="1").content == TABLE
     for wrong in ({"page": 7}, {"page": "x"}, {"page": 1.5}, {"document": "x" * 5000}):
-        assert "cannot be read again" in call(**{"document": "a.pdf", "page": 1, **wrong}).content
+        assert (
+            "cannot read the page again"
+            in call(**{"document": "a.pdf", "page": 1, **wrong}).content
+        )
     assert tool.metadata.name == "read_page_again"

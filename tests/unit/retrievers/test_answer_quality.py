@@ -7,7 +7,7 @@ import pytest
 from opticalrag.ingest.core.prompts import prompt_named
 from opticalrag.ingest.core.vision import FinishReason, Transcript
 from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
-from opticalrag.retrievers.answer_flags import NOT_LOCATED, OTHER_PHRASE, answer_flags
+from opticalrag.retrievers.answer_quality import NOT_LOCATED, OTHER_PHRASE, assess_answer
 
 BOX = "<|det|>[[100, 200, 300, 400]]<|/det|>"
 WHOLE = "<|ref|>text<|/ref|>" + BOX + "\nThe pump runs.\n\n"
@@ -18,7 +18,7 @@ def flags(prompt: str, text: str, reason: FinishReason = "eos") -> tuple[str, ..
     """Of an answer to a prompt."""
     asked = prompt_named(prompt)
     answer = Transcript((), text, reason, asked.name, asked.text, 4, 7, 0.1)
-    return answer_flags(asked, answer, read_grounding(text, truncated=reason != "eos"))
+    return assess_answer(asked, answer, read_grounding(text, truncated=reason != "eos"))
 
 
 @pytest.mark.parametrize(
