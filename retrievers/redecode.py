@@ -123,7 +123,7 @@ class Redecoder:
             mode: use tokens of this mode only; None or ``"auto"`` for the largest cached mode.
             max_tokens: maximum length of the answer; None for the context length of the model.
             encode: if the tokens are missing, open the file, render and encode the page. The file
-                is the one the document was read from, or the path given as ``target.document``.
+                is the one that the document was read from, or a path in ``target``.
 
         Raises:
             CacheMiss: the cache has no tokens of this page made by this model. The message says
