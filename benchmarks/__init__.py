@@ -1,1 +1,1 @@
-"""Measurements: run each with ``python -m benchmarks.GROUP.NAME``; figures are in ``results/``."""
+"""Measurements. Run one with ``python -m benchmarks.GROUP.NAME``; results are in ``results/``."""

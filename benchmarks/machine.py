@@ -1,4 +1,4 @@
-"""What a figure was measured on."""
+"""Describes the machine that a measurement ran on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["describe", "peak_memory", "synchronise"]
 
 
 def describe() -> dict[str, Any]:
-    """Processor, cores, GPU and the versions that matter."""
+    """Processor, cores, GPU and the relevant library versions."""
     gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
     return {
         "cpu": _cpu_name(),
@@ -27,14 +27,14 @@ def describe() -> dict[str, Any]:
 
 
 def peak_memory(device: str) -> float:
-    """Highest memory this process has held so far, in GB: of the GPU, or of main memory."""
+    """Peak memory of this process in GB: GPU memory on a CUDA device, else main memory."""
     if device.startswith("cuda"):
         return torch.cuda.max_memory_allocated(device) / 1e9
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def synchronise(device: str) -> None:
-    """Wait until a GPU has done what it was asked."""
+    """Wait until the GPU has finished its queued work."""
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
 

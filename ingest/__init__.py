@@ -1,97 +1,162 @@
-"""Documents in, points in Qdrant out. Importing this loads no model and no vendor library."""
+"""Reads documents and stores them in Qdrant.
+
+Importing this package is cheap: models and third-party libraries load on first use.
+"""
 
 from __future__ import annotations
 
 import os
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-# ONNX Runtime, which PyMuPDF imports, writes a session id into the temporary folder and knows a
-# host for events. It looks at this when it is imported, in worker processes too.
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-if TYPE_CHECKING:
-    from .core.config import (
-        ChunkingConfig,
-        CollectionOptions,
-        LayoutConfig,
-        OpticalConfig,
-        PageLimits,
-        TokenCacheConfig,
-    )
-    from .core.errors import OpticalRagError
-    from .core.records import Block, BlockKind, Box, Chunk, ParsedPage
-    from .documents.drawing import draw_boxes
-    from .documents.pages import open_document
-    from .engines.choice import load_model
-    from .llama_index.index_nodes import index_nodes
-    from .llama_index.node_parser import LayoutNodeParser
-    from .llama_index.reader import DeepSeekOCRReader
-    from .llama_index.vector_store import OpticalVectorStore
-    from .pipeline.pipeline import IngestPipeline, IngestReport
-    from .store.store import QdrantStore
-    from .token_cache.cache import TokenCache
-
-_HOMES = {
-    "Block": "core.records",
-    "BlockKind": "core.records",
-    "Box": "core.records",
-    "Chunk": "core.records",
-    "ChunkingConfig": "core.config",
-    "CollectionOptions": "core.config",
-    "DeepSeekOCRReader": "llama_index.reader",
-    "IngestPipeline": "pipeline.pipeline",
-    "IngestReport": "pipeline.pipeline",
-    "LayoutConfig": "core.config",
-    "LayoutNodeParser": "llama_index.node_parser",
-    "OpticalRagError": "core.errors",
-    "PageLimits": "core.config",
-    "OpticalConfig": "core.config",
-    "OpticalVectorStore": "llama_index.vector_store",
-    "ParsedPage": "core.records",
-    "QdrantStore": "store.store",
-    "TokenCache": "token_cache.cache",
-    "TokenCacheConfig": "core.config",
-    "draw_boxes": "documents.drawing",
-    "index_nodes": "llama_index.index_nodes",
-    "load_model": "engines.choice",
-    "open_document": "documents.pages",
-}
+from .core.lazy import lazy_exports
 
 __all__ = [
     "Block",
     "BlockKind",
+    "Bm25Encoder",
     "Box",
+    "CacheError",
+    "CacheMiss",
     "Chunk",
     "ChunkingConfig",
     "CollectionOptions",
+    "ConfigError",
     "DeepSeekOCRReader",
+    "DocumentExaminer",
+    "Embedder",
+    "EngineConfig",
+    "EngineError",
+    "Flag",
+    "IngestEvent",
+    "IngestOptions",
     "IngestPipeline",
     "IngestReport",
+    "Journal",
     "LayoutConfig",
     "LayoutNodeParser",
     "OpticalConfig",
     "OpticalRagError",
     "OpticalVectorStore",
+    "PageEngine",
+    "PageFailure",
     "PageLimits",
+    "PageMarkdown",
     "ParsedPage",
     "QdrantStore",
+    "SentenceTransformerEmbedder",
+    "SourceConfig",
+    "SourceError",
+    "SparseEncoder",
+    "StoreConfig",
+    "StoreError",
     "TokenCache",
     "TokenCacheConfig",
+    "VllmConfig",
+    "WorkLimits",
     "draw_boxes",
     "index_nodes",
     "load_model",
+    "make_engine",
     "open_document",
+    "open_journal",
+    "open_pipeline",
+    "open_store",
+    "page_markdown",
 ]
 
+# PyMuPDF imports ONNX Runtime, which writes a session id into the temporary folder and can send
+# events to a server. It reads this variable when it is imported, in worker processes too.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used (PEP 562)."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{home}", __name__), name)
+_EXPORTS = {
+    "assembly": ["open_journal", "open_pipeline", "open_store"],
+    "core.config": [
+        "ChunkingConfig",
+        "CollectionOptions",
+        "EngineConfig",
+        "IngestOptions",
+        "LayoutConfig",
+        "OpticalConfig",
+        "PageLimits",
+        "SourceConfig",
+        "StoreConfig",
+        "TokenCacheConfig",
+        "VllmConfig",
+        "WorkLimits",
+    ],
+    "core.errors": [
+        "CacheError",
+        "CacheMiss",
+        "ConfigError",
+        "EngineError",
+        "OpticalRagError",
+        "SourceError",
+        "StoreError",
+    ],
+    "core.flags": ["Flag"],
+    "core.protocols": ["Embedder", "PageEngine", "SparseEncoder"],
+    "core.records": ["Block", "BlockKind", "Box", "Chunk", "PageFailure", "ParsedPage"],
+    "documents.drawing": ["draw_boxes"],
+    "documents.examiner": ["DocumentExaminer"],
+    "documents.pages": ["open_document"],
+    "engines.choice": ["load_model", "make_engine"],
+    "indexing.dense": ["SentenceTransformerEmbedder"],
+    "indexing.sparse": ["Bm25Encoder"],
+    "llama_index.index_nodes": ["index_nodes"],
+    "llama_index.node_parser": ["LayoutNodeParser"],
+    "llama_index.reader": ["DeepSeekOCRReader"],
+    "llama_index.vector_store": ["OpticalVectorStore"],
+    "markdown.render": ["PageMarkdown", "page_markdown"],
+    "pipeline.journal": ["Journal"],
+    "pipeline.pipeline": ["IngestPipeline"],
+    "pipeline.report": ["IngestEvent", "IngestReport"],
+    "store.store": ["QdrantStore"],
+    "token_cache.cache": ["TokenCache"],
+}
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if TYPE_CHECKING:
+    from .assembly import open_journal, open_pipeline, open_store
+    from .core.config import (
+        ChunkingConfig,
+        CollectionOptions,
+        EngineConfig,
+        IngestOptions,
+        LayoutConfig,
+        OpticalConfig,
+        PageLimits,
+        SourceConfig,
+        StoreConfig,
+        TokenCacheConfig,
+        VllmConfig,
+        WorkLimits,
+    )
+    from .core.errors import (
+        CacheError,
+        CacheMiss,
+        ConfigError,
+        EngineError,
+        OpticalRagError,
+        SourceError,
+        StoreError,
+    )
+    from .core.flags import Flag
+    from .core.protocols import Embedder, PageEngine, SparseEncoder
+    from .core.records import Block, BlockKind, Box, Chunk, PageFailure, ParsedPage
+    from .documents.drawing import draw_boxes
+    from .documents.examiner import DocumentExaminer
+    from .documents.pages import open_document
+    from .engines.choice import load_model, make_engine
+    from .indexing.dense import SentenceTransformerEmbedder
+    from .indexing.sparse import Bm25Encoder
+    from .llama_index.index_nodes import index_nodes
+    from .llama_index.node_parser import LayoutNodeParser
+    from .llama_index.reader import DeepSeekOCRReader
+    from .llama_index.vector_store import OpticalVectorStore
+    from .markdown.render import PageMarkdown, page_markdown
+    from .pipeline.journal import Journal
+    from .pipeline.pipeline import IngestPipeline
+    from .pipeline.report import IngestEvent, IngestReport
+    from .store.store import QdrantStore
+    from .token_cache.cache import TokenCache
+else:
+    __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

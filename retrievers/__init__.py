@@ -1,64 +1,62 @@
-"""Questions in, cited hits out. Importing this loads no model and no vendor library."""
+"""Finds chunks that answer a question, and cites them.
+
+Importing this package is cheap: models and third-party libraries load on first use.
+"""
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .citations import Citation, cite, markdown_slices
-    from .hybrid import HybridRetriever
-    from .pictures import page_pictures
-    from .postprocessors import CrossEncoderRerank, WiderContext
-    from .query import Hit, Query
-    from .redecode import PageTarget, Redecoder, Redecoding
-    from .rerank import CrossEncoderReranker
-    from .second_look import SecondLook, redecode_tool
-
-_HOMES = {
-    "Citation": "citations",
-    "CrossEncoderRerank": "postprocessors",
-    "CrossEncoderReranker": "rerank",
-    "Hit": "query",
-    "HybridRetriever": "hybrid",
-    "PageTarget": "redecode",
-    "Query": "query",
-    "Redecoder": "redecode",
-    "Redecoding": "redecode",
-    "SecondLook": "second_look",
-    "WiderContext": "postprocessors",
-    "cite": "citations",
-    "markdown_slices": "citations",
-    "page_pictures": "pictures",
-    "redecode_tool": "second_look",
-}
+from ..ingest.core.lazy import lazy_exports
 
 __all__ = [
+    "NOT_LOCATED",
+    "OTHER_PHRASE",
     "Citation",
+    "CitedPage",
+    "Context",
     "CrossEncoderRerank",
     "CrossEncoderReranker",
     "Hit",
     "HybridRetriever",
+    "PagePicture",
     "PageTarget",
     "Query",
     "Redecoder",
     "Redecoding",
+    "Reranker",
     "SecondLook",
     "WiderContext",
     "cite",
     "markdown_slices",
     "page_pictures",
     "redecode_tool",
+    "search",
 ]
 
+_EXPORTS = {
+    "answer_quality": ["NOT_LOCATED", "OTHER_PHRASE"],
+    "citations": ["Citation", "CitedPage", "cite", "markdown_slices"],
+    "hybrid_search": ["search"],
+    "pictures": ["PagePicture", "page_pictures"],
+    "postprocessors": ["CrossEncoderRerank", "WiderContext"],
+    "query": ["Context", "Hit", "Query"],
+    "redecode": ["PageTarget", "Redecoder", "Redecoding"],
+    "rerank": ["CrossEncoderReranker", "Reranker"],
+    "retriever": ["HybridRetriever"],
+    "second_look": ["SecondLook", "redecode_tool"],
+}
 
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first used (PEP 562)."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{home}", __name__), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+if TYPE_CHECKING:
+    from .answer_quality import NOT_LOCATED, OTHER_PHRASE
+    from .citations import Citation, CitedPage, cite, markdown_slices
+    from .hybrid_search import search
+    from .pictures import PagePicture, page_pictures
+    from .postprocessors import CrossEncoderRerank, WiderContext
+    from .query import Context, Hit, Query
+    from .redecode import PageTarget, Redecoder, Redecoding
+    from .rerank import CrossEncoderReranker, Reranker
+    from .retriever import HybridRetriever
+    from .second_look import SecondLook, redecode_tool
+else:
+    __getattr__, __dir__ = lazy_exports(__name__, _EXPORTS)

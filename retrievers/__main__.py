@@ -1,4 +1,4 @@
-"""``python -m opticalrag.retrievers`` is the ``opticalrag`` command."""
+"""Runs the ``opticalrag`` command by ``python -m opticalrag.retrievers``."""
 
 from .cli import main
 

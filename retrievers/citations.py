@@ -1,4 +1,4 @@
-"""Where a hit stands, for people and for programs. Pure."""
+"""Citations of hits: file, pages, boxes and links. Pure."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from urllib.parse import quote
 
 from ..ingest.core.errors import SourceChanged
 from ..ingest.core.records import Box
-from .query import Hit, ranges_of
+from .query import Hit, markdown_ranges
 
-__all__ = ["Citation", "PagePlace", "cite", "markdown_slices"]
+__all__ = ["Citation", "CitedPage", "cite", "markdown_slices"]
 
-_SNIPPET = 240
+_SNIPPET_CHARS = 240
 
 
 @dataclass(frozen=True, slots=True)
-class PagePlace:
-    """Where a hit stands on one page.
+class CitedPage:
+    """One page of a hit.
 
-    ``page`` is 1-based, ``label`` the number printed there. ``boxes`` are in fractions of the page
-    as displayed, origin top left. ``ranges`` are [start, end) in characters of the page's
-    Markdown (see :func:`markdown_slices`). ``link`` opens the file there in viewers that know
-    ``#page=`` (RFC 8118).
+    ``page`` is 1-based and ``label`` is the printed page number. ``boxes`` are fractions of the
+    page as displayed, origin top left. ``ranges`` are [start, end) in characters of the page's
+    Markdown (see :func:`markdown_slices`). ``link`` opens the file at this page in viewers that
+    support ``#page=`` (RFC 8118).
     """
 
     page: int
@@ -33,7 +33,7 @@ class PagePlace:
     link: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The place as JSON values."""
+        """The page as JSON values."""
         return {
             "page": self.page,
             "page_label": self.label,
@@ -45,11 +45,11 @@ class PagePlace:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """One hit's place.
+    """The source of one hit.
 
-    ``page`` is the 1-based page it starts on, ``page_label`` the number printed there;
-    ``boxes`` are those on that page, ``link`` opens it. ``places`` are all pages it stands on.
-    ``doubtful`` are flags that say the text may be wrong.
+    ``page``, ``page_label``, ``boxes`` and ``link`` describe the first page of the hit;
+    ``cited_pages`` describes all of them. ``page`` is 1-based and ``page_label`` is the printed
+    page number. ``doubtful`` lists flags that say the text may be wrong.
     """
 
     file: str
@@ -60,17 +60,17 @@ class Citation:
     link: str
     score: float
     snippet: str
-    places: tuple[PagePlace, ...] = ()
+    cited_pages: tuple[CitedPage, ...] = ()
     doubtful: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        where = [self.file]
+        parts = [self.file]
         if self.page is not None:
             printed = "" if self.page_label in ("", str(self.page)) else f" ({self.page_label})"
-            where.append(f"page {self.page}{printed}")
+            parts.append(f"page {self.page}{printed}")
         if self.heading_path:
-            where.append(" > ".join(self.heading_path))
-        return f"{' · '.join(where)} [{self.score:.3f}]"
+            parts.append(" > ".join(self.heading_path))
+        return f"{' · '.join(parts)} [{self.score:.3f}]"
 
     def as_dict(self) -> dict[str, Any]:
         """The citation as JSON values."""
@@ -83,16 +83,18 @@ class Citation:
             "link": self.link,
             "score": self.score,
             "snippet": self.snippet,
-            "places": [place.as_dict() for place in self.places],
+            "cited_pages": [page.as_dict() for page in self.cited_pages],
             "doubtful": list(self.doubtful),
         }
 
 
 def cite(hit: Hit) -> Citation:
-    """Say where a hit stands."""
-    places = _places(hit)
-    first = places[0] if places else None
+    """Make the citation of a hit."""
+    pages = _cited_pages(hit)
+    first = pages[0] if pages else None
     snippet = " ".join(hit.text.split())
+    if len(snippet) > _SNIPPET_CHARS:
+        snippet = snippet[: _SNIPPET_CHARS - 1] + "…"
     return Citation(
         file=hit.file_name or hit.file_path,
         page=first.page if first else None,
@@ -101,17 +103,17 @@ def cite(hit: Hit) -> Citation:
         heading_path=hit.heading_path,
         link=first.link if first else _link(hit, None),
         score=hit.score,
-        snippet=snippet if len(snippet) <= _SNIPPET else snippet[: _SNIPPET - 1] + "…",
-        places=places,
+        snippet=snippet,
+        cited_pages=pages,
         doubtful=hit.doubtful,
     )
 
 
-def _places(hit: Hit) -> tuple[PagePlace, ...]:
+def _cited_pages(hit: Hit) -> tuple[CitedPage, ...]:
     labels = dict(zip(hit.pages, hit.page_labels, strict=False))
-    ranges = ranges_of(hit.payload)
+    ranges = markdown_ranges(hit.payload)
     return tuple(
-        PagePlace(
+        CitedPage(
             page=page,
             label=labels.get(page, ""),
             boxes=tuple(box for number, box in hit.boxes if number == page),
@@ -124,34 +126,39 @@ def _places(hit: Hit) -> tuple[PagePlace, ...]:
 
 def _link(hit: Hit, page: int | None) -> str:
     path = hit.file_path or hit.file_name
-    # Colons and slashes as they are: s3://bucket/key stays one.
+    # Leave colons and slashes unquoted, so that s3://bucket/key stays a URL.
     return quote(path, safe="/:") + (f"#page={page}" if page else "") if path else ""
 
 
 def markdown_slices(hit: Hit, pages: Mapping[int, str]) -> dict[int, tuple[str, ...]]:
-    """What a hit was made of, as it stands in the Markdown of its pages.
+    """Cut the text of a hit out of the Markdown of its pages.
 
-    The store does not keep that Markdown. It is what :class:`opticalrag.ingest.DeepSeekOCRReader`
-    makes of the same file with the engine the hit names (``hit.payload["engine"]``): one Document
-    a page, with the page's text.
+    The store does not hold that Markdown. :class:`opticalrag.ingest.DeepSeekOCRReader` makes it
+    again from the same file with the engine that the hit names (``hit.payload["engine"]``): one
+    Document per page, whose text is the Markdown.
 
     Args:
-        hit: what was found.
-        pages: Markdown by 1-based page number; pages that are not given are left out.
+        hit: the hit.
+        pages: Markdown by 1-based page number. Pages of the hit that are missing here are left
+            out.
+
+    Returns:
+        The slices by 1-based page number.
 
     Raises:
-        SourceChanged: a range is not within the page: this is other Markdown.
+        SourceChanged: a range ends after the Markdown, which was therefore made from another
+            file or by another engine.
     """
     slices: dict[int, tuple[str, ...]] = {}
-    for place in _places(hit):
-        text = pages.get(place.page)
+    for cited in _cited_pages(hit):
+        text = pages.get(cited.page)
         if text is None:
             continue
-        if any(not 0 <= start <= end <= len(text) for start, end in place.ranges):
+        if any(not 0 <= start <= end <= len(text) for start, end in cited.ranges):
             raise SourceChanged(
-                f"page {place.page} of {hit.file_name} has {len(text)} characters of Markdown, and"
-                f" the hit lies at {place.ranges[-1]}: read the file that was ingested, with the"
-                " same engine"
+                f"page {cited.page} of {hit.file_name} has {len(text)} characters of Markdown,"
+                f" but the hit spans {cited.ranges[-1]}: read the file that was ingested, with"
+                " the same engine"
             )
-        slices[place.page] = tuple(text[start:end] for start, end in place.ranges)
+        slices[cited.page] = tuple(text[start:end] for start, end in cited.ranges)
     return slices

@@ -73,9 +73,9 @@ def search(
         from ..ingest.assembly import open_store
         from ..ingest.indexing.dense import SentenceTransformerEmbedder
         from ..ingest.indexing.sparse import Bm25Encoder
+        from .hybrid_search import search as find
         from .query import Query
         from .rerank import CrossEncoderReranker
-        from .search import search as find
 
         query = Query(
             question,
@@ -144,7 +144,7 @@ def redecode(
     with commands(as_json), open_tokens(tokens) as cache:
         from ..ingest.core.prompts import prompt_named
         from ..ingest.engines.choice import load_model
-        from .answer_flags import NOT_LOCATED
+        from .answer_quality import NOT_LOCATED
         from .redecode import PageTarget, Redecoder
 
         prompt_named(prompt)  # a wrong one is said before the model is loaded
@@ -188,7 +188,7 @@ def _hit_to_json(hit: Any, drawn: Mapping[str, Any], failures: Mapping[str, str]
         "score": hit.score,
         "text": hit.text,
         "link": citation["link"],
-        "places": citation["places"],
+        "cited_pages": citation["cited_pages"],
         "doubtful": citation["doubtful"],
         **{name: value for name, value in optional.items() if value},
     }

@@ -1,7 +1,7 @@
-"""Small to big: what stands around a hit, from the store, within a number of characters.
+"""Adds context to hits: the text around a chunk, up to a number of characters.
 
-Chunks are found by what they were stored with: the ids of their neighbours (PREVIOUS and NEXT, as
-LlamaIndex keeps them), their section, or their page. No larger points are needed.
+The surrounding chunks come from the store. Their payloads name their neighbours (PREVIOUS and
+NEXT, as LlamaIndex stores them), their section and their pages, so no larger points are needed.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from ..ingest.store.filters import qdrant_filter
 from ..ingest.store.store import QdrantStore
 from .query import Context, Hit, Query, hit_from_payload
 
-__all__ = ["stored_hits", "with_context", "without_covered"]
+__all__ = ["add_context", "drop_covered", "load_hits"]
 
-# Of one section or page. More do not fit what language models are given anyway.
-_MOST_CHUNKS = 1024
-_PREVIOUS, _NEXT = "2", "3"  # of LlamaIndex's NodeRelationship, as stored
-_LEAST_OVERLAP = 16  # characters; what is shorter ends and begins texts by chance
-_MOST_OVERLAP = 4000  # longer than the overlap of any chunk; looking further costs its square
+# Chunks read of one section or page. More do not fit the prompt of a language model anyway.
+_MAX_CHUNKS = 1024
+_PREVIOUS, _NEXT = "2", "3"  # values of LlamaIndex's NodeRelationship, as stored
+_MIN_OVERLAP = 16  # characters; shorter matches between two texts are chance
+_MAX_OVERLAP = 4000  # characters; longer than any chunk's overlap. The cost grows quadratically.
 
 
-def with_context(store: QdrantStore, hits: Sequence[Hit], query: Query) -> list[Hit]:
-    """The hits with the context that the query asks for.
+def add_context(store: QdrantStore, hits: Sequence[Hit], query: Query) -> list[Hit]:
+    """Give each hit the context that the query asks for.
 
-    Whole chunks are added on both sides, the nearest first, as long as the text has no more than
-    ``query.context_chars`` characters; what a chunk repeats of the one before (headings, column
-    names, overlap) is written once. A hit that is longer by itself stays alone.
+    Whole chunks are added on both sides, the nearest first, while the text fits into
+    ``query.context_chars`` characters. Text that a chunk repeats from the previous one (headings,
+    column names, overlap) is written once. A hit that is itself longer gets no other chunks.
 
     Raises:
         StoreError: the store failed.
@@ -44,84 +44,84 @@ def with_context(store: QdrantStore, hits: Sequence[Hit], query: Query) -> list[
     if query.context == "neighbours":
         around = _neighbours(store, hits, query.context_chars)
     else:
-        around = {hit.id: _relatives(store, hit, query.context) for hit in hits}
+        around = {hit.id: _same_section_or_page(store, hit, query.context) for hit in hits}
     return [replace(hit, context=_context(hit, around[hit.id], query)) for hit in hits]
 
 
-def without_covered(hits: Sequence[Hit]) -> list[Hit]:
-    """Hits in their order, without those whose text is in the context of one before."""
+def drop_covered(hits: Sequence[Hit]) -> list[Hit]:
+    """Drop hits whose chunk is already in the context of an earlier hit; keep the order."""
     kept: list[Hit] = []
-    read: set[str] = set()
+    covered: set[str] = set()
     for hit in hits:
-        if hit.id not in read:
+        if hit.id not in covered:
             kept.append(hit)
-            read |= {hit.id, *(hit.context.chunk_ids if hit.context else ())}
+            covered |= {hit.id, *(hit.context.chunk_ids if hit.context else ())}
     return kept
 
 
 def _context(hit: Hit, around: Sequence[Hit], query: Query) -> Context:
-    """The hit and as many of its neighbours, in the document's order, as there is room for."""
-    order = [*around] if any(one.id == hit.id for one in around) else [hit]
-    place = next(n for n, one in enumerate(order) if one.id == hit.id)
-    first, last = place, place + 1
+    """Join the hit with as many surrounding chunks as fit, in document order."""
+    chunks = [*around] if any(chunk.id == hit.id for chunk in around) else [hit]
+    position = next(n for n, chunk in enumerate(chunks) if chunk.id == hit.id)
+    first, last = position, position + 1
     text = hit.text
-    for start, stop in _growing(place, len(order)):
-        wider = _joined(order[min(start, first) : max(stop, last)])
+    for start, stop in _growing(position, len(chunks)):
+        wider = _joined(chunks[min(start, first) : max(stop, last)])
         if len(wider) > query.context_chars:
             break
         first, last, text = min(start, first), max(stop, last), wider
-    chosen = order[first:last]
-    pages = sorted({page for one in chosen for page in one.pages})
-    return Context(text, tuple(one.id for one in chosen), tuple(pages))
+    chosen = chunks[first:last]
+    pages = sorted({page for chunk in chosen for page in chunk.pages})
+    return Context(text, tuple(chunk.id for chunk in chosen), tuple(pages))
 
 
-def _growing(place: int, size: int) -> Iterable[tuple[int, int]]:
-    """Ranges around a place: one more behind, one more before, and so on."""
+def _growing(position: int, size: int) -> Iterable[tuple[int, int]]:
+    """Ranges that grow around a position, by one element after it and one before it in turn."""
     for distance in range(1, size):
-        if place + distance < size:
-            yield place, place + distance + 1
-        if place - distance >= 0:
-            yield place - distance, place + 1
+        if position + distance < size:
+            yield position, position + distance + 1
+        if position - distance >= 0:
+            yield position - distance, position + 1
 
 
 # -- neighbours by id ------------------------------------------------------------------------
 
 
-def _neighbours(store: QdrantStore, hits: Sequence[Hit], room: int) -> dict[str, list[Hit]]:
-    """Chains of chunks around each hit; one request per step for all of them."""
+def _neighbours(store: QdrantStore, hits: Sequence[Hit], max_chars: int) -> dict[str, list[Hit]]:
+    """Chains of chunks around each hit. Each step is one request for all chains."""
     chains = {hit.id: [hit] for hit in hits}
     known: dict[str, Hit] = {hit.id: hit for hit in hits}
     growing = set(chains)
     while growing:
         wanted = {
-            chain_end
-            for one in growing
-            for chain_end in _ends(chains[one])
-            if chain_end and chain_end not in known
+            neighbour
+            for hit_id in growing
+            for neighbour in _neighbour_ids(chains[hit_id])
+            if neighbour and neighbour not in known
         }
-        known |= stored_hits(store, wanted)
-        for one in list(growing):
-            grown = _grown(chains[one], known)
-            if len(grown) == len(chains[one]) or sum(len(h.text) for h in grown) > room:
-                growing.discard(one)
-            chains[one] = grown
+        known |= load_hits(store, wanted)
+        for hit_id in list(growing):
+            grown = _grown(chains[hit_id], known)
+            if len(grown) == len(chains[hit_id]) or sum(len(h.text) for h in grown) > max_chars:
+                growing.discard(hit_id)
+            chains[hit_id] = grown
     return chains
 
 
-def _ends(chain: Sequence[Hit]) -> tuple[str, str]:
-    return _related(chain[0], _PREVIOUS), _related(chain[-1], _NEXT)
+def _neighbour_ids(chain: Sequence[Hit]) -> tuple[str, str]:
+    return _neighbour_id(chain[0], _PREVIOUS), _neighbour_id(chain[-1], _NEXT)
 
 
 def _grown(chain: list[Hit], known: Mapping[str, Hit]) -> list[Hit]:
-    held = {hit.id for hit in chain}
-    before, after = (known.get(end) for end in _ends(chain))
-    left = [before] if before is not None and before.id not in held else []
-    right = [after] if after is not None and after.id not in held else []
+    in_chain = {hit.id for hit in chain}
+    before, after = (known.get(neighbour) for neighbour in _neighbour_ids(chain))
+    left = [before] if before is not None and before.id not in in_chain else []
+    right = [after] if after is not None and after.id not in in_chain else []
     return [*left, *chain, *right]
 
 
-def _related(hit: Hit, relation: str) -> str:
-    """The id of a neighbour; empty if the point names none."""
+def _neighbour_id(hit: Hit, relation: str) -> str:
+    """The point id of a neighbour; empty if the payload names none."""
     try:
         content = json.loads(str(hit.payload.get("_node_content") or "{}"))
         return point_id(str(content["relationships"][relation]["node_id"]))
@@ -129,78 +129,82 @@ def _related(hit: Hit, relation: str) -> str:
         return ""
 
 
-def stored_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
-    """The points of nodes with these ids, by their own, as hits without a score.
+def load_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
+    """Load the points of nodes by node id, as hits with a score of 0.
 
-    What is not stored is not among them.
+    Returns:
+        The hits by point id, without those that are not stored.
 
     Raises:
         StoreError: the store failed.
     """
-    wanted = sorted({point_id(one) for one in ids})
+    wanted = sorted({point_id(node_id) for node_id in ids})
     if not wanted or not store.exists():
         return {}
     records = store.retrieve(wanted)
     return {str(r.id): hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records}
 
 
-# -- relatives by section or page ------------------------------------------------------------
+# -- chunks of the same section or page ------------------------------------------------------
 
 
-def _relatives(store: QdrantStore, hit: Hit, kind: str) -> list[Hit]:
-    """The chunks of the hit's section or pages, in the document's order."""
+def _same_section_or_page(store: QdrantStore, hit: Hit, kind: str) -> list[Hit]:
+    """The chunks of the hit's section or pages, in document order."""
     section = str(hit.payload.get(Field.SECTION) or "")
     shared: dict[str, Any] = {Field.FILE_ID: hit.file_id}
     shared |= {Field.SECTION: section} if kind == "section" else {Field.PAGES: list(hit.pages)}
     if not hit.file_id or (kind == "section" and not section):
         return [hit]
-    found = _scrolled(store, qdrant_filter(shared))
-    found.sort(key=_ordinal)
-    place = next((n for n, one in enumerate(found) if one.id == hit.id), None)
-    if place is None or kind == "page":
-        return found
-    return _unbroken(found, place)
+    chunks = _load_matching(store, qdrant_filter(shared))
+    chunks.sort(key=_ordinal)
+    position = next((n for n, chunk in enumerate(chunks) if chunk.id == hit.id), None)
+    if position is None or kind == "page":
+        return chunks
+    return _consecutive(chunks, position)
 
 
-def _unbroken(found: list[Hit], place: int) -> list[Hit]:
-    """The run of consecutive chunks around a place: sections elsewhere may have the same name."""
-    first = last = place
-    while first > 0 and _ordinal(found[first]) - _ordinal(found[first - 1]) == 1:
+def _consecutive(chunks: list[Hit], position: int) -> list[Hit]:
+    """The run of consecutive chunks around a position.
+
+    Another section of the same name elsewhere in the document is cut off.
+    """
+    first = last = position
+    while first > 0 and _ordinal(chunks[first]) - _ordinal(chunks[first - 1]) == 1:
         first -= 1
-    while last + 1 < len(found) and _ordinal(found[last + 1]) - _ordinal(found[last]) == 1:
+    while last + 1 < len(chunks) and _ordinal(chunks[last + 1]) - _ordinal(chunks[last]) == 1:
         last += 1
-    return found[first : last + 1]
+    return chunks[first : last + 1]
 
 
 def _ordinal(hit: Hit) -> int:
     return int(hit.payload.get(Field.ORDINAL) or 0)
 
 
-def _scrolled(store: QdrantStore, where: models.Filter | None) -> list[Hit]:
-    records = islice(store.scroll(where), _MOST_CHUNKS)
+def _load_matching(store: QdrantStore, where: models.Filter | None) -> list[Hit]:
+    records = islice(store.scroll(where), _MAX_CHUNKS)
     return [hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records]
 
 
-# -- joining ---------------------------------------------------------------------------------
+# -- joining chunks --------------------------------------------------------------------------
 
 
 def _joined(chunks: Sequence[Hit]) -> str:
-    """The texts of consecutive chunks, without what each repeats of the one before."""
+    """The texts of consecutive chunks, without text repeated from the previous chunk."""
     joined = chunks[0].text
     for before, chunk in pairwise(chunks):
-        lines = _without_path(chunk, before).split("\n")
-        shared = _shared(lines, _without_path(before, before).split("\n"))
+        lines = _without_headings(chunk, before).split("\n")
+        shared = _shared_lines(lines, _without_headings(before, before).split("\n"))
         rest = "\n".join(lines[shared:]).lstrip("\n")
         if not shared:
             rest = _without_overlap(rest, before.text)
-        # Rows whose column names were said go on with the table.
+        # Rows after repeated column names continue the table above.
         gap = "\n" if shared and lines[shared - 1].startswith("|") else "\n\n"
         joined += gap + rest if rest else ""
     return joined
 
 
-def _without_path(chunk: Hit, before: Hit) -> str:
-    """A chunk's text without the line of headings above it, if the one before names them, too."""
+def _without_headings(chunk: Hit, before: Hit) -> str:
+    """The chunk's text without its line of headings, if the previous chunk shows them too."""
     line, _, rest = chunk.text.partition("\n")
     for path in (chunk.heading_path, chunk.heading_path[:-1]):
         shown = {" > ".join(path[first:]) for first in range(len(path))}
@@ -210,15 +214,15 @@ def _without_path(chunk: Hit, before: Hit) -> str:
     return chunk.text
 
 
-def _shared(lines: Sequence[str], others: Sequence[str]) -> int:
-    """How many first lines are the same: captions and column names."""
+def _shared_lines(lines: Sequence[str], others: Sequence[str]) -> int:
+    """Count the equal first lines: captions and column names."""
     same = (left == right for left, right in zip(lines, others, strict=False))
     return sum(1 for _ in takewhile(bool, same))
 
 
 def _without_overlap(text: str, before: str) -> str:
-    """Without the start that the text before ends with: a caption, or chunks cut to overlap."""
-    for size in range(min(len(before), len(text), _MOST_OVERLAP), _LEAST_OVERLAP - 1, -1):
+    """The text without its start, if ``before`` ends with it: a caption, or a chunk's overlap."""
+    for size in range(min(len(before), len(text), _MAX_OVERLAP), _MIN_OVERLAP - 1, -1):
         if before.endswith(text[:size]):
             return text[size:].lstrip()
     return text

@@ -1,4 +1,4 @@
-"""Hits as LlamaIndex nodes."""
+"""Turns hits into LlamaIndex nodes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node
 from .citations import cite
 from .query import Hit
 
-__all__ = ["CITATION_KEY", "CONTEXT_KEY", "node_of"]
+__all__ = ["CITATION_KEY", "CONTEXT_KEY", "hit_to_node"]
 
 CITATION_KEY = "citation"
-"""Metadata of a found node: :meth:`opticalrag.retrievers.Citation.as_dict`."""
+"""Metadata key of the citation: :meth:`opticalrag.retrievers.Citation.as_dict`."""
 
 CONTEXT_KEY = "context"
-"""Metadata of a node whose text was widened: ids of the chunks in it, and their pages."""
+"""Metadata key of a node with context: the ids and pages of the chunks in its text."""
 
 
-def node_of(hit: Hit) -> TextNode:
-    """The node a hit was made of, with its citation; its text is the hit's context, if any.
+def hit_to_node(hit: Hit) -> TextNode:
+    """Rebuild the stored node of a hit and add its citation.
 
-    The citation stays that of the chunk that was found.
+    If the hit has context, the context becomes the node's text. The citation still describes the
+    chunk that was found.
     """
     payload = dict(hit.payload)
     stored = None
-    with suppress(ValueError, TypeError, KeyError):  # not written by LlamaIndex
+    with suppress(ValueError, TypeError, KeyError):  # a point that LlamaIndex did not write
         stored = metadata_dict_to_node(payload)
     node = (
         stored
@@ -37,16 +38,16 @@ def node_of(hit: Hit) -> TextNode:
             metadata=stored.metadata if stored else payload,
         )
     )
-    _add(node, CITATION_KEY, cite(hit).as_dict())
+    _add_metadata(node, CITATION_KEY, cite(hit).as_dict())
     if hit.context is not None:
         node.set_content(hit.context.text)
         chunks, pages = list(hit.context.chunk_ids), list(hit.context.pages)
-        _add(node, CONTEXT_KEY, {"chunks": chunks, "pages": pages})
+        _add_metadata(node, CONTEXT_KEY, {"chunks": chunks, "pages": pages})
     return node
 
 
-def _add(node: TextNode, key: str, value: object) -> None:
-    """Metadata that is neither embedded nor shown to a language model."""
+def _add_metadata(node: TextNode, key: str, value: object) -> None:
+    """Add metadata that is neither embedded nor sent to a language model."""
     node.metadata[key] = value
     node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, key]
     node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, key]

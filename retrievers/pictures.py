@@ -1,4 +1,4 @@
-"""Pictures of what is cited: the page around a hit, with its boxes drawn."""
+"""Draws the pages of a hit with its boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..ingest.core.schema import Field
 from ..ingest.documents.drawing import draw_boxes
 from ..ingest.documents.pages import SourceDocument, open_document
 from ..ingest.documents.sources import path_of
-from .citations import PagePlace, cite
+from .citations import CitedPage, cite
 from .query import Hit
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 __all__ = ["PagePicture", "page_pictures"]
 
 _DPI = 150
-_GAP = 4  # pixels between text and the line around it
-_MARGIN = 0.04  # of the page, around the boxes: a line or two of what stands beside them
+_GAP = 4  # pixels between the text and the outline of its box
+_MARGIN = 0.04  # fraction of the page around the boxes: a line or two of the surrounding text
 
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A picture of a page (1-based), or of the part that ``crop`` names in fractions of it."""
+    """A picture of a page (1-based), cut to ``crop`` (fractions of the page, origin top left)."""
 
     page: int
     crop: Box
@@ -51,38 +51,39 @@ def page_pictures(
     long_side: int = 1600,
     whole_page: bool = False,
 ) -> list[PagePicture]:
-    """Draw the pages a hit stands on: one picture per page, cut to the boxes and a margin.
+    """Draw the pages of a hit: one picture per page, cropped to the boxes and a margin.
 
     Args:
-        hit: what was found; pages without boxes are drawn whole.
-        file: where the file is now, if not where it was read.
-        password: of an encrypted file.
-        long_side: most pixels of a page's longer side; pages are drawn at 150 dpi if that is less.
-        whole_page: do not cut.
+        hit: the hit. Pages without boxes are drawn whole.
+        file: the file's current path, if it has moved since it was ingested.
+        password: password of an encrypted file.
+        long_side: maximum length of a page's longer side, in pixels. Pages are drawn at 150 dpi if
+            that is smaller.
+        whole_page: do not crop.
 
     Raises:
         SourceMissing: the file is not on this disk.
-        SourceChanged: it is not the file that was ingested.
-        SourceError: it cannot be opened or drawn.
+        SourceChanged: the file is not the one that was ingested.
+        SourceError: the file cannot be opened or drawn.
     """
-    places = cite(hit).places
-    if not places:
+    pages = cite(hit).cited_pages
+    if not pages:
         return []
     path = Path(file) if file else path_of(hit.file_path)
     if path is None or not _is_file(path):
         raise SourceMissing(
             f"{hit.file_path or hit.file_name or 'the file of the hit'} is not on this disk:"
-            " say where it is now (file=), or ingest it again"
+            " pass its current path as file=, or ingest it again"
         )
     with open_document(path, password=password) as source:
         _check_same(source, hit)
-        return [_picture(source, place, long_side, whole_page) for place in places]
+        return [_draw(source, cited, long_side, whole_page) for cited in pages]
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except (OSError, ValueError):  # no name a file can have
+    except (OSError, ValueError):  # not a valid file name
         return False
 
 
@@ -90,26 +91,26 @@ def _check_same(source: SourceDocument, hit: Hit) -> None:
     stored = str(hit.payload.get(Field.FILE_SHA256) or "")
     if stored and stored != source.ref.sha256:
         raise SourceChanged(
-            f"{source.ref.name} was edited since it was ingested, so its boxes may be wrong:"
+            f"{source.ref.name} was edited after it was ingested, so the boxes may be wrong:"
             " ingest it again"
         )
 
 
-def _picture(
-    source: SourceDocument, place: PagePlace, long_side: int, whole_page: bool
+def _draw(
+    source: SourceDocument, cited: CitedPage, long_side: int, whole_page: bool
 ) -> PagePicture:
-    page = source.render(place.page - 1, long_side=long_side, dpi=_DPI)
+    page = source.render(cited.page - 1, long_side=long_side, dpi=_DPI)
     height, width = page.pixels.shape[:2]
-    drawn = draw_boxes(page, [(_padded(b, _GAP / width, _GAP / height), "") for b in place.boxes])
+    drawn = draw_boxes(page, [(_padded(b, _GAP / width, _GAP / height), "") for b in cited.boxes])
     whole = Box(0.0, 0.0, 1.0, 1.0)
-    crop = whole if whole_page or not place.boxes else _around(place.boxes)
+    crop = whole if whole_page or not cited.boxes else _around(cited.boxes)
     corners = (
         int(crop.x0 * width),
         int(crop.y0 * height),
         max(round(crop.x1 * width), int(crop.x0 * width) + 1),
         max(round(crop.y1 * height), int(crop.y0 * height) + 1),
     )
-    return PagePicture(place.page, crop, drawn.crop(corners))
+    return PagePicture(cited.page, crop, drawn.crop(corners))
 
 
 def _around(boxes: Sequence[Box]) -> Box:

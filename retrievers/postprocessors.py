@@ -1,4 +1,4 @@
-"""Our search stages for any retriever of LlamaIndex's: reranking and wider context."""
+"""LlamaIndex node postprocessors: reranking and wider context, for any retriever."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle
 
 from ..ingest.core.identity import point_id
 from ..ingest.store.store import QdrantStore
-from .context import stored_hits, with_context, without_covered
-from .nodes import node_of
+from .context import add_context, drop_covered, load_hits
+from .nodes import hit_to_node
 from .query import ContextKind, Query
 from .rerank import CrossEncoderReranker
 
@@ -21,18 +21,18 @@ __all__ = ["CrossEncoderRerank", "WiderContext"]
 
 
 class CrossEncoderRerank(BaseNodePostprocessor):
-    """Orders nodes anew by a cross-encoder that reads each with the question.
+    """Reorders nodes by a cross-encoder, which scores each node together with the question.
 
-    Unlike LlamaIndex's ``SentenceTransformerRerank`` (0.14) it runs no code of a model repository,
-    takes safetensors only, reads the text without metadata, and leaves the nodes it was given as
-    they are.
+    It differs from LlamaIndex's ``SentenceTransformerRerank`` (0.14): it never runs code from a
+    model repository, loads safetensors only, scores the text without metadata, and does not modify
+    the nodes it gets.
 
     Example:
         >>> rerank = CrossEncoderRerank(CrossEncoderReranker("models/reranker"), top_n=5)
         >>> index.as_query_engine(similarity_top_k=30, node_postprocessors=[rerank])
     """
 
-    top_n: int = PydanticField(default=5, ge=1, description="How many nodes are returned.")
+    top_n: int = PydanticField(default=5, ge=1, description="Number of nodes to return.")
     _reranker: CrossEncoderReranker = PrivateAttr()
 
     def __init__(self, reranker: CrossEncoderReranker | str, **options: Any) -> None:
@@ -41,7 +41,7 @@ class CrossEncoderRerank(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex knows this postprocessor."""
+        """The name that LlamaIndex serialises."""
         return "CrossEncoderRerank"
 
     def _postprocess_nodes(
@@ -59,10 +59,10 @@ class CrossEncoderRerank(BaseNodePostprocessor):
 
 
 class WiderContext(BaseNodePostprocessor):
-    """Gives each node the text that stands around it in the store: small to big.
+    """Adds the surrounding text from the store to each node ("small to big" retrieval).
 
-    A node whose text an earlier one holds already is left out; nodes that are not in the store
-    stay as they are. Citations stay those of the chunks that were found.
+    Drops a node if an earlier one already contains its text. Nodes that are not in the store stay
+    unchanged. Citations still describe the chunks that were found.
 
     Example:
         >>> index.as_query_engine(node_postprocessors=[WiderContext(store, kind="section")])
@@ -72,7 +72,7 @@ class WiderContext(BaseNodePostprocessor):
         default="neighbours", description="'neighbours', 'section' or 'page'."
     )
     max_chars: int = PydanticField(
-        default=4000, ge=1, description="The longest text of a node, in characters."
+        default=4000, ge=1, description="Maximum length of a node's text, in characters."
     )
     _store: QdrantStore = PrivateAttr()
 
@@ -82,22 +82,22 @@ class WiderContext(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex knows this postprocessor."""
+        """The name that LlamaIndex serialises."""
         return "WiderContext"
 
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
         scores = {point_id(found.node.node_id): found.score for found in nodes}
-        stored = stored_hits(self._store, scores)
+        stored = load_hits(self._store, scores)
         query = Query("?", context=self.kind, context_chars=self.max_chars)
         wanted = [
             replace(stored[key], score=score or 0.0)
             for key, score in scores.items()
             if key in stored
         ]
-        kept = without_covered(with_context(self._store, wanted, query))
-        wider = {hit.id: NodeWithScore(node=node_of(hit), score=scores[hit.id]) for hit in kept}
+        kept = drop_covered(add_context(self._store, wanted, query))
+        wider = {hit.id: NodeWithScore(node=hit_to_node(hit), score=scores[hit.id]) for hit in kept}
         return [
             wider.get(key, found)
             for key, found in ((point_id(found.node.node_id), found) for found in nodes)

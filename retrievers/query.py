@@ -1,4 +1,4 @@
-"""A question and what it finds, as records. Pure."""
+"""Records of a search: the query and its hits. Pure."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores import MetadataFilters
 
 __all__ = [
-    "MOST_DIVERSE",
+    "MAX_MMR_TOP_K",
     "Context",
     "ContextKind",
     "Fusion",
     "Hit",
     "Query",
     "SearchMode",
-    "at_most_per_place",
+    "cap_hits",
     "hit_from_payload",
-    "ranges_of",
+    "markdown_ranges",
 ]
 
 SearchMode = Literal["hybrid", "dense", "sparse"]
@@ -38,56 +38,57 @@ _CHOICES = {
     "fusion": ("rrf", "dbsf"),
     "context": (None, "neighbours", "section", "page"),
 }
-_MOST = {
+_MAXIMA = {
     "top_k": 10_000,
     "rrf_k": 1_000_000,
     "per_page": 10_000,
     "per_document": 10_000,
     "context_chars": 10_000_000,
 }
-MOST_DIVERSE = 100
-"""Hits that can be chosen by diversity: the work grows with their square."""
+MAX_MMR_TOP_K = 100
+"""Largest ``top_k`` with ``mmr``, whose cost grows quadratically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question and how to look for its answer.
+    """A question, and how to search for its answer.
 
     Args:
         text: the question.
-        top_k: how many hits are wanted.
-        mode: which vectors are used.
-        filters: LlamaIndex's metadata filters; or payload fields
-            (:class:`opticalrag.ingest.core.schema.Field`) with the value they must have, or a
-            list of values of which one must match.
-        fusion: how hybrid hits are ranked: ``"rrf"`` by their ranks, ``"dbsf"`` by their scores.
-        rrf_k: the constant of reciprocal rank fusion; the smaller, the more the first ranks count.
-        weights: of dense and sparse in reciprocal rank fusion: a rank counts as rank / weight,
-            so that a large weight also makes first and second nearly equal.
-        mmr: diversity from 0 to 1: hits that resemble better ones give way (maximal marginal
-            relevance over the dense vectors), for ``top_k`` up to :data:`MOST_DIVERSE`; None for
-            none.
-        per_page: most hits that start on one page; None for any number.
-        per_document: most hits of one document.
-        skip_flagged: leave out pages whose OCR is doubtful (see :attr:`Hit.doubtful`).
-        min_score: the lowest score of a hit. What scores mean depends on mode and fusion; those
-            of reciprocal rank fusion are ranks.
-        context: what each hit is given beside its text: the chunks around it, its section or
-            its page; see :attr:`Hit.context`.
-        context_chars: the longest such text, in characters.
+        top_k: number of hits to return.
+        mode: which vectors to search.
+        filters: LlamaIndex metadata filters; or a mapping from payload fields
+            (:class:`opticalrag.ingest.core.schema.Field`) to the required value, or to a list
+            of allowed values.
+        fusion: how to merge dense and sparse hits: ``"rrf"`` by rank (reciprocal rank fusion),
+            ``"dbsf"`` by score (distribution-based score fusion).
+        rrf_k: the constant of reciprocal rank fusion; a smaller one favours the first ranks.
+        weights: weights of dense and sparse ranks in reciprocal rank fusion. Qdrant divides a rank
+            by its weight, so a large weight also brings the first and second rank close together.
+        mmr: diversity from 0 to 1 of maximal marginal relevance over the dense vectors, which
+            ranks hits lower that resemble better ones. Limits ``top_k`` to
+            :data:`MAX_MMR_TOP_K`. None turns it off.
+        per_page: maximum number of hits that start on one page; None for no maximum.
+        per_document: maximum number of hits from one document; None for no maximum.
+        skip_flagged: skip pages whose OCR is doubtful (see :attr:`Hit.doubtful`).
+        min_score: drop hits with a lower score. Scores depend on mode and fusion; those of
+            reciprocal rank fusion reflect ranks only.
+        context: add to each hit the chunks around it, its section or its page (see
+            :attr:`Hit.context`).
+        context_chars: maximum length of that context, in characters.
 
     Raises:
-        ConfigError: no store can answer this.
+        ConfigError: an option is invalid.
     """
 
     text: str
     top_k: int = 5
     mode: SearchMode = "hybrid"
     filters: MetadataFilters | Mapping[str, Any] = field(default_factory=dict)
-    # Chosen by benchmarks/retrieval/fusion.py on half of the questions (62); on the other half
-    # (64) its hit@1, 3, 5 are 0.859, 0.969, 0.984; dense alone has 0.766, 0.875, 0.906, sparse
-    # alone 0.766, 0.906, 0.938. Larger k, unequal weights and dbsf are within a question or two
-    # of it.
+    # benchmarks/retrieval/fusion.py chose these defaults on one half of its questions (62). On the
+    # other half (64), hit@1, @3 and @5 are 0.859, 0.969 and 0.984; dense alone reaches 0.766,
+    # 0.875 and 0.906, sparse alone 0.766, 0.906 and 0.938. Larger k, unequal weights and dbsf
+    # differ by a question or two.
     fusion: Fusion = "rrf"
     rrf_k: int = 2
     weights: tuple[float, float] = (1.0, 1.0)
@@ -100,18 +101,20 @@ class Query:
     context_chars: int = 4000
 
     def __post_init__(self) -> None:
-        """Refuse what no store can answer."""
+        """Validate all options."""
         if not self.text.strip():
-            raise ConfigError("the question is empty: say what to look for")
+            raise ConfigError("the question is empty: give the text to search for")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(
-                    f"{name} is {getattr(self, name)!r}; choose {' or '.join(map(str, choices))}"
+                    f"invalid {name} {getattr(self, name)!r}: use {', '.join(map(repr, choices))}"
                 )
-        for name, most in _MOST.items():
+        for name, maximum in _MAXIMA.items():
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int) and 1 <= value <= most):
-                raise ConfigError(f"{name} is {value!r}; give a whole number from 1 to {most:,}")
+            if value is not None and not (isinstance(value, int) and 1 <= value <= maximum):
+                raise ConfigError(
+                    f"invalid {name} {value!r}: use a whole number from 1 to {maximum:,}"
+                )
         self._check_weights()
         self._check_mmr()
 
@@ -119,28 +122,25 @@ class Query:
         weights: Sequence[float] = self.weights  # callers may not have been type-checked
         if len(weights) != 2 or not all(0 < weight < math.inf for weight in weights):
             raise ConfigError(
-                f"weights are {self.weights}; give two positive numbers, for dense and sparse ranks"
+                f"invalid weights {self.weights}: use two positive numbers, for dense and sparse"
             )
         if self.fusion == "dbsf" and len(set(self.weights)) > 1:
-            raise ConfigError("fusion 'dbsf' knows no weights; choose 'rrf' or leave them equal")
+            raise ConfigError("fusion 'dbsf' ignores weights: use 'rrf' or equal weights")
 
     def _check_mmr(self) -> None:
         if self.mmr is None:
             return
         if not 0 <= self.mmr <= 1:
-            raise ConfigError(f"mmr is {self.mmr}; diversity is a number from 0 to 1")
-        if self.top_k > MOST_DIVERSE:
-            raise ConfigError(f"top_k is {self.top_k}; with mmr it is {MOST_DIVERSE} at most")
+            raise ConfigError(f"invalid mmr {self.mmr}: use a diversity from 0 to 1")
+        if self.top_k > MAX_MMR_TOP_K:
+            raise ConfigError(f"invalid top_k {self.top_k}: with mmr, use at most {MAX_MMR_TOP_K}")
         if self.mode == "sparse":
-            raise ConfigError("mmr compares dense vectors; choose mode 'hybrid' or 'dense'")
+            raise ConfigError("mmr compares dense vectors: use mode 'hybrid' or 'dense'")
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What stands around a hit: text of whole chunks in their order, the hit's among them.
-
-    ``pages`` are 1-based.
-    """
+    """A hit's chunk and the chunks around it, joined in document order. ``pages`` are 1-based."""
 
     text: str
     chunk_ids: tuple[str, ...]
@@ -149,11 +149,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A chunk that was found.
+    """A chunk found by a search.
 
-    ``pages`` are 1-based; ``boxes`` are (page, box) with boxes in fractions of the page as
-    displayed, origin top left. ``score`` is comparable within one result only. ``context`` is
-    there if it was asked for.
+    ``pages`` are 1-based. ``boxes`` are pairs of page and box; boxes are fractions of the page as
+    displayed, origin top left. Compare ``score`` only between hits of the same query. ``context``
+    is set if the query asks for it.
     """
 
     id: str
@@ -173,12 +173,12 @@ class Hit:
 
     @property
     def doubtful(self) -> tuple[str, ...]:
-        """Flags that say the text of its pages may be wrong or incomplete."""
+        """Flags that say the text of the hit's pages may be wrong or incomplete."""
         return doubts(self.flags)
 
 
 def hit_from_payload(point_id: str, score: float, payload: Mapping[str, Any]) -> Hit:
-    """Make a hit of a stored point; fields that others wrote otherwise, or not, stay empty."""
+    """Make a hit from a stored point. Fields that are missing or of another type stay empty."""
     return Hit(
         id=point_id,
         score=score,
@@ -186,17 +186,17 @@ def hit_from_payload(point_id: str, score: float, payload: Mapping[str, Any]) ->
         file_name=str(payload.get(Field.FILE_NAME) or ""),
         file_path=str(payload.get(Field.FILE_PATH) or ""),
         file_id=str(payload.get(Field.FILE_ID) or ""),
-        pages=tuple(n for n in _listed(payload, Field.PAGES) if type(n) is int and n > 0),
-        page_labels=tuple(map(str, _listed(payload, Field.PAGE_LABELS))),
-        boxes=tuple(_boxes(_listed(payload, Field.BOXES))),
-        heading_path=tuple(map(str, _listed(payload, Field.HEADING_PATH))),
+        pages=tuple(n for n in _list_field(payload, Field.PAGES) if type(n) is int and n > 0),
+        page_labels=tuple(map(str, _list_field(payload, Field.PAGE_LABELS))),
+        boxes=tuple(_boxes(_list_field(payload, Field.BOXES))),
+        heading_path=tuple(map(str, _list_field(payload, Field.HEADING_PATH))),
         kind=str(payload.get(Field.KIND) or ""),
-        flags=tuple(map(str, _listed(payload, Field.FLAGS))),
+        flags=tuple(map(str, _list_field(payload, Field.FLAGS))),
         payload=payload,
     )
 
 
-def _listed(payload: Mapping[str, Any], name: str) -> list[Any]:
+def _list_field(payload: Mapping[str, Any], name: str) -> list[Any]:
     value = payload.get(name)
     return value if isinstance(value, list) else []
 
@@ -207,27 +207,25 @@ def _boxes(stored: Sequence[Any]) -> Iterator[tuple[int, Box]]:
             yield int(item["page"]), Box.clipped(*item["box"])
 
 
-def ranges_of(payload: Mapping[str, Any]) -> dict[int, tuple[tuple[int, int], ...]]:
-    """By 1-based page: [start, end) in its Markdown, as far as a payload says so."""
+def markdown_ranges(payload: Mapping[str, Any]) -> dict[int, tuple[tuple[int, int], ...]]:
+    """Read the ranges [start, end) in each page's Markdown from a payload, by 1-based page."""
     found: dict[int, tuple[tuple[int, int], ...]] = {}
-    for span in _listed(payload, Field.SPANS):
+    for span in _list_field(payload, Field.SPANS):
         with suppress(TypeError, KeyError, ValueError):
             found[int(span["page"])] = tuple((int(a), int(b)) for a, b in span["ranges"])
     return found
 
 
-def at_most_per_place(hits: Sequence[Hit], query: Query) -> list[Hit]:
-    """Hits in their order, without those that a page or document has too many of before them."""
+def cap_hits(hits: Sequence[Hit], query: Query) -> list[Hit]:
+    """Drop hits beyond ``per_page`` and ``per_document``; keep the order."""
     kept: list[Hit] = []
     pages: dict[tuple[str, int], int] = {}
     documents: dict[str, int] = {}
     for hit in hits:
         document = hit.file_id or hit.file_path or hit.file_name or hit.id
         page = (document, hit.pages[0] if hit.pages else 0)
-        full = _full(pages.get(page, 0), query.per_page) or _full(
-            documents.get(document, 0), query.per_document
-        )
-        if full:
+        page_is_full = _is_full(pages.get(page, 0), query.per_page)
+        if page_is_full or _is_full(documents.get(document, 0), query.per_document):
             continue
         pages[page] = pages.get(page, 0) + 1
         documents[document] = documents.get(document, 0) + 1
@@ -235,5 +233,5 @@ def at_most_per_place(hits: Sequence[Hit], query: Query) -> list[Hit]:
     return kept
 
 
-def _full(taken: int, most: int | None) -> bool:
-    return most is not None and taken >= most
+def _is_full(count: int, maximum: int | None) -> bool:
+    return maximum is not None and count >= maximum

@@ -1,6 +1,6 @@
-"""Decode a page again, with another prompt, from its stored vision tokens.
+"""Decodes a page again with another prompt, from its cached vision tokens.
 
-Nothing of the document is opened, drawn or encoded: the tokens are all the decoder reads.
+The document is not opened, rendered or encoded: the decoder reads the tokens only.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from ..ingest.documents.sources import path_of
 from ..ingest.engines.deepseek_ocr.attempts import DPI, LONG_SIDE, PROFILE, survey_page
 from ..ingest.engines.deepseek_ocr.grounding.transcript import read_grounding
 from ..ingest.token_cache.cache import TokenCache
-from .answer_flags import answer_flags
+from .answer_quality import assess_answer
 from .query import Hit
 
-__all__ = ["PageTarget", "Redecoder", "Redecoding", "redecode_all", "target_of"]
+__all__ = ["PageTarget", "Redecoder", "Redecoding", "redecode_all", "target_from_hit"]
 
-_PATH_MARKS: Final = {"/", os.sep}
-"""What tells a path from the name of a file."""
-_SHOWN: Final = 200  # characters of a path in a message
+_PATH_SEPARATORS: Final = {"/", os.sep}
+"""A document that contains one of these is a path, not a file name."""
+_MAX_SHOWN: Final = 200  # characters of a path in an error message
 
 
 @dataclass(frozen=True, slots=True)
 class PageTarget:
     """A page to decode again.
 
-    ``document`` is an id, path or file name and ``page`` is 1-based. ``path`` is where the file
-    was, and ``sha256`` what its bytes were, if known: tokens of other bytes are not taken.
+    ``document`` is an id, path or file name; ``page`` is 1-based. ``path`` is the path of the file
+    and ``sha256`` the hash of its bytes, if known: tokens of another version of the file are not
+    used.
     """
 
     document: str
@@ -47,11 +48,11 @@ class PageTarget:
     sha256: str = ""
 
 
-def target_of(hit: Hit) -> PageTarget:
-    """The page on which a hit starts.
+def target_from_hit(hit: Hit) -> PageTarget:
+    """Return the page on which a hit starts.
 
     Raises:
-        CacheMiss: the hit does not say which page it is of.
+        CacheMiss: the hit does not name its document and page.
     """
     if not hit.pages or not (hit.file_id or hit.file_path):
         raise CacheMiss(f"the hit {hit.id} does not name its document and page; ingest it again")
@@ -61,11 +62,12 @@ def target_of(hit: Hit) -> PageTarget:
 
 @dataclass(frozen=True, slots=True)
 class Redecoding:
-    """What the model wrote this time. ``page`` is 1-based; boxes as in :class:`Block`.
+    """The answer of the model. ``page`` is 1-based; boxes are as in :class:`Block`.
 
-    ``text`` is as the model wrote it, marks included; ``blocks`` is what it means.
-    ``output_tokens`` are all that were decoded, also what a loop wrote before it was cut.
-    ``flags`` say why it may be wrong (see :func:`.answer_flags.answer_flags`).
+    ``text`` is the raw output with its markers, and ``blocks`` are parsed from it.
+    ``output_tokens`` counts all decoded tokens, including those of a loop that was cut off.
+    ``seconds`` is the decoding time. ``flags`` say why the answer may be wrong (see
+    :func:`.answer_quality.assess_answer`).
     """
 
     document: str
@@ -81,7 +83,7 @@ class Redecoding:
     flags: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values."""
+        """The answer as JSON values."""
         values = asdict(self)
         values["flags"] = list(self.flags)
         values["blocks"] = [
@@ -92,11 +94,11 @@ class Redecoding:
 
 
 class Redecoder:
-    """Decodes stored pages again.
+    """Decodes cached pages again.
 
     Args:
-        cache: where vision tokens are.
-        model: the model that made them.
+        cache: the cache of vision tokens.
+        model: the model that encoded the pages.
     """
 
     def __init__(self, cache: TokenCache, model: OpticalModel) -> None:
@@ -112,23 +114,25 @@ class Redecoder:
         max_tokens: int | None = None,
         encode: bool = False,
     ) -> Redecoding:
-        """Ask a stored page something.
+        """Decode a cached page with a prompt.
 
         Args:
             target: the page, or a hit that starts on it.
-            prompt: see :func:`opticalrag.ingest.core.prompts.prompt_named`.
-            mode: only tokens of this mode; None or "auto" for the widest that are kept.
-            max_tokens: bound of the answer; None for the model's context.
-            encode: open, draw and encode the page if its tokens are gone: from where the document
-                was read, or from the path that names it.
+            prompt: a name such as ``"markdown"`` or ``"locate:TEXT"``; see
+                :func:`opticalrag.ingest.core.prompts.prompt_named`.
+            mode: use tokens of this mode only; None or ``"auto"`` for the largest cached mode.
+            max_tokens: maximum length of the answer; None for the context length of the model.
+            encode: if the tokens are missing, open the file, render and encode the page. The file
+                is the one that the document was read from, or a path in ``target``.
 
         Raises:
-            CacheMiss: no tokens of this page by this model; says whether it could be encoded.
-            ConfigError: a prompt or mode that does not exist.
-            SourceChanged: ``encode``, and the file is not the one that was ingested.
-            SourceError: ``encode``, and the file cannot be opened or has no such page.
+            CacheMiss: the cache has no tokens of this page made by this model. The message says
+                whether ``encode`` would help.
+            ConfigError: the prompt or mode does not exist.
+            SourceChanged: with ``encode``, the file is not the one that was ingested.
+            SourceError: with ``encode``, the file cannot be opened or lacks the page.
         """
-        page = target_of(target) if isinstance(target, Hit) else target
+        page = target_from_hit(target) if isinstance(target, Hit) else target
         asked = prompt_named(prompt)
         tokens = self._tokens(page, None if mode == AUTO else mode, encode)
         (transcript,) = self.model.decode([DecodeRequest(tokens, asked, max_tokens)])
@@ -149,12 +153,12 @@ class Redecoder:
         except CacheMiss as miss:
             if known and _is_beyond(page, known):
                 raise
-            path = _origin(page, known)
-            if isinstance(path, str):
-                raise CacheMiss(f"{miss}; {path}") from miss
+            file = _source_file(page, known)
+            if isinstance(file, str):
+                raise CacheMiss(f"{miss}; {file}") from miss
             if not encode:
-                raise CacheMiss(f"{miss}; encode it again with encode=True (--encode)") from miss
-            return self._encode(page, path, known, mode)
+                raise CacheMiss(f"{miss}; pass encode=True to encode it again") from miss
+            return self._encode(page, file, known, mode)
 
     def _encode(
         self, page: PageTarget, path: Path, known: DocumentRef | None, mode: str | None
@@ -168,62 +172,67 @@ class Redecoder:
         chosen = named or survey_page(image, model.count_text_tokens, *limits).mode
         (tokens,) = model.encode([image.pixels], chosen)
         key = TokenKey.for_page(image.pixels, PROFILE, chosen.name, self.model)
-        self.cache.store(key, tokens, _placed(image.ref, known))
+        self.cache.store(key, tokens, _in_document(image.ref, known))
         return tokens
 
 
 def _is_beyond(page: PageTarget, known: DocumentRef) -> bool:
-    """Whether the document, as it is known and asked for, has no such page."""
+    """Whether the page number is too large for the document the cache knows.
+
+    False if the target is another version of the file, which may have more pages.
+    """
     is_same = page.sha256 in ("", known.sha256)
     return is_same and not 1 <= page.page <= known.page_count
 
 
-def _origin(page: PageTarget, known: DocumentRef | None) -> Path | str:
-    """The file a page can be encoded from, or why there is none.
+def _source_file(page: PageTarget, known: DocumentRef | None) -> Path | str:
+    """The file to encode the page from, or the reason why there is none.
 
-    A mere name is looked up in the cache, never in the folder one is in: a file of that name
+    A file name is looked up in the cache and never in the current directory: a file of that name
     there may be another document.
     """
-    is_path = any(mark in page.document for mark in _PATH_MARKS)
-    place = page.path or (known.uri if known else page.document if is_path else "")
-    if not place and known:
-        return "it was read from no file: ingest it again"
-    if not place:
-        return "to encode a file, name it by its path, as in ./report.pdf"
-    shown = f"{place:.{_SHOWN}}"
-    path = path_of(place)
+    is_path = any(separator in page.document for separator in _PATH_SEPARATORS)
+    location = page.path or (known.uri if known else page.document if is_path else "")
+    if not location and known:
+        return "it was not read from a file: ingest it again"
+    if not location:
+        return "to encode a file, give its path, such as ./report.pdf"
+    shown = f"{location:.{_MAX_SHOWN}}"
+    path = path_of(location)
     if path is None:
         return f"it was read from {shown}, which is not on this disk: ingest it again"
     if _is_file(path):
         return path
     if known or page.path:
-        return f"its file {shown} is not there any more: ingest it from where it is now"
-    return f"nor is there a file {shown}: check its path"
+        return f"its file {shown} no longer exists: ingest it from its new location"
+    return f"the file {shown} does not exist either: check the path"
 
 
 def _check_same(
     path: Path, found: DocumentRef, page: PageTarget, known: DocumentRef | None
 ) -> None:
-    """Refuse a file that is not the one meant, or has no such page."""
+    """Raise an error if the file has changed since it was ingested, or lacks the page."""
     sha256 = page.sha256 or (known.sha256 if known else "")
     if sha256 and sha256 != found.sha256:
-        raise SourceChanged(f"{path} has changed since it was ingested; ingest it again")
+        raise SourceChanged(f"{path} has changed since it was ingested: ingest it again")
     if not 1 <= page.page <= found.page_count:
-        raise SourceError(f"{path} has {found.page_count} pages, not {page.page}")
+        raise SourceError(
+            f"{path} has no page {page.page}: choose one from 1 to {found.page_count}"
+        )
 
 
-def _placed(ref: PageRef, known: DocumentRef | None) -> PageRef:
-    """The page as one of the document that was asked for, wherever its file lies by now."""
+def _in_document(ref: PageRef, known: DocumentRef | None) -> PageRef:
+    """The page under the identity of the known document, even if its file has moved."""
     if known is None:
         return ref
-    it = replace(ref.document, id=known.id, name=known.name, uri=known.uri)
-    return replace(ref, document=it)
+    document = replace(ref.document, id=known.id, name=known.name, uri=known.uri)
+    return replace(ref, document=document)
 
 
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a name no file can have
+    except OSError:  # not a valid file name
         return False
 
 
@@ -242,17 +251,17 @@ def _redecoding(
         output_tokens=transcript.written,
         vision_tokens=transcript.vision_tokens,
         seconds=transcript.seconds,
-        flags=answer_flags(asked, transcript, grounding),
+        flags=assess_answer(asked, transcript, grounding),
     )
 
 
 def redecode_all(
     redecoder: Redecoder, asked: Sequence[tuple[PageTarget, str]], budget: int
 ) -> list[Redecoding | OpticalRagError]:
-    """Ask several pages in turn, until ``budget`` tokens have been written.
+    """Decode pages one after another until ``budget`` output tokens are used up.
 
     Returns:
-        An answer or the reason why there is none for each page asked before the budget ended.
+        One answer or error per decoded page; fewer than ``asked`` if the budget ran out.
     """
     answers: list[Redecoding | OpticalRagError] = []
     for target, prompt in asked:

@@ -1,4 +1,4 @@
-"""Reranking: a cross-encoder reads the question together with each hit and scores the pair."""
+"""Reranking: a cross-encoder scores each hit together with the question."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CrossEncoderReranker", "Reranker"]
 
 
 class Reranker(Protocol):
-    """Orders hits anew."""
+    """Reorders hits."""
 
     @property
     def name(self) -> str:
@@ -27,28 +27,29 @@ class Reranker(Protocol):
 
     @property
     def depth(self) -> int:
-        """How many hits are worth reading for one question."""
+        """Number of hits to score per question."""
         ...
 
     def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
-        """The hits with new scores, best first."""
+        """Return the hits with new scores, best first."""
         ...
 
 
 class CrossEncoderReranker:
-    """A cross-encoder of sentence-transformers, which loads when first used.
+    """A sentence-transformers cross-encoder, loaded on first use.
 
-    Only safetensors are read and no code of a model repository is run. Threads may share it.
+    It loads safetensors only and never runs code from a model repository. Threads may share it.
 
     Args:
-        model: a folder or a name on the model hub.
-        depth: how many hits are read for one question; the work grows with it.
-        max_length: longest question and text together, in tokens; None: what the model reads.
-        batch_size: pairs read at a time.
-        device: torch device; None to choose.
+        model: a folder, or a name on the model hub.
+        depth: number of hits to score per question; the cost grows linearly.
+        max_length: maximum length of question and text together, in tokens; None for the model's
+            own limit.
+        batch_size: number of pairs scored at a time.
+        device: torch device; None to choose automatically.
 
     Raises:
-        ConfigError: a number that cannot work.
+        ConfigError: a number is below 1.
 
     Example:
         >>> search(store, embedder, sparse, query, CrossEncoderReranker("models/reranker"))
@@ -66,7 +67,7 @@ class CrossEncoderReranker:
         numbers = {"depth": depth, "max_length": max_length, "batch_size": batch_size}
         for option, value in numbers.items():
             if value is not None and value < 1:
-                raise ConfigError(f"{option} is {value}; it must be at least 1")
+                raise ConfigError(f"invalid {option} {value}: use at least 1")
         self.depth = depth
         self._requested = str(model)
         self._max_length = max_length
@@ -76,27 +77,27 @@ class CrossEncoderReranker:
 
     @property
     def name(self) -> str:
-        """The model as it was asked for."""
+        """The folder or name that was passed as ``model``."""
         return self._requested
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
-        """How well each text answers the question; comparable within one model.
+        """Score how well each text answers the question; comparable within one model.
 
         Raises:
-            ModelNotFound: the model is not here and cannot be downloaded.
-            CheckpointMismatch: it is no cross-encoder with one score per pair.
+            ModelNotFound: the model is not on this machine and cannot be downloaded.
+            CheckpointMismatch: the model is not a cross-encoder with one score per pair.
         """
         if not texts:
             return []
         pairs = [(question, text) for text in texts]
-        with self._lock:  # tokenizers that truncate are not safe to share
+        with self._lock:  # truncating tokenizers are not thread-safe
             values = self._model.predict(
                 pairs, batch_size=self._batch_size, show_progress_bar=False
             )
         return [float(value) for value in values]
 
     def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
-        """The hits with the model's scores, best first; equal ones keep their order.
+        """Return the hits with the model's scores, best first; ties keep their order.
 
         Raises:
             ModelNotFound, CheckpointMismatch: see :meth:`scores`.
@@ -111,7 +112,8 @@ class CrossEncoderReranker:
         model = _load(folder, self._device, self._max_length)
         if model.num_labels != 1:
             raise CheckpointMismatch(
-                f"{folder} gives {model.num_labels} scores for a pair; a reranker gives one"
+                f"the model in {folder} gives {model.num_labels} scores per pair: use a reranker,"
+                " which gives one"
             )
         return model
 
@@ -130,4 +132,4 @@ def _load(folder: Path, device: str | None, max_length: int | None) -> Any:
                 model_kwargs={"use_safetensors": True},
             )
     except (OSError, ValueError, KeyError) as error:
-        raise CheckpointMismatch(f"{folder} does not load as a cross-encoder: {error}") from error
+        raise CheckpointMismatch(f"cannot load {folder} as a cross-encoder: {error}") from error

@@ -1,4 +1,4 @@
-"""Re-decoding inside LlamaIndex: a node postprocessor and an agent's tool."""
+"""Decoding pages again from LlamaIndex: a node postprocessor and a tool for agents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from llama_index.core.tools import FunctionTool
 from ..ingest.core.errors import OpticalRagError
 from ..ingest.core.records import Block, BlockKind
 from ..ingest.core.schema import Field
-from .answer_flags import NOT_LOCATED
+from ..ingest.markdown.render import block_markdown
+from .answer_quality import NOT_LOCATED
 from .redecode import PageTarget, Redecoder, Redecoding, redecode_all
 
 __all__ = ["REDECODED_KEY", "SecondLook", "redecode_tool"]
@@ -23,19 +24,19 @@ __all__ = ["REDECODED_KEY", "SecondLook", "redecode_tool"]
 _log = logging.getLogger(__name__)
 
 REDECODED_KEY = "redecoded"
-"""Metadata of a node whose page was decoded again: prompt, page, text, boxes, and flags that say
-why these may be wrong."""
+"""Metadata key of a node whose page was decoded again. Its value holds prompt, page, text, boxes,
+and the flags that say why the answer may be wrong."""
 
-BY_KIND = {BlockKind.FIGURE.value: "figure", BlockKind.TABLE.value: "markdown"}
+_PROMPTS = {BlockKind.FIGURE.value: "figure", BlockKind.TABLE.value: "markdown"}
 
 
 class SecondLook(BaseNodePostprocessor):
-    """Decodes the pages of the best hits again, with a prompt that fits the hit or the question.
+    """Decodes the pages of the best hits again, with a prompt chosen by the hit or the question.
 
-    Figures are parsed and tables are written once more; what comes is added to the node's text.
-    ``prompt="locate:{query}"`` looks for the question's phrase instead and adds its boxes to the
-    metadata. What is doubtful says so, in the metadata and in the text. A page whose tokens are
-    gone leaves its node as it is, with a warning.
+    By default it parses figures and transcribes tables again, and appends the answer to the node's
+    text. ``prompt="locate:{query}"`` locates the question's phrase instead and adds its boxes to
+    the metadata. Doubtful answers are marked as such in the metadata and in the text. If a page's
+    tokens are no longer cached, its node stays unchanged and a warning is logged.
 
     Example:
         >>> engine = index.as_query_engine(node_postprocessors=[SecondLook(redecoder)])
@@ -43,11 +44,11 @@ class SecondLook(BaseNodePostprocessor):
 
     prompt: str = PydanticField(
         default="auto",
-        description="'auto' by the hit's kind, or a prompt in which {query} is the question.",
+        description="'auto' to choose by the hit's kind, or a prompt; {query} is the question.",
     )
-    top_n: int = PydanticField(default=3, ge=1, description="How many hits are looked at again.")
+    top_n: int = PydanticField(default=3, ge=1, description="Number of hits to decode again.")
     token_budget: int = PydanticField(
-        default=2048, ge=1, description="Tokens that may be written for one question."
+        default=2048, ge=1, description="Maximum number of output tokens per question."
     )
     _redecoder: Redecoder = PrivateAttr()
 
@@ -57,7 +58,7 @@ class SecondLook(BaseNodePostprocessor):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex knows this postprocessor."""
+        """The name that LlamaIndex serialises."""
         return "SecondLook"
 
     def _postprocess_nodes(
@@ -71,43 +72,43 @@ class SecondLook(BaseNodePostprocessor):
         ]
         asked = [(target, prompt) for _, target, prompt in chosen]
         answers = redecode_all(self._redecoder, asked, self.token_budget)
-        seen = list(nodes)
+        updated = list(nodes)
         for (number, _, _), answer in zip(chosen, answers, strict=False):
             if isinstance(answer, OpticalRagError):
-                _log.warning("not looked at again: %s", answer)
+                _log.warning("page not decoded again: %s", answer)
             else:
-                seen[number] = _with(seen[number], answer)
-        return seen
+                updated[number] = _add_answer(updated[number], answer)
+        return updated
 
     def _prompt(self, hit: NodeWithScore, question: str) -> str:
         if self.prompt != "auto":
             return self.prompt.replace("{query}", question)
-        return BY_KIND.get(str(hit.node.metadata.get(Field.KIND)), "")
+        return _PROMPTS.get(str(hit.node.metadata.get(Field.KIND)), "")
 
 
 def _target(hit: NodeWithScore) -> PageTarget | None:
-    facts = hit.node.metadata
-    pages = facts.get(Field.PAGES)
+    metadata = hit.node.metadata
+    pages = metadata.get(Field.PAGES)
     page = str(pages[0]) if isinstance(pages, list) and pages else ""
-    document = facts.get(Field.FILE_ID) or facts.get(Field.FILE_PATH)
+    document = metadata.get(Field.FILE_ID) or metadata.get(Field.FILE_PATH)
     if not page.isdecimal() or not document:
         return None
-    path, sha256 = facts.get(Field.FILE_PATH), facts.get(Field.FILE_SHA256)
+    path, sha256 = metadata.get(Field.FILE_PATH), metadata.get(Field.FILE_SHA256)
     return PageTarget(str(document), int(page), str(path or ""), str(sha256 or ""))
 
 
-def _with(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
-    """The hit with what was read; the node that came from the store is not changed."""
-    text = _wanted_text(answer)
-    found = {
+def _add_answer(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
+    """Add the answer to a copy of the node; the given node stays unchanged."""
+    text = _answer_text(answer)
+    redecoded = {
         "prompt": answer.prompt,
         "page": answer.page,
         "text": text,
-        "boxes": [list(block.box.as_tuple()) for block in _placed(answer)],
+        "boxes": [list(block.box.as_tuple()) for block in _located_blocks(answer)],
         "flags": list(answer.flags),
     }
     node = hit.node.model_copy(deep=True)
-    node.metadata[REDECODED_KEY] = found
+    node.metadata[REDECODED_KEY] = redecoded
     node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, REDECODED_KEY]
     node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, REDECODED_KEY]
     if isinstance(node, TextNode) and text and answer.prompt != "locate":
@@ -115,45 +116,46 @@ def _with(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
     return NodeWithScore(node=node, score=hit.score)
 
 
-def _wanted_text(answer: Redecoding) -> str:
-    """Of a page written again for a table: its tables only."""
-    from ..ingest.markdown.render import block_markdown
-
+def _answer_text(answer: Redecoding) -> str:
+    """The answer as Markdown. From a whole page decoded for its tables, only the tables."""
     tables = [block for block in answer.blocks if block.table is not None]
     blocks: Sequence[Any] = tables if answer.prompt == "markdown" else answer.blocks
     return "\n\n".join(filter(None, map(block_markdown, blocks)))
 
 
-def _placed(answer: Redecoding) -> Sequence[Block]:
-    """Blocks whose boxes say something: what was not located has the whole page for its place."""
+def _located_blocks(answer: Redecoding) -> Sequence[Block]:
+    """The blocks whose boxes carry information.
+
+    If nothing was located, the box of every block is the whole page.
+    """
     return () if NOT_LOCATED in answer.flags else answer.blocks
 
 
 def _with_doubts(text: str, answer: Redecoding) -> str:
-    """For who reads the text alone, as language models do."""
+    """Append the flags to the text, for language models, which read nothing else."""
     return f"{text}\n\n(doubtful: {', '.join(answer.flags)})" if answer.flags else text
 
 
 def redecode_tool(redecoder: Redecoder) -> FunctionTool:
-    """A tool with which an agent reads a page again.
+    """Make a tool that lets an agent read a page again.
 
     Args:
-        redecoder: decodes stored pages.
+        redecoder: decodes cached pages.
     """
 
     def read_page_again(document: str, page: int, prompt: str = "free_ocr") -> str:
-        """Read a page of an ingested document again, with another question to the OCR model.
+        """Read a page of an ingested document again, with another prompt for the OCR model.
 
         Args:
             document: file name or path, as cited.
-            page: page number, from 1.
+            page: page number, starting at 1.
             prompt: markdown, free_ocr, figure (charts to tables), describe, or locate:TEXT.
         """
         try:
-            # Language models also write "4"; of 4.5 no page can be made.
+            # Language models also send "4"; 4.5 is an error.
             answer = redecoder.redecode(PageTarget(document, int(str(page))), prompt)
         except (OpticalRagError, ValueError) as error:
-            return f"cannot be read again: {error}"
+            return f"cannot read the page again: {error}"
         return _with_doubts(answer.text, answer)
 
     return FunctionTool.from_defaults(read_page_again)

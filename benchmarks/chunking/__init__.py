@@ -1,1 +1,1 @@
-"""Chunkers beside each other: what their pieces keep."""
+"""Compares chunkers by the structure that their chunks preserve."""

@@ -1,8 +1,8 @@
-"""How well the boxes of chunks enclose their text, on PDFs that have a text layer.
+"""Measures how well the boxes of chunks enclose their text, on PDFs with a text layer.
 
-Where a chunk's text truly stands is taken from the words of the text layer, which PyMuPDF gives
-with their places: the chunk's words are matched with those of its pages, in order, and matched
-words of a line are joined to one rectangle.
+The true position of a chunk's text comes from the words of the text layer, which PyMuPDF returns
+with their boxes. The chunk's words are matched with those of its pages in order, and the matched
+words of a line are joined into one rectangle.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from .metrics import words
 
 __all__ = ["PageWords", "box_overlaps", "read_words"]
 
-GRID = (700, 500)  # rows, columns a page is laid out on
-# Fewer matched words do not tell where a chunk stands.
+GRID = (700, 500)  # rows and columns of the grid that areas are measured on
+# With fewer matched words, the position of a chunk is uncertain.
 _LEAST_WORDS = 3
-# A lone match is as likely another "the".
+# A single matched word may be any other "the".
 _LEAST_RUN = 2
 
 Rectangle = tuple[float, float, float, float]
@@ -32,7 +32,7 @@ Rectangle = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class PageWords:
-    """Words of a page's text layer in the layer's order, each with its line and rectangle."""
+    """The words of a page's text layer in its own order, with their lines and rectangles."""
 
     texts: list[str]
     lines: list[tuple[int, int]]
@@ -40,14 +40,14 @@ class PageWords:
 
 
 def read_words(file: Path) -> dict[int, PageWords]:
-    """The text layer of a PDF by 1-based page; pages without words are left out."""
+    """Read the text layer of a PDF by 1-based page, without pages that have no words."""
     found = {}
     with pymupdf.open(file) as document:
         for page in document:
             layer = PageWords([], [], [])
             area = page.rect
             for x0, y0, x1, y1, text, block, line, _ in page.get_text("words"):
-                # Places are those of the page before it is turned for display.
+                # Rectangles are in coordinates of the unrotated page.
                 box = pymupdf.Rect(x0, y0, x1, y1) * page.rotation_matrix
                 rectangle = (
                     box.x0 / area.width,
@@ -67,9 +67,9 @@ def read_words(file: Path) -> dict[int, PageWords]:
 def box_overlaps(
     pieces: Sequence[Piece], layers: Mapping[int, PageWords]
 ) -> list[tuple[float, int]]:
-    """For each piece whose words are found: its boxes' overlap with their true area (IoU).
+    """The overlap (IoU) of each piece's boxes with the area of its words, and the words matched.
 
-    With each overlap comes the number of words found.
+    Pieces with too few matched words are left out.
     """
     overlaps = []
     for piece in pieces:
@@ -109,7 +109,7 @@ def _around(rectangles: Sequence[Rectangle]) -> Rectangle:
 
 
 def _filled(rectangles: Iterable[Rectangle]) -> NDArray[np.bool_]:
-    """The grid's cells that rectangles cover, at least one each."""
+    """The grid cells that rectangles cover, at least one per rectangle."""
     grid = np.zeros(GRID, bool)
     for left, top, right, bottom in rectangles:
         rows = _cells(top, bottom, GRID[0])

@@ -1,21 +1,24 @@
-"""Compare our chunker with those of docling-core, LlamaIndex, pymupdf4llm and chonkie.
+"""Compares our chunker with those of docling-core, LlamaIndex, pymupdf4llm and chonkie.
 
     python -m benchmarks.chunking.chunkers [--data FOLDER] [--output FILE] [--cache FOLDER]
 
-All see the same reading of the same pages (pymupdf4llm, which takes only PDF files, its own) and
-count with the tokenizer of all-MiniLM-L6-v2, up to 256 tokens. Others' packages are installed
-into environments of their own below the cache folder when first needed; one that cannot be is
-reported and left out. All cutting is timed on one core.
+All chunkers get the same parsed pages (except pymupdf4llm, which only takes PDF files) and count
+with the tokenizer of all-MiniLM-L6-v2, up to 256 tokens. The other packages are installed into
+their own virtual environments in the cache folder on first use; one that cannot be installed is
+reported and skipped. All chunking is timed on one core.
 
-Shares are of chunks unless said otherwise, and of the documents that a chunker took:
-*over cap* by the exact string that is embedded, special tokens included; in brackets by more than
-those two; *no header*, *no caption* of chunks with text of a table's body, those in which a
-word of the caption, or of the header of a column they have cells of, is missing (the figures hold
-those of the whole header, too: a piece of a few columns has none of the others); *cut* of formulas
-and code blocks that fit the cap, those that stand whole in no chunk; *open* of chunks with a part
-of one, those with an odd number of ``$$`` or fences; *lost* of the words of the pages, those in no
-chunk; *IoU* is the overlap of a chunk's boxes with the place of its words, then the same weighted
-by words. Tables, formulas and code are the generated ones. kB are of our Markdown.
+Columns of the table. Unless stated otherwise, a share is a share of chunks, over the documents that
+a chunker accepted. Tables, formulas and code are generated; kB is the size of our Markdown.
+
+- *over cap*: chunks whose embedded string, with special tokens, exceeds the limit; in brackets,
+  those that exceed it by more than the two special tokens.
+- *no header*, *no caption*: of the chunks with text of a table's body, those that lack a word of
+  the caption, or of the header of a column whose cells they contain. The results also hold this
+  share for the whole header, which a piece of a few columns does not contain.
+- *cut*: of the formulas and code blocks that fit the limit, those that no chunk contains whole.
+- *open*: of the chunks with a part of one, those with an odd number of ``$$`` or fences.
+- *lost*: of the words of the pages, those in no chunk.
+- *IoU*: overlap of a chunk's boxes with the area of its words; then the same, weighted by words.
 """
 
 from __future__ import annotations
@@ -70,7 +73,7 @@ _COLUMNS = {
 
 @dataclass(frozen=True)
 class Inputs:
-    """What is compared on. ``layers`` are the text layers of those PDFs that have one."""
+    """The documents to compare on. ``layers`` are the text layers of the PDFs that have one."""
 
     sources: tuple[Source, ...]
     unread: tuple[str, ...]
@@ -78,7 +81,7 @@ class Inputs:
 
 
 def read_inputs(data: Path) -> Inputs:
-    """Read the shared documents, and generate the rest."""
+    """Parse the shared documents and generate the others."""
     read = list(read_pdfs(data / "pdf"))
     pdfs = [item for item in read if isinstance(item, Source)]
     layers = {source.name: read_words(source.file) for source in pdfs if source.file}
@@ -108,7 +111,7 @@ def _piece(name: str, chunk: Chunk) -> Piece:
 
 
 def cut_theirs(sources: Sequence[Source], cache: Path) -> tuple[list[Outcome], list[str]]:
-    """Run the others; of those that do not run, say why."""
+    """Run the other chunkers and report why one does not run."""
     folder = resolve_model().path
     given = PeerInput(str(folder), CAP, tuple(source.for_peers() for source in sources))
     made = {name: run_or_why_not(peer, cache, given) for name, peer in PEERS.items()}
@@ -117,7 +120,7 @@ def cut_theirs(sources: Sequence[Source], cache: Path) -> tuple[list[Outcome], l
 
 
 def judge(outcome: Outcome, inputs: Inputs, count: CountTokens) -> dict[str, Any]:
-    """Score an outcome: over all it took, and by group."""
+    """Score an outcome over all accepted documents and by group."""
     taken = [source for source in inputs.sources if source.name not in outcome.failures]
     pieces: defaultdict[str, list[Piece]] = defaultdict(list)
     for piece in outcome.pieces:
@@ -188,7 +191,7 @@ def _not_taken(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def use_one_core() -> None:
-    """Stay on one core from now on, with everything that is started."""
+    """Pin this process and its future children to one core."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 

@@ -1,4 +1,4 @@
-"""What the chunkers are compared on: PDFs, answers of DeepSeek-OCR, and generated pages."""
+"""The documents that chunkers are compared on: PDFs, DeepSeek-OCR output, generated pages."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ __all__ = [
     "read_transcripts",
 ]
 
-PAGE = (595.0, 842.0)  # A4 in points, for pages that were never drawn
+PAGE = (595.0, 842.0)  # A4 in points, for pages without a rendering
 _OWNERS = frozenset({BlockKind.TABLE, BlockKind.FIGURE})
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a generated table: words of its headers, and of its cells only."""
+    """A column of a generated table: the words of its headers, and the words of its cells."""
 
     header: frozenset[str]
     body: frozenset[str]
@@ -48,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class TableTruth:
-    """A generated table: its columns, and the words of its caption."""
+    """A generated table: its columns and the words of its caption."""
 
     columns: tuple[Column, ...]
     caption: frozenset[str]
@@ -56,7 +56,7 @@ class TableTruth:
 
 @dataclass(frozen=True)
 class AtomTruth:
-    """A generated formula or code block: its text, and words that stand nowhere else."""
+    """A generated formula or code block: its text, and its words that occur nowhere else."""
 
     kind: BlockKind
     text: str
@@ -66,7 +66,7 @@ class AtomTruth:
 
 @dataclass(frozen=True)
 class Source:
-    """One document. ``file`` is None for what is no PDF."""
+    """One document. ``file`` is None unless it is a PDF."""
 
     name: str
     group: str  # "pdf" | "tables" | "formulas and code" | "deepseek"
@@ -78,7 +78,7 @@ class Source:
     atoms: tuple[AtomTruth, ...] = ()
 
     def blocks(self) -> Iterator[tuple[ParsedPage, list[Block]]]:
-        """By page, the blocks that are part of its text or give a place: no furniture."""
+        """The blocks of each page without its furniture (running headers and footers)."""
         for parsed, page in zip(self.parsed, self.pages, strict=True):
             yield parsed, [parsed.blocks[i] for i in sorted({span.index for span in page.blocks})]
 
@@ -116,7 +116,7 @@ def _as_json(block: Block) -> dict[str, Any]:
 
 
 def _caption_owners(blocks: Sequence[Block]) -> dict[int, int]:
-    """For each caption, its table or figure: of its two neighbours the one that is nearer."""
+    """Map each caption to its table or figure: the nearer of its two neighbours."""
     owners = {}
     for number, block in enumerate(blocks):
         if block.kind is not BlockKind.CAPTION:
@@ -136,7 +136,7 @@ def _gap(a: Block, b: Block) -> float:
 
 
 def as_source(name: str, group: str, pages: Sequence[Sequence[Block]], **truth: Any) -> Source:
-    """A source of blocks that come from no file, page by page."""
+    """Make a source from blocks without a file, page by page."""
     ref = DocumentRef(document_id(name, ""), "", name, name, len(pages))
     parsed = tuple(
         ParsedPage(PageRef(ref, i, str(i + 1)), *PAGE, tuple(blocks), "benchmark")
@@ -146,13 +146,13 @@ def as_source(name: str, group: str, pages: Sequence[Sequence[Block]], **truth: 
 
 
 def read_transcripts(folder: Path) -> Iterator[Source]:
-    """Answers of DeepSeek-OCR, one page each."""
+    """Output of DeepSeek-OCR, one page per source."""
     for file in sorted(folder.glob("*.md")):
         yield as_source(file.stem, "deepseek", [parse_transcript(file.read_text("utf-8"))])
 
 
 def read_pdfs(folder: Path) -> Iterator[Source | str]:
-    """PDFs as the layout engine reads them; for what cannot be read, why."""
+    """Parse PDFs with the layout engine; report why one cannot be parsed."""
     engine = make_engine(EngineConfig(name="layout"))
     for file in sorted(folder.glob("*.pdf")):
         try:

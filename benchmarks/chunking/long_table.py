@@ -1,10 +1,10 @@
-"""A report of 30 pages whose table runs over four of them, and where its chunks stand.
+"""Draws the chunks of a 30-page report whose table spans four pages.
 
     python -m benchmarks.chunking.long_table FOLDER
 
-Writes the report and a picture of every page with a piece of the table, the boxes of each piece
-labelled, to be looked at. ``tests/benchmarks/test_long_table.py`` checks the same boxes
-by the words inside them.
+Writes the report, and a picture of every page with a piece of the table and its labelled boxes, for
+people to look at. ``tests/benchmarks/test_long_table.py`` checks the same boxes by the words inside
+them.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ PAGES: Final = 30
 FIRST_TABLE_PAGE: Final = 12  # 0-based
 TABLE_PAGES: Final = 4
 NAMES: Final = ("Turbine", "Month", "Output MWh", "Remark")
-_EDGES: Final = (60, 130, 210, 300, 535)  # of the columns, points
+_EDGES: Final = (60, 130, 210, 300, 535)  # x coordinates of the columns, in points
 
 
 def write_report(path: Path) -> None:
-    """Draw the report: running head, page number, text, and the table with repeated header."""
+    """Write the report: running header, page number, text, and a table with a repeated header."""
     with pymupdf.open() as pdf:
         number = 0
         for index in range(PAGES):
@@ -60,7 +60,7 @@ def _text(page: pymupdf.Page, index: int) -> None:
 
 
 def _table(page: pymupdf.Page, index: int, number: int) -> int:
-    """Draw the rows of one page; row heights differ with their remarks."""
+    """Write the rows of one page; the length of the remark decides the row height."""
     top = 80.0
     if index == FIRST_TABLE_PAGE:
         page.insert_text((60, 75), "Table 1: Output of every turbine by month.", fontsize=10)
@@ -85,7 +85,7 @@ def _row(page: pymupdf.Page, top: float, cells: tuple[str, ...], lines: int) -> 
 
 
 def read(path: Path) -> list[ParsedPage]:
-    """The pages of the report, by the layout engine."""
+    """Parse the report with the layout engine."""
     with closing(make_engine()) as engine, open_document(path) as source:
         return [page for page in engine.parse(source.tasks(None)) if isinstance(page, ParsedPage)]
 
@@ -98,7 +98,7 @@ def table_chunks(pages: list[ParsedPage]) -> list[Chunk]:
 
 
 def draw(path: Path, chunks: list[Chunk], folder: Path) -> Iterator[Path]:
-    """A picture of every page that chunks stand on."""
+    """Draw every page that contains chunks."""
     with open_document(path) as source:
         for index in sorted({span.index for chunk in chunks for span in chunk.spans}):
             boxes = [
@@ -114,7 +114,7 @@ def draw(path: Path, chunks: list[Chunk], folder: Path) -> Iterator[Path]:
 
 
 def main() -> None:
-    """Write report and pictures."""
+    """Write the report and the pictures."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     write_report(folder / "report.pdf")

@@ -1,4 +1,4 @@
-"""What is held against chunks. Pure: pieces and sources in, shares out."""
+"""Scores chunks by what they break or lose. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Score", "score", "words"]
 
 CAP = 256
-# What a tokenizer's own count of a text leaves out: [CLS] and [SEP].
+# [CLS] and [SEP], which a tokenizer's own count leaves out.
 SPECIAL = 2
 
 _WORD = re.compile(r"[^\W_]+")
@@ -28,37 +28,37 @@ CountTokens = Callable[[str], int]
 
 
 def words(text: str) -> list[str]:
-    """Words in small letters, without punctuation and markup signs."""
+    """The lower-case words of a text, without punctuation and markup."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 @dataclass
 class Share:
-    """How many of how many."""
+    """A count and its total."""
 
     hits: float = 0
     of: int = 0
 
     def add(self, hit: float) -> None:
-        """Count one more."""
+        """Count one more item."""
         self.hits += hit
         self.of += 1
 
     @property
     def value(self) -> float | None:
-        """The share; None of nothing."""
+        """The share; None if the total is 0."""
         return self.hits / self.of if self.of else None
 
 
 @dataclass
 class Score:
-    """Shares by name, and the longest chunk in tokens."""
+    """Shares by name, and the length of the longest chunk in tokens."""
 
     shares: defaultdict[str, Share] = field(default_factory=lambda: defaultdict(Share))
     longest: int = 0
 
     def as_json(self) -> dict[str, Any]:
-        """Every share with what it is of."""
+        """Every share and its total, as JSON values."""
         shares = {
             name: {"share": share.value, "of": share.of}
             for name, share in sorted(self.shares.items())
@@ -73,14 +73,13 @@ def score(
     *,
     same_reading: bool = True,
 ) -> Score:
-    """Score the pieces a chunker made of sources.
+    """Score the pieces that a chunker made from sources.
 
     Args:
-        sources: those it took.
-        pieces: by name of source.
-        count: tokens of a text as the embedder counts them.
-        same_reading: whether the chunker saw our reading of the pages, so that text which is in
-            no chunk was lost by it.
+        sources: the sources that it accepted.
+        pieces: its pieces by name of the source.
+        count: counts the tokens of a text as the embedder does.
+        same_reading: whether the chunker got our parsed pages and so lost any missing text itself.
     """
     result = Score()
     for source in sources:
@@ -139,7 +138,7 @@ def _is_unbalanced(text: str) -> bool:
 
 
 def _score_loss(result: Score, source: Source, made: Iterable[Piece]) -> None:
-    """Words of the blocks that are in no chunk, as often as they are missing."""
+    """The words of the blocks that no chunk contains, once per missing occurrence."""
     given = Counter(
         word for _, blocks in source.blocks() for block in blocks for word in words(_text(block))
     )

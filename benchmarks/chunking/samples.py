@@ -1,7 +1,7 @@
-"""Generated tables, formulas and code, with what must hold of their chunks.
+"""Generates tables, formulas and code together with the facts that their chunks must satisfy.
 
-Every body cell, caption, formula and line of code holds words that stand nowhere else, so that a
-chunk that holds part of them is told for sure. Header words are in no other text.
+Every body cell, caption, formula and line of code has words that occur nowhere else, which identify
+the chunks that contain a part of it. Header words do not occur in other text.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ _HEADERS = [
         " alloy duration condition"
     )
 ]
-_REPEATS = 3  # of every case, each with other numbers
+_REPEATS = 3  # per case, each with other numbers
 
 
 @dataclass
 class _Writer:
-    """Writes one document: blocks from top to bottom, and the truths about them."""
+    """Writes one document: its blocks from top to bottom, and the facts about them."""
 
     rng: random.Random
     numbers: Iterator[int]
@@ -57,17 +57,17 @@ class _Writer:
     _top: float = 0.05
 
     def unique(self, letter: str) -> str:
-        """A word that is nowhere else."""
+        """Make a word that occurs nowhere else."""
         return f"{letter}{next(self.numbers):04d}"
 
     def prose(self, length: int) -> str:
-        """Sentences of about ten words."""
+        """Make sentences of about ten words."""
         chosen = [self.rng.choice(_PROSE) for _ in range(length)]
         sentences = [chosen[i : i + 10] for i in range(0, length, 10)]
         return " ".join(" ".join(s).capitalize() + "." for s in sentences)
 
     def add(self, kind: BlockKind, text: str = "", height: float = 0.03, **rest: object) -> Block:
-        """Put a block below the last one, on a new page if this one is full."""
+        """Add a block below the last one, on a new page if the current one is full."""
         if self._top + height > 0.95 and self.pages[-1]:
             self.pages.append([])
             self._top = 0.05
@@ -78,15 +78,15 @@ class _Writer:
         return block
 
     def heading(self, level: int = 1) -> None:
-        """A heading of four words."""
+        """Add a heading of four words."""
         self.add(BlockKind.HEADING, " ".join(self.rng.sample(_PROSE, 4)).capitalize(), level=level)
 
     def paragraph(self, length: int = 60) -> None:
-        """Prose."""
+        """Add a paragraph."""
         self.add(BlockKind.TEXT, self.prose(length), 0.08)
 
     def table(self, grid: TableGrid, caption: str = "") -> None:
-        """A table with its caption ``"above"``, ``"below"`` or none."""
+        """Add a table with its caption ``"above"`` or ``"below"`` it, or without one."""
         title = f"Table {self.unique('C')}. {self.prose(12)}" if caption else ""
         if caption == "above":
             self.add(BlockKind.CAPTION, title, 0.02)
@@ -95,10 +95,10 @@ class _Writer:
             self.add(BlockKind.CAPTION, title, 0.02)
         columns = tuple(_column(grid, number) for number in range(grid.cols))
         self.tables.append(TableTruth(columns, frozenset(words(title))))
-        self._top += 0.02  # so that a caption is nearer to its table than to the next one
+        self._top += 0.02  # keeps a caption nearer to its table than to the next one
 
     def atom(self, kind: BlockKind, text: str, ids: Iterable[str]) -> None:
-        """A formula or code block."""
+        """Add a formula or code block."""
         block = self.add(kind, text, 0.1, source=TextSource.MODEL)
         known = frozenset(words(" ".join(ids)))
         self.atoms.append(AtomTruth(kind, text, block_markdown(block), known))
@@ -112,14 +112,14 @@ def _column(grid: TableGrid, number: int) -> Column:
 
 
 def _plain(writer: _Writer, rows: int, cols: int) -> TableGrid:
-    """A header row, and rows of which every cell is a word of its own."""
+    """A header row, and rows with a unique word in every cell."""
     header = [TableCell(0, c, text) for c, text in enumerate(writer.rng.sample(_HEADERS, cols))]
     body = [TableCell(r, c, writer.unique("R")) for r in range(1, rows + 1) for c in range(cols)]
     return TableGrid(rows + 1, cols, (*header, *body), 1)
 
 
 def _spanned(writer: _Writer, rows: int, merged: int = 1) -> TableGrid:
-    """Two header rows, of which the upper spans pairs of columns; first cells span ``merged``."""
+    """Two header rows. Upper cells span two columns; first body cells span ``merged`` rows."""
     names = writer.rng.sample(_HEADERS, 5)
     header = [TableCell(0, 0, names[0], row_span=2)]
     header += [
@@ -136,7 +136,7 @@ def _spanned(writer: _Writer, rows: int, merged: int = 1) -> TableGrid:
 
 
 def _long_cells(writer: _Writer) -> TableGrid:
-    """Rows with a cell of up to 400 words, each sentence with a word of its own."""
+    """Rows with a cell of up to 400 words, with a unique word in each sentence."""
     grid = _plain(writer, 6, 3)
     cells = list(grid.cells)
     for row, sentences in enumerate((2, 40, 5, 12, 30, 3), start=1):
@@ -146,7 +146,7 @@ def _long_cells(writer: _Writer) -> TableGrid:
 
 
 def _several(writer: _Writer) -> None:
-    """Small tables in running text, captions above and below."""
+    """Small tables in running text, with captions above and below."""
     for caption in ("above", "below", "", "above", "below", ""):
         writer.heading(2)
         writer.paragraph()
@@ -186,7 +186,7 @@ def _code(writer: _Writer, lines: int) -> None:
         for i, name in enumerate(ids)
     ]
     if lines > 8:
-        body.insert(6, "")  # an empty line, as between the parts of a function
+        body.insert(6, "")  # an empty line, as inside a function
     writer.atom(BlockKind.CODE, "\n".join(body), ids)
 
 
@@ -198,7 +198,7 @@ def _written(writer: _Writer, write: Callable[[_Writer, int], None], sizes: Sequ
         writer.paragraph(30)
 
 
-# Sizes are terms and lines: 14 terms, or 18 lines, come close to 256 tokens.
+# Sizes are numbers of terms and lines: 14 terms or 18 lines are close to 256 tokens.
 _ATOMS: dict[str, Callable[[_Writer], None]] = {
     "formulas that fit": lambda w: _written(w, _formula, (1, 3, 6, 8, 10, 12)),
     "code that fits": lambda w: _written(w, _code, (3, 6, 8, 10, 12)),

@@ -1,1 +1,1 @@
-"""Vision tokens and their decoding: speed, exactness, storage."""
+"""Measures vision tokens: decoding speed, exactness and storage."""

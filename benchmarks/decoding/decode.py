@@ -1,14 +1,14 @@
-"""Decode pages of real lengths: one by one, in static batches, in slots; and guess from drafts.
+"""Decodes pages of realistic lengths one by one, in static batches and in slots, and with drafts.
 
     python -m benchmarks.decoding.decode --data FOLDER [--output FILE]
     python -m benchmarks.decoding.decode --data FOLDER --checkpoint TRAINED \
         [--pages FOLDER] [--mode large]
 
-FOLDER holds PDF files. The text of their pages gives the lengths, in tokens of the default
-embedder, divided by ``--shorter`` so that two cores are done in minutes. The network is random, of
-a middling size, and told how much to write. A trained CHECKPOINT is measured besides on pages it
-can read (``--pages``: PDF files; cards of ``benchmarks/tiny`` if not given), with their text layer
-as the draft: as it is, and with a share of its words wrong.
+FOLDER contains PDF files. The length of an answer is the length of a page's text, in tokens of
+the default embedder, divided by ``--shorter`` so that the run takes minutes on two cores. The
+network is random, medium-sized, and forced to write that many tokens. With a trained CHECKPOINT,
+the benchmark also decodes pages that it can read (``--pages``: PDF files; by default cards of
+``benchmarks/tiny``). Their text layer is the draft, unchanged and with some of its words replaced.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ from .one_by_one import Reference
 from .random_checkpoint import TINY
 
 _SIDE: Final = 10  # 111 vision tokens a page, as mode small
-_MARKUP: Final = 0.2  # spread of what boxes and tags add to a text: lengths are known roughly only
+_MARKUP: Final = 0.2  # spread of the tokens that boxes and tags add: lengths are only estimates
 _WRONG: Final = (0.0, 0.1, 0.3, 0.8)
 _GUESSES: Final = (3, 7)
-_DEVICES: Final = ((3, 1.0), (7, 0.2))  # guesses and gain as the decoder has them on CPU and GPU
+_DEVICES: Final = (
+    (3, 1.0),
+    (7, 0.2),
+)  # guesses and gain of the decoder on CPU and GPU
 _CARDS: Final = 16
 _BOUND: Final = 400  # tokens of a card; the longest true answer has about 300
 
@@ -79,7 +82,7 @@ def main() -> None:
     figures["decoding"] = decoding(model, requests, options.slots)
     figures["guessing_simulated"] = simulated(model, requests, options.slots)
     if options.checkpoint:
-        # In float32, so that the same choice is no matter of rounding.
+        # In float32, so that rounding does not change a choice.
         trained = DeepSeekOcr(options.checkpoint, device="cpu", precision="float32")
         figures["guessing_real"] = real(trained, options)
     text = json.dumps(figures, indent=2)
@@ -89,7 +92,7 @@ def main() -> None:
 
 
 def middling() -> dict[str, Any]:
-    """A decoder that two cores run at some hundred tokens a second."""
+    """Make a decoder that runs at a few hundred tokens per second on two cores."""
     config = deepcopy(dict(TINY))
     config["language_config"] |= {
         "hidden_size": 128,
@@ -108,9 +111,9 @@ def middling() -> dict[str, Any]:
 def real_lengths(
     model: DeepSeekOcr, data: Path, shorter: float
 ) -> tuple[list[DecodeRequest], dict[str, Any]]:
-    """A request per page that has text, in the order of the files, told how long to be.
+    """Make a request per page with text, in the order of the files, with a fixed answer length.
 
-    The estimate is the text's own length; the answer's differs from it by a random factor.
+    The estimated length is that of the text; the actual one differs by a random factor.
     """
     folder = resolve_model().path
     if folder is None:
@@ -137,14 +140,14 @@ def real_lengths(
 
 
 def texts(data: Path) -> Iterator[str]:
-    """Text of every page that has some."""
+    """The text of every page that has text."""
     for file in sorted(data.glob("*.pdf")):
         with pymupdf.open(file) as document:
             yield from (text for page in document if (text := page.get_text()).strip())
 
 
 def plan_of(slots: int, guesses: int = 0) -> DecodePlan:
-    """So many slots, of which one in four holds the whole context."""
+    """A plan with this many slots; one in four holds the whole context."""
     long = max(1, slots // 4)
     sizes = (SlotClass(slots - long, 512), SlotClass(long, 2048 + guesses))
     return DecodePlan(sizes if slots > 1 else sizes[1:], guesses, break_even=0.0)
@@ -153,7 +156,7 @@ def plan_of(slots: int, guesses: int = 0) -> DecodePlan:
 def decoding(
     model: DeepSeekOcr, requests: Sequence[DecodeRequest], slots: int
 ) -> dict[str, dict[str, Any]]:
-    """All ways, the same tokens; shares are of rows computed after the first token."""
+    """Measure all ways on the same tokens. Shares are of rows computed after the first token."""
     reference = Reference(model)
     longest_first = sorted(requests, key=lambda request: -(request.expected_tokens or 0))
 
@@ -187,21 +190,21 @@ def decoding(
 
 
 def require_equal(answers: Sequence[Transcript], expected: Sequence[tuple[int, ...]]) -> None:
-    """A figure of something that writes other tokens would be no figure."""
+    """Fail if a way writes other tokens than decoding one by one."""
     wrong = [i for i, (t, ids) in enumerate(zip(answers, expected, strict=True)) if t.ids != ids]
     if wrong:
-        raise SystemExit(f"pages {wrong} are not what they are alone")
+        raise SystemExit(f"pages {wrong} differ from decoding them one by one")
 
 
 def timed(action: Callable[[], Any]) -> tuple[Any, float, float]:
-    """A result, seconds by the clock, and seconds of processor time (other programs run, too)."""
+    """A result, its wall-clock seconds, and its CPU seconds (other programs may be running)."""
     clock, processor = time.perf_counter(), time.process_time()
     result = action()
     return result, time.perf_counter() - clock, time.process_time() - processor
 
 
 def speed(answers: Sequence[Sequence[int]], seconds: Sequence[float]) -> dict[str, float]:
-    """Tokens by both clocks."""
+    """Tokens per second of wall-clock and CPU time."""
     tokens = sum(map(len, answers))
     return {
         "tokens": tokens,
@@ -212,7 +215,7 @@ def speed(answers: Sequence[Sequence[int]], seconds: Sequence[float]) -> dict[st
 
 
 def static_waste(batches: Sequence[Sequence[Sequence[int]]]) -> dict[str, float]:
-    """Rows of ended pages are computed until the longest of the batch has ended."""
+    """Count rows of a static batch, which computes finished pages until the longest one ends."""
     computed = sum((max(map(len, batch)) - 1) * len(batch) for batch in batches)
     useful = sum(len(ids) - 1 for batch in batches for ids in batch)
     steps = sum(max(map(len, batch)) - 1 for batch in batches)
@@ -220,7 +223,7 @@ def static_waste(batches: Sequence[Sequence[Sequence[int]]]) -> dict[str, float]
 
 
 def waste(tally: Tally) -> dict[str, float]:
-    """Steps, and rows that wrote nothing: as a share, and computed per useful one."""
+    """Steps, and wasted rows: their share, and the rows computed per useful row."""
     return {
         "steps": tally.steps,
         "wasted_share": 1 - tally.useful / tally.rows,
@@ -229,7 +232,7 @@ def waste(tally: Tally) -> dict[str, float]:
 
 
 def spent(now: Tally, before: Tally) -> Tally:
-    """What was counted in between."""
+    """The counts between two tallies."""
     names = ("steps", "rows", "useful", "guessed", "accepted")
     return Tally(*(getattr(now, name) - getattr(before, name) for name in names))
 
@@ -237,7 +240,7 @@ def spent(now: Tally, before: Tally) -> Tally:
 def simulated(
     model: DeepSeekOcr, requests: Sequence[DecodeRequest], slots: int
 ) -> list[dict[str, Any]]:
-    """Drafts made from the answers themselves, with a share of letters replaced."""
+    """Measure drafts made from the answers, with a share of their letters replaced."""
     some = [replace(r, max_tokens=min(r.max_tokens or 1, 200)) for r in requests[:slots]]
     plain = model.decoder.decode(some, plan_of(slots))
     rows = []
@@ -253,7 +256,7 @@ def simulated(
 
 
 def replaced(text: str, share: float, seed: int) -> str:
-    """A text with so many of its letters replaced by others."""
+    """Replace a share of the letters of a text."""
     random = np.random.default_rng(seed)
     wrong = random.random(len(text)) < share
     others = random.integers(33, 127, len(text))
@@ -266,10 +269,9 @@ def guessed(
     plan: DecodePlan,
     expected: Sequence[Transcript],
 ) -> dict[str, Any]:
-    """One run with drafts: the same answers, and what they took.
+    """Measure one run with drafts; its answers must be the same.
 
-    ``guessed_share`` is that of rows that were computed with guesses, ``right_share`` that of ids
-    guessed in them.
+    ``guessed_share`` is the share of rows with guesses, ``right_share`` of correct guesses.
     """
     before = replace(model.decoder.tally)
     answers, *seconds = timed(lambda: model.decoder.decode(requests, plan))
@@ -287,7 +289,7 @@ def guessed(
 
 
 def real(model: DeepSeekOcr, options: argparse.Namespace) -> dict[str, Any]:
-    """A trained model on pages it can read, asked for text and for blocks with boxes."""
+    """Measure a trained model on pages that it can read, for text and for blocks with boxes."""
     with TemporaryDirectory() as folder:
         if not options.pages:
             cards = write_pdf([page.sheet for page in held_out(_CARDS)])
@@ -315,7 +317,7 @@ def drafted(
     words: Sequence[Sequence[str]],
     slots: int,
 ) -> Iterator[dict[str, Any]]:
-    """Without guesses; with guesses in every step; and with as many as a CPU and a GPU make."""
+    """Measure without guesses, with guesses in every step, and with the settings of CPU and GPU."""
     none = plan_of(slots)
     plain = model.decoder.decode(requests, none)
     yield guessed(model, requests, none, plain)
@@ -332,7 +334,7 @@ def drafted(
 
 
 def misspelt(words: Sequence[str], share: float, seed: int) -> list[str]:
-    """Words of which so many are others of the same length."""
+    """Replace a share of the words by others of the same length."""
     random = np.random.default_rng(seed)
     wrong = random.random(len(words)) < share
     return [
@@ -341,7 +343,7 @@ def misspelt(words: Sequence[str], share: float, seed: int) -> list[str]:
 
 
 def drawn(file: Path) -> Iterator[PageImage]:
-    """Pages of a file that have a text layer, as the engine draws them."""
+    """Render the pages of a file that have a text layer, as the engine does."""
     with open_document(file) as document, WorkerPool() as pool:
         for image in render_pages(document.tasks(), pool, dpi=DPI, long_side=LONG_SIDE):
             if isinstance(image, PageImage) and image.words:

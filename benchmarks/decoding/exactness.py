@@ -1,8 +1,8 @@
-"""Is what slots write what ``generate`` writes page by page? The pages and the comparison.
+"""Pages to check that decoding in slots gives the tokens of ``generate``, page by page.
 
-A tiny random network in float32 whose answers end by themselves, by their budget and by a loop, at
-lengths from one token to hundreds. Answers are cut before a choice between scores so close
-that rounding could decide it, so that a difference is always a fault.
+They come from a tiny random network in float32. Its answers have one to hundreds of tokens and end
+by themselves, by their budget or by a loop. An answer is cut before the first choice between scores
+so close that rounding could decide it, so every difference is an error.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ __all__ = [
     "write_talker",
 ]
 
-RULE = NoRepeat(4, 24)  # small enough to forbid something on most pages
-_LETTERS = slice(2, 96)  # the ids of printable ASCII: text that survives being text
-_CLOSE = 3e-5  # of scores around 5; float32 errors are near 1e-6
-_LONGEST = 400  # ids of an answer about a card
-_END = 0.9  # how much likelier the end of a page is made
+RULE = NoRepeat(4, 24)  # small enough to ban tokens on most pages
+_LETTERS = slice(2, 96)  # ids of printable ASCII: tokens whose text encodes to the same tokens
+_CLOSE = 3e-5  # difference between scores around 5; float32 errors are near 1e-6
+_LONGEST = 400  # tokens of an answer about a card
+_END = 0.9  # added to the score of the end token
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A request and what ``generate`` answers to it alone."""
+    """A request and the answer of ``generate`` to it alone."""
 
     request: DecodeRequest
     answer: Answer
@@ -52,7 +52,7 @@ class Case:
 def write_talker(
     folder: Path, config: Mapping[str, Any] = TINY, end: float = _END, seed: int = 0
 ) -> Path:
-    """A random checkpoint that writes letters only, and sometimes the end (never if that is 0)."""
+    """Make a random checkpoint that writes letters, and sometimes the end token."""
     write_checkpoint(folder, config, seed)
     tensors = random_tensors(config, seed)
     head = tensors["lm_head.weight"]
@@ -65,12 +65,12 @@ def write_talker(
 
 
 def chance_loop(ids: Sequence[int]) -> bool:
-    """A detector that fires on one look in six: real loops need hundreds of ids."""
+    """A loop detector that fires once in six calls; real loops need hundreds of tokens."""
     return sum(ids) % 6 == 0
 
 
 def page_of_noise(model: DeepSeekOcr, seed: int, side: int) -> VisionTokens:
-    """Vision tokens of no page. ``side`` is that of the square they make."""
+    """Make random vision tokens that form a square of this side."""
     width = int(model.network.config.text_config.hidden_size)
     view = np.random.default_rng(seed).normal(size=(side * side, width)).astype(np.float32)
     none = np.zeros((0, 0, width), np.float32)
@@ -79,7 +79,7 @@ def page_of_noise(model: DeepSeekOcr, seed: int, side: int) -> VisionTokens:
 
 
 def make_cases(model: DeepSeekOcr, count: int, seed: int = 0) -> list[Case]:
-    """Pages of mixed lengths with their answers one by one, and drafts that are partly right."""
+    """Make pages of mixed lengths, their answers one by one, and partly correct drafts."""
     random = np.random.default_rng(seed)
     reference = Reference(model, RULE, chance_loop, measure=True)
     names = ("free_ocr", "markdown", "ocr")
@@ -97,7 +97,7 @@ def make_cases(model: DeepSeekOcr, count: int, seed: int = 0) -> list[Case]:
 
 
 def read_cases(model: DeepSeekOcr, count: int) -> list[Case]:
-    """The same of a model that reads: held-out cards, and their own text as the draft."""
+    """The same for a trained model: held-out cards, with their own text as the draft."""
     reference = Reference(model, measure=True)
     widest = max(model.modes.values(), key=lambda mode: mode.base_size)
     cases = []
@@ -110,7 +110,7 @@ def read_cases(model: DeepSeekOcr, count: int) -> list[Case]:
 
 
 def _alone(reference: Reference, request: DecodeRequest) -> Case:
-    """A request with its answer, which ends before the first choice that rounding could decide."""
+    """Answer a request, up to the first choice that rounding could decide."""
     (answer,) = reference.decode([request])
     close = [i for i, gap in enumerate(answer.gaps) if gap < _CLOSE]
     if close and close[0] <= len(answer.ids):
@@ -120,7 +120,7 @@ def _alone(reference: Reference, request: DecodeRequest) -> Case:
 
 
 def damaged(text: str, random: np.random.Generator) -> str:
-    """Some of a text: parts left out, parts put in, a part moved, as text layers differ."""
+    """Change a text as text layers do: omit parts, insert parts, move a part."""
     parts = [text[i : i + 12] for i in range(0, len(text), 12)]
     kept = [part for part in parts if random.random() > 0.1]
     mixed = ["".join((part, "~|~" if random.random() < 0.2 else "")) for part in kept]

@@ -1,8 +1,8 @@
-"""Time one page at full size, beside transformers' own generate on the same weights.
+"""Times one page at full size, against transformers' own generate on the same weights.
 
     python -m benchmarks.decoding.full_size CHECKPOINT [--mode base] [--tokens 50] [--output FILE]
 
-CHECKPOINT is a folder with the released files, or what benchmarks.decoding.random_checkpoint wrote.
+CHECKPOINT is a folder with the released files, or one from benchmarks.decoding.random_checkpoint.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def measure(model: DeepSeekOcr, mode: Mode, tokens: int, repeat: int) -> dict[str, Any]:
-    """Medians of ours and theirs, measured in turn."""
+    """Medians of our times and theirs, measured in turn."""
     pixels = np.random.default_rng(0).integers(0, 255, (*A4, 3), np.uint8)
     (encoded,) = model.encode([pixels], mode)
     request = DecodeRequest(encoded, PROMPTS["markdown"], tokens)
@@ -89,7 +89,7 @@ def measure(model: DeepSeekOcr, mode: Mode, tokens: int, repeat: int) -> dict[st
 
 
 def seconds(action: Callable[[], object], device: str) -> float:
-    """How long something takes."""
+    """Time a call, in seconds."""
     synchronise(device)
     started = time.perf_counter()
     action()
@@ -98,21 +98,21 @@ def seconds(action: Callable[[], object], device: str) -> float:
 
 
 def replace_budget(request: DecodeRequest, tokens: int) -> DecodeRequest:
-    """The same request for fewer tokens."""
+    """The same request with fewer output tokens."""
     return DecodeRequest(request.tokens, request.prompt, tokens)
 
 
 def same_tokens(
     model: DeepSeekOcr, request: DecodeRequest, pixels: NDArray[np.uint8], mode: Mode
 ) -> bool:
-    """Whether both write the same, before our rules could forbid anything."""
+    """Whether both write the same tokens, as long as our rules cannot ban any."""
     count = NoRepeat().size - 1
     (ours,) = model.decode([replace_budget(request, count)])
     return theirs_generate(model, pixels, mode, count)[: len(ours.ids)] == list(ours.ids)
 
 
 def theirs_encode(model: DeepSeekOcr, pixels: NDArray[np.uint8], mode: Mode) -> object:
-    """Vision tokens by the library's own method, from the same views."""
+    """Encode the same views with the library's own method."""
     with torch.inference_mode():
         return model.network.get_image_features(**views(model, pixels, mode)).pooler_output
 
@@ -120,7 +120,7 @@ def theirs_encode(model: DeepSeekOcr, pixels: NDArray[np.uint8], mode: Mode) -> 
 def theirs_generate(
     model: DeepSeekOcr, pixels: NDArray[np.uint8], mode: Mode, tokens: int
 ) -> list[int]:
-    """Pixels to ids by the library's own generate, without our rules."""
+    """Decode from pixels with the library's own generate, without our rules."""
     ids = model.tokenizer.prompt(PROMPTS["markdown"].text)
     inputs = views(model, pixels, mode)
     places = decoder_tokens(mode, prepare(pixels, mode).grid)
@@ -140,7 +140,7 @@ def theirs_generate(
 
 
 def views(model: DeepSeekOcr, pixels: NDArray[np.uint8], mode: Mode) -> dict[str, Any]:
-    """The views of a page as the library's model takes them."""
+    """The views of a page, in the form of the library's model."""
     page = prepare(pixels, mode)
     like = model.network.model.multi_modal_projector.parameters()
     tensor = next(iter(like))

@@ -1,6 +1,6 @@
-"""Decoding by transformers' own ``generate``: the reference for answers, and for time.
+"""Decodes with transformers' own ``generate``: the reference for answers and for speed.
 
-The same rules as ours, in plain Python on lists of ids, as the published recipe has them. A batch
+It applies our decoding rules in plain Python on lists of ids, as the published recipe does. A batch
 is padded on the left and runs until its longest page has ended.
 """
 
@@ -27,10 +27,10 @@ _LOOK_EVERY = 32  # tokens between looks for a loop
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a page became.
+    """The answer for a page.
 
-    ``gaps`` says step by step how close a choice was: the distance of the two best scores, or of
-    the last expert taken from the first one left, whichever is smaller.
+    ``gaps`` holds how close the choice of each step was: the difference between the two best
+    scores, or between the last chosen expert and the first one not chosen, whichever is smaller.
     """
 
     ids: tuple[int, ...]
@@ -44,7 +44,7 @@ class Reference:
     Args:
         model: a loaded model.
         rule: no-repeat rule.
-        is_loop: when a page goes round in circles; the default detector if not given.
+        is_loop: detects a page that repeats itself; the default detector if not given.
         measure: whether to record gaps.
     """
 
@@ -64,7 +64,7 @@ class Reference:
         self._measure = measure
 
     def decode(self, requests: Sequence[DecodeRequest]) -> list[Answer]:
-        """Answers to a batch, in order."""
+        """Answer a batch, in order."""
         rows = [self._embed(request) for request in requests]
         context = self._model.network.config.text_config.max_position_embeddings
         rooms = [context - len(row) for row in rows]
@@ -78,7 +78,7 @@ class Reference:
                 attention_mask=mask,
                 generation_config=GenerationConfig(
                     do_sample=False,
-                    # A bound for the library; each row ends by its own.
+                    # An upper bound for the library; each row has its own limit.
                     max_new_tokens=max(budgets),
                     eos_token_id=self._eos,
                     pad_token_id=self._eos,
@@ -107,7 +107,7 @@ class Reference:
 
 
 def _padded(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    # On the left, so that all rows end where generation begins.
+    # Pad on the left, so that generation starts at the same position in all rows.
     longest = max(map(len, rows))
     embeds = rows[0].new_zeros(len(rows), longest, rows[0].shape[1])
     mask = torch.zeros(len(rows), longest, dtype=torch.long, device=embeds.device)
@@ -148,7 +148,7 @@ class NoRepeatInWindow(LogitsProcessor):  # type: ignore[misc]  # no annotations
         self._allowed = frozenset(allowed)
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Scores with minus infinity at banned ids. Shapes ``[rows, ids]``, ``[rows, vocab]``."""
+        """Set banned ids to minus infinity. Shapes ``[rows, ids]``, ``[rows, vocab]``."""
         if input_ids.shape[1] < self._rule.size:
             return scores
         scores = scores.clone()
@@ -161,7 +161,7 @@ class NoRepeatInWindow(LogitsProcessor):  # type: ignore[misc]  # no annotations
 
 
 class Gaps(LogitsProcessor):  # type: ignore[misc]  # no annotations
-    """Records how close choices were, over all rows of a batch; changes nothing."""
+    """Records how close the choices are, over all rows of a batch, without changing scores."""
 
     def __init__(self, network: Any) -> None:
         layers = network.model.language_model.layers
@@ -171,7 +171,7 @@ class Gaps(LogitsProcessor):  # type: ignore[misc]  # no annotations
 
     @contextmanager
     def watching(self, wanted: bool) -> Iterator[None]:
-        """Look at routers while the network runs."""
+        """Hook the routers while the network runs."""
         self._routes = [] if wanted else None
         hooks = [gate.register_forward_hook(self._route) for gate in self._gates if wanted]
         yield
@@ -184,7 +184,7 @@ class Gaps(LogitsProcessor):  # type: ignore[misc]  # no annotations
             self._routes.append(float((best[:, -2] - best[:, -1]).min()))
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """The same scores."""
+        """Return the scores unchanged."""
         if self._routes is not None:
             best = scores.topk(2).values
             self.steps.append(min(float((best[:, 0] - best[:, 1]).min()), *self._routes))
@@ -193,10 +193,10 @@ class Gaps(LogitsProcessor):  # type: ignore[misc]  # no annotations
 
 
 class RowEnds(StoppingCriteria):  # type: ignore[misc]  # no annotations
-    """Ends each row at its end of sentence, its budget, or when it goes round in circles.
+    """Ends each row at its end-of-sentence token, at its budget, or in a loop.
 
-    ``ends`` holds, per row, why and after how many ids it ended. What the library pads an
-    ended row with is not looked at.
+    ``ends`` holds, per row, the reason and the number of ids at its end. Padding that the library
+    appends to a finished row is ignored.
     """
 
     def __init__(self, eos: int, budgets: Sequence[int], is_loop: LoopDetector) -> None:

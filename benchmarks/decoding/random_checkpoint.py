@@ -1,7 +1,7 @@
-"""Checkpoints of random weights in the released file layout: tiny for tests, full size for timing.
+"""Writes checkpoints of random weights in the released file layout, tiny for tests or full size.
 
-They compute with every part of the real architecture and read nothing: what they write is
-noise, but always the same noise.
+They use every part of the real architecture, but cannot read: their output is noise, the same in
+every run.
 
     python -m benchmarks.decoding.random_checkpoint FOLDER [--size tiny|released]
 """
@@ -37,14 +37,14 @@ __all__ = [
 ]
 
 VOCABULARY = 129280
-WRITTEN = 2 + 256  # begin, end, and a token per byte
+WRITTEN = 2 + 256  # begin, end, and one token per byte
 SHARD = "model-00001-of-000001.safetensors"
-_POOL = 1 << 24  # random numbers, repeated: three billion new ones would take minutes
+_POOL = 1 << 24  # random numbers, repeated: drawing three billion would take minutes
 
 RELEASED: Mapping[str, Any] = {
     "model_type": "deepseek_vl_v2",
     "architectures": ["DeepseekOCRForCausalLM"],
-    # What the released file also says; it must never be followed.
+    # The released file contains this too; the loader must never follow it.
     "auto_map": {"AutoModel": "modeling_deepseekocr.DeepseekOCRForCausalLM"},
     "language_config": {
         "vocab_size": VOCABULARY,
@@ -84,7 +84,7 @@ RELEASED: Mapping[str, Any] = {
         },
     },
 }
-"""config.json of the released model, as far as sizes go."""
+"""The sizes in config.json of the released model."""
 
 
 def _tiny() -> dict[str, Any]:
@@ -115,7 +115,7 @@ def _tiny() -> dict[str, Any]:
 
 
 TINY: Mapping[str, Any] = _tiny()
-"""The same with small numbers."""
+"""The same with small sizes."""
 
 
 def write_checkpoint(folder: Path, config: Mapping[str, Any] = TINY, seed: int = 0) -> Path:
@@ -128,7 +128,7 @@ def write_checkpoint(folder: Path, config: Mapping[str, Any] = TINY, seed: int =
 
 
 def random_tensors(config: Mapping[str, Any] = TINY, seed: int = 0) -> dict[str, torch.Tensor]:
-    """All tensors by released name, bfloat16."""
+    """Make all tensors in bfloat16, by released name."""
     generator = torch.Generator().manual_seed(seed)
     pool = torch.randn(_POOL, generator=generator).to(torch.bfloat16)
     tensors = {}
@@ -139,7 +139,7 @@ def random_tensors(config: Mapping[str, Any] = TINY, seed: int = 0) -> dict[str,
             pool.roll(-start)[:size] if size <= _POOL else pool.repeat(-(-size // _POOL))[:size]
         )
         tensors[name] = (values * _scale(name, shape)).reshape(shape).contiguous()
-    # Ids that stand for no text are never the likeliest, so that there is something to read.
+    # Ids without text never win, so that the output is text.
     tensors["lm_head.weight"][WRITTEN:] = 0
     return tensors
 
@@ -151,7 +151,7 @@ def _scale(name: str, shape: tuple[int, ...]) -> float:
 
 
 def write_tokenizer(path: Path, special: SpecialTokens = DEEPSEEK_OCR.special) -> None:
-    """Bytes as tokens, and the released special tokens at their ids."""
+    """Make a byte tokenizer with the released special tokens at their ids."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     named = dict(getattr(special, name) for name in special.__slots__)
     others = ["<|ref|>", "<|/ref|>", "<|/det|>", "<|grounding|>", "<tr>", "</tr>"]

@@ -1,9 +1,9 @@
-"""What stored vision tokens save: time of a page fresh against from the cache.
+"""Measures the time that cached vision tokens save.
 
     python -m benchmarks.decoding.redecode CHECKPOINT [--modes base] [--tokens 32 1000] \
         [--output FILE]
 
-Fresh: draw, encode, decode. Cached: load, decode. The same answer length is forced in both.
+Fresh: render, encode, decode. Cached: load, decode. Both write an answer of the same forced length.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ class Row:
 
     @property
     def fresh(self) -> float:
-        """All that a page costs the first time."""
+        """The time for a page without cached tokens."""
         return self.draw + self.encode + self.decode
 
     @property
     def cached(self) -> float:
-        """What it costs from stored tokens."""
+        """The time for a page with cached tokens."""
         return self.load + self.decode
 
     @property
     def saved(self) -> float:
-        """Share of the fresh time that the cache saves."""
+        """The share of the fresh time that the cache saves."""
         return 1 - self.cached / self.fresh
 
 
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def page_of_text(path: Path) -> Path:
-    """A dense A4 page."""
+    """Make a dense A4 page."""
     with pymupdf.open() as document:
         page = document.new_page(width=595, height=842)
         page.insert_textbox((50, 50, 545, 792), SENTENCE * 50, fontsize=10)
@@ -101,7 +101,7 @@ def page_of_text(path: Path) -> Path:
 def measure(
     model: DeepSeekOcr, cache: TokenCache, page: SourceDocument, mode: str, lengths: list[int]
 ) -> list[Row]:
-    """Every stage of one mode; what does not depend on the answer is measured once."""
+    """Measure every stage of one mode; stages before the answer are measured once."""
     image = page.render(0, dpi=DPI, long_side=LONG_SIDE)
     draw = seconds(lambda: page.render(0, dpi=DPI, long_side=LONG_SIDE), model)
     (tokens,) = model.encode([image.pixels], MODES[mode])
@@ -115,7 +115,7 @@ def measure(
 
 
 def decode_seconds(model: DeepSeekOcr, tokens: VisionTokens, length: int) -> float:
-    """Of an answer of this length; a shorter one is scaled up to it."""
+    """Decoding time for an answer of this length, extrapolated if the answer ends early."""
     request = DecodeRequest(tokens, PROMPTS["markdown"], length)
     started = time.perf_counter()
     (answer,) = model.decode([request])
@@ -124,7 +124,7 @@ def decode_seconds(model: DeepSeekOcr, tokens: VisionTokens, length: int) -> flo
 
 
 def seconds(action: Callable[[], object], model: DeepSeekOcr) -> float:
-    """How long something takes, at best of three."""
+    """Time a call in seconds, the best of three."""
     times = []
     for _ in range(3):
         started = time.perf_counter()

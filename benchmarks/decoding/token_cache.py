@@ -1,12 +1,12 @@
-"""What keeping vision tokens costs, beside plain safetensors files and SQLite blobs.
+"""Measures the token cache against plain safetensors files and SQLite blobs.
 
     python -m benchmarks.decoding.token_cache [--pages 60] [--checkpoint FOLDER] [--output FILE]
 
-All three write durably: a file is synced with its folder, a row is committed with
-``synchronous = FULL``. Reads are in random order: warm from memory, and cold from the disk (the
-kernel is told to drop the file first). With a checkpoint, pages are really encoded and the greedy
-tokens after int8 and int4 are compared with those after bfloat16; without, the numbers are random
-and only their error is given.
+All three write durably: a file is synced together with its folder, a row is committed with
+``synchronous = FULL``. Reads are in random order, warm from memory and cold from disk (the kernel
+drops the file first). With a checkpoint, real pages are encoded, and the greedy tokens after int8
+and int4 are compared with those after bfloat16. Without one, the numbers are random and only their
+error is reported.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def random_page(mode: str, seed: int) -> VisionTokens:
-    """A page of normal numbers in bfloat16, of the shape a mode gives an A4 page."""
+    """Make normally distributed bfloat16 tokens in the shape of an A4 page in a mode."""
     rng = np.random.default_rng(seed)
     chosen = MODES[mode]
     grid = tile_grid(*A4, chosen.max_tiles)
@@ -82,12 +82,12 @@ def random_page(mode: str, seed: int) -> VisionTokens:
 
 
 def key(number: int, page: VisionTokens) -> TokenKey:
-    """A key of its own."""
+    """Make a unique key."""
     return TokenKey(f"{number:064x}", "none", page.mode, page.weights, page.preprocessing)
 
 
 def measure(pages: Sequence[VisionTokens], folder: Path | None) -> dict[str, Any]:
-    """Every way to keep the pages of one mode."""
+    """Measure every way to store the pages of one mode."""
     ways: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(dir=folder) as place:
         for codec in CODECS:
@@ -101,7 +101,7 @@ def measure(pages: Sequence[VisionTokens], folder: Path | None) -> dict[str, Any
 
 
 def ours(pages: Sequence[VisionTokens], codec: Codec, folder: Path) -> dict[str, float]:
-    """The cache of this package."""
+    """Measure the token cache."""
     with TokenCache(TokenCacheConfig(str(folder), codec=codec)) as cache:
 
         def write(number: int) -> None:
@@ -120,7 +120,7 @@ def ours(pages: Sequence[VisionTokens], codec: Codec, folder: Path) -> dict[str,
 
 
 def plain_files(pages: Sequence[VisionTokens], folder: Path) -> dict[str, float]:
-    """A file per page, as safetensors writes it."""
+    """Measure one safetensors file per page."""
     folder.mkdir()
 
     def write(number: int) -> None:
@@ -143,11 +143,11 @@ def plain_files(pages: Sequence[VisionTokens], folder: Path) -> dict[str, float]
 
 
 def sqlite_blobs(pages: Sequence[VisionTokens], path: Path) -> dict[str, float]:
-    """A row per page."""
+    """Measure one SQLite row per page."""
     db = sqlite3.connect(path)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA cache_size = 0")  # so that a cold read is one
+    db.execute("PRAGMA cache_size = 0")  # so that a cold read reads the disk
     db.execute("CREATE TABLE pages (number INTEGER PRIMARY KEY, tokens BLOB)")
 
     def write(number: int) -> None:
@@ -170,7 +170,7 @@ def sqlite_blobs(pages: Sequence[VisionTokens], path: Path) -> dict[str, float]:
 def timed(
     count: int, write: Callable[[int], None], read: Read, path: Callable[[int], Path]
 ) -> dict[str, float]:
-    """Writes a second, and percentiles of reads in milliseconds, warm and cold."""
+    """Writes per second, and percentiles of warm and cold reads in milliseconds."""
     started = time.perf_counter()
     for number in range(count):
         write(number)
@@ -190,7 +190,7 @@ def timed(
 
 
 def drop_from_memory(path: Path) -> None:
-    """Ask the kernel to read a file from the disk the next time."""
+    """Ask the kernel to drop a file from its page cache."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -199,14 +199,14 @@ def drop_from_memory(path: Path) -> None:
 
 
 def relative_error(page: VisionTokens, codec: Codec) -> float:
-    """Root mean square of what a codec changes, relative to that of the page."""
+    """The root mean square error of a codec, relative to that of the page."""
     found = decode_tokens(encode_tokens(key(0, page), page, codec))
     exact, near = float32_values(page.global_view), float32_values(found.global_view)
     return float(np.sqrt(np.mean((exact - near) ** 2)) / np.sqrt(np.mean(exact**2)))
 
 
 def agreement(checkpoint: Path, pages: int = 4, tokens: int = 32) -> dict[str, Any]:
-    """Greedy tokens equal to those after bfloat16, up to the first that differs."""
+    """The share of greedy tokens before the first one that differs from bfloat16."""
     model = DeepSeekOcr(checkpoint)
     rng = np.random.default_rng(0)
     results: dict[str, Any] = {codec: {"error": [], "equal_tokens": []} for codec in CODECS}
@@ -230,7 +230,7 @@ def agreement(checkpoint: Path, pages: int = 4, tokens: int = 32) -> dict[str, A
 
 
 def show(mode: str, figures: dict[str, Any]) -> None:
-    """One table per mode."""
+    """Print one table per mode."""
     print(f"\n{mode}: {figures['raw_bytes']:,} bytes in bfloat16")
     print(
         f"{'':20}{'size':>8}{'writes/s':>10}{'read p50':>10}{'p99 ms':>9}{'cold p50':>10}{'p99':>9}"

@@ -1,1 +1,1 @@
-"""What needs a CUDA GPU: checks, speed, the table of kernels."""
+"""Measurements that need a CUDA GPU: checks, speed and kernel tuning."""

@@ -1,12 +1,12 @@
-"""Check the model on a GPU at full size, on random weights: does it compute right, how fast.
+"""Checks the model on a GPU at full size with random weights: correctness and speed.
 
     make gpu-check                    writes the checkpoint first, then runs this
     python -m benchmarks.gpu.check CHECKPOINT [--device cuda] [--output FILE]
 
-Per mode: bfloat16 against float32 (vision tokens and first logits), a second decode from the
-same tokens against the first, tokens per second for one page and for a batch, memory. With
-flash attention installed, its logits against those of sdpa. Exits with 1 if a check fails.
-It also runs on a CPU with a tiny checkpoint, which is how it is tested.
+For each mode it compares bfloat16 with float32 (vision tokens and first logits) and a second decode
+of the same tokens with the first one. It measures tokens per second for one page and for a batch,
+and memory. If flash attention is installed, it compares its logits with those of sdpa. The exit
+code is 1 if a check fails. The tests run it on a CPU with a tiny checkpoint.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 from ..machine import describe, peak_memory, synchronise
 
-# bfloat16 keeps 8 bits: 0.4 % a step. Random attention is sharper than a trained one's, so
-# errors grow more than they would in use; a wrong layout or mask gives errors near 1.
+# bfloat16 has 8 bits of precision: 0.4 % per step. Random attention is sharper than trained
+# attention, so errors grow more than in use. A wrong layout or mask gives errors near 1.
 TOLERANCE = 0.15
 A4 = (1684, 1190)  # pixels at 144 dpi
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One mode. Errors are root mean squares relative to float32's; memory is in GB."""
+    """Results of one mode. Errors are RMS relative to float32; memory is in GB."""
 
     mode: str
     grid: tuple[int, int]
@@ -53,7 +53,7 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong with it."""
+        """Whether all checks passed."""
         return self.redecode_equal and max(self.vision_error, self.logits_error) < TOLERANCE
 
 
@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def page(seed: int = 0) -> NDArray[np.uint8]:
-    """An A4 page of noise."""
+    """Make an A4 page of noise."""
     return np.random.default_rng(seed).integers(0, 255, (*A4, 3), np.uint8)
 
 
@@ -98,7 +98,7 @@ Exact = tuple[VisionTokens, NDArray[np.float32]]
 
 
 def reference(checkpoint: Path, device: str, modes: Sequence[str]) -> dict[str, Exact]:
-    """Vision tokens and first logits of every mode, in float32; the model is dropped again."""
+    """Compute vision tokens and first logits of every mode in float32, then free the model."""
     model = DeepSeekOcr(checkpoint, device=device, precision="float32")
     results = {}
     for name in modes:
@@ -108,7 +108,7 @@ def reference(checkpoint: Path, device: str, modes: Sequence[str]) -> dict[str, 
 
 
 def check(model: DeepSeekOcr, name: str, exact: Exact, tokens: int, batch: int) -> Row:
-    """All figures of one mode."""
+    """Measure one mode."""
     device = model.runtime.device
     model.encode([page()], MODES[name])  # warm up
     synchronise(device)
@@ -134,26 +134,26 @@ def check(model: DeepSeekOcr, name: str, exact: Exact, tokens: int, batch: int) 
 
 
 def timed(model: DeepSeekOcr, requests: list[DecodeRequest]) -> tuple[list[Transcript], float]:
-    """Transcripts, and the seconds they took."""
+    """Decode, and return the transcripts and the seconds."""
     started = time.perf_counter()
     transcripts = model.decode(requests)
     return transcripts, time.perf_counter() - started
 
 
 def values(tokens: VisionTokens) -> NDArray[np.float32]:
-    """All numbers of a page in a row."""
+    """All values of a page as one vector."""
     parts = tokens.global_view, tokens.tiles
     return np.concatenate([float32_values(part).ravel() for part in parts])
 
 
 def error(found: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
-    """Root mean square of the difference, relative to that of the exact values."""
+    """The RMS of the difference, relative to the RMS of the exact values."""
     difference = np.sqrt(np.mean((found - exact) ** 2))
     return float(difference / np.sqrt(np.mean(exact**2)))
 
 
 def flash_error(model: DeepSeekOcr, device: str) -> float | str:
-    """Logits with flash attention against sdpa, from the same tokens."""
+    """Compare logits of flash attention and sdpa, from the same tokens."""
     if not device.startswith("cuda") or util.find_spec("flash_attn") is None:
         return "flash-attn is not installed, or there is no GPU"
     (tokens,) = model.encode([page()], MODES["base"])

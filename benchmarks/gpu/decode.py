@@ -1,15 +1,21 @@
-"""How fast pages are read on a GPU, at full size on random weights: one call, under 8 minutes.
+"""Measures how fast a GPU reads pages, at full size with random weights, in under 8 minutes.
 
     make gpu-decode                   writes the checkpoint first, then runs this
     python -m benchmarks.gpu.decode CHECKPOINT --output FILE [--write-tiles]
 
-Sections, written to FILE row by row, so that a call that is cut off keeps what it had: the card's
-own copy bandwidth and matrix rate; every kernel against torch; the encoder; steps of 1 to 256
-slots with and without kernels and CUDA graphs, beside transformers' ``generate`` one by one and in
-static batches; pages per second from pixels and from kept tokens, and what ``generate`` takes one
-by one for as many ids. Why a section is not whole is under ``failed``. Answers are as long as they
-are told to be: weights that mean nothing end no page.
-With a tiny checkpoint it runs on a CPU, which is how it is tested.
+Sections:
+
+- copy bandwidth and matrix rate of the card;
+- every kernel against torch;
+- the encoder;
+- steps of 1 to 256 slots with and without kernels and CUDA graphs, against transformers'
+  ``generate`` one by one and in static batches;
+- pages per second from pixels and from cached tokens, and the time of ``generate`` one by one for
+  as many ids.
+
+FILE is written row by row, so an interrupted call keeps its rows; ``failed`` holds the reasons why
+sections are incomplete. Answer lengths are forced, because random weights never end a page. The
+tests run it on a CPU with a tiny checkpoint.
 """
 
 from __future__ import annotations
@@ -48,12 +54,12 @@ A4: Final = (1684, 1190)  # pixels at 144 dpi
 _PATCH: Final = 16  # pixels
 _STEP: Final[tuple[Op, ...]] = ("attend", "experts", "rotate", "route")
 _PROMPT: Final = PROMPTS["markdown"]
-_FOR_PAGES: Final = 0.2  # of the time, kept for the last section
+_FOR_PAGES: Final = 0.2  # share of the time that is reserved for the last section
 
 
 @dataclass(slots=True)
 class Run:
-    """A measurement under way."""
+    """The state of a measurement."""
 
     model: DeepSeekOcr
     options: argparse.Namespace
@@ -64,16 +70,16 @@ class Run:
 
     @property
     def device(self) -> str:
-        """Where the model is."""
+        """The device of the model."""
         return self.model.runtime.device
 
     @property
     def left(self) -> float:
-        """Seconds until no section is begun any more."""
+        """Seconds until no further section starts."""
         return float(self.options.seconds) - (time.perf_counter() - self.started)
 
     def section(self, name: str, action: Callable[[Run], Iterable[Any]]) -> None:
-        """Measure and write, row by row; of one that fails, what was had and the reason."""
+        """Measure and write a section row by row; if it fails, note why and keep its rows."""
         print(f"{name}: {self.left:.0f} s left", file=sys.stderr, flush=True)
         begun = time.perf_counter()
         rows = self.figures.setdefault(name, [])
@@ -88,20 +94,20 @@ class Run:
         self.write()
 
     def fail(self, name: str, reason: str) -> None:
-        """Note why a section is not whole."""
+        """Record why a section is incomplete."""
         self.figures.setdefault("failed", {}).setdefault(name, []).append(reason[:500])
 
     def write(self) -> None:
-        """What is known so far."""
+        """Write the results so far."""
         self.options.output.write_text(json.dumps(self.figures, indent=2) + "\n")
 
     def share(self, value: float, limit: str) -> float | None:
-        """Of what the card can do; None if that is not known."""
+        """The share of the card's own rate; None if that is unknown."""
         known = {key: n for row in self.figures["card"] for key, n in row.items()}
         return value / known[limit] if limit in known else None
 
     def kernels_of(self, used: bool, rows: dict[Op, int]) -> list[str]:
-        """The kernels that a figure is with, by the rows they are asked for."""
+        """The kernels that a measurement uses, given the number of rows of each."""
         tiles = Tiles(self.tiles if used else ())
         return sorted(op for op, count in rows.items() if tiles.find(op, count))
 
@@ -116,7 +122,7 @@ def main() -> None:
     options = arguments()
     model = DeepSeekOcr(options.checkpoint, device=options.device)
     with torch.inference_mode():
-        # No page ends by itself: its score is never the best.
+        # No page ends by itself: the end token never has the best score.
         model.network.lm_head.weight[model.tokenizer.special.eos[1]] = 0
     run = Run(model, options, started, {"machine": describe(), "runtime": str(model.runtime)})
     run.section("card", card)
@@ -125,7 +131,7 @@ def main() -> None:
         add_to_table(torch.cuda.get_device_name(), run.tiles)
     run.section("encoder", encoder)
     run.section("reference", reference)
-    for used, graphs in variants(run):  # one that fails leaves the others
+    for used, graphs in variants(run):  # a failing section does not stop the others
         run.section("slots", partial(slots, used=used, graphs=graphs))
     run.section("pages", pages)
     run.figures["peak_gb"] = peak_memory(run.device)
@@ -133,7 +139,7 @@ def main() -> None:
 
 
 def arguments() -> argparse.Namespace:
-    """What the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--output", type=Path, required=True)
@@ -152,7 +158,7 @@ def arguments() -> argparse.Namespace:
 
 
 def card(run: Run) -> Iterator[dict[str, float]]:
-    """What the card itself can do: bytes copied and products computed per second."""
+    """Measure the card's own rates: bytes copied and operations per second."""
     size = 2**31 if run.device != "cpu" else 2**20
     source = torch.zeros(size, dtype=torch.uint8, device=run.device)
     target = torch.empty_like(source)
@@ -161,14 +167,14 @@ def card(run: Run) -> Iterator[dict[str, float]]:
     best = {"copy": float("inf"), "matmul": float("inf")}
     for _ in range(10):
         best["copy"] = min(best["copy"], seconds(lambda: target.copy_(source), run.device))
-    yield {"copy_gb_per_s": 2 * size / best["copy"] / 1e9}  # read and written
+    yield {"copy_gb_per_s": 2 * size / best["copy"] / 1e9}  # one read and one write
     for _ in range(10):
         best["matmul"] = min(best["matmul"], seconds(lambda: factor @ factor, run.device))
     yield {"matmul_tflop_per_s": 2 * side**3 / best["matmul"] / 1e12}
 
 
 def kernels(run: Run) -> Iterator[dict[str, Any]]:
-    """Each kernel's best tiles beside torch; later sections use them."""
+    """Tune each kernel and compare it with torch; later sections use the tiles."""
     if util.find_spec("triton") is None:
         run.fail("kernels", "triton is not installed")
         return
@@ -179,7 +185,7 @@ def kernels(run: Run) -> Iterator[dict[str, Any]]:
     for row in tune(sizes, run.device):
         run.tiles.append(row)
         yield asdict(row)
-        if run.left < run.options.seconds / 2:  # the rest is for what is made of them
+        if run.left < run.options.seconds / 2:  # leaves time for the sections that use the tiles
             run.fail("kernels", f"no time was left after {row.op} {row.up_to}")
             return
 
@@ -191,7 +197,7 @@ def _interpreted() -> bool:
 
 
 def encoder(run: Run) -> Iterator[dict[str, Any]]:
-    """Views per second by side and number, with the bias in parts and by the kernel."""
+    """Views per second by side and batch size, with the bias in parts and with the kernel."""
     tower = run.model.network.model.vision_tower
     for side, most in ((1024, 16), (640, 32), (1280, 8), (512, 48)):
         like = run.model.network.model.multi_modal_projector.parameters()
@@ -216,35 +222,35 @@ def encoder(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def attend_by(tower: Any, used: Kernels) -> None:
-    """Let the layers ask other kernels."""
+    """Make the layers use other kernels."""
     for layer in tower.sam_encoder.layers:
         layer.attn.kernels = used
 
 
 def encode_seconds(tower: Any, stack: torch.Tensor, device: str) -> float:
-    """The best of three, after one that sets things up."""
+    """The best of three timed calls, after a warm-up."""
     with torch.inference_mode():
         tower(stack)
         return min(seconds(lambda: tower(stack), device) for _ in range(3))
 
 
 def noise(seed: int = 0) -> NDArray[np.uint8]:
-    """An A4 page of nothing."""
+    """Make an A4 page of noise."""
     return np.random.default_rng(seed).integers(0, 255, (*A4, 3), np.uint8)
 
 
 def requests_of(tokens: VisionTokens, lengths: Sequence[int]) -> list[DecodeRequest]:
-    """The same page, told how much to write each time."""
+    """Requests for the same page with forced answer lengths."""
     return [DecodeRequest(tokens, _PROMPT, length, length) for length in lengths]
 
 
 def never(ids: Sequence[int]) -> bool:
-    """Random weights go round in circles; here they may."""
+    """Turn off the loop detector: random weights repeat themselves."""
     return False
 
 
 def step_seconds(decode: Callable[[int], object], tokens: int, device: str) -> float:
-    """Seconds of one step: what a longer answer takes more, so that starting does not count."""
+    """Seconds of one step, from the difference of two answer lengths, without the start-up time."""
     decode(4)
     short = seconds(lambda: decode(tokens // 4), device)
     long = seconds(lambda: decode(tokens), device)
@@ -252,7 +258,7 @@ def step_seconds(decode: Callable[[int], object], tokens: int, device: str) -> f
 
 
 def reference(run: Run) -> Iterator[dict[str, Any]]:
-    """Transformers' generate with the published rule, one by one and in batches."""
+    """Time transformers' generate with the published rule, one by one and in batches."""
     (tokens,) = run.model.encode([noise()], MODES[run.options.modes[0]])
     theirs = Reference(run.model, is_loop=never)
     for batch in (1, *(n for n in run.options.slots if 8 <= n <= 64)):
@@ -265,7 +271,7 @@ def reference(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def slots(run: Run, used: bool, graphs: bool) -> Iterator[dict[str, Any]]:
-    """Steps of our decoder, and what share of the copy bandwidth they reach."""
+    """Time the steps of our decoder and compute their share of the copy bandwidth."""
     (tokens,) = run.model.encode([noise()], MODES[run.options.modes[0]])
     for count in run.options.slots:
         if run.left < _FOR_PAGES * run.options.seconds:
@@ -293,20 +299,20 @@ def slots(run: Run, used: bool, graphs: bool) -> Iterator[dict[str, Any]]:
 
 
 def plan_of(run: Run, count: int, graphs: bool) -> DecodePlan:
-    """Slots of one length, without guesses."""
+    """A plan of slots of one length, without guesses."""
     size = SlotClass(count, run.options.length)
     return DecodePlan((size,), lag=0 if run.device == "cpu" else 2, graphs=graphs)
 
 
 def variants(run: Run) -> list[tuple[bool, bool]]:
-    """Kernels or not, graphs or not: the ones likely fastest first, because time may end."""
+    """Combinations of kernels and graphs, the likely fastest first, because time may run out."""
     with_graphs = (True, False) if run.device != "cpu" else (False,)
     with_kernels = (True, False) if run.tiles else (False,)
     return [(used, graphs) for graphs in with_graphs for used in with_kernels]
 
 
 def decoder_with(run: Run, used: bool) -> Decoder:
-    """A decoder with the kernels just tuned, or with torch alone."""
+    """Make a decoder with the tuned kernels, or with torch alone."""
     chosen = Kernels(Tiles(run.tiles) if used else None)
     model = run.model
     model.network.set_experts_implementation("grouped_mm")
@@ -315,7 +321,7 @@ def decoder_with(run: Run, used: bool) -> Decoder:
 
 
 def step_bytes(run: Run, rows: int, keys: int) -> float:
-    """Bytes a step has to read: weights, those of experts that are expected to be hit, and keys."""
+    """Bytes that a step reads: weights (of the experts expected to be chosen) and keys."""
     text = run.model.network.model.language_model
     config = run.model.network.config.text_config
     per_expert = total = 0
@@ -333,9 +339,9 @@ def step_bytes(run: Run, rows: int, keys: int) -> float:
 
 
 def pages(run: Run) -> Iterator[dict[str, Any]]:
-    """Pages per second in the way that was fastest, from kept tokens and from pixels (in turns).
+    """Measure pages per second in the fastest way, from cached tokens and from pixels in turn.
 
-    Lengths are lognormal around the mean, as those of real pages about are.
+    Lengths are lognormal around the mean, like those of real pages.
     """
     random = np.random.default_rng(0)
     _, used, graphs = run.fastest
@@ -362,7 +368,7 @@ def pages(run: Run) -> Iterator[dict[str, Any]]:
 
 
 def affordable(run: Run, mean: float) -> int:
-    """Pages of a mode: as many as asked for, or as the fastest way decodes in its part of time."""
+    """The number of pages: as requested, or as many as the fastest way decodes in its time."""
     part = run.left / len(run.options.modes)
     return min(run.options.pages, max(max(run.options.slots), int(part * run.fastest[0] / mean)))
 
@@ -370,7 +376,7 @@ def affordable(run: Run, mean: float) -> int:
 def page_row(
     run: Run, mode: Mode, lengths: Sequence[int], decode: float, decoder: Decoder
 ) -> dict[str, Any]:
-    """Figures of a mode."""
+    """Measure one mode."""
     count = 16 if run.device != "cpu" else 1
     batch = [noise(seed) for seed in range(count)]
     run.model.encode(batch, mode)
@@ -383,10 +389,10 @@ def page_row(
         "mean_tokens": float(np.mean(lengths)),
         "tokens_per_s": sum(lengths) / decode,
         "wasted_share": 1 - decoder.tally.useful / max(1, decoder.tally.rows),
-        "encode_ms": encode * 1e3,  # preparing the picture included, on one core
+        "encode_ms": encode * 1e3,  # including image preparation on one core
         "pages_per_s_from_tokens": 1 / per_page,
         "pages_per_s_from_pixels": 1 / (per_page + encode),
-        # From the time of a step.
+        # Estimated from the time of a step.
         "pages_per_s_one_by_one": 1 / (alone[0] + encode) if alone else None,
     }
 

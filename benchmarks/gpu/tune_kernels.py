@@ -1,9 +1,10 @@
-"""Find the best tiles of each kernel on the GPU at hand, and whether torch is faster anyway.
+"""Finds the best tiles of each kernel on this GPU, and whether torch is faster.
 
     python -m benchmarks.gpu.tune_kernels [--write]      --write adds the GPU to the package's table
 
-Both are timed as CUDA graphs, as steps run, and a kernel whose result is not torch's is left out.
-Without a GPU, Triton's interpreter runs small ones once, to show that the program works.
+Both are timed as CUDA graphs, as the decoder runs its steps. A kernel whose result differs from
+torch's is left out. Without a GPU, Triton's interpreter runs small kernels once, to test the
+program.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ __all__ = ["RELEASED", "SMALL", "Sizes", "add_to_table", "tune"]
 
 TABLE: Final = Path(tiles.__file__).with_name("tiles.json")
 _REPEAT: Final = 20
-_WRONG: Final = 0.02  # relative to torch's result in the same numbers; bfloat16 keeps 0.4 %
+_WRONG: Final = 0.02  # relative to torch's result; the precision of bfloat16 is 0.4 %
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What is tuned for: the decoder's sizes, keys per slot, and the sides of views."""
+    """The sizes to tune for: the decoder's, keys per slot, and the sides of views."""
 
     dim: int
     heads: int
@@ -59,7 +60,7 @@ RELEASED: Final = Sizes(
 )
 SMALL: Final = Sizes(32, 2, 4, 16, 2, 20, (2,), (3,), 2, 16)
 _WIDE: Final = 8  # tokens of a slot in a step with guesses
-_SLOTS: Final = 512  # more are never run
+_SLOTS: Final = 512  # the decoder never runs more
 _CHECKED: Final = 16  # slots whose whole caches are compared
 
 
@@ -78,7 +79,7 @@ class Trial:
 
 
 def main() -> None:
-    """Tune, print, and write if asked."""
+    """Tune, print, and write the table with --write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--output", type=Path)
@@ -98,7 +99,7 @@ def tune(sizes: Sizes, device: str) -> Iterator[TileRow]:
     for trial in _trials(sizes, device):
         try:
             best = _best(trial, device)
-        except Exception as error:  # noqa: BLE001  torch's way, too: other trials go on
+        except Exception as error:  # noqa: BLE001  may come from torch too; other trials continue
             _say(f"{trial.op} {trial.rows}: {type(error).__name__}: {error}")
             continue
         if best is not None:
@@ -107,7 +108,7 @@ def tune(sizes: Sizes, device: str) -> Iterator[TileRow]:
 
 
 def add_to_table(gpu: str, rows: Iterable[TileRow], path: Path = TABLE) -> None:
-    """Write rows of a GPU into the package's table; those that were not measured now stay."""
+    """Write the rows of a GPU into the package's table; unmeasured rows stay."""
     table = json.loads(path.read_text())
     kept = {(row["op"], row["up_to"]): row for row in table.get(gpu, [])}
     for row in rows:
@@ -137,13 +138,13 @@ def _best(trial: Trial, device: str) -> TileRow | None:
 def _try(
     trial: Trial, tile: tuple[Tile, ...], expected: Sequence[Tensor], device: str
 ) -> float | None:
-    """Microseconds; None for tiles that do not compile or fit, or compute something else."""
+    """Microseconds; None for tiles that do not compile, do not fit, or give other results."""
     kernels = Kernels(Tiles([TileRow(trial.op, 1 << 30, tile)]))
     try:
         found, result = _time(lambda: trial.timed(kernels), device)
         with torch.inference_mode():
             results = [result, *(check(kernels) for check in trial.checks)]
-    except Exception as error:  # noqa: BLE001  a compiler raises anything: other tiles may do
+    except Exception as error:  # noqa: BLE001  a compiler may raise anything; other tiles may work
         _say(f"{trial.op} {trial.rows} {tile}: {type(error).__name__}: {error}")
         return None
     off = max(_difference(*pair) for pair in zip(results, expected, strict=True))
@@ -185,7 +186,7 @@ def _trials(sizes: Sizes, device: str) -> Iterator[Trial]:
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
 
     def normal(*shape: int, scale: float = 1.0) -> Tensor:
-        # Random numbers are made where they are used: half a gigabyte of experts.
+        # Random numbers are made on the device: the experts take half a gigabyte.
         if device == "cpu":
             return torch.randn(*shape, generator=random) * scale
         return (torch.randn(*shape, device=device) * scale).to(dtype)
@@ -239,7 +240,7 @@ def _expert_trials(sizes: Sizes, layer: Any, hidden: Tensor, router: Tensor) -> 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What slots of different lengths bring to a layer."""
+    """The input of a layer for slots of different lengths."""
 
     heads: Qkv
     turns: tuple[Tensor, Tensor]
@@ -248,7 +249,7 @@ class _Step:
 
     @classmethod
     def of(cls, sizes: Sizes, normal: Callable[..., Tensor], slots: int, tokens: int) -> _Step:
-        dim, length = sizes.dim // sizes.heads, 2 * sizes.keys  # filled by half in the mean
+        dim, length = sizes.dim // sizes.heads, 2 * sizes.keys  # half full on average
         heads = Qkv(*(normal(slots, tokens, sizes.heads, dim) for _ in range(3)))
         like = heads.query
         starts = ((torch.arange(slots) + 0.5) * (length - tokens) / slots).long()
@@ -259,16 +260,16 @@ class _Step:
         return cls(heads, turns, positions, normal(2, slots, length, sizes.heads, dim))
 
     def attended(self, kernels: Kernels) -> Tensor:
-        """What its tokens see."""
+        """The keys that its tokens attend to."""
         span = self.cache.shape[2]
         return kernels.attend(self.heads.query, self.cache, self.positions, span)
 
     def rotated(self, kernels: Kernels) -> Tensor:
-        """Its queries; keys and values go to the cache."""
+        """Write keys and values to the cache; return the queries."""
         return kernels.rotate_and_store(self.heads, self.turns, self.positions, self.cache)
 
     def stored(self, kernels: Kernels) -> Tensor:
-        """A cache that was empty before: what went astray is seen, too."""
+        """An empty cache, so that a write to a wrong position is noticed."""
         kept = torch.zeros_like(self.cache)
         kernels.rotate_and_store(self.heads, self.turns, self.positions, kept)
         return kept

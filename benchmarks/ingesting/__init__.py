@@ -1,1 +1,1 @@
-"""Whole ingests: throughput and memory."""
+"""Measures whole ingest runs: throughput and memory."""

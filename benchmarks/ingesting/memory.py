@@ -1,16 +1,19 @@
-"""Peak memory and speed of an ingest by the length of its document.
+"""Measures peak memory and speed of an ingest by the length of its document.
 
     python -m benchmarks.ingesting.memory [--pages 50 500 5000] [--engine text] [--output FILE]
 
-Each length is ingested by a process of its own into a new store, which has two worker processes
-and one that opens files, all with limits, as those of the command. The highest resident memory of
-that process and all its children is sampled every 20 ms (torch is loaded in the first); what
-loads at first use is loaded before time runs. ``text`` reads the text layer, a block a line;
-``scans`` draws pages, each a picture of its own, as OCR would see them, and makes the same text
-up. Both have vectors of letters, so that 5,000 pages take minutes and the pipeline's own memory is
-not hidden by models'; ``embedder`` is text with the real embedder, ``layout`` the real engine with
-it.
-Short documents are ingested one after another, up to 500 pages, for their speed.
+A separate process ingests each length into a new store. As in the command, it has two worker
+processes and one that opens files, all with limits. The resident memory of the process and its
+children is sampled every 20 ms (the first one loads torch). Lazy loading happens before the clock
+starts. Short documents are ingested one after another, up to 500 pages, to measure their speed.
+
+Engines:
+
+- ``text`` reads the text layer, with one block per line.
+- ``scans`` renders pages with a different picture each, as OCR does, and makes up the same text.
+- ``embedder`` is ``text`` with the real embedder; ``layout`` is the real engine with the real
+  embedder. The first two use vectors of letter counts, so that 5,000 pages take minutes and the
+  memory of models does not hide that of the pipeline.
 """
 
 from __future__ import annotations
@@ -40,7 +43,7 @@ from ..machine import describe
 from ..parsing.generated_pages import WORKERS, CheapEngine, write_document, write_scans
 
 EVERY = 0.02  # seconds between samples
-AT_LEAST = 500  # pages in a row
+AT_LEAST = 500  # pages per measurement of short documents
 
 
 def main() -> None:
@@ -71,7 +74,7 @@ def main() -> None:
 
 
 def measured(pages: int, engine: str) -> dict[str, Any]:
-    """Ingest documents of so many pages in a process of its own."""
+    """Ingest documents of this length in a separate process."""
     with tempfile.TemporaryDirectory() as folder:
         count = max(1, AT_LEAST // pages)
         for number in range(count):
@@ -86,7 +89,7 @@ def measured(pages: int, engine: str) -> dict[str, Any]:
 
 
 def watch(child: subprocess.Popen[str]) -> int:
-    """The highest resident memory of a process and its children until it ends, in bytes."""
+    """The peak resident memory of a process and its children, in bytes."""
     peak, process = 0, psutil.Process(child.pid)
     while child.poll() is None:
         try:
@@ -99,7 +102,7 @@ def watch(child: subprocess.Popen[str]) -> int:
 
 
 def ingest(folder: str, engine: str) -> dict[str, Any]:
-    """Ingest a folder's files and say how long it took."""
+    """Ingest the files of a folder and print the time."""
     files = sorted(Path(folder).glob("*.pdf"))
     store = StoreConfig(str(Path(folder, "store")))
     if engine == "layout":
@@ -138,7 +141,7 @@ def _with_cheap_engine(
 
 
 def timed(pipeline: IngestPipeline, files: list[Path]) -> tuple[IngestReport, float]:
-    """Seconds of an ingest; what loads at first use is loaded before."""
+    """Time an ingest in seconds, after a warm-up."""
     with tempfile.TemporaryDirectory() as folder:
         warm = Path(folder, "warm.pdf")
         write_scans(warm, 20, first=1_000_000)  # with a line of text on each

@@ -1,16 +1,16 @@
-"""Pages per second of a whole ingest on CPUs, beside a plain LlamaIndex pipeline of the same parts.
+"""Measures pages per second of an ingest on CPUs, against LlamaIndex with the same parts.
 
     python -m benchmarks.ingesting.throughput [--data FOLDER] [--pages 500] \
         [--runs NAME ...] [--output FILE]
 
-The shared documents are repeated until there are so many pages; every copy is a file of its own
-whose pages differ in a comment, so that nothing can be taken over from another. *plain* reads file
-after file with :class:`DeepSeekOCRReader` (the layout engine), and gives all pages to LlamaIndex's
+The shared documents are copied until there are enough pages. The pages of every copy differ in a
+comment, so that nothing can be reused from another copy. *plain* reads one file after another with
+:class:`DeepSeekOCRReader` (the layout engine) and passes all pages to LlamaIndex's
 ``IngestionPipeline``: :class:`LayoutNodeParser`, the same embedder, LlamaIndex's own Qdrant store.
-*ours* is what ``opticalrag ingest`` does, with one worker process and with one per core. Each runs
-in a process of its own; models are loaded, and a file is read, before time runs. CPU seconds are
-of the process and all its children; *busy* is their share of what the cores could have given, and
-the most that plain could gain by filling the cores is one over its own.
+*ours* does the same as ``opticalrag ingest``, with one worker process and with one per core. Each
+runs in a separate process, which loads the models and reads a file before the clock starts. CPU
+seconds include all children. *busy* is the share of the available CPU time; filling all cores could
+speed up *plain* by at most the inverse of its share.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Stages = Counter[str]
 
 
 class PlainEmbedding(BaseEmbedding):
-    """The package's embedder as LlamaIndex calls one."""
+    """Adapts the package's embedder to LlamaIndex."""
 
     model: Any
 
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def write_copies(source: Path, folder: Path, pages: int) -> int:
-    """Write copies of all files in turn, until there are so many pages; return how many."""
+    """Copy all files in turn until there are enough pages; return the number of pages."""
     folder.mkdir()
     files, written, turn = sorted(source.glob("*.pdf")), 0, 0
     while written < pages:
@@ -127,7 +127,7 @@ def write_copy(file: Path, copy: Path, turn: int) -> int:
 
 
 def in_process(name: str, folder: str, pages: int) -> dict[str, Any]:
-    """A run in a process of its own."""
+    """Run a pipeline in a separate process."""
     program = [
         sys.executable,
         "-m",
@@ -143,7 +143,7 @@ def in_process(name: str, folder: str, pages: int) -> dict[str, Any]:
 
 
 def measured(name: str, folder: str, pages: str) -> dict[str, Any]:
-    """Run one of the pipelines over the files and say what it took."""
+    """Run one of the pipelines over the files and return its figures."""
     files = sorted(Path(folder, "files").glob("*.pdf"))
     place = Path(folder, name)
     stages: Stages = Counter()
@@ -162,7 +162,7 @@ def measured(name: str, folder: str, pages: str) -> dict[str, Any]:
 
 
 def run_plain(files: list[Path], place: Path, stages: Stages) -> tuple[float, float, int]:
-    """Stage after stage, as the parts are used in LlamaIndex's documentation."""
+    """Run stage after stage, as in LlamaIndex's documentation."""
     embedder = SentenceTransformerEmbedder()
     reader = DeepSeekOCRReader(engine="layout")
     parser = LayoutNodeParser()
@@ -184,7 +184,7 @@ def run_plain(files: list[Path], place: Path, stages: Stages) -> tuple[float, fl
 def run_ours(
     files: list[Path], place: Path, stages: Stages, workers: int
 ) -> tuple[float, float, int]:
-    """As the command does it."""
+    """Run the pipeline as the command does."""
 
     def seen(outcome: PageOutcome) -> None:
         if isinstance(outcome, ParsedPage):
@@ -206,7 +206,7 @@ def run_ours(
 
 
 def watch(stages: Stages, name: str, owner: Any, method: str) -> None:
-    """Have the time spent in a function counted from now on."""
+    """Count the time spent in a function from now on."""
     function: Callable[..., Any] = getattr(owner, method)
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -228,7 +228,7 @@ def stage(stages: Stages, name: str) -> Iterator[None]:
 
 @contextmanager
 def timed_process() -> Iterator[Callable[[], tuple[float, float]]]:
-    """Yields what tells the seconds, and CPU seconds of this process and its children."""
+    """Yield a function that returns the wall-clock and CPU seconds, children included."""
     started, cpu = time.perf_counter(), cpu_seconds()
     took: list[float] = []
     yield lambda: (took[0], took[1])
@@ -236,7 +236,7 @@ def timed_process() -> Iterator[Callable[[], tuple[float, float]]]:
 
 
 def cpu_seconds() -> float:
-    """Of this process, its children that live, and those that ended."""
+    """CPU seconds of this process, its living children, and those that ended."""
     spent = sum(
         usage.ru_utime + usage.ru_stime
         for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))

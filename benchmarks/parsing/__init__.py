@@ -1,1 +1,1 @@
-"""Pages to Markdown: time, and files made to break readers."""
+"""Measures parsing: time per page, and files made to break parsers."""

@@ -1,6 +1,6 @@
-"""Documents of any length, and an engine that reads them at next to no cost.
+"""Makes documents of any length, and an engine that reads them at almost no cost.
 
-The engine works in processes with limits, as real ones do.
+The engine works in processes with limits, as the real ones do.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SCAN = (1754, 1240)  # A4 at 150 dpi
 
 
 class CheapEngine:
-    """Reads pages in worker processes: the text layer; or a scan, whose text it makes up."""
+    """Reads text layers in worker processes; for scans, makes up the text."""
 
     name = "cheap"
     fingerprint = "cheap/1"
@@ -57,13 +57,13 @@ class CheapEngine:
 
 
 def read_text(task: PageTask) -> PageOutcome:
-    """A block for each of MuPDF's."""
+    """Make one block per MuPDF block."""
     page = load(task.source)[task.ref.index]
     return parsed(task.ref, [block[4].strip() for block in page.get_text("blocks")])
 
 
 def read_scan(task: PageTask) -> PageOutcome:
-    """Draw a page, and make its text up from its number in the file."""
+    """Render a page and make up its text from its page number."""
     image = render_page(load(task.source), task.ref, dpi=150)
     number = int(load(task.source)[task.ref.index].get_text().split()[-1])
     assert image.pixels.any()  # noqa: S101
@@ -77,7 +77,7 @@ def parsed(ref: PageRef, texts: list[str]) -> ParsedPage:
 
 
 def write_document(file: Path, pages: int, first: int = 0) -> None:
-    """Pages of 300 words, each of which says something else."""
+    """Make pages of 300 words with different text."""
     with closing(pymupdf.open()) as document:
         for index in range(first, first + pages):
             _write_page(document.new_page(), index)
@@ -108,7 +108,7 @@ def paragraphs(index: int) -> list[str]:
 
 
 def write_scans(file: Path, pages: int, first: int = 0) -> None:
-    """Pages that are a picture each, as a scanner makes them, with its number below."""
+    """Make pages with one picture each, like a scan, and a page number below."""
     with closing(pymupdf.open()) as document:
         for index in range(first, first + pages):
             page = document.new_page()
@@ -118,7 +118,7 @@ def write_scans(file: Path, pages: int, first: int = 0) -> None:
 
 
 def _scan(index: int) -> bytes:
-    """A grey picture that no other page has, of some 100 kB: soft noise."""
+    """Make a unique grey picture of about 100 kB: smooth noise."""
     chance = np.random.default_rng(index)
     small = Image.fromarray(chance.integers(0, 256, (SCAN[0] // 16, SCAN[1] // 16), np.uint8))
     picture = io.BytesIO()

@@ -1,10 +1,10 @@
-"""How an ingest stands hostile files: damaged, encrypted, mutated and made to break readers.
+"""Ingests hostile files: damaged, encrypted, mutated, and made to break parsers.
 
     python -m benchmarks.parsing.hostile DATA --output benchmarks/results/hostile.json
 
-Everything goes through the whole pipeline (worker processes, page hashes and the journal, chunks,
-a store in memory) with a stand-in for the embedding model, which sees no bytes of a file. First
-pages only, without OCR.
+Files pass through the whole pipeline: worker processes, page hashes, journal, chunks, and a store
+in memory. Only the embedding model is replaced, because it never sees the bytes of a file. Only
+first pages are read, without OCR.
 """
 
 from __future__ import annotations
@@ -33,33 +33,33 @@ from opticalrag.ingest.pipeline.pipeline import IngestEvent, IngestPipeline
 from opticalrag.ingest.store.store import QdrantStore
 
 LIMITS: Final = WorkLimits(10, 1024**3)
-SLACK: Final = 20.0  # s beyond the limits of opening and page: a process may have to start
+SLACK: Final = 20.0  # seconds beyond the limits of opening and page: a process may have to start
 SEED: Final = 2026
 
 
 class FlatEmbedder:
-    """Gives every text the same vector: what is embedded does not matter here."""
+    """Gives every text the same vector, because vectors do not matter here."""
 
     name = "flat"
     dimension = 4
     max_tokens = 256
 
     def count_tokens(self, text: str) -> int:
-        """Characters by four."""
+        """A quarter of the number of characters."""
         return len(text) // 4 + 2
 
     def embed_documents(self, texts: Sequence[str]) -> Any:
-        """One direction for all."""
+        """The same vector for all texts."""
         return np.tile(np.float32([1, 0, 0, 0]), (len(texts), 1))
 
     def embed_query(self, text: str) -> Any:
-        """The same direction."""
+        """The same vector."""
         return self.embed_documents([text])[0]
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of the files of a group."""
+    """The outcome for a group of files."""
 
     files: int = 0
     pages: int = 0
@@ -71,13 +71,13 @@ class Tally:
 
 @dataclass(slots=True)
 class Clock:
-    """The longest time without a sign of life."""
+    """Measures the longest time without an event."""
 
     last: float
     longest: float = 0.0
 
     def tick(self, _: IngestEvent) -> None:
-        """An event came."""
+        """Note an event."""
         now = time.monotonic()
         self.last, self.longest = now, max(self.longest, now - self.last)
 
@@ -103,7 +103,7 @@ def run_group(pipeline: IngestPipeline, files: Iterable[Path]) -> Tally:
 
 
 def mutations(data: Path, count: int, budget: float, folder: Path) -> Iterator[Path]:
-    """Mutations of ten good files by turns, until there are enough or the time is up."""
+    """Yield mutations of ten good files in turn, until there are enough or time is up."""
     good = sorted((data / "pdf").glob("*.pdf"), key=lambda file: file.stat().st_size)[:10]
     contents = [file.read_bytes() for file in good]
     ends = time.monotonic() + budget
@@ -118,7 +118,7 @@ def mutations(data: Path, count: int, budget: float, folder: Path) -> Iterator[P
 
 
 def generated(folder: Path) -> Iterator[Path]:
-    """The list made to break readers."""
+    """Write the files made to break parsers."""
     for name, make in MAKERS.items():
         path = folder / name
         path.write_bytes(make())
@@ -154,7 +154,7 @@ def measure(data: Path, count: int, budget: float, workers: int) -> dict[str, Ta
 
 
 def report(tallies: dict[str, Tally]) -> dict[str, Any]:
-    """Figures of all groups; a hang is a wait longer than the limits allow."""
+    """Figures of all groups. A hang is a wait beyond the limits."""
     allowed = 2 * LIMITS.seconds + SLACK
     return {
         "limits": {"seconds": LIMITS.seconds, "memory": LIMITS.memory},

@@ -1,4 +1,4 @@
-"""Files made to break readers: generated ones, and seeded mutations of good ones."""
+"""Makes files that break parsers: generated ones, and seeded mutations of good ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEXT: Final = b"BT /F 12 Tf 72 700 Td (A word of text) Tj ET"
 
 
 def pdf_of(*objects: bytes, trailer: bytes = b"") -> bytes:
-    """A PDF of these objects, numbered from 1; the first is the catalog."""
+    """Make a PDF of these objects, numbered from 1; the first is the catalog."""
     out = bytearray(b"%PDF-1.7\n")
     places = []
     for number, body in enumerate(objects, start=1):
@@ -179,7 +179,7 @@ MAKERS: Final[dict[str, Callable[[], bytes]]] = {
     "nested_objects.pdf": lambda: _one_page(_PAGE, None, b"[" * 500_000),
     "words_200000.pdf": lambda: _words(200_000),
 }
-"""Content of a file by its name."""
+"""The content of each file, by name."""
 
 
 def _odd_name(folder: Path) -> Path:
@@ -227,11 +227,11 @@ PLACES: Final[dict[str, Callable[[Path], Path]]] = {
     "NUL in the name": lambda folder: folder / "a\0b.pdf",
     "name too long": lambda folder: folder / ("a" * 5000 + ".pdf"),
 }
-"""Things with a file's name that are none, or are named oddly; made in a folder."""
+"""Make entries in a folder that are not regular files, or have odd names."""
 
 
 def mutate(good: bytes, chance: random.Random) -> bytes:
-    """Damage a file: flip bytes, cut its end off, or copy a piece of it over another."""
+    """Damage a file: flip bytes, truncate it, or copy one part over another."""
     data = bytearray(good)
     kind = chance.choice(("flip", "flip", "truncate", "splice", "swap"))
     if kind == "flip":
@@ -251,6 +251,6 @@ def mutate(good: bytes, chance: random.Random) -> bytes:
 
 
 def _numbers(data: bytes, chance: random.Random) -> Iterator[int]:
-    """Places of numbers in dictionaries: references, lengths, counts."""
+    """Find the numbers in dictionaries: references, lengths, counts."""
     places = [i for i, byte in enumerate(data[:200_000]) if 48 <= byte <= 57]
     yield from chance.sample(places, min(20, len(places)))

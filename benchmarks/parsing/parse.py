@@ -1,11 +1,11 @@
-"""Compare the layout engine with pymupdf4llm on a folder of PDFs: words found, order, time.
+"""Compares the layout engine with pymupdf4llm on a folder of PDFs: words found, order, time.
 
     python benchmarks/parsing/parse.py [FOLDER] [--truth FOLDER] [--output FILE] [--repeat N]
 
-Both read the same files in the same process, in alternating order, after both were warmed up.
-*Recall* is the share of the reference's words (with repeats) that came out; *order* is one minus
-the word edit distance over the longer text. References are the truth folder's Markdown, where
-it has a file of the same name, and what pymupdf4llm itself wrote.
+Both read the same files in the same process, in alternating order, after a warm-up. *Recall* is the
+share of the reference's words (with repeats) in the output; *order* is one minus the word edit
+distance divided by the length of the longer text. The references are Markdown files of the same
+name in the truth folder, and the output of pymupdf4llm.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Reading:
-    """One reader on one file; ``recall`` and ``order`` are against the truth, if there is one."""
+    """One parser on one file. ``recall`` and ``order`` compare with the truth, if there is one."""
 
     seconds: float
     recall: float | None
@@ -57,7 +57,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Row:
-    """One file. ``cross_recall``: pymupdf4llm's words that the engine found, too."""
+    """One file. ``cross_recall`` is the share of pymupdf4llm's words that the engine found too."""
 
     file: str
     pages: int
@@ -69,20 +69,20 @@ class Row:
 
 
 def words(markdown: str) -> list[str]:
-    """Words of Markdown without its markup, in small letters."""
+    """The lower-case words of Markdown, without markup."""
     plain = _EMPHASIS.sub("", _NOT_TEXT.sub(" ", markdown))
     return _WORD.findall(unicodedata.normalize("NFKC", plain).casefold())
 
 
 def recall(reference: list[str], found: list[str]) -> float:
-    """Share of the reference's words that were found, with repeats."""
+    """The share of the reference's words that were found, with repeats."""
     if not reference:
         return 1.0
     return sum((Counter(reference) & Counter(found)).values()) / len(reference)
 
 
 def order_similarity(a: list[str], b: list[str]) -> float:
-    """One minus the word edit distance over the longer text's length."""
+    """One minus the word edit distance divided by the length of the longer text."""
     if not a or not b:
         return float(not a and not b)
     codes = {word: i for i, word in enumerate({*a, *b})}
@@ -91,7 +91,7 @@ def order_similarity(a: list[str], b: list[str]) -> float:
     row = steps.copy()
     for i, word in enumerate(a, start=1):
         best = np.minimum(row[1:] + 1, row[:-1] + (other != codes[word]))
-        # A run of insertions: each place may be reached from the best place before it.
+        # A run of insertions: each position can be reached from the best earlier one.
         row = np.minimum.accumulate(np.concatenate(([i], best)) - steps) + steps
     return 1 - float(row[-1]) / max(len(a), len(b))
 
@@ -106,13 +106,13 @@ def read_ours(engine: LayoutEngine, file: Path) -> tuple[str, list[ParsedPage], 
 
 
 def read_theirs(file: Path) -> str:
-    """The Markdown of pymupdf4llm, whose messages are swallowed."""
+    """Parse a file with pymupdf4llm, without its messages."""
     with contextlib.redirect_stdout(io.StringIO()), pymupdf.open(file) as document:
         return str(pymupdf4llm.to_markdown(document))
 
 
 def compare(engine: LayoutEngine, file: Path, truth: Path, repeat: int) -> Row:
-    """Read a file with both, ``repeat`` times in alternating order, and score the results."""
+    """Parse a file with both, ``repeat`` times in alternating order, and score the results."""
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for turn in range(repeat):
         for name in ("ours", "theirs") if turn % 2 else ("theirs", "ours"):
@@ -144,7 +144,7 @@ def _score(seconds: list[float], reference: list[str] | None, found: list[str]) 
 
 
 def seconds_of_corpus(files: list[Path], workers: int) -> float:
-    """Seconds to parse all pages of all files in one stream, processes already running."""
+    """Time all pages of all files in one stream, with processes already running."""
     engine = LayoutEngine(workers=workers)
     with ExitStack() as stack:
         stack.callback(engine.close)
@@ -157,7 +157,7 @@ def seconds_of_corpus(files: list[Path], workers: int) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Describe the machine."""
     info = Path("/proc/cpuinfo")
     names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else []
     packages = ("pymupdf", "rapidocr", "onnxruntime", "numpy")
@@ -170,7 +170,7 @@ def machine() -> dict[str, Any]:
 
 
 def print_table(rows: list[Row]) -> None:
-    """Print one line per file, the engine beside pymupdf4llm."""
+    """Print one line per file: the engine and pymupdf4llm."""
     print(
         f"{'file':38}{'pages':>6}{'blocks':>7}{'s/page':>8}{'(4llm)':>8}"
         f"{'recall':>8}{'(4llm)':>8}{'order':>8}{'(4llm)':>8}{'cross':>8}"

@@ -1,1 +1,1 @@
-"""Chunkers of other projects, each run in a process and an environment of its own."""
+"""Runs the chunkers of other projects, each in its own process and virtual environment."""

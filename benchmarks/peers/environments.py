@@ -1,6 +1,7 @@
-"""Environments of the other chunkers, made when first needed and kept.
+"""Creates the virtual environments of the other chunkers on first use.
 
-They are apart from the project's own because their requirements contradict its constraints.
+They are separate from the project's own environment because their requirements conflict with its
+constraints.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["PEERS", "Peer", "PeerUnavailable", "environment", "run", "run_or_why
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# One thread, no hub: the figures are of one core, and nothing may be downloaded.
+# One thread, no hub: the benchmark times one core and must not download anything.
 _SETTINGS = {
     "TOKENIZERS_PARALLELISM": "false",
     "RAYON_NUM_THREADS": "1",
@@ -32,7 +33,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Peer:
-    """Another chunker: its runner, what it needs, and which of our pins it cannot take.
+    """Another chunker: its runner, its requirements, and the constraints it conflicts with.
 
     Without ``requirements`` it runs in the project's own environment.
     """
@@ -57,11 +58,11 @@ PEERS = {
 
 
 class PeerUnavailable(Exception):
-    """A peer cannot be installed, or does not run."""
+    """A peer cannot be installed or run."""
 
 
 def environment(peer: Peer, cache: Path) -> Path:
-    """The Python that has a peer; its environment is made in ``cache`` if it is not there.
+    """Return the Python of a peer's environment, which is created in ``cache`` if missing.
 
     Raises:
         PeerUnavailable: it cannot be installed.
@@ -99,7 +100,7 @@ def run(peer: Peer, python: Path, given: PeerInput) -> list[Outcome]:
 
 
 def run_or_why_not(peer: Peer, cache: Path, given: PeerInput) -> list[Outcome] | str:
-    """Install a peer if need be and run it, or say what went wrong."""
+    """Install a peer if necessary and run it, or return what went wrong."""
     try:
         return run(peer, environment(peer, cache), given)
     except PeerUnavailable as error:
@@ -121,6 +122,6 @@ def _call(command: list[str | Path]) -> None:
         check=False,
     )
     if done.returncode:
-        # pip warns about every index it did not find; what went wrong comes last.
+        # pip warns about every index it cannot reach; the actual error comes last.
         lines = [line for line in done.stderr.splitlines() if not line.startswith("WARNING")]
         raise PeerUnavailable(" ".join(lines[-3:]) or f"exit code {done.returncode}")

@@ -1,8 +1,8 @@
-"""What the benchmark and the runners of other chunkers tell each other. Standard library only.
+"""Messages between the benchmark and the runners of other chunkers. Standard library only.
 
-A runner is started as ``python -m benchmarks.peers.run_NAME INPUT OUTPUT``. The input is one
-JSON object: ``tokenizer`` (a folder), ``max_tokens``, and ``sources``, each with ``name``,
-``file`` (of a PDF, or null) and ``pages``: ``number`` (1-based), ``label``, ``width``, ``height``
+``python -m benchmarks.peers.run_NAME INPUT OUTPUT`` starts a runner. The input is one JSON object
+with ``tokenizer`` (a folder), ``max_tokens`` and ``sources``. A source has ``name``, ``file`` (a
+PDF, or null) and ``pages``. A page has ``number`` (1-based), ``label``, ``width`` and ``height``
 (points), ``text`` (Markdown) and ``blocks``. The output is a list of outcomes.
 """
 
@@ -26,9 +26,9 @@ PageBox = tuple[int, float, float, float, float]
 
 @dataclass(frozen=True)
 class Piece:
-    """A chunk. ``embedded`` is what its user would embed, ``body`` that without context.
+    """A chunk. ``embedded`` is the string to embed, ``body`` the same without context.
 
-    ``boxes`` is None for chunkers that give none.
+    ``boxes`` is None for chunkers without boxes.
     """
 
     source: str
@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one chunker made of the sources. ``seconds`` is the best of its runs over all."""
+    """The output of one chunker. ``seconds`` is its best run over all sources."""
 
     chunker: str
     version: str
@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class PeerInput:
-    """What a runner is given; see the module's text."""
+    """The input of a runner; see the module docstring."""
 
     tokenizer: str
     max_tokens: int
@@ -66,15 +66,15 @@ def measure(
     read: Callable[[str, Any], Iterable[Piece]],
     repeat: int = REPEAT,
 ) -> Outcome:
-    """Cut every source, note which fail, and time the others.
+    """Chunk every source, record which ones fail, and time the others.
 
     Args:
         chunker: name of the row.
         version: of the chunker's package.
-        prepared: by source, what the chunker takes; making it is not timed.
-        cut: the chunker; the only thing that is timed.
-        read: turns what it made of a source into pieces.
-        repeat: timed runs, of which the best counts.
+        prepared: the chunker's input for each source; preparing it is not timed.
+        cut: the chunker; only this call is timed.
+        read: turns the chunker's output into pieces.
+        repeat: number of timed runs; the best one counts.
     """
     pieces: list[Piece] = []
     failures: dict[str, str] = {}
@@ -90,10 +90,10 @@ def measure(
 
 
 def _attempt(make: Callable[[], list[Piece]]) -> list[Piece] | str:
-    """What is made, or why it is not."""
+    """The result of a call, or the reason why it failed."""
     try:
         return make()
-    except Exception as error:  # noqa: BLE001 - of another project, so any may come
+    except Exception as error:  # noqa: BLE001 - other projects may raise anything
         return f"{type(error).__name__}: {error}"[:300]
 
 
@@ -105,14 +105,14 @@ def _seconds(values: Iterable[Any], cut: Callable[[Any], Iterable[Any]]) -> floa
 
 
 def run_peer(run: Callable[[PeerInput], Iterable[Outcome]]) -> None:
-    """Be a runner: read the input, run, write the outcomes."""
+    """Run as a runner: read the input, chunk, write the outcomes."""
     source, target = (Path(argument) for argument in sys.argv[1:3])
     outcomes = run(PeerInput(**json.loads(source.read_text("utf-8"))))
     target.write_text(json.dumps([asdict(outcome) for outcome in outcomes]), "utf-8")
 
 
 def read_outcomes(file: Path) -> list[Outcome]:
-    """Read what a runner wrote."""
+    """Read the output of a runner."""
     return [
         Outcome(**{**outcome, "pieces": tuple(_piece(p) for p in outcome["pieces"])})
         for outcome in json.loads(file.read_text("utf-8"))

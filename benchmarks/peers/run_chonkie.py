@@ -1,4 +1,4 @@
-"""chonkie's RecursiveChunker on our Markdown, page by page, alone and with its TableChunker."""
+"""Runs chonkie's RecursiveChunker on our Markdown, page by page, with and without TableChunker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .protocol import Outcome, PeerInput, Piece, measure, run_peer
 
 Pages = Sequence[Mapping[str, Any]]
 
-# Its recipe for Markdown is on a hub; this is the same ladder: sections, paragraphs, lines,
+# Its Markdown recipe is on a hub. These are the same levels: sections, paragraphs, lines,
 # sentences, words.
 _HEADINGS = ["\n" + "#" * depth + " " for depth in range(1, 7)]
 MARKDOWN = RecursiveRules(
@@ -32,7 +32,7 @@ MARKDOWN = RecursiveRules(
 
 
 def cut_text(pages: Pages, tokenizer: Tokenizer, size: int) -> Iterator[Chunk]:
-    """Cut pages as text."""
+    """Chunk pages as text."""
     chunker = _text_chunker(tokenizer, size)
     for page in pages:
         document = Document(content=page["text"], metadata={"page": page["number"]})
@@ -40,13 +40,13 @@ def cut_text(pages: Pages, tokenizer: Tokenizer, size: int) -> Iterator[Chunk]:
 
 
 def cut_with_tables(pages: Pages, tokenizer: Tokenizer, size: int) -> Iterator[Chunk]:
-    """Cut pages as its pipeline does: the chef finds tables, each kind has its chunker."""
+    """Chunk pages as its pipeline does: the chef finds tables, and each kind has its chunker."""
     chef = MarkdownChef(tokenizer)
     text, table = _text_chunker(tokenizer, size), TableChunker(tokenizer, size)
     for page in pages:
         document = chef.parse(page["text"])
         document.metadata = {"page": page["number"]}
-        # Code is taken out of the text by the chef, but no chunker puts it among the chunks.
+        # The chef takes code out of the text, but no chunker adds it to the chunks.
         document.chunks += [
             Chunk(text=page["text"][c.start_index : c.end_index], start_index=c.start_index)
             for c in document.code
@@ -62,7 +62,7 @@ def _text_chunker(tokenizer: Tokenizer, size: int) -> RecursiveChunker:
 
 
 def pieces(name: str, chunks: Sequence[Chunk]) -> list[Piece]:
-    """Chunks as pieces; the page comes from the metadata that they inherit."""
+    """Turn chunks into pieces; the page comes from their inherited metadata."""
     return [
         Piece(name, chunk.text, chunk.text, tuple(filter(None, [chunk.metadata.get("page")])))
         for chunk in chunks
@@ -70,7 +70,7 @@ def pieces(name: str, chunks: Sequence[Chunk]) -> list[Piece]:
 
 
 def run(given: PeerInput) -> Iterator[Outcome]:
-    """Run it without and with tables known."""
+    """Run it without and with the TableChunker."""
     tokenizer = Tokenizer.from_file(str(Path(given.tokenizer, "tokenizer.json")))
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -1,8 +1,7 @@
-"""docling-core's HybridChunker on documents built from our blocks.
+"""Runs docling-core's HybridChunker on documents built from our blocks.
 
-The document is what docling's own pipeline would have made, had it read the page as we did:
-labelled texts, headings with levels, table grids with header flags, captions below their table
-or figure, and a box for everything.
+The document has the structure of docling's own pipeline: labelled texts, headings with levels,
+table grids with header flags, captions below their table or figure, and a box for every item.
 """
 
 from __future__ import annotations
@@ -40,21 +39,21 @@ _ENUMERATOR = re.compile(r"^(\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
 _LABELS = {
     "caption": DocItemLabel.CAPTION,
     "footnote": DocItemLabel.FOOTNOTE,
-    "page_header": DocItemLabel.TEXT,  # kept by us only where a page has nothing else
+    "page_header": DocItemLabel.TEXT,  # only part of our text if the page has nothing else
     "page_footer": DocItemLabel.TEXT,
 }
 
 
 class MarkdownTables(ChunkingSerializerProvider):
-    """Tables as pipes instead of "row, column = value"."""
+    """Serialises tables with pipes instead of "row, column = value"."""
 
     def get_serializer(self, doc: DoclingDocument) -> ChunkingDocSerializer:
-        """The serializer of a document."""
+        """Return the serializer of a document."""
         return ChunkingDocSerializer(doc=doc, table_serializer=MarkdownTableSerializer())
 
 
 def build(source: Mapping[str, Any]) -> DoclingDocument:
-    """Make a document of a source's blocks."""
+    """Make a document from the blocks of a source."""
     document = DoclingDocument(name=source["name"])
     for page in source["pages"]:
         document.add_page(page["number"], Size(width=page["width"], height=page["height"]))
@@ -101,7 +100,7 @@ def _add_block(
 def _add_figure(document: DoclingDocument, text: str, place: ProvenanceItem) -> Any:
     picture = document.add_picture(prov=place)
     if text:
-        # Beside the picture: below it, the chunker would leave it out.
+        # A sibling of the picture: as its child, the chunker would skip it.
         document.add_text(DocItemLabel.TEXT, text, prov=place)
     return picture
 
@@ -110,7 +109,7 @@ def _add_text(document: DoclingDocument, kind: str, text: str, place: Provenance
     if kind == "code":
         return document.add_code(text.strip("\n"), prov=place)
     if kind == "formula":
-        # The serializer puts the dollars back.
+        # The serializer adds the dollar signs again.
         return document.add_formula(re.sub(r"^\$\$|\$\$$", "", text.strip()).strip(), prov=place)
     return document.add_text(_LABELS.get(kind, DocItemLabel.TEXT), text, prov=place)
 
@@ -178,7 +177,7 @@ def _piece(
 
 
 def run(given: PeerInput) -> Iterator[Outcome]:
-    """Run it with its defaults, then with tables as Markdown."""
+    """Run it with its defaults, then with Markdown tables."""
     tokenizer = HuggingFaceTokenizer(
         tokenizer=AutoTokenizer.from_pretrained(given.tokenizer), max_tokens=given.max_tokens
     )

@@ -1,4 +1,4 @@
-"""LlamaIndex's node parsers on our Markdown, one Document per page as its readers make them."""
+"""Runs LlamaIndex's node parsers on our Markdown, with one Document per page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .protocol import Outcome, PeerInput, Piece, measure, run_peer
 
 
 def documents(source: Mapping[str, Any]) -> list[Document]:
-    """A source's pages, with the metadata of LlamaIndex's PDF reader."""
+    """The pages of a source, with the metadata of LlamaIndex's PDF reader."""
     return [
         Document(
             text=page["text"],
@@ -32,7 +32,7 @@ def documents(source: Mapping[str, Any]) -> list[Document]:
                 "page": page["number"],
                 "file_name": source["name"],
             },
-            # SimpleDirectoryReader keeps the file out of what is embedded, not the label.
+            # SimpleDirectoryReader excludes the file from the embedded text, not the page label.
             excluded_embed_metadata_keys=["file_name", "page"],
         )
         for page in source["pages"]
@@ -40,7 +40,7 @@ def documents(source: Mapping[str, Any]) -> list[Document]:
 
 
 def pieces(name: str, nodes: Sequence[BaseNode]) -> Iterator[Piece]:
-    """Nodes as pieces, without those that hold only what a language model wrote of a table."""
+    """Turn nodes into pieces, without those that hold only a model-written table summary."""
     for node in nodes:
         if isinstance(node, IndexNode):
             continue

@@ -1,4 +1,4 @@
-"""pymupdf4llm's page chunks of PDF files, which it reads by itself."""
+"""Runs pymupdf4llm's page chunks on PDF files, which it parses itself."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .protocol import Outcome, PeerInput, Piece, measure, run_peer
 
 
 def cut(file: Path) -> list[dict[str, Any]]:
-    """Its page chunks; what it prints is swallowed."""
+    """Make its page chunks, without its printed messages."""
     with contextlib.redirect_stdout(io.StringIO()):
         return pymupdf4llm.to_markdown(str(file), page_chunks=True)
 
 
 def pieces(name: str, chunks: Sequence[Mapping[str, Any]], file: Path) -> Iterator[Piece]:
-    """Page chunks as pieces, with the boxes of their parts."""
+    """Turn page chunks into pieces, with the boxes of their parts."""
     with pymupdf.open(file) as document:
         for chunk in chunks:
             number = chunk["metadata"]["page_number"]
@@ -55,7 +55,7 @@ def run(given: PeerInput) -> Iterator[Outcome]:
         files,
         cut,
         lambda name, chunks: list(pieces(name, chunks, files[name])),
-        repeat=1,  # it reads the files again, which takes most of the time
+        repeat=1,  # parsing the files again takes most of the time
     )
     others = [s["name"] for s in given.sources if not s["file"]]
     reason = dict.fromkeys(others, "not a PDF file")

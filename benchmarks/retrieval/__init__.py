@@ -1,1 +1,1 @@
-"""Search: whether the right page is found, and how fast."""
+"""Measures search: whether it finds the right page, and how fast."""

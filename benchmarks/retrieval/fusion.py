@@ -1,12 +1,12 @@
-"""Which way to fuse dense and sparse hits answers best: chosen on one half of the questions.
+"""Compares ways to fuse dense and sparse hits. One half of the questions chooses the best way.
 
-Questions fall into halves by the SHA-256 of their text (even: choose, odd: report), so that no
-figure that is reported had a say in the choice. A way is a candidate if it is nowhere below the
-best single kind of vector on the half that chooses; the best mean of hit@1, @3 and @5 wins, and of
-equal ones the first named, which is the plainest. ``opticalrag.retrievers.Query`` has its defaults
-from here.
+The SHA-256 of a question's text decides its half (even: choose, odd: report), so the reported
+figures have no influence on the choice. On the half that chooses, a way is a candidate if hit@1,
+@3 and @5 are all at least those of the better single vector. The candidate with the highest mean of
+the three wins; among equal ones, the first in the list, which is the simplest. This benchmark
+chose the defaults of ``opticalrag.retrievers.Query``.
 
-Each question is asked for ten hits, so that no more of the collection is looked at than in use.
+Each question asks for ten hits, as many as a search does in use.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.query import Query
 from opticalrag.retrievers.rerank import Reranker
-from opticalrag.retrievers.search import search
 
 __all__ = ["QuestionEmbedder", "compare", "is_for_choosing", "ways"]
 
@@ -36,7 +36,7 @@ TOP_K = 10
 
 
 class QuestionEmbedder(SentenceTransformerEmbedder):
-    """Embeds each question once, however often it is asked."""
+    """Caches the embedding of each question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class QuestionEmbedder(SentenceTransformerEmbedder):
 
 
 def ways() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every way to search, with the options of :class:`Query` that make it."""
+    """Yield the name of every way to search and its :class:`Query` options."""
     for mode in SINGLE:
         yield mode, {"mode": mode}
     for k in CONSTANTS:
@@ -66,20 +66,20 @@ def compare(
     embedder: SentenceTransformerEmbedder,
     reranker: Reranker | None = None,
 ) -> dict[str, Any]:
-    """Measure every way on both halves and choose.
+    """Measure every way on both halves and choose the best.
 
     Args:
-        questions: with ``question`` and ``found_at(pages)``.
-        store: holds the documents.
-        embedder: made its dense vectors.
-        reranker: also measured, over the default of :class:`Query`.
+        questions: objects with ``question`` and ``found_at(pages)``.
+        store: the store of the documents.
+        embedder: the embedding model of the store.
+        reranker: measured too, with the default options of :class:`Query`.
     """
     sparse = Bm25Encoder()
 
-    def place(one: Any, options: dict[str, Any], reads: Reranker | None) -> int:
-        hits = search(store, embedder, sparse, Query(one.question, TOP_K, **options), reads)
+    def rank(asked: Any, options: dict[str, Any], used: Reranker | None) -> int:
+        hits = search(store, embedder, sparse, Query(asked.question, TOP_K, **options), used)
         pages = ((hit.file_name, page) for hit in hits for page in hit.pages)
-        return int(one.found_at(list(dict.fromkeys(pages))))
+        return int(asked.found_at(list(dict.fromkeys(pages))))
 
     measured: list[tuple[str, dict[str, Any], Reranker | None]] = [
         (name, options, None) for name, options in ways()
@@ -87,34 +87,34 @@ def compare(
     if reranker is not None:
         measured.append((f"default, reranked by {reranker.name}", {}, reranker))
     halves = {
-        "chosen_on": [one for one in questions if is_for_choosing(one.question)],
-        "reported_on": [one for one in questions if not is_for_choosing(one.question)],
+        "chosen_on": [q for q in questions if is_for_choosing(q.question)],
+        "reported_on": [q for q in questions if not is_for_choosing(q.question)],
     }
     found = {
         half: {
-            name: figures([place(one, options, reads) for one in asked])
-            for name, options, reads in measured
+            name: figures([rank(asked, options, used) for asked in half_questions])
+            for name, options, used in measured
         }
-        for half, asked in halves.items()
+        for half, half_questions in halves.items()
     }
-    sizes = {half: len(asked) for half, asked in halves.items()}
+    sizes = {half: len(half_questions) for half, half_questions in halves.items()}
     return {"questions": sizes, "winner": winner(found["chosen_on"]), **found}
 
 
 def is_for_choosing(question: str) -> bool:
-    """Whether a question is in the half that chooses."""
+    """Whether a question belongs to the half that chooses."""
     return hashlib.sha256(question.encode()).digest()[-1] % 2 == 0
 
 
-def figures(places: Sequence[int]) -> dict[str, float]:
-    """Share of questions whose page is among the first k, and the mean reciprocal rank."""
-    count = max(len(places), 1)
-    hits = {f"@{k}": sum(0 < place <= k for place in places) / count for k in DEPTHS}
-    return {**hits, "mrr": sum(1 / place for place in places if place) / count}
+def figures(ranks: Sequence[int]) -> dict[str, float]:
+    """Compute hit@k and the mean reciprocal rank from 1-based ranks (0: not found)."""
+    count = max(len(ranks), 1)
+    hits = {f"@{k}": sum(0 < rank <= k for rank in ranks) / count for k in DEPTHS}
+    return {**hits, "mrr": sum(1 / rank for rank in ranks if rank) / count}
 
 
 def winner(measured: Mapping[str, Mapping[str, float]]) -> str | None:
-    """The best way of fusing, or None if each is somewhere below a single kind of vector."""
+    """The best fusion, or None if a single vector beats every fusion at some depth."""
     floor = {k: max(measured[single][k] for single in SINGLE) for k in ("@1", "@3", "@5")}
     fusions = [
         name

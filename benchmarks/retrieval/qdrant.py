@@ -1,19 +1,19 @@
-"""What the embedded engines of the store do with many chunks: edge beside the client's local mode.
+"""Measures the embedded engines of the store with many chunks: edge and the client's local mode.
 
     python -m benchmarks.retrieval.qdrant [--sizes 10000 50000 100000] [--folder DIR] \
         [--output FILE]
 
-Dense vectors are made of all-MiniLM-L6-v2's embeddings of the sentences in this repository's
-documents and sample report: each is a mixture of three of them plus noise (a tenth of its length),
-so that they lie as embeddings of text do, in clusters that touch. Sparse vectors have about 60
-terms of 30,000, drawn by Zipf's law, with BM25-like weights. Questions are made likewise and are
-not stored. Everything is seeded.
+Dense vectors derive from all-MiniLM-L6-v2's embeddings of the sentences in this repository's
+documents and sample report. Each vector mixes three of them and adds noise (a tenth of its
+length), so that the vectors form touching clusters, as embeddings of text do. Sparse vectors have
+about 60 of 30,000 terms, drawn by Zipf's law, with weights similar to BM25. Questions are made in
+the same way and are not stored. All random numbers are seeded.
 
-Questions go through ``QdrantStore.query``, ten hits with payload. Hybrid fuses fifty dense with
-fifty sparse hits by rank. Filtered questions let a fifth of the chunks through (``kind``). Recall
-is against comparing with every vector; of hybrid, the share of hits whose fused score is at least
-that of the tenth best. The client's local mode is measured in memory. It asks fewer questions,
-within a limit of time.
+Each question calls ``QdrantStore.query`` for ten hits with payload. Hybrid questions fuse fifty
+dense with fifty sparse hits by rank. The filter on ``kind`` passes a fifth of the chunks. Recall
+compares with exhaustive search; for hybrid questions it is the share of hits whose fused score is
+at least that of the tenth best. The local mode runs in memory and answers fewer questions, within
+a time limit.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from ..machine import describe
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = (10_000, 50_000, 100_000)
 QUESTIONS = 200
-SECONDS = 6.0  # for the questions of one kind; at least three are asked
+SECONDS = 6.0  # time limit per kind of question; at least three are asked
 TOP, CANDIDATES, RRF_K = 10, 50, 2
 VOCABULARY, TERMS = 30_000, 60
 KINDS = ("text", "text", "text", "text", "table")
@@ -61,7 +61,7 @@ Ask = Callable[[int], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Chunks:
-    """Vectors of chunks or questions."""
+    """Dense and sparse vectors of chunks or questions."""
 
     dense: NDArray[np.float32]
     sparse: sparse.csr_matrix
@@ -70,7 +70,7 @@ class Chunks:
         return len(self.dense)
 
     def terms(self, number: int) -> tuple[list[int], list[float]]:
-        """Indices and weights of one."""
+        """Indices and weights of one sparse vector."""
         row = slice(*self.sparse.indptr[number : number + 2])
         return self.sparse.indices[row].tolist(), self.sparse.data[row].tolist()
 
@@ -79,7 +79,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--folder", type=Path, help="on the disk to be measured")
+    parser.add_argument("--folder", type=Path, help="folder on the disk to measure")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     embedder = SentenceTransformerEmbedder()
@@ -104,11 +104,11 @@ def main() -> None:
         options.output.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-# -- what is stored and asked ------------------------------------------------------------------
+# -- chunks and questions ----------------------------------------------------------------------
 
 
 def sentences() -> list[str]:
-    """Sentences of the documents of this repository."""
+    """The sentences in the documents of this repository."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("*.md"))]
     with pymupdf.open(ROOT / "notebooks" / "sample" / "report.pdf") as report:
         texts += [page.get_text() for page in report]
@@ -117,7 +117,7 @@ def sentences() -> list[str]:
 
 
 def make_chunks(base: NDArray[np.float32], count: int, seed: int, terms: int) -> Chunks:
-    """Mixtures of embeddings, and terms by Zipf's law."""
+    """Make dense vectors from mixed embeddings, and sparse vectors by Zipf's law."""
     rng = np.random.default_rng(seed)
     parts = base[rng.integers(0, len(base), (count, 3))]
     dense = np.einsum("np,npd->nd", rng.dirichlet([0.7] * 3, count).astype(np.float32), parts)
@@ -132,19 +132,19 @@ def make_chunks(base: NDArray[np.float32], count: int, seed: int, terms: int) ->
         (count, VOCABULARY),
     )
     counts.sum_duplicates()
-    # Term frequency saturates as in BM25 with k = 1.2; a question's terms count the same.
+    # Term frequency saturates as in BM25 with k = 1.2. In questions, every term has weight 1.
     counts.data = counts.data * 2.2 / (counts.data + 1.2) if terms == TERMS else counts.data**0
     return Chunks(dense, counts)
 
 
 def points(chunks: Chunks) -> Iterator[list[Point]]:
-    """Points as the pipeline writes them, 256 at a time."""
+    """Yield points in batches of 256, as the pipeline writes them."""
     for start in range(0, len(chunks), 256):
         yield [point(chunks, n) for n in range(start, min(start + 256, len(chunks)))]
 
 
 def point(chunks: Chunks, number: int) -> Point:
-    """A chunk with about as much payload as one of a document."""
+    """Make a point with a payload of realistic size."""
     file = number // 100
     payload = {
         Field.TEXT: TEXT,
@@ -163,7 +163,7 @@ def point(chunks: Chunks, number: int) -> Point:
 
 
 class Exact:
-    """The right answers, by comparing with every vector."""
+    """The exact answers, from comparing with every vector."""
 
     def __init__(self, chunks: Chunks, questions: Chunks) -> None:
         self.questions = questions
@@ -175,7 +175,7 @@ class Exact:
         self.tables = np.arange(len(chunks)) % len(KINDS) == KINDS.index("table")
 
     def scores(self, kind: str, number: int) -> NDArray[Any]:
-        """The score of every chunk for a question; what is not found has minus infinity."""
+        """Score every chunk for a question; minus infinity where it is no candidate."""
         allowed = self.tables if "filtered" in kind else np.ones_like(self.tables)
         dense = np.where(allowed, self.dense[number], -np.inf)
         words = np.where(allowed & (self.sparse[number] > 0), self.sparse[number], -np.inf)
@@ -184,14 +184,14 @@ class Exact:
         return words if kind.startswith("sparse") else dense
 
     def recall(self, kind: str, number: int, found: Sequence[int]) -> float:
-        """Share of the hits that score at least as the tenth best."""
+        """The share of hits that score at least as high as the tenth best."""
         scores = self.scores(kind, number)
         least = np.partition(scores, -TOP)[-TOP]
         return sum(scores[n] >= least - 1e-5 for n in found) / TOP
 
 
 def fused(*rankings: NDArray[Any]) -> NDArray[Any]:
-    """Reciprocal ranks of the best of each, added."""
+    """Add the reciprocal ranks of the best candidates of each ranking."""
     scores = np.full(len(rankings[0]), -np.inf)
     for ranking in rankings:
         best = np.argsort(-ranking)[:CANDIDATES]
@@ -206,7 +206,7 @@ def fused(*rankings: NDArray[Any]) -> NDArray[Any]:
 def edge(
     chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder, folder: Path
 ) -> dict[str, Any]:
-    """A folder of qdrant-edge: before and after its index is built, and opened again."""
+    """Measure a folder of qdrant-edge: before its index is built, after, and when reopened."""
     store = QdrantStore(folder)
     store.ensure(embedder, Bm25Encoder())
     figures: dict[str, Any] = {"upsert_per_s": writes(store, chunks)}
@@ -225,14 +225,14 @@ def edge(
 
 
 def local(chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder) -> dict[str, Any]:
-    """The client's local mode, in memory."""
+    """Measure the client's local mode in memory."""
     with QdrantStore(":memory:") as store:
         store.ensure(embedder, Bm25Encoder())
         return {"upsert_per_s": writes(store, chunks), "questions": ask_all(store, exact)}
 
 
 def writes(store: QdrantStore, chunks: Chunks) -> float:
-    """Points written a second; making them is not counted."""
+    """Points written per second, without the time to make them."""
     spent = 0.0
     for batch in points(chunks):
         started = time.perf_counter()
@@ -242,12 +242,12 @@ def writes(store: QdrantStore, chunks: Chunks) -> float:
 
 
 def ask_all(store: QdrantStore, exact: Exact) -> dict[str, Any]:
-    """Every kind of question."""
+    """Measure every kind of question."""
     return {kind: ask(store, exact, kind, how) for kind, how in kinds(exact.questions).items()}
 
 
 def kinds(questions: Chunks) -> dict[str, Ask]:
-    """How a question of each kind is asked."""
+    """Make the request for each kind of question."""
 
     def dense(n: int) -> dict[str, Any]:
         return {"query": questions.dense[n].tolist(), "using": DENSE}
@@ -272,10 +272,10 @@ def kinds(questions: Chunks) -> dict[str, Ask]:
 
 
 def ask(store: QdrantStore, exact: Exact, kind: str, how: Ask) -> dict[str, Any]:
-    """Percentiles in milliseconds, and recall, of as many questions as time allows."""
+    """Measure percentiles in milliseconds and recall, over as many questions as time allows."""
     times: list[float] = []
     recalls: list[float] = []
-    store.query(**how(0), limit=TOP)  # opens files
+    store.query(**how(0), limit=TOP)  # warm-up: opens files
     for number in range(len(exact.questions)):
         if sum(times) > 1000 * SECONDS and number >= 3:
             break
@@ -295,7 +295,7 @@ def ask(store: QdrantStore, exact: Exact, kind: str, how: Ask) -> dict[str, Any]
 
 
 def show(size: int, results: dict[str, Any]) -> None:
-    """One table per size."""
+    """Print one table per size."""
     print(f"\n{size:,} chunks")
     for engine, figures in results.items():
         rest = {k: round(v, 1) for k, v in figures.items() if isinstance(v, float)}

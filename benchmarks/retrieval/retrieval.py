@@ -1,18 +1,19 @@
-"""Which page answers a question: the whole pipeline beside LlamaIndex's default one.
+"""Measures whether search finds the right page, against LlamaIndex's default pipeline.
 
     pip install -c constraints.txt llama-index-readers-file
     python -m benchmarks.retrieval.retrieval --data FOLDER [--output FILE] [--store FOLDER] \
         [--reranker MODEL]
 
-Ours reads, chunks, embeds and searches as ``opticalrag ingest`` and ``search`` do. LlamaIndex's
-default is PyMuPDFReader, SentenceSplitter(1024, 20) and a dense index, with the same embedder; it
-is measured as it comes (file and page are embedded with the text) and without that metadata. The
-questions (``questions.json``) were written from reading the pages, before anything was measured.
+OpticalRAG parses, chunks, embeds and searches as ``opticalrag ingest`` and ``search`` do.
+LlamaIndex's default is PyMuPDFReader, SentenceSplitter(1024, 20) and a dense index with the same
+embedder. It runs once with its default metadata (file and page are embedded with the text) and
+once without. The questions (``questions.json``) were written from the pages before any
+measurement.
 
-With ``--store`` what is read is kept in a folder, and not read again by the next run. Ways to fuse
-dense and sparse hits are compared by ``fusion.py``.
+``--store`` stores the index in a folder, so that the next run does not parse again. ``fusion.py``
+compares ways to fuse dense and sparse hits.
 
-A page is found at k if it is among the first k different pages of the answers, over all files.
+hit@k is the share of questions with a right page among the first k different pages of all files.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.pipeline.pipeline import IngestPipeline
 from opticalrag.ingest.store.store import QdrantStore
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.query import Query
 from opticalrag.retrievers.rerank import CrossEncoderReranker
-from opticalrag.retrievers.search import search
 
 from ..machine import describe
 from .fusion import QuestionEmbedder, compare
 
 QUESTIONS = Path(__file__).parent / "questions.json"
 DEPTHS = (1, 3, 5)
-CANDIDATES = 60  # chunks, so that there are five different pages among them
+CANDIDATES = 60  # chunks per question: enough for five different pages
 
 Page = tuple[str, int]
 Ranking = Callable[[str], list[Page]]
@@ -61,7 +62,7 @@ class Question:
     kind: str
 
     def found_at(self, ranking: Sequence[Page]) -> int:
-        """The 1-based place of the first right page; 0 if there is none."""
+        """The 1-based rank of the first right page; 0 if there is none."""
         right = {(self.file, page) for page in self.pages}
         return next((n for n, page in enumerate(ranking, start=1) if page in right), 0)
 
@@ -69,16 +70,16 @@ class Question:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with pdf/")
+    parser.add_argument("--data", type=Path, required=True, help="folder that contains pdf/")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--store", default=":memory:", help="folder for the index")
-    parser.add_argument("--reranker", help="cross-encoder to measure, too: a folder or hub id")
+    parser.add_argument("--reranker", help="cross-encoder to measure as well: a folder or hub id")
     options = parser.parse_args()
     files = sorted((options.data / "pdf").glob("*.pdf"))
     questions = read_questions({file.name for file in files})
     embedder = QuestionEmbedder()
     with indexed(files, embedder, options.store) as store:
-        places = {
+        ranks = {
             name: [question.found_at(ranking(question.question)) for question in questions]
             for name, ranking in rankings(files, embedder, store)
         }
@@ -87,9 +88,9 @@ def main() -> None:
     figures = {
         "machine": describe(),
         "questions": len(questions),
-        "hit": {name: hits(found) for name, found in places.items()},
-        "by_kind": {name: grouped(questions, found, "kind") for name, found in places.items()},
-        "by_file": {name: grouped(questions, found, "file") for name, found in places.items()},
+        "hit": {name: hits(found) for name, found in ranks.items()},
+        "by_kind": {name: grouped(questions, found, "kind") for name, found in ranks.items()},
+        "by_file": {name: grouped(questions, found, "file") for name, found in ranks.items()},
         "fusion": fused,
     }
     show(figures)
@@ -98,7 +99,7 @@ def main() -> None:
 
 
 def read_questions(names: set[str]) -> list[Question]:
-    """The questions about files that are here."""
+    """Read the questions about files in the folder."""
     entries = json.loads(QUESTIONS.read_text(encoding="utf-8"))["questions"]
     return [
         Question(e["question"], e["file"], tuple(e["pages"]), e["kind"])
@@ -109,11 +110,11 @@ def read_questions(names: set[str]) -> list[Question]:
 
 @contextmanager
 def indexed(
-    files: Sequence[Path], embedder: SentenceTransformerEmbedder, place: str
+    files: Sequence[Path], embedder: SentenceTransformerEmbedder, location: str
 ) -> Iterator[QdrantStore]:
-    """The files as ``opticalrag ingest`` stores them."""
+    """Store the files as ``opticalrag ingest`` does."""
     sparse = Bm25Encoder()
-    with closing(make_engine()) as engine, QdrantStore(place) as store:
+    with closing(make_engine()) as engine, QdrantStore(location) as store:
         store.ensure(embedder, sparse)
         IngestPipeline(engine, embedder, sparse, store).run(files)
         yield store
@@ -122,7 +123,7 @@ def indexed(
 def rankings(
     files: Sequence[Path], embedder: SentenceTransformerEmbedder, store: QdrantStore
 ) -> Iterator[tuple[str, Ranking]]:
-    """Every way to rank pages."""
+    """Yield every way to rank pages."""
     sparse = Bm25Encoder()
 
     def ours(mode: Any) -> Ranking:
@@ -142,7 +143,7 @@ def rankings(
 def llama_index(
     files: Sequence[Path], embedder: SentenceTransformerEmbedder, mode: MetadataMode
 ) -> Ranking:
-    """PyMuPDFReader, SentenceSplitter and the cosine of dense vectors."""
+    """Rank by PyMuPDFReader, SentenceSplitter and the cosine of dense vectors."""
     documents = [document for file in files for document in PyMuPDFReader().load(file)]
     nodes = SentenceSplitter(chunk_size=1024, chunk_overlap=20).get_nodes_from_documents(documents)
     pages = [(Path(n.metadata["file_path"]).name, int(n.metadata["source"])) for n in nodes]
@@ -156,25 +157,25 @@ def llama_index(
 
 
 def distinct(pages: Iterator[Page]) -> list[Page]:
-    """Pages in order, each once."""
+    """The pages in order, without duplicates."""
     return list(dict.fromkeys(pages))
 
 
-def hits(places: Sequence[int]) -> dict[str, float]:
-    """Share of questions whose page is among the first k."""
-    return {f"@{k}": sum(0 < place <= k for place in places) / len(places) for k in DEPTHS}
+def hits(ranks: Sequence[int]) -> dict[str, float]:
+    """The share of questions with a right page among the first k."""
+    return {f"@{k}": sum(0 < rank <= k for rank in ranks) / len(ranks) for k in DEPTHS}
 
 
-def grouped(questions: Sequence[Question], places: Sequence[int], by: str) -> dict[str, Any]:
-    """The same for the questions of one kind or file each, with their number."""
+def grouped(questions: Sequence[Question], ranks: Sequence[int], by: str) -> dict[str, Any]:
+    """The same by kind or by file, with the number of questions."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for question, place in zip(questions, places, strict=True):
-        groups[getattr(question, by)].append(place)
+    for question, rank in zip(questions, ranks, strict=True):
+        groups[getattr(question, by)].append(rank)
     return {name: {"n": len(found), **hits(found)} for name, found in sorted(groups.items())}
 
 
 def show(figures: dict[str, Any]) -> None:
-    """One line per way."""
+    """Print one line per way."""
     print(f"{figures['questions']} questions{'':18}" + "".join(f"{f'hit@{k}':>8}" for k in DEPTHS))
     for name, found in figures["hit"].items():
         print(f"{name:32}" + "".join(f"{found[f'@{k}']:8.3f}" for k in DEPTHS))

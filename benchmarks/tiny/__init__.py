@@ -1,1 +1,1 @@
-"""A DeepSeek-OCR small enough to ship: pages drawn for it, its training, its measurements."""
+"""Trains a DeepSeek-OCR small enough to ship: its pages, its training, its evaluation."""

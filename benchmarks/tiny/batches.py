@@ -1,4 +1,4 @@
-"""Drawn pages as batches of numbers, by number of the batch, so that a run can be taken up."""
+"""Makes batches of drawn pages from the number of the batch, so that a run can be resumed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _STREAM: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A prompt and what is to be written."""
+    """A prompt and its answer."""
 
     ids: NDArray[np.int64]
     silent: NDArray[np.bool_]
@@ -41,7 +41,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A page, and answers about it."""
+    """A page and its answers."""
 
     view: NDArray[np.uint8]
     characters: NDArray[np.int64]
@@ -49,12 +49,12 @@ class Example:
 
     @property
     def length(self) -> int:
-        """Ids of the longest answer."""
+        """Number of ids of the longest answer."""
         return max(len(answer.ids) for answer in self.answers)
 
 
 class Batches(IterableDataset[dict[str, torch.Tensor]]):
-    """Endless batches from a number on: each is the same wherever one begins."""
+    """Yield batches from a number on, without end. A batch depends on its number only."""
 
     def __init__(self, tokenizer: Path, first: int, phases: Sequence[Phase] = PHASES) -> None:
         self._file = str(tokenizer)
@@ -71,7 +71,7 @@ class Batches(IterableDataset[dict[str, torch.Tensor]]):
             yield from self._group(tokenizer, number)
 
     def _group(self, tokenizer: Tokenizer, number: int) -> list[dict[str, torch.Tensor]]:
-        """Some batches, whose pages are sorted by length to pad less."""
+        """Make some batches, with pages sorted by length to reduce padding."""
         phase = phase_at(number, self._phases)
         random = np.random.default_rng([_STREAM, number])
         side = int(random.choice(list(phase.views), p=_shares(list(phase.views.values()))))
@@ -108,7 +108,7 @@ def _answer(tokenizer: Tokenizer, prompt: Prompt, target: Target, side: int) -> 
 
 
 def question(sheet: Sheet, task: int, random: np.random.Generator) -> tuple[Prompt, Target]:
-    """Prompt and answer: 0 free OCR, 1 Markdown, 2 the place of a phrase."""
+    """Prompt and answer of a task: 0 free OCR, 1 Markdown, 2 locating a phrase."""
     if task == 0:
         return prompt_named("free_ocr"), free_ocr(sheet)
     if task == 1:
@@ -124,7 +124,7 @@ def question(sheet: Sheet, task: int, random: np.random.Generator) -> tuple[Prom
 def _where(
     target: Target, offsets: list[tuple[int, int]], side: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where the letters of each token of a text stand; -1: nowhere.
+    """The positions on the page of the letters of each token; -1 for none.
 
     Returns:
         The vision tokens of the first and last letter, and column and row of the first one.
@@ -144,7 +144,7 @@ def _where(
 
 
 def _map(sheet: Sheet, side: int) -> NDArray[np.int64]:
-    """Which character has its centre where, ``[patches down, ACROSS * patches across]``."""
+    """Map of characters by their centres, ``[patches down, ACROSS * patches across]``."""
     down = side // PATCH
     drawn = np.zeros((down, down * ACROSS), np.int64)
     for char, x, y in glyphs(sheet):
@@ -154,7 +154,7 @@ def _map(sheet: Sheet, side: int) -> NDArray[np.int64]:
 
 
 def collate(examples: list[Example]) -> dict[str, torch.Tensor]:
-    """Examples of one view size as tensors, padded at the end with what is not scored."""
+    """Examples of one view size as tensors, padded at the end with unscored ids."""
     answers = [answer for example in examples for answer in example.answers]
     longest = max(example.length for example in examples)
 

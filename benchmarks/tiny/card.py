@@ -1,4 +1,4 @@
-"""The table of the small model's card, from what was measured."""
+"""Writes the measurements into the table of the small model's card."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _TABLE: Final = re.compile(r"^\| mode \|.*\n(?:\|.*\n)+", re.MULTILINE)
 
 
 def with_table(card: str, budgets: Sequence[Mapping[str, Any]]) -> str:
-    """A card with its table of budgets replaced.
+    """Replace the table of budgets in a card.
 
     Args:
-        card: Markdown that holds one.
-        budgets: what :func:`.evaluate.budget` returns, of each.
+        card: Markdown that contains a table of budgets.
+        budgets: the results of :func:`.evaluate.budget`.
     """
     table = "\n".join([_HEAD, "|" + "---|" * _HEAD.count(" |"), *map(_row, budgets)])
     return _TABLE.sub(lambda _: f"{table}\n", card, count=1)

@@ -1,4 +1,4 @@
-"""Draw precision against compression, beside the published figures, as SVG."""
+"""Draws precision against compression with the published figures, as SVG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _PAPER: Final = (
     *((10.5, 0.965), (11.8, 0.938), (13.2, 0.838), (15.1, 0.859)),
     *((16.5, 0.793), (17.7, 0.764), (19.7, 0.591)),
 )
-_CLAIMS: Final = ((10.0, 0.97), (20.0, 0.60))  # of its abstract
+_CLAIMS: Final = ((10.0, 0.97), (20.0, 0.60))  # from its abstract
 _COLOURS: Final = ("#1f618d", "#1e8449", "#b9770e", "#b03a2e")
 _GREY: Final = "#555"
 _WIDTH, _HEIGHT, _EDGE = 640, 440, 60
@@ -26,13 +26,13 @@ _BIN: Final = 40  # pages
 
 
 def draw_curve(budgets: Sequence[dict[str, Any]]) -> str:
-    """A line through a budget's bins, a large dot for its mean, and the paper's figures.
+    """Draw a line through each budget's bins, a large dot for its mean, and the paper's figures.
 
-    Pages differ in how much text they hold, so one budget compresses them differently: each bin
-    holds pages of like compression.
+    Pages differ in their amount of text, so one budget compresses them differently. Each bin holds
+    pages of similar compression.
 
     Args:
-        budgets: what :func:`.evaluate.budget` returns, of each.
+        budgets: the results of :func:`.evaluate.budget`.
     """
     parts = [*_axes(), *_paper()]
     for number, (row, colour) in enumerate(zip(budgets, _COLOURS, strict=False)):
@@ -53,7 +53,7 @@ def draw_curve(budgets: Sequence[dict[str, Any]]) -> str:
 
 
 def in_bins(points: Sequence[Point], size: int = _BIN) -> list[Point]:
-    """Means of about so many points each, in the order of compression."""
+    """Average groups of about this many points, in order of compression."""
     if not points:
         return []
     ordered = np.array(sorted(points))

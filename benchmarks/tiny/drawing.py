@@ -1,4 +1,4 @@
-"""Draw laid-out pages as PDF and as pixels, the way the engine draws them."""
+"""Renders laid-out pages as PDF and as pixels, as the engine does."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .layout import SIDE, SIZE, Part, Sheet
 
 __all__ = ["DPI", "pixels", "write_pdf"]
 
-DPI = 144  # as the engine
+DPI = 144  # as in the engine
 
 
 def write_pdf(sheets: list[Sheet]) -> bytes:
-    """A PDF with one page a sheet, with its text layer, without noise."""
+    """Write a PDF with one page per sheet, with a text layer and without noise."""
     document = pymupdf.open()
     for sheet in sheets:
         _draw(document.new_page(width=SIDE, height=SIDE), sheet)
@@ -24,7 +24,7 @@ def write_pdf(sheets: list[Sheet]) -> bytes:
 
 
 def pixels(sheet: Sheet, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A page as uint8 ``[448, 448, 3]``, with its noise."""
+    """Render a page with its noise, as uint8 ``[448, 448, 3]``."""
     document = pymupdf.open()
     page = document.new_page(width=SIDE, height=SIDE)
     _draw(page, sheet)

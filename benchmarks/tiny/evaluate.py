@@ -1,8 +1,8 @@
-"""Measure what the small model reads: held-out pages at every budget, lossy tokens, its failures.
+"""Evaluates the small model: held-out pages at every budget, lossy tokens, failures.
 
     python -m benchmarks.tiny.evaluate CHECKPOINT [--pages 200] [--output FILE] [--curve FILE.svg]
 
-The table of CHECKPOINT's README.md is written anew; its prose is not.
+It rewrites the table in CHECKPOINT's README.md and leaves its prose.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ __all__ = ["budget", "budgets", "lossy"]
 
 _Item = TypeVar("_Item")
 _TOGETHER: Final = 16
-_BOUND: Final = 400  # tokens of an answer; the longest true one has about 300
+_BOUND: Final = 400  # tokens of an answer; the longest correct one has about 300
 
 
 def main() -> None:
@@ -79,13 +79,13 @@ def main() -> None:
 
 
 def budgets(model: DeepSeekOcr, pages: Sequence[Page]) -> list[dict[str, Any]]:
-    """Each budget, the widest first."""
+    """Measure each budget, the largest first."""
     modes = sorted(model.modes.values(), key=lambda mode: -mode.base_size)
     return [budget(model, pages, mode) for mode in modes]
 
 
 def budget(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> dict[str, Any]:
-    """Precision and compression at one budget: means, and of every page."""
+    """Precision and compression at one budget: the means, and the values of every page."""
     text_tokens = [model.count_text_tokens(page.text) for page in pages]
     tokens = encoded(model, pages, mode)
     free = answers(model, tokens, "free_ocr")
@@ -114,7 +114,7 @@ def budget(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> dict[str, A
 
 
 def places(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> dict[str, float]:
-    """Overlap of the boxes of phrases, found by the locate prompt."""
+    """The overlap (IoU) of the boxes that the locate prompt finds for phrases."""
     overlaps = []
     for page, tokens in zip(pages, encoded(model, pages, mode), strict=True):
         lines = [line for part in page.sheet.parts for line in part.lines]
@@ -135,7 +135,7 @@ def _boxes(transcript: str) -> list[Box]:
 
 
 def lossy(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> list[dict[str, Any]]:
-    """Precision and equal answers after each way of storing tokens."""
+    """Precision and share of equal answers for each codec of the token cache."""
     tokens = encoded(model, pages, mode)
     fresh = answers(model, tokens, "free_ocr")
     rows = []
@@ -161,7 +161,7 @@ def _key(tokens: VisionTokens) -> TokenKey:
 
 
 def seconds(model: DeepSeekOcr, page: Page, mode: Mode) -> dict[str, float]:
-    """Wall time of one page alone: medians of three."""
+    """Wall-clock time of one page alone: medians of three runs."""
     encode, decode = [], []
     for _ in range(3):
         started = time.perf_counter()
@@ -180,12 +180,12 @@ def seconds(model: DeepSeekOcr, page: Page, mode: Mode) -> dict[str, float]:
 
 
 def encoded(model: DeepSeekOcr, pages: Sequence[Page], mode: Mode) -> list[VisionTokens]:
-    """Vision tokens of all pages."""
+    """Encode all pages."""
     return [t for some in _some(pages) for t in model.encode([p.pixels for p in some], mode)]
 
 
 def answers(model: DeepSeekOcr, tokens: Sequence[VisionTokens], prompt: str) -> list[Transcript]:
-    """What the model writes about all pages."""
+    """Decode all pages."""
     asked = [DecodeRequest(one, PROMPTS[prompt], _BOUND) for one in tokens]
     return [answer for some in _some(asked) for answer in model.decode(some)]
 

@@ -1,4 +1,4 @@
-"""Write what a training has reached as a checkpoint in the released file layout.
+"""Exports a training run as a checkpoint in the released file layout.
 
 python -m benchmarks.tiny.export RUN FOLDER
 """
@@ -35,11 +35,11 @@ def export(run: Path, folder: Path) -> Path:
         strict=True,
     )
     with TemporaryDirectory() as named:
-        # The library's writer knows the released names.
+        # The library writes the released names.
         network.model.bfloat16().save_pretrained(named)
         tensors = load_file(Path(named) / "model.safetensors")
     for name, shape in tensor_shapes(read_shape(CONFIG)).items():
-        if name not in tensors:  # in the released file, though nothing uses it
+        if name not in tensors:  # part of the released file, but unused
             tensors[name] = torch.zeros(shape, dtype=torch.bfloat16)
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / SHARD)
@@ -49,7 +49,7 @@ def export(run: Path, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Export."""
+    """Export the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("folder", type=Path)

@@ -1,8 +1,8 @@
-"""The quality gate on failures this model really makes, and on pages it reads well.
+"""Measures the quality gate on real failures of this model, and on pages that it reads well.
 
-Failures: pages too dense for their view, pages with nothing on them, and pages whose vision
-tokens were disturbed until the decoder loses its place. Each is judged as a file with a text
-layer and as a scan, where the transcript alone has to tell.
+Failures are pages too dense for their view, blank pages, and pages whose vision tokens were
+disturbed until the decoder loses its position. The gate judges each as a file with a text layer,
+and as a scan, from the transcript alone.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from .marks import plain, precision
 __all__ = ["gate", "goes_round"]
 
 _PAGES: Final = 32
-_WELL: Final = 0.9  # precision from which an alarm is false
-_BADLY: Final = 0.5  # precision below which a reading should be caught
-_BUDGET: Final = 1024  # tokens: what the engine grants the shortest page, so a loop shows
-_NOISE: Final = (0.5, 1.0, 2.0)  # times the spread of the tokens' numbers
-_LINES: Final = 7  # of a card: what is written more often is a loop
+_WELL: Final = 0.9  # an alarm is false from this precision on
+_BADLY: Final = 0.5  # a page below this precision should be caught
+_BUDGET: Final = 1024  # tokens: the engine's budget for the shortest page, so that loops show
+_NOISE: Final = (0.5, 1.0, 2.0)  # times the standard deviation of the tokens
+_LINES: Final = 7  # lines of a card: text written more often is a loop
 _GRAM: Final = 12
 _NOWHERE: Final = PageRef(DocumentRef("", "", "", "", 1), 0, "")
 
@@ -44,9 +44,9 @@ Values = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """How well a page was read, and what the gate says with a text layer and without.
+    """How well a page was read, and the flags of the gate with and without a text layer.
 
-    ``endless``: the answer repeats itself more often than a card has lines, or did not end.
+    ``endless``: the answer repeats itself more often than a card has lines, or does not end.
     """
 
     precision: float
@@ -56,7 +56,7 @@ class Judged:
 
 
 def gate(model: DeepSeekOcr) -> dict[str, Any]:
-    """Shares caught, by kind of failure, and of false alarms."""
+    """Shares of caught failures, by kind, and of false alarms."""
     pages = list(held_out(_PAGES))
     images = [page.pixels for page in pages]
     by_size = sorted(model.modes.values(), key=lambda mode: mode.base_size)
@@ -97,14 +97,14 @@ def _judge(
 
 
 def _evidence(model: DeepSeekOcr, page: Page, layer: str) -> Evidence:
-    """What the engine knows of a page with this text layer."""
+    """The evidence that the engine has for a page with this text layer."""
     words = tuple(Word(word, Box(0, 0, 1, 1)) for word in layer.split())
     image = PageImage(_NOWHERE, page.pixels, SIDE, SIDE, words)
     return survey_page(image, model.count_text_tokens, model.modes, model.compression).evidence
 
 
 def goes_round(ids: Sequence[int]) -> bool:
-    """Whether some twelve ids come more often than a card has lines."""
+    """Whether some twelve ids occur more often than a card has lines."""
     grams = Counter(tuple(ids[i : i + _GRAM]) for i in range(len(ids) - _GRAM + 1))
     return max(grams.values(), default=0) > _LINES
 
@@ -130,19 +130,19 @@ def _noise(strength: float) -> Callable[[Values], Values]:
 
 
 def _first_row(values: Values) -> Values:
-    """The first row of the page again and again: there is always the same line to read next."""
+    """Repeat the first row of the page, so that the next line is always the same."""
     side = round(len(values) ** 0.5)
     grid = values.reshape(side, side, -1)
     return np.repeat(grid[:1], side, axis=0).reshape(values.shape)
 
 
 def _mean_token(values: Values) -> Values:
-    """The mean of the page everywhere: no place differs from another, which is what loops most."""
+    """Use the mean of the page everywhere: with equal positions, the model loops most."""
     return np.repeat(values.mean(0, keepdims=True), len(values), 0)
 
 
 def blank(model: DeepSeekOcr) -> dict[str, Any]:
-    """Empty pages, clean and with dust: what the engine's first look says, and the model."""
+    """Test blank pages, clean and with dust, with the engine's blank check and with the model."""
     kept = wrote = 0
     cases = list(_empty())
     for pixels in cases:

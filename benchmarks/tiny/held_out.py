@@ -1,4 +1,4 @@
-"""Pages no training has drawn, with words it has never shown."""
+"""Draws pages that were not in the training, with words that were not in it either."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .targets import free_ocr, markdown
 
 __all__ = ["Page", "held_out"]
 
-_STREAM: Final = 990_017  # seeds of the training are small, and of two numbers
-_LEVELS: Final = (2, 3)  # running text, and all kinds of blocks, in turn
+_STREAM: Final = 990_017  # seeds of the training are smaller, and pairs of numbers
+_LEVELS: Final = (2, 3)  # alternates running text and all kinds of blocks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """A drawn page and what is right about it."""
+    """A drawn page and the correct answers."""
 
     sheet: Sheet
     pixels: NDArray[np.uint8]
@@ -30,7 +30,7 @@ class Page:
 
 
 def held_out(count: int) -> Iterator[Page]:
-    """The first so many pages; always the same."""
+    """Draw the first pages; the same in every run."""
     number = 0
     while count:
         random = np.random.default_rng([_STREAM, number, 3])

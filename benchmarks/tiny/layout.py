@@ -1,9 +1,9 @@
-"""Lay out random pages with exact truth: which character stands where, and what is which block.
+"""Lays out random pages with exact truth: the position of each character, the kind of each block.
 
-Pages are small cards set like a typewriter's, from the top left: Courier, a column every 8 points,
-a line every 32. The widest view draws them at two pixels a point, so that a character fills exactly
-two patches of the encoder, and a vision token holds four characters of one line. That is what lets
-a small model learn to read in an hour on a CPU: tried with free fonts and places, it did not.
+Pages are small cards with typewriter text from the top left: Courier, a column every 8 points, a
+line every 32. The largest view renders two pixels per point, so a character fills exactly two
+patches of the encoder, and a vision token covers four characters of one line. This grid lets a
+small model learn to read in an hour on a CPU; with free fonts and positions it did not.
 
 Units: points, origin at the top left. Pages are square, so that square views do not stretch them.
 """
@@ -21,12 +21,12 @@ from .lexicon import Writer
 __all__ = ["COLUMN", "ROW", "SIDE", "SIZE", "Kind", "Line", "Part", "Sheet", "lay_out", "set_card"]
 
 SIDE: Final = 224.0
-"""Side of a page: 448 pixels at the engine's 144 dpi, the widest view, nothing resampled."""
+"""Side of a page: 448 pixels at the engine's 144 dpi, the largest view, without resampling."""
 
 COLUMN: Final = 8.0
 ROW: Final = 32.0
 SIZE: Final = COLUMN / 0.6
-"""Courier is 0.6 of its size wide."""
+"""The width of Courier is 0.6 of its size."""
 
 Kind = Literal["title", "sub_title", "text", "list", "table", "image", "image_caption"]
 _COLUMNS: Final = int(SIDE / COLUMN)
@@ -46,19 +46,19 @@ class Line:
 
     @property
     def baseline(self) -> tuple[float, float]:
-        """Where the text begins, in points."""
+        """The position where the text begins, in points."""
         return self.column * COLUMN, self.row * ROW + _BASELINE
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """Around the letters, ascenders and descenders included, in points."""
+        """The box of the letters, including ascenders and descenders, in points."""
         x, y = self.column * COLUMN, self.row * ROW
         return x, y + 8, x + len(self.text) * COLUMN, y + ROW - 8
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One block: its lines in reading order. ``columns`` is that of a table, else 0."""
+    """One block: its lines in reading order. ``columns`` is 0 unless it is a table."""
 
     kind: Kind
     lines: tuple[Line, ...]
@@ -67,7 +67,7 @@ class Part:
 
     @property
     def box(self) -> tuple[float, float, float, float]:
-        """The frame if there is one, else around the lines."""
+        """The frame if there is one, else the box of the lines."""
         if self.frame:
             return self.frame
         boxes = np.array([line.box for line in self.lines])
@@ -78,7 +78,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A page to draw. ``noise`` is the share of its pixels that are dirtied."""
+    """A page to draw. ``noise`` is the share of its pixels with noise."""
 
     parts: tuple[Part, ...]
     noise: float = 0.0
@@ -86,7 +86,7 @@ class Sheet:
 
 @dataclass(slots=True)
 class _Pen:
-    """Sets parts one under the other in one column of the page."""
+    """Places blocks one below the other in one column of the page."""
 
     random: np.random.Generator
     writer: Writer
@@ -97,11 +97,11 @@ class _Pen:
     parts: list[Part] = field(default_factory=list)
 
     def room(self, rows: int) -> bool:
-        """Whether so many rows are left."""
+        """Whether this many rows are left."""
         return self.row + rows <= self.last
 
     def wrap(self, text: str, *, bold: bool = False) -> list[Line]:
-        """Break a text into lines; what does not fit the page is dropped."""
+        """Break a text into lines; drop lines that do not fit the page."""
         lines: list[Line] = []
         current = ""
         for word in [*text.split(), ""]:
@@ -126,15 +126,15 @@ class _Pen:
         self.put(kind, self.wrap(text.upper() if kind == "title" else text, bold=True))
 
     def paragraph(self, most: int) -> None:
-        """Up to so many sentences."""
+        """Add up to this many sentences."""
         if self.parts and self.parts[-1].kind in ("text", "list", "image_caption"):
-            self.row += 1  # else nothing would tell the two apart
+            self.row += 1  # otherwise the two could not be told apart
         count = int(self.random.integers(1, most + 1))
         sentences = [self.writer.sentence(int(self.random.integers(3, 10))) for _ in range(count)]
         self.put("text", self.wrap(" ".join(sentences)))
 
     def bullets(self) -> None:
-        """A few items of one line."""
+        """Add a list with items of one line."""
         lines: list[Line] = []
         for _ in range(int(self.random.integers(2, 5))):
             words = [self.writer.word() for _ in range(int(self.random.integers(1, 4)))]
@@ -145,7 +145,7 @@ class _Pen:
         self.put("list", lines)
 
     def table(self) -> None:
-        """A few cells, ruled."""
+        """Add a ruled table."""
         columns, rows = int(self.random.integers(2, 4)), int(self.random.integers(2, 4))
         width = (self.right - self.left) // columns
         if not self.room(rows):
@@ -162,7 +162,7 @@ class _Pen:
         self.row += rows
 
     def figure(self) -> None:
-        """A box with a caption."""
+        """Add a figure with a caption."""
         rows = int(self.random.integers(1, 3))
         if not self.room(rows + 1):
             return
@@ -175,13 +175,13 @@ class _Pen:
         self, kind: Kind, lines: list[Line], frame: tuple[int, int, int, int], columns: int = 0
     ) -> None:
         left, top, right, bottom = frame
-        # Two points outside the letters.
+        # two points outside the letters
         box = (left * COLUMN - 2, top * ROW + 2, right * COLUMN - 2, bottom * ROW - 2)
         self.parts.append(Part(kind, tuple(lines), columns, box))
 
 
 def set_card(*blocks: tuple[Kind, str]) -> Sheet:
-    """A page of given texts, one block under the other.
+    """Lay out a page of given texts, one block below the other.
 
     Args:
         blocks: kind (a title, a heading or running text) and text of each.
@@ -195,7 +195,7 @@ def set_card(*blocks: tuple[Kind, str]) -> Sheet:
 
 
 def lay_out(random: np.random.Generator, level: int, *, held_out: bool = False) -> Sheet:
-    """A random page.
+    """Lay out a random page.
 
     Args:
         random: decides everything.

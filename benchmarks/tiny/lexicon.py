@@ -1,7 +1,6 @@
-"""Words for drawn pages: common English ones, invented ones, names and numbers.
+"""Words for drawn pages: common English words, invented ones, names and numbers.
 
-Some words are held out: no page of the training shows them, so that a reader of them reads
-letters and not a list.
+Some words are held out from training: a model that reads them reads letters and not a word list.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ class Writer:
         self._words = (*WORDS, *sorted(HELD_OUT)) if held_out else WORDS
 
     def word(self) -> str:
-        """A word as it stands inside a sentence."""
+        """A word inside a sentence."""
         kind = self._random.random()
         if kind < 0.66:
             return self._one(self._words)
@@ -113,7 +112,7 @@ class Writer:
         return self._one(forms)
 
     def sentence(self, words: int) -> str:
-        """So many words, a capital at the start, a mark at the end."""
+        """A sentence of this many words, with a capital and a final mark."""
         parts = [self.word() for _ in range(words)]
         if words > 5 and self._random.random() < 0.4:
             parts[words // 2] += self._one((",", ",", ";", ":"))

@@ -1,4 +1,4 @@
-"""How near a reading is to the truth: characters and boxes."""
+"""Scores a transcript against the truth: characters and boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["box_overlap", "plain", "precision", "truth_boxes"]
 
 
 def precision(read: str, truth: str) -> float:
-    """Share of characters that are right: 1 - edit distance / length of the longer text.
+    """The share of correct characters: 1 - edit distance / length of the longer text.
 
     Runs of white space count as one space.
     """
@@ -31,7 +31,7 @@ def _distance(a: str, b: str) -> int:
     for number, char in enumerate(a, 1):
         kept = np.minimum(row[1:] + 1, row[:-1] + (letters != ord(char)))
         row = np.concatenate([[number], kept])
-        # Insertions run along the row: each is one more than the best to its left.
+        # Insertions run along the row: each costs one more than the best to its left.
         row = np.minimum.accumulate(row - places) + places
     return int(row[-1])
 
@@ -51,7 +51,7 @@ def truth_boxes(sheet: Sheet) -> list[Box]:
 
 
 def box_overlap(transcript: str, truth: Sequence[Box]) -> float:
-    """Mean over the true boxes of the overlap (IoU) with the best box of the transcript."""
+    """The mean overlap (IoU) of each true box with the best box of the transcript."""
     found = [block.box for block in read_grounding(transcript).blocks]
     best = [max((_overlap(box, other) for other in found), default=0.0) for box in truth]
     return float(np.mean(best)) if best else 1.0

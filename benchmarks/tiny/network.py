@@ -1,8 +1,9 @@
-"""The network as it is trained: transformers' own model with two teachers that are not shipped.
+"""The network in training: transformers' own model with two auxiliary losses that are not shipped.
 
-Reading is slow to learn from text alone, because nothing says where on the page a letter is
-read. The drawn pages know. So a linear head names the characters under every patch and in
-every vision token, and two heads of two decoder layers are told which token to look at.
+A model learns to read slowly from text alone, because text does not say where on the page a letter
+is. The drawn pages know the positions. So a linear head predicts the characters under every patch
+and in every vision token, and the attention of two heads in two decoder layers is trained on the
+token to read next.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ from .tokens import FIRST_LETTER
 
 __all__ = ["CHARACTERS", "Losses", "TrainingNetwork"]
 
-CHARACTERS: Final = 1 + 94  # nothing, and printable ASCII
+CHARACTERS: Final = 1 + 94  # blank, and printable ASCII
 PATCH: Final = 16
-ACROSS: Final = 4  # places for a character across a patch
-_WIDEST: Final = 28  # patches of the view whose tokens are of one row and four columns
-_LETTERS: Final = 4  # of a line in a vision token
-_CODE: Final = 24  # numbers a letter takes in one
-_KNOWN: Final = 1  # the decoder layer that hands on where the next letter is
-_GUIDED: Final = (2, 3)  # those that look there
+ACROSS: Final = 4  # horizontal positions of a character in a patch
+_WIDEST: Final = 28  # patches of the view whose tokens cover one row and four columns
+_LETTERS: Final = 4  # characters of a line per vision token
+_CODE: Final = 24  # dimensions per letter in a vision token
+_KNOWN: Final = 1  # the decoder layer that passes on the position of the next letter
+_GUIDED: Final = (2, 3)  # the decoder layers that attend to it
 _GUIDED_HEADS: Final = 2
 _GRID: Final = (int(SIDE / COLUMN), int(SIDE / ROW))
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """Parts of the loss, each a mean, and the share of tokens that are named right."""
+    """Parts of the loss, each a mean, and the share of correctly predicted tokens."""
 
     text: Tensor
     patches: Tensor
@@ -52,13 +53,13 @@ class Losses:
 
     @property
     def total(self) -> Tensor:
-        """What is made small."""
+        """The loss to minimise."""
         seen = 0.2 * self.patches + 0.5 * self.tokens
         return self.text + seen + self.looks + self.places
 
 
 class TrainingNetwork(nn.Module):
-    """The model with its teachers."""
+    """The model with its auxiliary heads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class TrainingNetwork(nn.Module):
         width = config.text_config.hidden_size
         neck = config.vision_config.sam_config.output_channels
         self.patch_head = nn.Linear(neck, ACROSS * CHARACTERS)
-        # The same code for a letter in each of the four places of a vision token.
+        # The same code for a letter at each of the four positions of a vision token.
         self.token_head = nn.Linear(_CODE, CHARACTERS)
         self.place_head = nn.Linear(width, sum(_GRID))
         self.hints = 0.5  # share of answers
@@ -86,10 +87,10 @@ class TrainingNetwork(nn.Module):
         self._read_letters()
 
     def _read_letters(self) -> None:
-        """Let the last layer begin by copying the letter at the known place to the output.
+        """Initialise the last layer to copy the letter at the known position to the output.
 
-        Numbers 0 to 95 of a row are the four letters of a vision token, 96 to 99 say which of
-        them is next, 100 to 123 are that letter. Training is free to change all of it.
+        Dimensions 0 to 95 are the four letters of a vision token, 96 to 99 select the next one, and
+        100 to 123 are that letter. Training may change all of it.
         """
         content, slot, letter = _LETTERS * _CODE, 96, 100
         *lower, last = self.model.model.language_model.layers
@@ -109,7 +110,7 @@ class TrainingNetwork(nn.Module):
             shared.gate_proj.weight[units, slot + units // _CODE] = 2.0
             shared.down_proj.weight[:, :content] = 0
             shared.down_proj.weight[letter + units % _CODE, units] = 4.0
-            # Ids of printable ASCII follow each other in the tokenizer, as their codes do here.
+            # In the tokenizer, ids of printable ASCII are consecutive, like their codes.
             words = self.model.get_input_embeddings().weight
             words[:, : letter + _CODE] = 0
             for name, weight in (pair for layer in lower for pair in layer.named_parameters()):
@@ -124,13 +125,13 @@ class TrainingNetwork(nn.Module):
         self._neck = output
 
     def forward(self, batch: dict[str, Tensor]) -> Losses:
-        """Losses of a batch (see :mod:`.batches` for its entries)."""
+        """Compute the losses of a batch (see :mod:`.batches` for its entries)."""
         inner = self.model.model
         pixels = batch["pixels"].float().div(255).sub(0.5).div(0.5).permute(0, 3, 1, 2)
         pixels = pixels.to(inner.image_newline.dtype)
         features = inner.multi_modal_projector(inner.vision_tower(pixels).last_hidden_state)
         patches, tokens = self._characters(features, batch["characters"])
-        # A page is encoded once for all that is asked of it.
+        # A page is encoded once for all of its prompts.
         rows = self._rows(features[batch["pages"]], batch["ids"])
         hidden, middle, attention = self._decode(rows, batch["places"])
         wanted = batch["ids"][:, 1:]
@@ -175,10 +176,10 @@ class TrainingNetwork(nn.Module):
         return text.norm(hidden), middle, attention
 
     def _hints(self, hidden: Tensor, places: Tensor) -> Tensor:
-        """Tell some answers where the next letter is, in the words the place head understands.
+        """Give some answers the position of the next letter, in the encoding of the position head.
 
-        So reading at a place and knowing the place are learnt side by side: else neither is of
-        use before the other is there.
+        The model thus learns to read at a position and to find it at the same time. Otherwise
+        neither is useful before the other works.
         """
         across, down = places[:, 1:].clamp(min=0).unbind(-1)
         table = self.place_head.weight
@@ -190,7 +191,7 @@ class TrainingNetwork(nn.Module):
         return functional.pad(told * chosen.to(told.dtype), (0, 0, before, 1))
 
     def _places(self, hidden: Tensor, places: Tensor, labels: Tensor) -> Tensor:
-        """How badly the column and the row of the next letter are known halfway."""
+        """The loss of predicting the column and row of the next letter in the middle layer."""
         known = (places[..., 0] >= 0) & (labels != -100)
         normed = functional.rms_norm(hidden[known], hidden.shape[-1:])
         columns, rows = self.place_head(normed).split(_GRID, -1)
@@ -212,21 +213,21 @@ class TrainingNetwork(nn.Module):
             features[..., : _LETTERS * _CODE].unflatten(-1, (_LETTERS, _CODE))
         )
         by_token = by_token.reshape(count, side, side * _LETTERS, CHARACTERS)
-        # Where letters have their centres: the third of a row's four patches, see layout.
+        # Letters have their centres in the third of a row's four patches; see layout.
         letters = characters[:, 2::4, 2::ACROSS]
-        if down != _WIDEST:  # at narrower views a vision token holds more than these four
+        if down != _WIDEST:  # in smaller views, a vision token covers more than these four
             letters = torch.zeros_like(letters)
         return _named(by_patch, characters), _named(by_token, letters)
 
 
 def _named(scores: Tensor, truth: Tensor) -> Tensor:
-    """How badly characters are named; few of the many places without one are asked."""
+    """The loss of predicting characters, over few of the many blank positions."""
     chosen = (truth > 0) | (torch.rand(truth.shape) < 0.05)
     return functional.cross_entropy(scores[chosen].float(), truth[chosen])
 
 
 def _look_loss(attention: list[Tensor], cells: Tensor, start: int, labels: Tensor) -> Tensor:
-    """How little the guided heads look at the token each letter stands in."""
+    """The loss of the guided heads: their attention outside the token of each letter."""
     steps = cells.shape[1]
     known = (cells[..., 0] >= 0) & (labels != -100)
     losses = []
@@ -257,9 +258,9 @@ def _guided(
 
 
 def _windows(module: Any, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor, None]:
-    """What the library computes, with the places as further numbers of queries and keys.
+    """Compute the library's attention with positions as extra dimensions of queries and keys.
 
-    So the table of all places by all places, with its gradient, is never made.
+    This avoids the table of all position pairs and its gradient.
     """
     count, down, across, width = hidden_states.shape
     heads = module.num_attention_heads
@@ -281,7 +282,7 @@ def _windows(module: Any, hidden_states: Tensor, **kwargs: Any) -> tuple[Tensor,
 
 
 def _all_experts(module: Any, hidden: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-    """All experts on all rows, those not chosen times zero: one product instead of eight."""
+    """Run all experts on all rows, unchosen ones times zero: one product instead of eight."""
     count, inner = module.num_experts, module.intermediate_dim
     both = functional.linear(hidden, module.gate_up_proj.flatten(0, 1)).view(-1, count, 2 * inner)
     gate, up = both.chunk(2, -1)
@@ -292,9 +293,9 @@ def _all_experts(module: Any, hidden: Tensor, chosen: Tensor, weights: Tensor) -
 
 
 def _begin(model: Any) -> None:
-    """First weights that keep the size of what passes through them.
+    """Initialise weights that preserve the scale of their input.
 
-    The library's, a fiftieth everywhere, suit wide layers; through 128 numbers little passes.
+    The library's standard deviation of 0.02 suits wide layers; with 128 dimensions, signals vanish.
     """
     ends = ("o_proj", "down_proj", "out_proj", "lin2", "fc2", "attn.proj")
     for name, parameter in model.named_parameters():
@@ -313,7 +314,7 @@ def _begin(model: Any) -> None:
 
 
 def _look_around(tower: Any) -> None:
-    """Let the heads of the first encoder begin by looking at a patch's four neighbours."""
+    """Initialise the heads of the first encoder to attend to a patch's four neighbours."""
     for number, layer in enumerate(tower.layers):
         attention = layer.attn
         heads = attention.num_attention_heads
@@ -321,7 +322,7 @@ def _look_around(tower: Any) -> None:
         reach = (attention.rel_pos_h.shape[0] + 1) // 2
         far = torch.arange(2 * reach - 1) - (reach - 1.0)
         with torch.no_grad():
-            # The bias of the queries makes the first numbers of a head constant; the tables
+            # The bias of the queries makes the first dimensions of a head constant; the tables
             # read them: -(dy - y)^2 and -(dx - x)^2 for the neighbour (y, x) of each head.
             bias = attention.qkv.bias.view(3, heads, width)
             bias.zero_()

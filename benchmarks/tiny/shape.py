@@ -1,4 +1,4 @@
-"""Sizes of the small model, in the released config.json's words."""
+"""Sizes of the small model, with the keys of the released config.json."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def _config() -> dict[str, Any]:
         "max_position_embeddings": 2048,
     }
     config["projector_config"] |= {"input_dim": 384, "n_embed": 192}
-    # 28 patches of 16 pixels: two windows of 14, so that none is padded.
+    # 28 patches of 16 pixels: two windows of 14, without padding.
     config["vision_config"]["image_size"] = 448
     widths = config["vision_config"]["width"]
     widths["sam_vit_b"] |= {
         "width": 128,
         "heads": 2,
         "layers": 2,
-        # Windows reach 224 pixels; the other encoder and the decoder see the whole page.
+        # A window spans 224 pixels; the other encoder and the decoder see the whole page.
         "global_attn_indexes": [],
         "downsample_channels": [192, 192],
     }

@@ -1,6 +1,6 @@
-"""What a model should write about a page, in the released grammar, and where it reads each letter.
+"""The correct answers about a page in the released grammar, with the position of each letter.
 
-Lines of a block stay lines, so that a reader always knows where on the page it is.
+Lines of a block stay lines, so that the model always knows its position on the page.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ _NOWHERE: Point = (float("nan"), float("nan"))
 
 @dataclass(slots=True)
 class Target:
-    """A text, and per character the point of the page it is read from.
+    """A text, and the point on the page of each character.
 
-    Units: fractions of the page, origin at the top left; not a number where nothing is read.
+    Units: fractions of the page, origin top left; NaN for characters that are not on the page.
     """
 
     text: str = ""
     points: list[Point] = field(default_factory=list)
-    here: Point = _NOWHERE  # behind the last line
+    here: Point = _NOWHERE  # after the last line
 
     def mark(self, text: str, point: Point | None = None) -> None:
-        """Add what does not stand on the page, as if read at a point: the last line's end."""
+        """Add text that is not on the page, at a point: the end of the last line."""
         self.text += text
         self.points += [point or self.here] * len(text)
 
     def line(self, line: Line, *, skip: int = 0) -> None:
-        """Add what does, without the first ``skip`` characters."""
+        """Add a line of the page without its first ``skip`` characters."""
         self.text += line.text[skip:]
         places = [(x, y) for _, x, y in _places(line)]
         self.points += places[skip:]
@@ -43,7 +43,7 @@ class Target:
 
 
 def free_ocr(sheet: Sheet) -> Target:
-    """The text alone."""
+    """The text of the page."""
     target = Target()
     for part in sheet.parts:
         if not part.lines:
@@ -55,7 +55,7 @@ def free_ocr(sheet: Sheet) -> Target:
 
 
 def markdown(sheet: Sheet) -> Target:
-    """Blocks with their kinds and boxes."""
+    """The blocks with their kinds and boxes."""
     target = Target()
     for part in sheet.parts:
         target.mark(f"<|ref|>{_label(part)}<|/ref|>", _corner(part.box, 0, 1))
@@ -70,7 +70,7 @@ def markdown(sheet: Sheet) -> Target:
 
 
 def locate(line: Line, words: slice) -> tuple[str, Target]:
-    """A phrase of a line, and the answer: the phrase with its box."""
+    """A phrase of a line, and its answer: the phrase with its box."""
     parts = line.text.split(" ")
     phrase = " ".join(parts[words])
     start = len(" ".join(parts[: words.start])) + (1 if words.start else 0)

@@ -1,8 +1,8 @@
-"""The small tokenizer, in the released file format: a token per letter, and one per mark.
+"""The small tokenizer in the released file format: one token per character.
 
-With pieces of words a small model would have to name hundreds of them, each from letters in several
-vision tokens; letters are few, and each stands in one. What the page does not hold, the grammar's
-words and the prompts, is one token each.
+With word pieces, a small model would have to learn hundreds of them, each from letters in several
+vision tokens. Letters are few, and each is in one vision token. The words of the grammar and the
+prompts, which are not on the page, are one token each.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from opticalrag.ingest.engines.deepseek_ocr.checkpoint.family import TINY_SYNTHE
 __all__ = ["FIRST_LETTER", "VOCABULARY", "write_tokenizer"]
 
 _SPECIAL: Final = TINY_SYNTHETIC.special
-# In the order of their ids: those the package knows, then the rest of the released ones.
+# In order of their ids: those that the package uses, then the other released ones.
 _NAMES: Final = (
     *(_SPECIAL.bos[0], _SPECIAL.eos[0], "<｜▁pad▁｜>", _SPECIAL.image[0], _SPECIAL.det[0]),
     *(_SPECIAL.cell[0], _SPECIAL.cell_end[0]),

@@ -1,9 +1,9 @@
-"""Train the small model on drawn pages, from the beginning or from where a run stands.
+"""Trains the small model on drawn pages, from the beginning or from the state of a run.
 
     python -m benchmarks.tiny.train RUN [--steps N] [--rate R]
 
-RUN is a folder: its state is written there every two minutes, and taken up if it is there. What
-is trained on when is in :mod:`.schedule`.
+RUN is a folder. The state is written there every two minutes and resumed from there.
+:mod:`.schedule` holds the training data of each step.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ _SEED: Final = 1
 
 
 class Run:
-    """Weights, optimiser and place of a training, in one folder.
+    """Weights, optimiser and step of a training run, stored in one folder.
 
-    The network computes in bfloat16, as it is shipped; the optimiser keeps float32 copies. A run
-    that is taken up goes on as if it had not stopped: bit for bit, with as many threads.
+    The network computes in bfloat16, as shipped; the optimiser holds float32 copies. A resumed run
+    continues bit for bit as if it had not stopped, given the same number of threads.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,8 +59,8 @@ class Run:
             self._load()
 
     def learn(self, batch: dict[str, Tensor], rate: float, hints: float) -> Losses:
-        """One step."""
-        # What is drawn by lot depends on the step alone, and not on where the run was taken up.
+        """Train one step."""
+        # Random numbers depend on the step only, and not on where the run was resumed.
         torch.manual_seed(self.step)
         self.network.hints = hints
         losses: Losses = self.network(batch)
@@ -79,7 +79,7 @@ class Run:
         return losses
 
     def save(self) -> None:
-        """Write the state; a kill at any time leaves the last or the new one."""
+        """Write the state atomically: a kill leaves the old or the new one."""
         tensors: dict[str, Tensor] = {}
         for name, copy in zip(self.names, self.copies, strict=True):
             tensors[f"weight.{name}"] = copy
@@ -114,7 +114,7 @@ class Run:
 
 
 def main() -> None:
-    """Train."""
+    """Train the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS, help="where to end")
@@ -132,7 +132,7 @@ def train(
     phases: Sequence[Phase] = PHASES,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Go on with a run up to a step, or until ``stop`` says so, and save it."""
+    """Continue a run up to a step, or until ``stop`` returns true, and save it."""
     batches = Batches(run.folder / "tokenizer.json", run.step, phases)
     loader = DataLoader(batches, batch_size=None, num_workers=1, prefetch_factor=8)
     last = started = time.monotonic()
@@ -144,7 +144,7 @@ def train(
         if run.step % _LOG_EVERY == 0:
             _log(run.folder, run.step, recent, seen, time.monotonic() - started)
             recent.clear()
-            # A thread more only helps where a core is free: threads wait for each other.
+            # Another thread only helps if a core is free, because threads wait for each other.
             torch.set_num_threads(2 if os.getloadavg()[0] < 2.0 else 1)
         if stop():
             break

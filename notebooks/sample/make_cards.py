@@ -1,4 +1,4 @@
-"""Draws the sample cards: pages like those that the tiny-synthetic model was trained on.
+"""Writes the sample cards: pages like those that the tiny-synthetic model was trained on.
 
 Run it from the root of the repository (``python -m notebooks.sample.make_cards``) to write
 ``cards.pdf`` beside it; the bytes are the same in every run.
@@ -33,7 +33,7 @@ CARDS: tuple[Sheet, ...] = (
         ("text", "Please do not eat or drink near the desk."),
     ),
 )
-"""What stands on the pages."""
+"""The text of the pages."""
 
 
 def main() -> None:

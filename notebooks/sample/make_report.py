@@ -1,8 +1,8 @@
-"""Draws the sample report: the yearly report of a tidal power station that does not exist.
+"""Writes the sample report: the annual report of an invented tidal power station.
 
-Run it to write ``report.pdf`` beside it; the bytes are the same in every run. Its seven pages hold
-what page parsers find hard: two columns, a table over a page break, a chart with its caption,
-formulas, code, a scanned page, and a page stored turned.
+Run it to write ``report.pdf`` next to it; the bytes are the same in every run. Its seven pages
+contain what is hard for parsers: two columns, a table across a page break, a chart with a caption,
+formulas, code, a scanned page, and a rotated page.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
-# In megawatt hours; turbine T4 gave what is missing to 41,700.
+# In megawatt hours; turbine T4 produced the rest of 41,700.
 YIELD = {
     "T1": (880, 845, 930, 905, 890, 850, 840, 865, 955, 860, 875, 890),
     "T2": (890, 850, 935, 900, 560, 865, 850, 870, 960, 925, 885, 895),
@@ -203,7 +203,7 @@ def columns_page(document: pymupdf.Document) -> None:
 
 
 def table_pages(document: pymupdf.Document) -> None:
-    """A table over a page break, then lists."""
+    """A table across a page break, then lists."""
     rows = [
         (unit, month, str(YIELD[unit][n]), REMARKS.get((unit, month), ""))
         for unit in YIELD
@@ -289,7 +289,7 @@ def figure_page(document: pymupdf.Document) -> None:
 
 
 def draw_chart(page: pymupdf.Page, area: pymupdf.Rect) -> None:
-    """Bars of turbine T2's months, with axis and labels."""
+    """Draw a bar chart of turbine T2 by month, with axis and labels."""
     page.draw_line(area.tl, area.bl, color=INK, width=0.8)
     page.draw_line(area.bl, area.br, color=INK, width=0.8)
     step, top = area.width / 12, 1000
@@ -306,7 +306,7 @@ def draw_chart(page: pymupdf.Page, area: pymupdf.Rect) -> None:
 
 
 def scanned_page(document: pymupdf.Document) -> None:
-    """A page that is only a picture of text: noisy and slightly askew, as scanners give it."""
+    """A page that is only a picture of text, noisy and slightly skewed like a scan."""
     drawn = pymupdf.open()
     page = drawn.new_page(width=A4[0], height=A4[1])
     for number, line in enumerate(PROTOCOL):
@@ -324,7 +324,7 @@ def scanned_page(document: pymupdf.Document) -> None:
 
 
 def turned_page(document: pymupdf.Document) -> None:
-    """A wide table drawn on a portrait page and shown turned by 90 degrees."""
+    """A wide table drawn on a portrait page and displayed rotated by 90 degrees."""
     upright = pymupdf.open()
     page = new_page(upright, 6, turned=True)
     y = heading(page, LEFT, TOP - 12, "4 Spare parts", 17)
@@ -334,13 +334,13 @@ def turned_page(document: pymupdf.Document) -> None:
     y = draw_table(page, LEFT, y + 4, (180, 100, 90, 110, 90, 140), SPARES, header=True)
     text(page, (LEFT, y + 18, 778, y + 90), SPARES_NOTE, size=10.5)
     stored = document.new_page(width=A4[0], height=A4[1])
-    # Drawn a quarter turn to the left and stored with /Rotate 90: shown upright.
+    # Drawn rotated to the left by 90 degrees and stored with /Rotate 90, so displayed upright.
     stored.show_pdf_page(stored.rect, upright, 0, rotate=90)
     stored.set_rotation(90)
 
 
 def finish(document: pymupdf.Document) -> None:
-    """Outline, page labels, metadata without times."""
+    """Set outline, page labels, and metadata without times."""
     document.set_toc(
         [
             [1, "1 The year in brief", 2],

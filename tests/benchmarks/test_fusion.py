@@ -1,4 +1,4 @@
-"""How the benchmark of fusions chooses, and that it can measure a reranker."""
+"""The benchmark of fusions: how it chooses, and that it measures a reranker."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Asked:
 
 
 class Backwards:
-    """A reranker that turns the order around."""
+    """A reranker that reverses the order."""
 
     name = "backwards"
     depth = 10
@@ -44,24 +44,24 @@ def measured(**better: float) -> dict[str, dict[str, float]]:
     return figures
 
 
-def test_the_best_way_wins_and_of_equal_ones_the_plainest() -> None:
-    """Nothing wins that is anywhere below a single kind of vector."""
-    plainest = next(name for name, options in ways() if "mode" not in options)
+def test_the_best_way_wins_and_the_simplest_among_equals() -> None:
+    """A way that a single vector beats at any depth cannot win."""
+    simplest = next(name for name, options in ways() if "mode" not in options)
 
-    assert winner(measured()) == plainest
+    assert winner(measured()) == simplest
     assert winner(measured(dbsf=0.9)) == "dbsf"
     assert winner(measured(dbsf=0.9, sparse=0.95)) is None
 
 
-def test_the_default_of_a_query_is_the_plainest_way() -> None:
-    """Who ties is not preferred to what people get without choosing."""
+def test_the_default_query_is_the_simplest_way() -> None:
+    """A way that only ties does not replace the default."""
     options = next(options for _, options in ways() if "mode" not in options)
 
     assert Query("?", **options) == Query("?")
 
 
 def test_every_way_is_measured_on_both_halves() -> None:
-    """The halves are told apart by the questions alone, and hold all of them."""
+    """The halves depend on the questions alone and cover all of them."""
     nodes = [
         TextNode(text=t, metadata={"file_name": "a", "pages": [1]}) for t in ("A pump.", "A valve.")
     ]

@@ -1,4 +1,4 @@
-"""The programs that measure run, on a model small enough for any machine."""
+"""The measurement programs run on a model small enough for any machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..conftest import REPOSITORY
 
 
 def run(module: str, output: Path, *arguments: str) -> dict[str, Any]:
-    """Run a benchmark and return what it wrote."""
+    """Run a benchmark and return its output."""
     program = [sys.executable, "-m", f"benchmarks.{module}", *arguments, "--output", str(output)]
     subprocess.run(program, check=True, cwd=REPOSITORY, timeout=300, stdout=subprocess.DEVNULL)
     values: dict[str, Any] = json.loads(output.read_text())
@@ -34,7 +34,7 @@ def run(module: str, output: Path, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_the_gpu_check_finds_nothing_wrong(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """On a CPU it checks the same things; bfloat16 is near float32 in every mode."""
+    """It runs the same checks on a CPU; bfloat16 is close to float32 in every mode."""
     options = ["--device", "cpu", "--tokens", "8", "--batch", "2", "--modes", "tiny", "gundam"]
     figures = run("gpu.check", tmp_path / "out.json", str(tiny_checkpoint), *options)
     assert [row["mode"] for row in figures["modes"]] == ["tiny", "gundam"]
@@ -44,7 +44,7 @@ def test_the_gpu_check_finds_nothing_wrong(tiny_checkpoint: Path, tmp_path: Path
 
 @pytest.mark.slow
 def test_our_decoder_writes_what_the_library_writes(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """From stored tokens as from pixels."""
+    """From cached tokens and from pixels."""
     options = ["--tokens", "12", "--repeat", "1", "--device", "cpu"]
     figures = run("decoding.full_size", tmp_path / "out.json", str(tiny_checkpoint), *options)
     assert figures["same_tokens"]
@@ -52,7 +52,7 @@ def test_our_decoder_writes_what_the_library_writes(tiny_checkpoint: Path, tmp_p
 
 
 def test_a_section_that_fails_keeps_its_rows_and_costs_no_other(tmp_path: Path) -> None:
-    """Whatever it fails with; shares of what is not known are left out."""
+    """Whatever the error is; shares of unknown rates are left out."""
     options = argparse.Namespace(output=tmp_path / "out.json", seconds=60.0)
     measured = Run(cast(DeepSeekOcr, None), options, time.perf_counter())
 
@@ -69,7 +69,7 @@ def test_a_section_that_fails_keeps_its_rows_and_costs_no_other(tmp_path: Path) 
 
 
 def test_a_run_that_measured_a_part_keeps_the_other_rows_of_the_table(tmp_path: Path) -> None:
-    """Those of other kernels, of other widths, and of other GPUs."""
+    """Rows of other kernels, other widths and other GPUs stay."""
     table = tmp_path / "tiles.json"
     table.write_text("{}")
     tile = (Tile(16, 64, 0, 4, 2),)
@@ -81,8 +81,8 @@ def test_a_run_that_measured_a_part_keeps_the_other_rows_of_the_table(tmp_path: 
     assert read_table(json.loads(table.read_text())) == {"A": [new, old[1]], "B": old}
 
 
-def test_tiles_that_fail_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the compiler, by a wrong result, or with torch's own way."""
+def test_tiles_that_fail_are_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They fail in the compiler, by a wrong result, or in torch."""
 
     def trial(timed: Callable[[Kernels], torch.Tensor]) -> Trial:
         return Trial("attend", 4, timed, [(Tile(16, 64, 0, 4, 2),)])
@@ -109,7 +109,7 @@ def test_tiles_that_fail_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.slow
 def test_the_gpu_measurement_measures_every_section(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """On a CPU with small numbers; kernels by Triton's interpreter, where that is installed."""
+    """On a CPU with small sizes; kernels run in Triton's interpreter, if that is installed."""
     options = ["--device", "cpu", "--slots", "1", "8", "--tokens", "8", "--page-tokens", "6"]
     options += ["--pages", "3", "--modes", "tiny", "--length", "256"]
     figures = run("gpu.decode", tmp_path / "out.json", str(tiny_checkpoint), *options)

@@ -43,10 +43,10 @@ def rows_inside(page: pymupdf.Page, box: Box) -> set[str]:
 
 
 @pytest.mark.slow
-def test_boxes_of_a_table_over_four_pages_hold_exactly_the_rows_of_their_piece(
+def test_boxes_of_a_table_across_four_pages_enclose_exactly_their_rows(
     report: Path, chunks: list[Chunk]
 ) -> None:
-    """Every piece cites the rows it holds, on each of its pages, and no other row."""
+    """Every piece cites exactly its own rows, on each of its pages."""
     with pymupdf.open(report) as pdf:
         for chunk in chunks:
             cited = [
@@ -58,7 +58,7 @@ def test_boxes_of_a_table_over_four_pages_hold_exactly_the_rows_of_their_piece(
 
 
 @pytest.mark.slow
-def test_pieces_of_a_table_over_four_pages_say_what_they_are_of(chunks: list[Chunk]) -> None:
+def test_pieces_of_a_table_across_four_pages_repeat_their_header(chunks: list[Chunk]) -> None:
     """Header, caption and heading are in every piece; all four pages are cited."""
     pages = {page for chunk in chunks for page in chunk.pages}
 

@@ -1,4 +1,4 @@
-"""What is drawn and written from the figures of the small model."""
+"""The card and the curve of the small model."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def budgets() -> list[dict[str, Any]]:
     return measured
 
 
-def test_the_cards_table_is_what_was_measured(budgets: list[dict[str, Any]]) -> None:
+def test_the_card_contains_the_measured_table(budgets: list[dict[str, Any]]) -> None:
     card = (TINY_SYNTHETIC / "README.md").read_text()
     assert f"| `large` | 49 | {budgets[0]['compression']:.1f} |" in card
     assert with_table(card, budgets) == card
 
 
-def test_the_curve_is_what_was_measured(budgets: list[dict[str, Any]]) -> None:
+def test_the_curve_shows_the_measurements(budgets: list[dict[str, Any]]) -> None:
     drawn = draw_curve(budgets)
     ET.fromstring(drawn)  # noqa: S314 - drawn here
     assert (RESULTS / "tiny.svg").read_text() == drawn
@@ -45,7 +45,7 @@ def test_bins_hold_pages_of_like_compression() -> None:
     assert in_bins([(1.0, 0.5)]) == [(1.0, 0.5)]
 
 
-def test_what_comes_more_often_than_a_card_has_lines_is_a_loop() -> None:
+def test_text_repeated_more_often_than_a_card_has_lines_is_a_loop() -> None:
     line = list(range(20))
     assert not goes_round(line * 7)
     assert goes_round(line * 9)

@@ -1,4 +1,4 @@
-"""The pages the small model is trained on, and what is said to be right about them."""
+"""The training pages of the small model, and their correct answers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_letter_stands_where_the_target_says(seed: int, level: int) -> Non
 @settings(max_examples=20)
 @given(seeds, levels)
 def test_ink_is_in_the_cells_of_letters_only(seed: int, level: int) -> None:
-    """Without figures, rules and dust, each cell of the grid is inked if a letter stands there."""
+    """Without figures, rules and dust, exactly the grid cells with a letter have ink."""
     sheet = page(seed, level)
     parts = tuple(part for part in sheet.parts if part.frame is None)
     image = pixels(Sheet(parts), np.random.default_rng(0))
@@ -59,7 +59,7 @@ def test_ink_is_in_the_cells_of_letters_only(seed: int, level: int) -> None:
 
 @given(seeds)
 def test_the_engine_reads_its_own_targets_back(seed: int) -> None:
-    """Same kinds in the same order, boxes within the thousandths of the grammar."""
+    """The kinds and their order are equal, the boxes equal to a thousandth."""
     sheet = page(seed, 3)
     blocks = read_grounding(markdown(sheet).text).blocks
     assert box_overlap(markdown(sheet).text, truth_boxes(sheet)) > 0.95
@@ -67,7 +67,7 @@ def test_the_engine_reads_its_own_targets_back(seed: int) -> None:
     for kind, read in kinds.items():
         wanted = sum(part.kind == kind for part in sheet.parts)
         assert sum(block.kind is read for block in blocks) == wanted
-    unmarked = free_ocr(sheet).text.replace("- ", "")  # items lose their bullets
+    unmarked = free_ocr(sheet).text.replace("- ", "")  # list items lose their bullets
     assert precision(plain(markdown(sheet).text), unmarked) > 0.95
 
 
@@ -80,7 +80,7 @@ def test_a_phrase_is_located_in_its_line() -> None:
     assert block.box.y0 * SIDE == pytest.approx(line.row * ROW + 8, abs=0.3)
 
 
-def test_held_out_words_are_in_no_page_of_the_training_and_in_those_that_judge_it() -> None:
+def test_held_out_words_are_in_evaluation_pages_only() -> None:
     trained = " ".join(free_ocr(page(seed, seed % 4)).text for seed in range(400)).lower()
     judged = " ".join(page.text for page in held_out(60)).lower()
     assert not HELD_OUT & set(trained.split())

@@ -1,4 +1,4 @@
-"""The small model's training: what is trained on when, and that a run can be taken up."""
+"""The training of the small model: its schedule, and that runs can be resumed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FEW = (
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """More would round sums otherwise, and wait for each other where a core is busy."""
+    """More threads round sums differently, and wait for each other on busy cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
 
 
 def trained(folder: Path, *stops: int) -> dict[str, torch.Tensor]:
-    """The state after four steps of a run that was stopped after some of them."""
+    """The state after four steps of a run that was stopped and resumed."""
     for end in (*stops, 4):
         run = Run(folder)
         train(run, 4, phases=FEW, stop=partial(reached, run, end))
@@ -54,23 +54,23 @@ def reached(run: Run, step: int) -> bool:
     return run.step >= step
 
 
-def test_a_run_that_is_taken_up_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    """It began again with the first batch of a group, and with other lots."""
-    whole, taken_up = trained(tmp_path / "whole"), trained(tmp_path / "stopped", 2)
-    assert whole.keys() == taken_up.keys()
-    assert {name for name in whole if not torch.equal(whole[name], taken_up[name])} == set()
+def test_a_resumed_run_continues_bit_for_bit(tmp_path: Path) -> None:
+    """It draws the same batches and the same random numbers."""
+    whole, resumed = trained(tmp_path / "whole"), trained(tmp_path / "stopped", 2)
+    assert whole.keys() == resumed.keys()
+    assert {name for name in whole if not torch.equal(whole[name], resumed[name])} == set()
     assert whole["step.place_head.weight"] == 4
 
 
-def test_batches_are_the_same_wherever_one_begins(tmp_path: Path) -> None:
+def test_batches_do_not_depend_on_the_first_batch(tmp_path: Path) -> None:
     write_tokenizer(tmp_path / "tokenizer.json")
     first, *_ = islice(Batches(tmp_path / "tokenizer.json", TOGETHER + 1, FEW), 1)
     again = list(islice(Batches(tmp_path / "tokenizer.json", 0, FEW), TOGETHER + 2))[-1]
     assert all(torch.equal(first[name], again[name]) for name in again)
-    assert first["pixels"].shape[1:] == (320, 320, 3)  # of the second phase
+    assert first["pixels"].shape[1:] == (320, 320, 3)  # in the second phase
 
 
-def test_phases_begin_with_a_group_of_batches_and_views_grow_narrower() -> None:
+def test_phases_begin_with_a_group_of_batches_and_views_get_smaller() -> None:
     assert PHASES[0].start == 0
     assert all(phase.start % TOGETHER == 0 for phase in PHASES)
     assert [p.start for p in PHASES] == sorted({p.start for p in PHASES})

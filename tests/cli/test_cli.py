@@ -66,7 +66,7 @@ def test_search_draws_the_places_it_names(folder: Path, tmp_path: Path) -> None:
 
     assert [file.name for file in drawn] == ["01-pump-p2.png"]
     assert drawn[0].read_bytes().startswith(b"\x89PNG")
-    assert hit["places"][0]["link"].endswith("pump.pdf#page=2")
+    assert hit["cited_pages"][0]["link"].endswith("pump.pdf#page=2")
     assert "pump" in hit["context"]["text"]
     (folder / "pump.pdf").rename(folder / "moved")
     try:

@@ -1,4 +1,4 @@
-"""The committed sample is what its script draws, and holds what page parsers find hard."""
+"""The committed sample is the output of its script and has its difficult features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def report(sample: Path) -> pymupdf.Document:
 
 
 def test_the_script_draws_the_committed_bytes(sample: Path, tmp_path: Path) -> None:
-    """Anybody can make the sample again, to the byte."""
+    """The sample can be made again byte for byte."""
     script = tmp_path / "make_report.py"
     script.write_bytes(sample.with_name("make_report.py").read_bytes())
     subprocess.run([sys.executable, str(script)], check=True, timeout=60)
@@ -25,7 +25,7 @@ def test_the_script_draws_the_committed_bytes(sample: Path, tmp_path: Path) -> N
 
 
 def test_it_has_labels_an_outline_a_scan_and_a_turned_page(report: pymupdf.Document) -> None:
-    """The features the tests and the notebook rely on are there."""
+    """It has the features that the tests and the notebooks rely on."""
     assert [page.get_label() for page in report] == ["i", "1", "2", "3", "4", "5", "6"]
     assert report[5].get_text().strip() == ""
     assert report[6].rotation == 90

@@ -1,4 +1,4 @@
-"""The files for Docker, as far as they can be judged without an engine."""
+"""The Docker files, as far as they can be checked without Docker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPOSE_TEXT = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
 COMPOSE = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 CLIENTS = ["ingest", "ingest-gpu", "jupyter"]
-# Lines that go on are joined, comments left out.
+# Join continued lines and drop comments.
 DOCKERFILE = re.sub(
     r"\\\n\s*|^#.*\n",
     lambda found: "" if found[0].startswith("#") else " ",
@@ -44,7 +44,7 @@ def extras() -> set[str]:
 
 
 def test_the_services_are_chosen_by_profile() -> None:
-    """Without a profile only the server starts; each client has a profile of its own."""
+    """Without a profile, only the server starts; each client has its own profile."""
     profiles = {name: service.get("profiles") for name, service in SERVICES.items()}
 
     assert profiles == {
@@ -57,17 +57,17 @@ def test_the_services_are_chosen_by_profile() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_images_are_built_here_or_pinned(name: str) -> None:
-    """No service runs an image whose content may change under its name."""
+    """No service runs an image whose content can change under the same name."""
     service = SERVICES[name]
 
     if "build" in service:
-        assert "image" not in service  # a name of ours could be pulled from somebody else
+        assert "image" not in service  # a local name could be pulled from another publisher
     else:
         assert re.fullmatch(r"[\w./-]+:v\d+\.\d+\.\d+(-\w+)?", service["image"])
 
 
 def test_the_server_suits_the_client() -> None:
-    """The server knows collection metadata, and the client still speaks to its version."""
+    """The server supports collection metadata, and the client supports its version."""
     server = re.search(r":v1\.(\d+)\.", SERVICES["qdrant"]["image"])
     pinned = (REPOSITORY / "constraints.txt").read_text(encoding="utf-8")
     client = re.search(r"^qdrant-client==1\.(\d+)\.", pinned, re.MULTILINE)
@@ -79,13 +79,13 @@ def test_the_server_suits_the_client() -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_ports_are_published_to_this_machine_only(name: str) -> None:
-    """Nothing is reachable from another machine."""
+    """No port is reachable from another machine."""
     assert all(port.startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_services_are_confined(name: str) -> None:
-    """A service can change nothing but its volumes, gains no rights and takes no more than told."""
+    """A service can write to its volumes only, gains no privileges, and has resource limits."""
     service = SERVICES[name]
 
     assert service["read_only"] is True
@@ -97,7 +97,7 @@ def test_services_are_confined(name: str) -> None:
 
 
 def test_the_key_is_required_and_the_same_for_all() -> None:
-    """Server and clients take the key from the environment, and nothing starts without one."""
+    """Server and clients get the key from the environment and do not start without it."""
     environments = {name: service["environment"] for name, service in SERVICES.items()}
     key = environments["qdrant"]["QDRANT__SERVICE__API_KEY"]
 
@@ -107,7 +107,7 @@ def test_the_key_is_required_and_the_same_for_all() -> None:
 
 
 def test_no_secret_is_written_down() -> None:
-    """Whatever is called a key, token, secret or password comes from outside, in both files."""
+    """Every key, token, secret or password comes from the environment, in both files."""
     named = re.compile(r"KEY|TOKEN|SECRET|PASSW", re.IGNORECASE)
     values = [
         value
@@ -123,7 +123,7 @@ def test_no_secret_is_written_down() -> None:
 
 @pytest.mark.parametrize("name", CLIENTS)
 def test_clients_wait_for_a_ready_server(name: str) -> None:
-    """A client starts when the server's health check has passed, not when its process runs."""
+    """A client starts after the server's health check has passed, not after its process starts."""
     assert SERVICES[name]["depends_on"] == {"qdrant": {"condition": "service_healthy"}}
     assert SERVICES["qdrant"]["healthcheck"]["test"]
 
@@ -160,7 +160,7 @@ def is_healthy(port: int) -> bool:
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="the health check is written in bash")
 def test_the_health_check_tells_ready_from_not() -> None:
-    """The command passes when /readyz answers 200, not when it refuses or nobody listens."""
+    """The command passes if /readyz returns 200, not on another status or a closed port."""
     with server_that_answers(200) as port:
         assert is_healthy(port)
     with server_that_answers(503) as port:
@@ -170,7 +170,7 @@ def test_the_health_check_tells_ready_from_not() -> None:
 
 @pytest.mark.parametrize("name", ["ingest", "ingest-gpu"])
 def test_ingest_reads_documents_and_keeps_tokens(name: str) -> None:
-    """Documents cannot be changed by what reads them; what is kept outlives the container."""
+    """Documents are mounted read-only, and cached data outlives the container."""
     service = SERVICES[name]
     home = instructions("WORKDIR")[-1]
 
@@ -192,7 +192,7 @@ def test_only_the_gpu_profile_asks_for_a_gpu() -> None:
 
 
 def test_the_base_is_pinned() -> None:
-    """Every stage stands on one exact version of Python."""
+    """Every stage uses the same exact version of Python."""
     (version,) = re.findall(r"^PYTHON=(.+)$", "\n".join(instructions("ARG")), re.MULTILINE)
     bases = [line.split(" AS ")[0] for line in instructions("FROM")]
 
@@ -202,7 +202,7 @@ def test_the_base_is_pinned() -> None:
 
 
 def test_everything_is_installed_with_constraints() -> None:
-    """The image holds the versions the tests run with, and only torch comes from another index."""
+    """The image has the versions that the tests use; only torch comes from another index."""
     installs = re.findall(r"pip install .+", DOCKERFILE)
 
     assert len(installs) == 2
@@ -212,7 +212,7 @@ def test_everything_is_installed_with_constraints() -> None:
 
 
 def test_the_extras_exist() -> None:
-    """What the services ask to be installed is what the package offers."""
+    """The package has the extras that the services install."""
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
 
     assert {"ocr", "offline", "gpu", "notebook"} == extras()
@@ -220,7 +220,7 @@ def test_the_extras_exist() -> None:
 
 
 def test_the_image_does_not_run_as_root() -> None:
-    """The last stage changes to a user by number before its entry point."""
+    """The last stage switches to a numeric user before its entry point."""
     last = DOCKERFILE.split("\nFROM ")[-1]
 
     assert int(re.findall(r"^USER (\d+)$", last, re.MULTILINE)[-1]) > 0
@@ -228,7 +228,7 @@ def test_the_image_does_not_run_as_root() -> None:
 
 
 def test_a_build_sees_what_it_copies_and_no_more() -> None:
-    """Documents, keys and environments beside the code cannot get into an image."""
+    """Documents, keys and environments next to the code cannot get into an image."""
     ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
     rules = [line for line in ignored if not line.startswith("#")]
     copied = {
@@ -243,11 +243,11 @@ def test_a_build_sees_what_it_copies_and_no_more() -> None:
     assert all((REPOSITORY / source).exists() for source in copied)
 
 
-# -- as Compose reads it -----------------------------------------------------------------------
+# -- checked by Compose ------------------------------------------------------------------------
 
 
 def compose_command() -> list[str]:
-    """The Compose that is here, or none."""
+    """The installed Compose command, or none."""
     for command in (["docker", "compose"], ["docker-compose"]):
         if shutil.which(command[0]):
             tried = subprocess.run([*command, "version"], capture_output=True, check=False)
@@ -258,12 +258,12 @@ def compose_command() -> list[str]:
 
 @pytest.mark.parametrize("profile", ["cpu", "gpu", "notebook"])
 def test_compose_accepts_the_file(profile: str, tmp_path: Path) -> None:
-    """Compose reads every profile where the key is set, and names the variable where it is not."""
+    """Compose accepts every profile with the key set, and names the variable without it."""
     command = compose_command()
     if not command:
         pytest.skip("neither docker compose nor docker-compose is installed")
 
-    nothing = tmp_path / "env"  # in place of an .env that may lie in the repository
+    nothing = tmp_path / "env"  # instead of an .env file in the repository
     nothing.touch()
 
     def config(**variables: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,4 @@
-"""Small to big: what stands around a hit, in a real store."""
+"""Context of hits from a real store."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from opticalrag.ingest.llama_index.index_nodes import index_nodes
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers import context
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.postprocessors import WiderContext
 from opticalrag.retrievers.query import ContextKind, Hit, Query
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, grid, page
 
@@ -36,7 +36,7 @@ def paragraph(name: str) -> str:
 
 
 def pages() -> list[PageMarkdown]:
-    """Two pages: sections of several paragraphs, the last with a long table."""
+    """Two pages: sections of several paragraphs, the last one with a long table."""
     first = page(
         block("1 Pumps", BlockKind.HEADING, 1),
         *(block(paragraph(name)) for name in ("impeller", "seal", "shaft")),
@@ -75,7 +75,7 @@ def text_of(hit: Hit) -> str:
 
 
 def test_a_section_comes_whole_and_alone(store: QdrantStore) -> None:
-    """Every paragraph of the hit's section, in order, each once, and no other's."""
+    """The context has every paragraph of the hit's section once, in order, and no other."""
     text = text_of(best(store, "Is the seal worn out?", "section"))
     places = [text.index(paragraph(name).strip()) for name in ("impeller", "seal", "shaft")]
 
@@ -86,7 +86,7 @@ def test_a_section_comes_whole_and_alone(store: QdrantStore) -> None:
 
 
 def test_a_page_comes_whole_and_its_table_is_one_table(store: QdrantStore) -> None:
-    """Pieces of a table repeat their column names in the store, and not in the context."""
+    """Parts of a table repeat the column names in the store, but not in the context."""
     hit = best(store, "energy of turbine T12", "page")
     rows = [line for line in text_of(hit).splitlines() if line.startswith("|")]
 
@@ -96,8 +96,8 @@ def test_a_page_comes_whole_and_its_table_is_one_table(store: QdrantStore) -> No
     assert hit.context.pages == (2,)
 
 
-def test_neighbours_go_on_over_pages_as_far_as_there_is_room(store: QdrantStore) -> None:
-    """All of the document with much room, the nearest with less, the chunk alone with none."""
+def test_neighbours_cross_pages_up_to_the_maximum_length(store: QdrantStore) -> None:
+    """The whole document fits, or the nearest chunks, or the chunk alone."""
     whole = best(store, "Is the shaft worn out?", "neighbours", 100_000)
     some = best(store, "Is the shaft worn out?", "neighbours", 700)
     none = best(store, "Is the shaft worn out?", "neighbours", 1)
@@ -113,7 +113,7 @@ def test_neighbours_go_on_over_pages_as_far_as_there_is_room(store: QdrantStore)
 
 
 def test_the_citation_stays_that_of_the_chunk_found(store: QdrantStore) -> None:
-    """The language model reads more; the place shown is where the answer was found."""
+    """The node's text grows; the citation does not."""
     plain = HybridRetriever(store, similarity_top_k=1)
     wide = HybridRetriever(store, similarity_top_k=1, context="neighbours")
     (small,), (big,) = plain.retrieve("Is the seal worn?"), wide.retrieve("Is the seal worn?")
@@ -125,8 +125,8 @@ def test_the_citation_stays_that_of_the_chunk_found(store: QdrantStore) -> None:
     assert "context" not in big.node.get_metadata_str("llm")  # type: ignore[arg-type]
 
 
-def test_what_was_read_is_not_read_again(store: QdrantStore) -> None:
-    """A retriever leaves out chunks that the context of a better one holds."""
+def test_chunks_in_an_earlier_context_are_dropped(store: QdrantStore) -> None:
+    """A retriever drops chunks that the context of a better hit contains."""
     found = HybridRetriever(store, similarity_top_k=9, context="page").retrieve("seal, spindle?")
     pages_read = [one.node.metadata["context"]["pages"] for one in found]
 
@@ -134,7 +134,7 @@ def test_what_was_read_is_not_read_again(store: QdrantStore) -> None:
 
 
 def test_the_postprocessor_widens_nodes_of_any_retriever(store: QdrantStore) -> None:
-    """In order, with their scores; nodes that are not in the store stay as they are."""
+    """Order and scores stay; nodes that are not in the store stay unchanged."""
     small = HybridRetriever(store, similarity_top_k=2).retrieve("Is the seal worn out?")
     stranger = NodeWithScore(node=TextNode(text="elsewhere", id_="no uuid"), score=0.1)
     wider = WiderContext(store, kind="section", max_chars=5000)
@@ -148,8 +148,8 @@ def test_the_postprocessor_widens_nodes_of_any_retriever(store: QdrantStore) -> 
         assert WiderContext(empty).postprocess_nodes([stranger]) == [stranger]
 
 
-def test_points_without_links_or_places_stay_alone() -> None:
-    """What others stored has no neighbours, and that is no error."""
+def test_points_without_neighbours_or_pages_get_no_context() -> None:
+    """Points of other tools have no neighbours; this is not an error."""
     with QdrantStore(":memory:") as other:
         index_nodes([TextNode(text="A pump.", id_="d0c00000-0000-5000-8000-000000000000")], other)
         for kind in ("neighbours", "section", "page"):
@@ -157,7 +157,7 @@ def test_points_without_links_or_places_stay_alone() -> None:
 
 
 def test_neighbours_are_stored_under_llama_indexes_names() -> None:
-    """We read its JSON without importing it."""
+    """The values are read from JSON without importing LlamaIndex."""
     names = (NodeRelationship.PREVIOUS.value, NodeRelationship.NEXT.value)
 
     assert names == (context._PREVIOUS, context._NEXT)

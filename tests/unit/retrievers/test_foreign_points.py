@@ -1,10 +1,11 @@
-"""Points that others wrote into our collections: read as far as they can be, and never fatal."""
+"""Points that other tools wrote: read as far as possible, and never an error."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,10 @@ from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
 from opticalrag.ingest.store.requests import named
 from opticalrag.ingest.store.store import QdrantStore
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.postprocessors import WiderContext
 from opticalrag.retrievers.query import Query
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 EMBEDDER = SentenceTransformerEmbedder()
 
@@ -53,10 +54,8 @@ def add(store: QdrantStore, *nodes: TextNode) -> None:
         {"_node_content": "{broken"},
     ],
 )
-def test_fields_of_another_type_are_passed_over(
-    store: QdrantStore, metadata: dict[str, Any]
-) -> None:
-    """One odd point makes no collection unsearchable."""
+def test_fields_of_another_type_are_ignored(store: QdrantStore, metadata: dict[str, Any]) -> None:
+    """One malformed point does not break the search."""
     add(store, TextNode(text="The pump was new.", metadata=metadata))
     (found,) = HybridRetriever(store).retrieve("pump")
 
@@ -64,8 +63,8 @@ def test_fields_of_another_type_are_passed_over(
     assert [document.points for document in store.documents()] == [1]
 
 
-def test_a_point_with_a_broken_node_is_its_text(store: QdrantStore) -> None:
-    """What LlamaIndex cannot read again, we show as it is stored."""
+def test_a_point_with_a_broken_node_becomes_its_text(store: QdrantStore) -> None:
+    """A node that LlamaIndex cannot read is returned with its stored text."""
     sparse = Bm25Encoder()
     store.ensure(EMBEDDER, sparse)
     payload = {Field.TEXT: "The pump.", "_node_content": "{broken", "_node_type": "TextNode"}
@@ -79,7 +78,7 @@ def test_a_point_with_a_broken_node_is_its_text(store: QdrantStore) -> None:
 
 
 def test_documents_without_an_id_are_told_apart_by_name_and_deleted(store: QdrantStore) -> None:
-    """Nodes of other readers have a file name, or only a document."""
+    """Nodes of other readers have a file name or just a document id."""
     add(
         store,
         TextNode(text="a", metadata={Field.FILE_NAME: "a.pdf"}),
@@ -92,7 +91,7 @@ def test_documents_without_an_id_are_told_apart_by_name_and_deleted(store: Qdran
 
 
 def test_wider_context_follows_nodes_whose_ids_are_any_text(store: QdrantStore) -> None:
-    """Neighbours are found by the ids LlamaIndex gave them."""
+    """Neighbours are found by the node ids of LlamaIndex."""
     nodes = [TextNode(id_=f"n{n}", text=f"Sentence number {n}.") for n in range(3)]
     for left, right in itertools.pairwise(nodes):
         left.relationships[NodeRelationship.NEXT] = RelatedNodeInfo(node_id=right.node_id)
@@ -104,17 +103,15 @@ def test_wider_context_follows_nodes_whose_ids_are_any_text(store: QdrantStore) 
     assert found.get_content() == "\n\n".join(node.text for node in nodes)
 
 
-def test_a_retriever_keeps_its_tenant_when_it_is_serialised(tmp_path: Any) -> None:
-    """A copy that sees everybody's points would be a leak."""
-    with QdrantStore(tmp_path / "store", tenant="a") as mine:
-        add(mine, TextNode(text="Pump of a."))
-    with QdrantStore(tmp_path / "store", tenant="b") as other:
-        add(other, TextNode(text="Pump of b."))
-        saved = HybridRetriever(other).to_dict()
-    restored = HybridRetriever.from_dict(saved)
+def test_a_retriever_sees_its_own_tenant_only(tmp_path: Path) -> None:
+    """Two tenants share a collection; each finds its own points."""
+    for tenant in ("a", "b"):
+        with QdrantStore(tmp_path / "store", tenant=tenant) as mine:
+            add(mine, TextNode(text=f"Pump of {tenant}."))
+    retriever = HybridRetriever(tmp_path / "store", tenant="b")
 
-    assert [found.get_content() for found in restored.retrieve("pump")] == ["Pump of b."]
-    restored.close()
+    assert [found.get_content() for found in retriever.retrieve("pump")] == ["Pump of b."]
+    retriever.close()
 
 
 class Counting:
@@ -131,8 +128,8 @@ class Counting:
         return list(hits)
 
 
-def test_a_reranker_reads_no_more_than_it_is_worth(store: QdrantStore) -> None:
-    """Caps of pages and documents widen the search, not the reading."""
+def test_a_reranker_scores_at_most_depth_hits(store: QdrantStore) -> None:
+    """per_page and per_document enlarge the search, not the number of scored hits."""
     add(store, *(TextNode(text=f"Pump {n}.", metadata={"file_id": "d"}) for n in range(60)))
     reranker = Counting()
     hits = search(store, EMBEDDER, Bm25Encoder(), Query("pump", 5, per_document=1), reranker)
@@ -142,7 +139,7 @@ def test_a_reranker_reads_no_more_than_it_is_worth(store: QdrantStore) -> None:
 
 
 def test_many_tasks_may_write_at_once(tmp_path: Any) -> None:
-    """Into a collection that none of them has made."""
+    """The collection does not exist before."""
     with QdrantStore(tmp_path / "store") as opened:
         vectors = OpticalVectorStore(opened, EMBEDDER.name)
         batches = [[TextNode(text=f"{b} {n}") for n in range(20)] for b in range(8)]

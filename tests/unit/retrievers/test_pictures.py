@@ -1,4 +1,4 @@
-"""Pictures of cited places: that the boxes are where the words are, on any page."""
+"""Pictures of citations: boxes enclose the words on any page."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ WORDS = (
     "The coolant pump of turbine two was exchanged in May after its seal had begun to leak, and"
     " divers needed two neap tides for the work below thirty metres of water."
 )
-BLUE = (0, 114, 178)  # of the first colour of ingest/pictures.py
+BLUE = (0, 114, 178)  # the first colour of ingest/documents/drawing.py
 
 
 def hits_of(documents: Sequence[Document]) -> list[Hit]:
-    """The chunks of a file as a search would return them."""
+    """The chunks of a file as hits."""
     nodes = LayoutNodeParser().get_nodes_from_documents(documents)
     return [hit_from_payload(n.node_id, 1.0, node_payload(n)) for n in nodes]  # type: ignore[arg-type]
 
@@ -42,7 +42,7 @@ def read(file: Path) -> list[Document]:
 
 @pytest.fixture(scope="module")
 def report(sample: Path) -> list[Document]:
-    """The sample's pages as the reader gives them."""
+    """The sample's pages from the reader."""
     return read(sample)
 
 
@@ -54,7 +54,7 @@ SHAPES = [
 
 
 def write_pages(file: Path, shapes: Sequence[tuple[int, Sequence[float]]]) -> None:
-    """Pages of one paragraph each that is read upright however the page is stored."""
+    """Write pages of one upright paragraph each, with any stored rotation."""
     document = pymupdf.open()
     for rotation, crop in shapes:
         page = document.new_page(width=600, height=800)
@@ -69,7 +69,7 @@ def write_pages(file: Path, shapes: Sequence[tuple[int, Sequence[float]]]) -> No
 
 @pytest.fixture(scope="module")
 def turned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file of pages that are rotated, cropped, or both."""
+    """A file with rotated and cropped pages."""
     file = tmp_path_factory.mktemp("turned") / "a.pdf"
     write_pages(file, SHAPES)
     return file
@@ -85,7 +85,7 @@ def extent(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
 
 
 def test_boxes_enclose_the_words_on_rotated_and_cropped_pages(turned: Path) -> None:
-    """Every dark pixel is within the drawn box, and the box is no larger than it must be."""
+    """Every dark pixel is inside the drawn box, and the box is tight."""
     pictures = [picture for hit in hits_of(read(turned)) for picture in page_pictures(hit)]
 
     assert {picture.page for picture in pictures} == set(range(1, len(SHAPES) + 1))
@@ -99,8 +99,8 @@ def test_boxes_enclose_the_words_on_rotated_and_cropped_pages(turned: Path) -> N
         assert max(abs(b - i) for b, i in zip(box, ink, strict=True)) < 25, shape
 
 
-def test_a_hit_over_two_pages_has_a_picture_and_a_place_of_each(tmp_path: Path) -> None:
-    """Each place has its link, its printed label and the Markdown it came from."""
+def test_a_hit_across_two_pages_cites_and_draws_both(tmp_path: Path) -> None:
+    """Each cited page has its link, its printed label and its Markdown."""
     file = tmp_path / "a b.pdf"
     text = " ".join([WORDS] * 3)
     cut = text.index(" ", len(text) // 2)
@@ -111,18 +111,18 @@ def test_a_hit_over_two_pages_has_a_picture_and_a_place_of_each(tmp_path: Path) 
     document.save(file)
     documents = read(file)
     (hit,) = hits_of(documents)
-    places = cite(hit).places
+    cited = cite(hit).cited_pages
     slices = markdown_slices(hit, {n: d.text for n, d in enumerate(documents, 1)})
 
-    assert [(place.page, place.label) for place in places] == [(1, "iv"), (2, "v")]
-    assert [p.link for p in places] == [f"{tmp_path}/a%20b.pdf#page={n}" for n in (1, 2)]
-    assert [len(place.boxes) for place in places] == [1, 1]
+    assert [(page.page, page.label) for page in cited] == [(1, "iv"), (2, "v")]
+    assert [page.link for page in cited] == [f"{tmp_path}/a%20b.pdf#page={n}" for n in (1, 2)]
+    assert [len(page.boxes) for page in cited] == [1, 1]
     assert " ".join([slices[1][0], slices[2][0]]).split() == text.split()
     assert [picture.page for picture in page_pictures(hit)] == [1, 2]
 
 
 def test_slices_of_other_markdown_are_refused(report: list[Document]) -> None:
-    """Offsets count in the Markdown that was chunked, and in no other."""
+    """Offsets apply to the chunked Markdown only."""
     hit = hits_of(report)[2]
     markdown = {n: d.text for n, d in enumerate(report, 1)}
     (text,) = markdown_slices(hit, markdown)[hit.pages[0]]
@@ -134,7 +134,7 @@ def test_slices_of_other_markdown_are_refused(report: list[Document]) -> None:
 
 
 def test_pictures_are_bounded_and_are_png_files(report: list[Document]) -> None:
-    """Cut to the boxes, or whole; never more pixels than asked for."""
+    """Cropped or whole, a picture has at most the requested size."""
     hit = hits_of(report)[2]
     (cut,), (whole,) = page_pictures(hit), page_pictures(hit, long_side=500, whole_page=True)
 
@@ -145,7 +145,7 @@ def test_pictures_are_bounded_and_are_png_files(report: list[Document]) -> None:
 
 
 def test_another_file_than_the_one_ingested_is_refused(tmp_path: Path) -> None:
-    """Edited, gone or never on this disk: each is said; moved is no matter."""
+    """An edited, deleted or remote file is an error; a moved one works with ``file``."""
     here, moved = tmp_path / "a.pdf", tmp_path / "moved.pdf"
     write_pages(here, SHAPES[:1])
     (hit,) = hits_of(read(here))
@@ -164,7 +164,7 @@ def test_another_file_than_the_one_ingested_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_encrypted_file_needs_its_password(tmp_path: Path) -> None:
-    """The password is asked for, and opens it."""
+    """Without the password it is an error; with it the page is drawn."""
     write_pages(tmp_path / "a.pdf", SHAPES[:1])
     locked = tmp_path / "locked.pdf"
     pymupdf.open(tmp_path / "a.pdf").save(
@@ -174,12 +174,12 @@ def test_an_encrypted_file_needs_its_password(tmp_path: Path) -> None:
 
     with pytest.raises(EncryptedDocument):
         page_pictures(hit)
-    (picture,) = page_pictures(hit, password="x")  # noqa: S106  of a file made here
+    (picture,) = page_pictures(hit, password="x")  # noqa: S106  the password of a test file
     assert picture.crop.area == 1
 
 
-def test_a_file_whose_name_is_no_utf_8_is_found_again(sample: Path, tmp_path: Path) -> None:
-    """Its place is kept as a URI, which has the bytes of the name."""
+def test_a_file_whose_name_is_not_utf_8_is_found_again(sample: Path, tmp_path: Path) -> None:
+    """Its location is stored as a URI, which holds the bytes of the name."""
     file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pdf"))
     file.write_bytes(sample.read_bytes())
     hit = hits_of(DeepSeekOCRReader(pages="1").load_data(file))[0]

@@ -1,4 +1,4 @@
-"""Pages read again from their stored vision tokens."""
+"""Decoding pages again from their cached vision tokens."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from opticalrag.retrievers.redecode import (
     Redecoder,
     Redecoding,
     redecode_all,
-    target_of,
+    target_from_hit,
 )
 
 from ..engines.deepseek_ocr.test_engine import ScriptedModel, always
@@ -48,7 +48,7 @@ TABLE = (
 
 
 class DecoderOnly:
-    """A model that must not be shown a page."""
+    """A model that fails if it has to encode a page."""
 
     preprocessing = "pillow-1"
     modes, compression = MODES, TARGET_COMPRESSION
@@ -70,10 +70,10 @@ class DecoderOnly:
 
 
 @pytest.mark.slow
-def test_a_hundred_pages_are_read_again_without_being_seen(
+def test_a_hundred_pages_are_decoded_again_from_the_cache_alone(
     tmp_path: Path, tiny_model: DeepSeekOcr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file is opened, nothing is drawn or encoded, and every token is as the first time."""
+    """No file is opened, rendered or encoded, and every token equals the first answer."""
     document = DocumentRef("doc", "0" * 64, "gone.pdf", "/gone.pdf", PAGES)
     random = np.random.default_rng(0)
     first = []
@@ -110,21 +110,21 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def redecoder(tmp_path: Path) -> Redecoder:
-    """A cache with nothing in it, and a model that answers with a table."""
+    """An empty cache, and a model that answers with a table."""
     return Redecoder(
         TokenCache(TokenCacheConfig(str(tmp_path / "tokens"))), ScriptedModel(always(TABLE))
     )
 
 
 class LoopingModel(ScriptedModel):
-    """Writes three tokens worth keeping, and a hundred more until it is stopped."""
+    """Writes three tokens, and a hundred repeated ones until it is stopped."""
 
     def _transcript(self, request: DecodeRequest) -> Transcript:
         return replace(super()._transcript(request), finish_reason="loop", repeated=100)
 
 
 def encode(redecoder: Redecoder, file: Path, page: int = 1) -> None:
-    """Keep the tokens of a page."""
+    """Cache the tokens of a page."""
     redecoder.redecode(PageTarget(str(file), page), mode="tiny", encode=True)
 
 
@@ -135,16 +135,16 @@ def hit(file: Path, **payload: Any) -> Hit:
     )
 
 
-def test_a_missing_page_says_whether_it_could_be_encoded(redecoder: Redecoder, file: Path) -> None:
-    """A typed miss; the offer depends on the file."""
-    with pytest.raises(CacheMiss, match="encode it again with encode=True"):
+def test_a_miss_says_whether_the_page_could_be_encoded(redecoder: Redecoder, file: Path) -> None:
+    """The message depends on whether the file exists."""
+    with pytest.raises(CacheMiss, match="pass encode=True to encode it again"):
         redecoder.redecode(PageTarget(str(file), 1))
-    with pytest.raises(CacheMiss, match=r"nor is there a file /nowhere\.pdf: check its path"):
+    with pytest.raises(CacheMiss, match=r"/nowhere\.pdf does not exist either: check the path"):
         redecoder.redecode(PageTarget("/nowhere.pdf", 1))
 
 
-def test_a_page_is_encoded_once_if_asked(redecoder: Redecoder, file: Path) -> None:
-    """And then found by path, name and hit, also when the file is gone."""
+def test_a_page_is_encoded_once_on_request(redecoder: Redecoder, file: Path) -> None:
+    """Afterwards it is found by path, name and hit, even without the file."""
     encode(redecoder, file)
     file.unlink()
     for target in (PageTarget(str(file), 1), PageTarget("a.pdf", 1), hit(file)):
@@ -152,16 +152,16 @@ def test_a_page_is_encoded_once_if_asked(redecoder: Redecoder, file: Path) -> No
     assert redecoder.model.encoded == [(1, "tiny")]  # type: ignore[attr-defined]
 
 
-def test_a_changed_file_is_not_encoded_in_its_place(redecoder: Redecoder, file: Path) -> None:
-    """The answer would be about another page."""
+def test_a_changed_file_is_not_encoded(redecoder: Redecoder, file: Path) -> None:
+    """The answer would describe another page."""
     with pytest.raises(SourceChanged, match="has changed"):
         redecoder.redecode(hit(file, **{Field.FILE_SHA256: "0" * 64}), encode=True)
-    with pytest.raises(SourceError, match="has 2 pages, not 7"):
+    with pytest.raises(SourceError, match="has no page 7: choose one from 1 to 2"):
         redecoder.redecode(PageTarget(str(file), 7), encode=True)
 
 
 def test_another_models_tokens_are_a_miss(redecoder: Redecoder, file: Path) -> None:
-    """They would be decoded to noise."""
+    """Decoding them would give noise."""
     encode(redecoder, file)
     redecoder.model.weights = "1" * 16  # type: ignore[misc]
     with pytest.raises(CacheMiss, match=r"a model with the weights 0+; this model has 1+: load"):
@@ -169,20 +169,20 @@ def test_another_models_tokens_are_a_miss(redecoder: Redecoder, file: Path) -> N
 
 
 def test_wrong_prompts_and_modes_are_refused(redecoder: Redecoder, file: Path) -> None:
-    """Before anything is looked for."""
+    """Before the cache is searched."""
     for options in ({"prompt": "poem"}, {"mode": "huge"}):
         with pytest.raises(ConfigError):
             redecoder.redecode(PageTarget(str(file), 1), **options)
 
 
 def test_a_hit_without_a_page_is_a_miss() -> None:
-    """Points that other tools wrote."""
+    """Other tools may write such points."""
     with pytest.raises(CacheMiss, match="does not name"):
-        target_of(Hit("id", 1.0, "text"))
+        target_from_hit(Hit("id", 1.0, "text"))
 
 
-def test_tokens_of_an_older_content_are_not_read(redecoder: Redecoder, file: Path) -> None:
-    """A hit on the edited file is a miss until its page is encoded anew."""
+def test_tokens_of_an_older_version_are_not_used(redecoder: Redecoder, file: Path) -> None:
+    """A hit in the edited file is a miss until its page is encoded again."""
     encode(redecoder, file)
     write_pdf(file, page_text("rotor"))
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
@@ -194,14 +194,14 @@ def test_tokens_of_an_older_content_are_not_read(redecoder: Redecoder, file: Pat
     assert len(redecoder.model.encoded) == 2  # type: ignore[attr-defined]
 
 
-def test_auto_means_whatever_is_kept(redecoder: Redecoder, file: Path) -> None:
-    """As it does for ingest: no mode in particular."""
+def test_mode_auto_means_any_cached_mode(redecoder: Redecoder, file: Path) -> None:
+    """As in ingest, it selects no particular mode."""
     encode(redecoder, file)
     assert redecoder.redecode(PageTarget(str(file), 1), mode="auto").mode == "tiny"
 
 
-def test_a_name_no_file_can_have_is_a_miss(redecoder: Redecoder) -> None:
-    """Language models invent them."""
+def test_an_invalid_file_name_is_a_miss(redecoder: Redecoder) -> None:
+    """Language models invent such names."""
     for encode_it in (False, True):
         for name in ("x" * 5000, "/" + "x" * 5000):
             with pytest.raises(CacheMiss, match="no vision tokens are stored for a doc") as said:
@@ -209,8 +209,8 @@ def test_a_name_no_file_can_have_is_a_miss(redecoder: Redecoder) -> None:
             assert len(str(said.value)) < 600
 
 
-def test_tokens_of_another_width_are_our_error(tmp_path: Path, tiny_model: DeepSeekOcr) -> None:
-    """A crafted entry can claim any weights."""
+def test_tokens_of_another_width_are_refused(tmp_path: Path, tiny_model: DeepSeekOcr) -> None:
+    """A crafted cache entry can claim any weights."""
     view, tiles = np.zeros((16, 7), np.float32), np.zeros((0, 0, 7), np.float32)
     made_by = ("model", tiny_model.weights, "pillow-1")
     page = VisionTokens(view, tiles, (1, 1), "tiny", "float32", *made_by)
@@ -218,23 +218,21 @@ def test_tokens_of_another_width_are_our_error(tmp_path: Path, tiny_model: DeepS
         tiny_model.decode([DecodeRequest(page, PROMPTS["markdown"], 3)])
 
 
-def test_what_a_loop_wrote_before_it_was_cut_counts_against_the_budget(
-    redecoder: Redecoder, file: Path
-) -> None:
-    """A hundred and three tokens each: the third page is not asked any more."""
+def test_the_tokens_of_a_loop_count_against_the_budget(redecoder: Redecoder, file: Path) -> None:
+    """Each answer takes 103 tokens, so the third page is not decoded."""
     encode(redecoder, file)
     looping = Redecoder(redecoder.cache, LoopingModel(always("pump pump")))
     answers = redecode_all(looping, [(PageTarget(str(file), 1), "free_ocr")] * 3, 200)
     assert [a.output_tokens for a in answers if isinstance(a, Redecoding)] == [103, 103]
 
 
-# -- why there are no tokens, and where a page may be encoded from ----------------------------
+# -- reasons of misses, and files to encode from ----------------------------------------------
 
 
-def test_a_name_never_stands_for_a_file_of_the_folder_one_is_in(
+def test_a_name_never_means_a_file_in_the_current_directory(
     redecoder: Redecoder, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The recorded document was somewhere else; its other page is encoded from there, or not."""
+    """Another page of a known document is encoded from the document's own path only."""
     encode(redecoder, file)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -244,26 +242,26 @@ def test_a_name_never_stands_for_a_file_of_the_folder_one_is_in(
     assert {(it.page, it.uri) for it in redecoder.cache.pages()} == {(0, str(file)), (1, str(file))}
 
     file.unlink()
-    with pytest.raises(CacheMiss, match=f"its file {file} is not there any more"):
+    with pytest.raises(CacheMiss, match=f"its file {file} no longer exists"):
         redecoder.redecode(PageTarget("a.pdf", 2), mode="base", encode=True)
     assert len(redecoder.model.encoded) == 2  # type: ignore[attr-defined]
 
 
-def test_a_name_that_nobody_knows_is_no_path(
+def test_an_unknown_name_is_not_a_path(
     redecoder: Redecoder, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It has to be written as one to be encoded."""
+    """Only a path can be encoded."""
     monkeypatch.chdir(file.parent)
-    with pytest.raises(CacheMiss, match=r"name 'a\.pdf'.*name it by its path, as in \./report"):
+    with pytest.raises(CacheMiss, match=r"name 'a\.pdf'.*give its path, such as \./report"):
         redecoder.redecode(PageTarget("a.pdf", 1), encode=True)
     redecoder.redecode(PageTarget("./a.pdf", 1), mode="tiny", encode=True)
     assert redecoder.redecode(PageTarget("a.pdf", 1)).mode == "tiny"
 
 
-def test_a_file_edited_since_its_tokens_were_kept_is_not_encoded_by_its_name(
+def test_a_file_edited_since_its_tokens_were_cached_is_not_encoded(
     redecoder: Redecoder, file: Path
 ) -> None:
-    """Nor by its path: pages of two contents would be one document."""
+    """Neither by name nor by path: one document would have pages of two versions."""
     encode(redecoder, file)
     write_pdf(file, page_text("rotor"), page_text("stator"))
     for name in ("a.pdf", str(file)):
@@ -272,10 +270,10 @@ def test_a_file_edited_since_its_tokens_were_kept_is_not_encoded_by_its_name(
     assert len(redecoder.cache.pages("a.pdf")) == 1
 
 
-def test_a_moved_file_is_encoded_as_the_document_it_was(
+def test_a_moved_file_is_encoded_as_the_same_document(
     redecoder: Redecoder, file: Path, tmp_path: Path
 ) -> None:
-    """Where the path is given and the bytes are the same."""
+    """If its path is given and its bytes are the same."""
     encode(redecoder, file)
     file.rename(tmp_path / "moved.pdf")
     moved = PageTarget("a.pdf", 2, str(tmp_path / "moved.pdf"))
@@ -299,20 +297,20 @@ def test_a_moved_file_is_encoded_as_the_document_it_was(
         (2, None, "no vision tokens are stored for page 2 of a.pdf; its file"),
     ],
 )
-def test_each_miss_says_its_own_reason(
+def test_each_miss_has_its_own_message(
     redecoder: Redecoder, file: Path, page: int, mode: str | None, said: str, encode_it: bool
 ) -> None:
-    """The file is gone, which is said where it would have helped."""
+    """The missing file is mentioned only if it would have helped."""
     encode(redecoder, file)
     file.unlink()
     with pytest.raises(CacheMiss) as miss:
         redecoder.redecode(PageTarget("a.pdf", page), mode=mode, encode=encode_it)
     assert str(miss.value).startswith(said)
-    assert ("is not there any more" in str(miss.value)) == said.endswith(("its", "file"))
+    assert ("no longer exists" in str(miss.value)) == said.endswith(("its", "file"))
 
 
-def test_an_ambiguous_name_is_said_and_nothing_else(redecoder: Redecoder, tmp_path: Path) -> None:
-    """Which file is not there, nobody can say."""
+def test_an_ambiguous_name_asks_for_the_path(redecoder: Redecoder, tmp_path: Path) -> None:
+    """It is unknown which of the documents was meant."""
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         encode(redecoder, Path(write_pdf(tmp_path / folder / "a.pdf", page_text(folder))))
@@ -322,12 +320,15 @@ def test_an_ambiguous_name_is_said_and_nothing_else(redecoder: Redecoder, tmp_pa
 
 @pytest.mark.parametrize(
     ("uri", "said"),
-    [("", "read from no file: ingest"), ("s3://bucket/a.pdf", "s3://bucket/a.pdf, which is not")],
+    [
+        ("", "not read from a file: ingest"),
+        ("s3://bucket/a.pdf", "s3://bucket/a.pdf, which is not"),
+    ],
 )
-def test_a_document_without_a_file_of_its_own_cannot_be_encoded(
+def test_a_document_without_a_local_file_cannot_be_encoded(
     redecoder: Redecoder, tmp_path: Path, uri: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one that was read from memory or a bucket."""
+    """It was read from memory or from a bucket."""
     write_pdf(tmp_path / "a.pdf", page_text("rotor"))
     monkeypatch.chdir(tmp_path)
     (tokens,) = redecoder.model.encode([np.zeros((8, 8, 3), np.uint8)], MODES["tiny"])

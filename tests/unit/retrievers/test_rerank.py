@@ -1,4 +1,4 @@
-"""Reranking by a cross-encoder: a tiny one with random weights, in the released file format."""
+"""Reranking with a tiny random cross-encoder in the released file format."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder, resolv
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.index_nodes import index_nodes
 from opticalrag.ingest.store.store import QdrantStore
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.postprocessors import CrossEncoderRerank
 from opticalrag.retrievers.query import Hit, Query
 from opticalrag.retrievers.rerank import CrossEncoderReranker
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 TEXTS = [f"Valve {n} of the coolant pump was inspected in week {n}." for n in range(12)]
 
 
 def write_model(folder: Path, labels: int = 1) -> Path:
-    """A BERT of two narrow layers, with MiniLM's tokenizer."""
+    """Write a BERT of two narrow layers with MiniLM's tokenizer."""
     torch.manual_seed(7)
     config = BertConfig(
         hidden_size=32,
@@ -35,7 +35,7 @@ def write_model(folder: Path, labels: int = 1) -> Path:
         intermediate_size=64,
         max_position_embeddings=64,
         num_labels=labels,
-        initializer_range=0.5,  # else all scores are about the same
+        initializer_range=0.5,  # otherwise all scores are nearly equal
     )
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(resolve_model().path)
@@ -58,7 +58,7 @@ def store() -> Iterator[QdrantStore]:
 
 
 def test_hits_are_ordered_by_the_model(model: Path) -> None:
-    """Scores are the model's, best first; the hits given are not changed."""
+    """The best score comes first; the given hits stay unchanged."""
     reranker = CrossEncoderReranker(model)
     hits = [Hit(str(n), 1.0 / (n + 1), text) for n, text in enumerate(TEXTS)]
     ranked = reranker.rerank("Which valve?", hits)
@@ -71,8 +71,8 @@ def test_hits_are_ordered_by_the_model(model: Path) -> None:
     assert reranker.rerank("?", []) == []
 
 
-def test_a_search_reads_deeper_than_it_answers(model: Path, store: QdrantStore) -> None:
-    """The best of all that were read come back, not the best of what would have been shown."""
+def test_a_search_reranks_more_hits_than_it_returns(model: Path, store: QdrantStore) -> None:
+    """It returns the best of all reranked hits, not of the top_k."""
     reranker = CrossEncoderReranker(model, depth=12)
     query = Query("Which valve?", top_k=3)
     hits = search(store, SentenceTransformerEmbedder(), Bm25Encoder(), query, reranker)
@@ -82,17 +82,16 @@ def test_a_search_reads_deeper_than_it_answers(model: Path, store: QdrantStore) 
 
 
 def test_the_retriever_takes_a_reranker_by_its_folder(model: Path, store: QdrantStore) -> None:
-    """And says so when it is serialised."""
+    """Its scores become those of the nodes."""
     retriever = HybridRetriever(store, similarity_top_k=2, reranker=str(model))
     found = retriever.retrieve("Which valve?")
     best = max(CrossEncoderReranker(model).scores("Which valve?", TEXTS))
 
     assert found[0].score == pytest.approx(best, abs=1e-5)
-    assert retriever.to_dict()["reranker"] == str(model)
 
 
 def test_the_postprocessor_reranks_nodes_of_any_retriever(model: Path) -> None:
-    """The nodes given keep their scores; without a question the order stays."""
+    """The given nodes keep their scores; without a question, so does the order."""
     nodes = [NodeWithScore(node=TextNode(text=text), score=0.5) for text in TEXTS]
     rerank = CrossEncoderRerank(str(model), top_n=4)
     found = rerank.postprocess_nodes(nodes, QueryBundle("Which valve?"))
@@ -105,7 +104,7 @@ def test_the_postprocessor_reranks_nodes_of_any_retriever(model: Path) -> None:
 
 
 def test_long_texts_are_cut_to_what_the_model_reads(model: Path) -> None:
-    """A text beyond the position embeddings is scored by its beginning."""
+    """A text that exceeds the position embeddings is scored by its beginning."""
     long = "valve " * 500
     short = CrossEncoderReranker(model, max_length=16)
 
@@ -114,7 +113,7 @@ def test_long_texts_are_cut_to_what_the_model_reads(model: Path) -> None:
 
 
 def test_threads_share_a_model(model: Path) -> None:
-    """Asked at once it loads once, and scores as if asked in a row."""
+    """Concurrent calls load the model once and give the same scores as sequential ones."""
     reranker = CrossEncoderReranker(model)
     with ThreadPoolExecutor(8) as threads:
         at_once = list(threads.map(lambda n: reranker.scores("?", TEXTS[:n]), range(1, 13)))
@@ -126,7 +125,7 @@ def test_threads_share_a_model(model: Path) -> None:
 def test_a_model_that_is_not_here_is_a_typed_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Offline, by a name of the hub; and a folder that holds no model."""
+    """A hub name while offline, and a folder without a model."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(ModelNotFound, match="reranking model 'nobody/nothing'"):
         CrossEncoderReranker("nobody/nothing").scores("?", ["x"])
@@ -135,7 +134,7 @@ def test_a_model_that_is_not_here_is_a_typed_error(
 
 
 def test_pickled_weights_and_several_scores_are_refused(tmp_path: Path) -> None:
-    """Safetensors only, and one score per pair."""
+    """Only safetensors are loaded, and one score per pair is required."""
     pickled, classifier = write_model(tmp_path / "pickled"), write_model(tmp_path / "three", 3)
     weights = BertForSequenceClassification.from_pretrained(pickled).state_dict()
     torch.save(weights, pickled / "pytorch_model.bin")
@@ -149,6 +148,6 @@ def test_pickled_weights_and_several_scores_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [{"depth": 0}, {"max_length": 0}, {"batch_size": 0}])
 def test_numbers_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
-    """Before anything is loaded."""
+    """Before the model loads."""
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         CrossEncoderReranker("x", **wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Retrieval over real vectors in a real embedded store."""
+"""Retrieval with real vectors in a real embedded store."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,9 +35,9 @@ from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.markdown.render import page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.citations import cite
-from opticalrag.retrievers.hybrid import HybridRetriever
+from opticalrag.retrievers.hybrid_search import search
 from opticalrag.retrievers.query import Hit, Query, SearchMode, hit_from_payload
-from opticalrag.retrievers.search import search
+from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, page
 
@@ -55,7 +53,7 @@ SECTIONS = {
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[QdrantStore]:
-    """One page per section, stored as the pipeline stores them."""
+    """One page per section, stored as by the pipeline."""
     pages = [
         page_markdown(page(block(title, BlockKind.HEADING, 1), block(text * 3), index=n))
         for n, (title, text) in enumerate(SECTIONS.items())
@@ -86,13 +84,13 @@ def store() -> Iterator[QdrantStore]:
 def test_meaning_and_exact_words_are_found(
     store: QdrantStore, question: str, section: str, modes: list[SearchMode]
 ) -> None:
-    """Dense finds paraphrases, sparse identifiers, hybrid both."""
+    """Dense search finds paraphrases, sparse search identifiers, hybrid search both."""
     for mode in modes:
         hits = search(store, EMBEDDER, SPARSE, Query(question, mode=mode))
         assert hits[0].heading_path == (section,), mode
 
 
-def test_a_hit_says_where_it_stands(store: QdrantStore) -> None:
+def test_a_hit_names_its_source(store: QdrantStore) -> None:
     """File, page, label, boxes and headings come back as they were stored."""
     (hit,) = search(store, EMBEDDER, SPARSE, Query("error E-4711", top_k=1))
 
@@ -102,7 +100,7 @@ def test_a_hit_says_where_it_stands(store: QdrantStore) -> None:
 
 
 def test_filters_narrow_the_search(store: QdrantStore) -> None:
-    """A filter by page or by several sections leaves out all else."""
+    """A filter by page or by several sections excludes everything else."""
     for filters, pages in [({Field.PAGES: 3}, {3}), ({Field.SECTION: ["Pumps", "Staff"]}, {1, 4})]:
         hits = search(store, EMBEDDER, SPARSE, Query("pump", top_k=9, filters=filters))
         assert {hit.pages[0] for hit in hits} == pages
@@ -127,19 +125,19 @@ def test_filters_narrow_the_search(store: QdrantStore) -> None:
         {"context_chars": 0},
     ],
 )
-def test_questions_that_cannot_be_asked_are_refused(wrong: dict[str, object]) -> None:
-    """Empty questions, no hits and unknown or contradictory options are errors of use."""
+def test_invalid_queries_are_refused(wrong: dict[str, object]) -> None:
+    """An empty question, zero hits, and unknown or contradictory options are errors."""
     with pytest.raises(ConfigError):
         Query(**{"text": "x", **wrong})  # type: ignore[arg-type]
 
 
 def test_a_question_without_words_finds_by_meaning_only(store: QdrantStore) -> None:
-    """Punctuation has no sparse terms, and still no error."""
+    """Punctuation has no sparse terms; this is not an error."""
     assert len(search(store, EMBEDDER, SPARSE, Query("?!", top_k=2))) == 2
 
 
 def test_a_question_of_stop_words_alone_finds_no_words(store: QdrantStore) -> None:
-    """BM25 gives an empty vector: by words nothing is found, with meaning something."""
+    """Its BM25 vector is empty: sparse search finds nothing, hybrid search does."""
     assert search(store, EMBEDDER, SPARSE, Query("?!", mode="sparse")) == []
     assert search(store, EMBEDDER, SPARSE, Query("the of and", mode="sparse")) == []
     assert len(search(store, EMBEDDER, SPARSE, Query("the of and", top_k=2, fusion="dbsf"))) == 2
@@ -152,10 +150,10 @@ def sections(hits: Sequence[Hit]) -> list[str]:
 @pytest.mark.parametrize(
     ("k", "weights"), [(2, (1.0, 1.0)), (60, (1.0, 1.0)), (2, (3.0, 1.0)), (10, (1.0, 2.0))]
 )
-def test_constant_and_weights_decide_the_fusion(
+def test_fusion_uses_the_constant_and_the_weights(
     store: QdrantStore, k: int, weights: tuple[float, float]
 ) -> None:
-    """The engine's scores are those of the formula: 1 / (k - 1 + rank / weight), summed."""
+    """Scores follow the formula: the sum of 1 / (k - 1 + rank / weight)."""
     question = "Did they employ divers because of error E-4711?"
     expected: dict[str, float] = {}
     for mode, weight in zip(("dense", "sparse"), weights, strict=True):
@@ -167,8 +165,8 @@ def test_constant_and_weights_decide_the_fusion(
     assert {hit.id: hit.score for hit in found} == pytest.approx(expected)
 
 
-def test_scores_can_be_fused_instead_of_ranks(store: QdrantStore) -> None:
-    """DBSF finds the same best hit, with other scores."""
+def test_dbsf_fuses_scores_instead_of_ranks(store: QdrantStore) -> None:
+    """It finds the same best hit with other scores."""
     hits = search(store, EMBEDDER, SPARSE, Query("error E-4711", fusion="dbsf"))
 
     assert sections(hits)[0] == "Faults"
@@ -179,7 +177,7 @@ def test_scores_can_be_fused_instead_of_ranks(store: QdrantStore) -> None:
 def test_a_question_is_one_request(
     store: QdrantStore, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
-    """Qdrant fetches, fuses and diversifies; we do not."""
+    """Qdrant searches, fuses and diversifies in one request."""
     asked: list[dict[str, Any]] = []
     query_points = store.client.query_points
     monkeypatch.setattr(
@@ -193,7 +191,7 @@ def test_a_question_is_one_request(
 
 @pytest.fixture(scope="module")
 def crowded() -> Iterator[QdrantStore]:
-    """Two documents: one says the same on three pages, with doubtful OCR on its first."""
+    """Two documents. One has the same text on three pages, the first with doubtful OCR."""
     texts = ["The coolant pump was exchanged."] * 3 + ["The coolant pump of the boat is old."]
     payloads = [
         {
@@ -219,8 +217,8 @@ def numbers(hits: Sequence[Hit]) -> set[int]:
     return {int(hit.id[-1]) for hit in hits}
 
 
-def test_a_page_or_document_does_not_fill_the_answer(crowded: QdrantStore) -> None:
-    """Hits give way to those of other pages, which are fetched if need be."""
+def test_hits_per_page_and_per_document_are_limited(crowded: QdrantStore) -> None:
+    """Hits of other pages fill the result, with further requests if necessary."""
     ask = {"text": "coolant pump exchanged", "mode": "dense"}
 
     def found(**options: Any) -> list[Hit]:
@@ -236,8 +234,8 @@ def test_a_page_or_document_does_not_fill_the_answer(crowded: QdrantStore) -> No
     assert len(found(top_k=9, per_document=2)) == 3
 
 
-def test_diversity_prefers_what_was_not_said_yet(crowded: QdrantStore) -> None:
-    """With maximal marginal relevance the second hit is another text, in either mode."""
+def test_mmr_prefers_different_texts(crowded: QdrantStore) -> None:
+    """The second hit has another text, in either mode."""
     for mode in ("dense", "hybrid"):
         plain = search(crowded, EMBEDDER, SPARSE, Query("coolant pump", 2, mode))
         diverse = search(crowded, EMBEDDER, SPARSE, Query("coolant pump", 2, mode, mmr=0.6))
@@ -246,7 +244,7 @@ def test_diversity_prefers_what_was_not_said_yet(crowded: QdrantStore) -> None:
 
 
 def test_doubtful_pages_are_marked_or_left_out(crowded: QdrantStore) -> None:
-    """A page whose text layer was taken instead of the doubtful reading is not doubtful."""
+    """A page whose doubtful OCR was replaced by its text layer is not doubtful."""
     query = Query("coolant pump", top_k=9, filters={Field.KIND: "text"})
     marked = search(crowded, EMBEDDER, SPARSE, query)
     sure = search(crowded, EMBEDDER, SPARSE, replace(query, skip_flagged=True))
@@ -262,7 +260,7 @@ def test_doubtful_pages_are_marked_or_left_out(crowded: QdrantStore) -> None:
 
 
 def test_hits_below_a_score_are_left_out(store: QdrantStore) -> None:
-    """The bound is of the score that is shown."""
+    """``min_score`` applies to the returned score."""
     query = Query("coolant pump", top_k=9, mode="dense")
     scores = [hit.score for hit in search(store, EMBEDDER, SPARSE, query)]
     kept = search(store, EMBEDDER, SPARSE, replace(query, min_score=scores[1]))
@@ -271,7 +269,7 @@ def test_hits_below_a_score_are_left_out(store: QdrantStore) -> None:
 
 
 def test_filters_of_llama_index_narrow_the_search(store: QdrantStore) -> None:
-    """Nested conditions reach every prefetch, so that a filtered search is full."""
+    """Nested conditions apply to every prefetch, so that a filtered search is complete."""
     second = MetadataFilter(key=Field.PAGES, value=2, operator=FilterOperator.GTE)
     last = MetadataFilter(key=Field.SECTION, value="Staff", operator=FilterOperator.EQ)
     filters = MetadataFilters(
@@ -303,7 +301,7 @@ def test_another_model_than_the_collections_is_refused(store: QdrantStore) -> No
 
 
 def test_a_citation_names_page_printed_label_and_link() -> None:
-    """What a person reads and what a program opens."""
+    """The string is for people, the link for programs."""
     hit = hit_from_payload(
         "id",
         0.5,
@@ -326,15 +324,15 @@ def test_a_citation_names_page_printed_label_and_link() -> None:
     assert json.loads(json.dumps(citation.as_dict()))["page"] == 3
 
 
-def test_points_of_others_are_hits_with_what_they_have() -> None:
-    """A payload without our fields neither raises nor invents."""
+def test_points_of_other_tools_are_hits_with_the_fields_they_have() -> None:
+    """Missing fields stay empty and raise nothing."""
     hit = hit_from_payload("id", 1.0, {"text": "words"})
 
     assert (hit.text, hit.pages, cite(hit).page, cite(hit).link) == ("words", (), None, "")
 
 
 def test_the_retriever_returns_nodes_with_citations(store: QdrantStore) -> None:
-    """A LlamaIndex node comes back as stored, with its citation beside it."""
+    """A LlamaIndex node comes back as stored, with its citation."""
     (found,) = HybridRetriever(store, similarity_top_k=1).retrieve("error E-4711")
 
     assert found.node.metadata["citation"]["page"] == 2
@@ -344,7 +342,7 @@ def test_the_retriever_returns_nodes_with_citations(store: QdrantStore) -> None:
 
 
 def test_the_retriever_works_asynchronously_and_in_a_query_engine(store: QdrantStore) -> None:
-    """It is a retriever like any other to LlamaIndex."""
+    """LlamaIndex uses it like any other retriever."""
     retriever = HybridRetriever(store, similarity_top_k=2)
     engine = RetrieverQueryEngine.from_args(retriever, llm=MockLLM())
 
@@ -353,12 +351,12 @@ def test_the_retriever_works_asynchronously_and_in_a_query_engine(store: QdrantS
 
 
 def test_an_empty_question_finds_nothing(store: QdrantStore) -> None:
-    """An agent's slip ends no run."""
+    """Agents sometimes send one; it must not stop them."""
     assert HybridRetriever(store).retrieve("  ") == []
 
 
-def test_concurrent_questions_get_the_answers_of_one_by_one(store: QdrantStore) -> None:
-    """Asked at once by tasks and threads, one retriever answers as if asked in a row."""
+def test_concurrent_questions_get_the_same_answers_as_sequential_ones(store: QdrantStore) -> None:
+    """Tasks and threads may share a retriever."""
     retriever = HybridRetriever(store, embedder=EMBEDDER, similarity_top_k=3, mmr=0.3)
     questions = [*SECTIONS.values(), *SECTIONS, "pump " * 400, "E-4711"] * 3
 
@@ -379,7 +377,7 @@ def test_concurrent_questions_get_the_answers_of_one_by_one(store: QdrantStore) 
 
 
 def test_the_event_loop_runs_while_a_question_is_answered(store: QdrantStore) -> None:
-    """Embedding holds a thread, not the loop."""
+    """Embedding blocks a thread and not the event loop."""
 
     class Slow(SentenceTransformerEmbedder):
         def embed_query(self, text: str) -> NDArray[np.float32]:
@@ -397,45 +395,8 @@ def test_the_event_loop_runs_while_a_question_is_answered(store: QdrantStore) ->
     assert asyncio.run(ticks_meanwhile()) > 10
 
 
-def test_options_and_filters_survive_serialisation(tmp_path: Path) -> None:
-    """All that was set comes back, from JSON."""
-    with QdrantStore(tmp_path / "store"):
-        pass
-    only = MetadataFilter(key=Field.PAGES, value=[1, 2], operator=FilterOperator.IN)
-    retriever = HybridRetriever(
-        tmp_path / "store",
-        filters=MetadataFilters(filters=[only]),
-        weights=(2.0, 1.0),
-        per_page=1,
-        skip_flagged=True,
-        context="section",
-    )
-    values = json.loads(json.dumps(retriever.to_dict()))
-    retriever.close()
-    with closing(HybridRetriever.from_dict(values)) as again:
-        assert again.to_dict() == retriever.to_dict()
-        assert values["metadata_filters"]["filters"][0]["operator"] == "in"
-
-
-def test_the_retriever_survives_serialisation_without_secrets(
-    store: QdrantStore, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """to_dict is JSON that makes the same retriever again."""
-    folder = tmp_path_factory.mktemp("store")
-    with QdrantStore(folder):
-        pass
-    retriever = HybridRetriever(folder, api_key="secret", similarity_top_k=3, mode="dense")
-    values = json.loads(json.dumps(retriever.to_dict()))
-    retriever.close()
-    again = HybridRetriever.from_dict(values)
-    again.close()
-
-    assert "secret" not in json.dumps(values)
-    assert again.to_dict() == values
-
-
 def test_llama_indexes_own_store_reads_our_points(store: QdrantStore) -> None:
-    """An index of LlamaIndex's over our collection gives our nodes back."""
+    """A LlamaIndex index over our collection returns our nodes."""
     vectors = QdrantVectorStore(
         store.collection,
         client=store.client,
@@ -452,7 +413,7 @@ def test_llama_indexes_own_store_reads_our_points(store: QdrantStore) -> None:
 @pytest.mark.parametrize(
     "options", [{"top_k": 2.5}, {"top_k": 10**20}, {"rrf_k": 10**30}, {"top_k": 101, "mmr": 0.5}]
 )
-def test_numbers_that_no_store_can_use_are_refused(options: dict[str, Any]) -> None:
-    """Before anything is asked."""
+def test_numbers_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    """Before a request is sent."""
     with pytest.raises(ConfigError):
         Query("pump", **options)

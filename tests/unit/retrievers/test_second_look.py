@@ -1,4 +1,4 @@
-"""Pages decoded again inside LlamaIndex: what a hit, or an agent, is given."""
+"""Decoding pages again from LlamaIndex, for hits and for agents."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def look(redecoder: Redecoder, *nodes: NodeWithScore, **options: Any) -> list[No
     return looking.postprocess_nodes(list(nodes), query_bundle=QueryBundle("pump"))
 
 
-def test_a_table_hit_brings_its_table(redecoder: Redecoder, file: Path) -> None:
-    """Only that, in Markdown; text hits stay as they are."""
+def test_a_table_hit_gets_its_table_again(redecoder: Redecoder, file: Path) -> None:
+    """Only the table is added, as Markdown; text hits stay unchanged."""
     encode(redecoder, file)
     table, text = look(redecoder, node(file, "table"), node(file, "text"))
 
@@ -43,14 +43,14 @@ def test_a_table_hit_brings_its_table(redecoder: Redecoder, file: Path) -> None:
 
 
 def test_a_figure_hit_is_parsed(redecoder: Redecoder, file: Path) -> None:
-    """With the prompt for charts."""
+    """With the prompt for figures."""
     encode(redecoder, file)
     (figure,) = look(redecoder, node(file, "figure"))
     assert figure.node.metadata[REDECODED_KEY]["prompt"] == "figure"
 
 
 def test_the_question_can_be_located(redecoder: Redecoder, file: Path) -> None:
-    """Boxes in the metadata, nothing in the text."""
+    """Boxes go to the metadata; the text stays unchanged."""
     encode(redecoder, file)
     asked = "locate:{query}"
     located = Redecoder(redecoder.cache, ScriptedModel(always(MARK.format("Pump", ""))))
@@ -62,15 +62,15 @@ def test_the_question_can_be_located(redecoder: Redecoder, file: Path) -> None:
 
 
 def test_what_was_not_located_has_no_boxes(redecoder: Redecoder, file: Path) -> None:
-    """The whole page is no place on it."""
+    """The box of the whole page locates nothing."""
     encode(redecoder, file)
     (found,) = look(redecoder, node(file, "text"), prompt="locate:{query}")
     assert found.node.metadata[REDECODED_KEY]["boxes"] == []
     assert found.node.metadata[REDECODED_KEY]["flags"] == ["not_located"]
 
 
-def test_a_doubtful_answer_says_so_to_who_reads_its_text(redecoder: Redecoder, file: Path) -> None:
-    """Language models are shown no metadata."""
+def test_a_doubtful_answer_says_so_in_its_text(redecoder: Redecoder, file: Path) -> None:
+    """Language models do not see the metadata."""
     encode(redecoder, file)
     cut = Redecoder(redecoder.cache, ScriptedModel(always(TABLE, "length")))
     (table,) = look(cut, node(file, "table"))
@@ -80,8 +80,8 @@ def test_a_doubtful_answer_says_so_to_who_reads_its_text(redecoder: Redecoder, f
     assert said == f"{TABLE}\n\n(doubtful: truncated)"
 
 
-def test_the_budget_bounds_what_is_looked_at(redecoder: Redecoder, file: Path) -> None:
-    """Each answer of the script costs three tokens."""
+def test_the_token_budget_limits_the_decoded_pages(redecoder: Redecoder, file: Path) -> None:
+    """Each scripted answer takes three tokens."""
     encode(redecoder, file)
     seen = look(redecoder, *[node(file, "table")] * 3, token_budget=4)
     assert [REDECODED_KEY in hit.node.metadata for hit in seen] == [True, True, False]
@@ -92,12 +92,12 @@ def test_the_budget_bounds_what_is_looked_at(redecoder: Redecoder, file: Path) -
 def test_a_page_without_tokens_leaves_its_node_alone(
     redecoder: Redecoder, file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a warning; the others are looked at."""
+    """A warning is logged, and the other pages are decoded."""
     encode(redecoder, file)
     gone, kept = look(redecoder, node(file, "table", 2), node(file, "table"))
     assert REDECODED_KEY not in gone.node.metadata
     assert REDECODED_KEY in kept.node.metadata
-    assert "not looked at again" in caplog.text
+    assert "page not decoded again" in caplog.text
 
 
 @pytest.mark.parametrize("pages", ["[1]", [None], 3, []])
@@ -110,12 +110,15 @@ def test_a_node_without_pages_is_left_alone(redecoder: Redecoder, file: Path, pa
 
 
 def test_an_agent_can_read_a_page_again(redecoder: Redecoder, file: Path) -> None:
-    """Failures are words, not exceptions."""
+    """Errors are returned as text, not raised."""
     encode(redecoder, file)
     tool = redecode_tool(redecoder)
     call: Callable[..., Any] = tool.call
     assert call(document="a.pdf", page=1, prompt="free_ocr").content == TABLE
     assert call(document="a.pdf", page="1").content == TABLE
     for wrong in ({"page": 7}, {"page": "x"}, {"page": 1.5}, {"document": "x" * 5000}):
-        assert "cannot be read again" in call(**{"document": "a.pdf", "page": 1, **wrong}).content
+        assert (
+            "cannot read the page again"
+            in call(**{"document": "a.pdf", "page": 1, **wrong}).content
+        )
     assert tool.metadata.name == "read_page_again"

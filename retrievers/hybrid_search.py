@@ -1,4 +1,4 @@
-"""Questions to hits, through Qdrant's Query API: the store fuses, not we."""
+"""Hybrid search: turns a query into one request of Qdrant's Query API, which fuses the rankings."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ..ingest.core.protocols import Embedder, SparseEncoder
 from ..ingest.core.schema import DENSE, SPARSE, Field
 from ..ingest.store.filters import qdrant_filter
 from ..ingest.store.store import QdrantStore
-from .context import with_context
-from .query import MOST_DIVERSE, Hit, Query, at_most_per_place, hit_from_payload
+from .context import add_context
+from .query import MAX_MMR_TOP_K, Hit, Query, cap_hits, hit_from_payload
 from .rerank import Reranker
 
 __all__ = ["search"]
 
-# Fusion sees this many hits of each kind for every one it returns, and never few: a chunk that is
-# tenth in both lists can still win. With 50 instead of 100, one question in sixty is lost.
+# Fusion gets this many candidates from each ranking per hit it returns, but at least 100: a chunk
+# that is tenth in both rankings can still win. With 50 candidates, one question in sixty is lost.
 _OVERSAMPLE = 5
-_LEAST_CANDIDATES = 100
-# When hits of a full page or document are dropped, so many times as many are asked for, up to a
-# bound: what is found behind so many is no answer.
-_WIDER = 4
-_MOST_ASKED = 1000
+_MIN_CANDIDATES = 100
+# When per_page or per_document drops hits, the next request asks for this many times as many, up to
+# the limit: later hits do not answer the question.
+_LIMIT_GROWTH = 4
+_MAX_LIMIT = 1000
 
 
 def search(
@@ -38,14 +38,17 @@ def search(
     """Find the chunks that answer a question, best first.
 
     Args:
-        store: where to look.
-        embedder: the model the collection was made with.
-        sparse: the sparse encoder it was made with.
-        query: the question.
-        reranker: reads the best hits again, together with the question, and orders them anew.
+        store: the store to search.
+        embedder: the embedding model of the collection.
+        sparse: the sparse encoder of the collection.
+        query: the question and the search options.
+        reranker: scores the best hits together with the question and reorders them.
+
+    Returns:
+        The hits; none if the collection does not exist.
 
     Raises:
-        FilterError: Qdrant cannot filter like this.
+        FilterError: Qdrant has no equivalent of a filter.
         SchemaMismatch: the collection was made with other models.
         StoreError: the store failed.
         EngineError: the reranker cannot run.
@@ -59,7 +62,7 @@ def search(
         return []
     hits = _ranked(store, query, vectors, where, reranker)
     hits = [hit for hit in hits if query.min_score is None or hit.score >= query.min_score]
-    return with_context(store, hits[: query.top_k], query)
+    return add_context(store, hits[: query.top_k], query)
 
 
 def _ranked(
@@ -69,29 +72,29 @@ def _ranked(
     where: models.Filter | None,
     reranker: Reranker | None,
 ) -> list[Hit]:
-    """Hits in their final order: as many as wanted, if there are so many.
+    """The hits in their final order: ``top_k`` or more, if the store has as many.
 
-    A reranker reads what the caps of pages and documents leave, no more than it is worth.
+    A reranker scores up to ``depth`` of the hits that ``per_page`` and ``per_document`` leave.
     """
     wanted = max(query.top_k, reranker.depth) if reranker else query.top_k
-    limit = wanted if query.mmr is None else min(wanted, MOST_DIVERSE)
+    limit = wanted if query.mmr is None else min(wanted, MAX_MMR_TOP_K)
     while True:
-        hits = _found(store, _request(replace(query, top_k=limit), vectors, where))
-        kept = at_most_per_place(hits, query)
-        most = max(limit, _MOST_ASKED if query.mmr is None else MOST_DIVERSE)
-        if len(kept) >= wanted or len(hits) < limit or limit == most:
+        hits = _fetch(store, _request(replace(query, top_k=limit), vectors, where))
+        kept = cap_hits(hits, query)
+        maximum = max(limit, _MAX_LIMIT if query.mmr is None else MAX_MMR_TOP_K)
+        if len(kept) >= wanted or len(hits) < limit or limit == maximum:
             break
-        limit = min(limit * _WIDER, most)
+        limit = min(limit * _LIMIT_GROWTH, maximum)
     return reranker.rerank(query.text, kept[:wanted]) if reranker else kept
 
 
-def _found(store: QdrantStore, request: dict[str, Any]) -> list[Hit]:
+def _fetch(store: QdrantStore, request: dict[str, Any]) -> list[Hit]:
     points = store.query(**request, with_payload=True)
     return [hit_from_payload(str(point.id), point.score, point.payload or {}) for point in points]
 
 
 def _vectors(query: Query, embedder: Embedder, sparse: SparseEncoder) -> dict[str, Any]:
-    """The question's vectors; a question without words (``"?!"``) has no sparse one."""
+    """The vectors of the question. A question without words (``"?!"``) has no sparse vector."""
     vectors: dict[str, Any] = {}
     if query.mode != "sparse":
         vectors[DENSE] = embedder.embed_query(query.text).tolist()
@@ -103,8 +106,8 @@ def _vectors(query: Query, embedder: Embedder, sparse: SparseEncoder) -> dict[st
 
 
 def _request(query: Query, vectors: dict[str, Any], where: models.Filter | None) -> dict[str, Any]:
-    """One request: Qdrant prefetches by each vector and fuses what it found."""
-    candidates = max(_LEAST_CANDIDATES, query.top_k * _OVERSAMPLE)
+    """Build one request: Qdrant searches by each vector and fuses the two rankings."""
+    candidates = max(_MIN_CANDIDATES, query.top_k * _OVERSAMPLE)
     if len(vectors) == 1:
         ((using, vector),) = vectors.items()
         if query.mmr is not None and using == DENSE:
@@ -115,7 +118,7 @@ def _request(query: Query, vectors: dict[str, Any], where: models.Filter | None)
         models.Prefetch(query=vector, using=using, filter=where, limit=candidates)
         for using, vector in vectors.items()
     ]
-    if query.mmr is not None:  # among the hits that fusion finds best
+    if query.mmr is not None:  # diversify the best fused hits
         fused = models.Prefetch(prefetch=prefetch, query=_fusion(query), limit=candidates)
         diverse = _diverse(vectors[DENSE], query.mmr, candidates)
         return {**diverse, "prefetch": [fused], "limit": query.top_k}
@@ -142,7 +145,7 @@ def _where(query: Query) -> models.Filter | None:
 
 
 def _doubtful() -> models.Filter:
-    """Chunks of which :attr:`Hit.doubtful` says something."""
+    """Match the chunks whose :attr:`Hit.doubtful` is not empty."""
     flagged = models.MatchAny(any=sorted(DOUBTFUL))
     replaced = models.MatchValue(value=Flag.FROM_TEXT_LAYER)
     return models.Filter(

@@ -1,10 +1,10 @@
-"""The LlamaIndex retriever over our collections."""
+"""The LlamaIndex retriever for OpticalRAG collections."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,41 +17,40 @@ from ..ingest.core.protocols import Embedder
 from ..ingest.indexing.dense import SentenceTransformerEmbedder
 from ..ingest.indexing.sparse import Bm25Encoder
 from ..ingest.store.store import QdrantStore
-from .context import without_covered
-from .nodes import node_of
+from .context import drop_covered
+from .hybrid_search import search
+from .nodes import hit_to_node
 from .query import Query, SearchMode
 from .rerank import CrossEncoderReranker, Reranker
-from .search import search
 
 __all__ = ["HybridRetriever"]
 
-_OWN = frozenset({"text", "top_k", "mode", "filters"})  # of Query, under names of LlamaIndex
-_JSON_FILTERS = "metadata_filters"
-
 
 class HybridRetriever(BaseRetriever):
-    """Finds chunks by meaning (dense) and by words (sparse), fused by Qdrant.
+    """Finds chunks by dense and sparse vectors; Qdrant fuses the two rankings.
 
     Every node's ``metadata["citation"]`` names file, pages, boxes, heading path and link. With
-    ``context=``, a node's text is what stands around its chunk, within ``context_chars``, and a
-    chunk that an earlier node holds already is left out. Threads and tasks may share a retriever.
+    ``context=``, a node also holds the text around its chunk, up to ``context_chars`` characters,
+    and chunks that an earlier node already holds are left out. Threads and asyncio tasks may share
+    a retriever.
 
     Args:
-        store: an open store, or the folder or server URL of one (then closed by :meth:`close`).
-        collection: of a store given by its place.
-        api_key: of a server given by its URL; never serialised.
-        tenant: whose points are found, of a store given by its place.
+        store: an open store, or a folder or server URL. :meth:`close` closes only a store that the
+            retriever opened itself.
+        collection: name of the collection, if ``store`` is a location.
+        api_key: API key of the server, if ``store`` is a URL.
+        tenant: search only this tenant's points, if ``store`` is a location.
         embedder: a model name or folder, or an embedder; None for the default model.
-        similarity_top_k: how many nodes to return.
+        similarity_top_k: number of nodes to return.
         mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``.
-        filters: LlamaIndex's metadata filters, or payload fields and the values they must have.
-        reranker: a cross-encoder, or the folder or name of one, that orders the best hits anew.
+        filters: LlamaIndex metadata filters, or payload fields and the values they must have.
+        reranker: a cross-encoder, or its folder or name, that reorders the best hits.
         options: the other fields of :class:`Query`: ``fusion``, ``rrf_k``, ``weights``, ``mmr``,
             ``per_page``, ``per_document``, ``skip_flagged``, ``min_score``, ``context``,
             ``context_chars``.
 
     Raises:
-        ConfigError: an option cannot work.
+        ConfigError: an option is invalid.
 
     Example:
         >>> HybridRetriever(".opticalrag/qdrant").retrieve("Which pump was replaced?")
@@ -97,51 +96,13 @@ class HybridRetriever(BaseRetriever):
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         question = query_bundle.query_str
-        if not question.strip():  # an agent's slip: nothing was asked, nothing is found
+        if not question.strip():  # agents sometimes send an empty question
             return []
         query = replace(self._query, text=question)
         hits = search(self._store, self._embedder, self._sparse, query, self._reranker)
-        return [NodeWithScore(node=node_of(hit), score=hit.score) for hit in without_covered(hits)]
+        return [NodeWithScore(node=hit_to_node(hit), score=hit.score) for hit in drop_covered(hits)]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        # Embedding is CPU work and the embedded store is not async: neither may hold the loop.
-        # An async client would free it of the store's part alone, and cannot share an open folder.
+        # Embedding is CPU work and the embedded store is synchronous: neither may block the event
+        # loop. An async client would unblock the store's part only, and cannot share a folder.
         return await asyncio.to_thread(self._retrieve, query_bundle)
-
-    def to_dict(self) -> dict[str, Any]:
-        """What makes this retriever again, as JSON values without secrets."""
-        query = self._query
-        changed: dict[str, Any] = {
-            one.name: value
-            for one in fields(query)
-            if one.name not in _OWN and (value := getattr(query, one.name)) != one.default
-        }
-        if "weights" in changed:
-            changed["weights"] = list(query.weights)
-        if isinstance(query.filters, MetadataFilters):
-            changed[_JSON_FILTERS] = query.filters.model_dump(mode="json")
-        else:
-            changed["filters"] = dict(query.filters)
-        if self._reranker is not None:
-            changed["reranker"] = self._reranker.name
-        return {
-            "class_name": "HybridRetriever",
-            "store": self._store.location,
-            "collection": self._store.collection,
-            "tenant": self._store.tenant,
-            "embedder": self._embedder.name,
-            "similarity_top_k": query.top_k,
-            "mode": query.mode,
-            **changed,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any], **kwargs: Any) -> HybridRetriever:
-        """Make a retriever from :meth:`to_dict`; ``kwargs`` override (``api_key`` of a server)."""
-        options = {**data, **kwargs}
-        options.pop("class_name", None)
-        if filters := options.pop(_JSON_FILTERS, None):
-            options.setdefault("filters", MetadataFilters.model_validate(filters))
-        if "weights" in options:
-            options["weights"] = tuple(options["weights"])
-        return cls(**options)
