@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,7 +88,7 @@ from .options import (
     work_limits,
 )
 from .store import delete, report, status, verify
-from .watch import watch
+from .watch import WATCH_WAIT, watch_folder, watched_folder
 
 __all__ = ["app"]
 
@@ -100,7 +101,7 @@ app = typer.Typer(
 
 app.add_typer(models_app, name="models")
 app.add_typer(cache_app, name="cache")
-for command in (status, verify, report, delete, watch):
+for command in (status, verify, report, delete):
     app.command()(command)
 
 
@@ -217,16 +218,28 @@ def ingest(
     stream: Annotated[
         bool, typer.Option("--stream", help="Pages of a new document are found as they are read.")
     ] = False,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="Look for new and changed files every so many seconds, until Ctrl+C.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Read documents and store their chunks; what is stored already is not done again."""
+    """Read documents and store their chunks; skip what is stored already.
+
+    With --watch, give one folder. A file is ingested once it did not change between two looks, and
+    again when it changes. Documents of deleted files stay in the store. The store is open only
+    while there is something to do; --wait is then 60 seconds by default.
+    """
     with commands(as_json):
         from ..assembly import open_pipeline
         from ..documents.sources import expand_sources, roots_of
         from ..pipeline.report import IngestReport
         from ..reports.run import RunRecord
 
-        files = expand_sources(paths)
         store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
         optical = optical_config(ocr_model, mode, device, max_output_tokens, tokens, codec)
         limits = work_limits(page_timeout, page_memory)
@@ -235,7 +248,23 @@ def ingest(
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
         if dry_run and (report_file or metrics):
             raise ConfigError("--dry-run does nothing to report; leave out --report and --metrics")
-        source, record = SourceConfig(password, pages), RunRecord(report_file, metrics)
+        source = SourceConfig(password, pages)
+        if watch is not None:
+            of_one_run = {
+                "--dry-run": dry_run,
+                "--force": force,
+                "--json": as_json,
+                "--metrics": metrics,
+                "--prune": prune,
+                "--report": report_file,
+                "--stream": stream,
+            }
+            folder = watched_folder(paths, of_one_run)
+            store = replace(store, wait=store.wait or WATCH_WAIT)
+            opened = partial(open_pipeline, store, reader, chunking, model)
+            watch_folder(folder, watch, opened, source)
+            return
+        files, record = expand_sources(paths), RunRecord(report_file, metrics)
         options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
         seen, report = (record.observe,), IngestReport()
         with (

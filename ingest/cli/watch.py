@@ -1,146 +1,76 @@
-"""The command that waits for files: watch."""
+"""What ``ingest --watch`` does: ingest a folder's new and changed files until told to stop."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from threading import Event
-from typing import Annotated
+from typing import TYPE_CHECKING, Final
 
-import typer
-
-from ..core.config import ChunkingConfig, EngineConfig, LayoutConfig, SourceConfig, StoreConfig
+from ..core.config import SourceConfig
 from ..core.errors import ConfigError, StoreUnavailable
-from ..core.modes import AUTO
-from .console import commands, note_failures, notes
-from .options import (
-    DEFAULT_COLLECTION,
-    DEFAULT_PAGE_MEMORY,
-    DEFAULT_PAGE_TIMEOUT,
-    DEFAULT_STORE,
-    DEFAULT_TOKENS,
-    ApiKeyOption,
-    BudgetOption,
-    CodecOption,
-    CollectionOption,
-    DeviceOption,
-    EngineOption,
-    FurnitureOption,
-    GrpcOption,
-    JournalOption,
-    KeepTokensOption,
-    MaxTokensOption,
-    ModelOption,
-    ModeOption,
-    OcrModelOption,
-    OcrOption,
-    OverlapOption,
-    PageMemoryOption,
-    PageTimeoutOption,
-    PasswordOption,
-    QdrantOption,
-    StoreEngineOption,
-    TargetTokensOption,
-    TenantOption,
-    VllmOption,
-    WaitOption,
-    WorkersOption,
-    optical_config,
-    vllm_server,
-    work_limits,
-)
+from .console import note_failures, notes
 
-__all__ = ["watch"]
+if TYPE_CHECKING:
+    from ..pipeline.pipeline import IngestPipeline
+
+__all__ = ["WATCH_WAIT", "stop_on_signals", "watch_folder", "watched_folder"]
+
+WATCH_WAIT: Final = 60.0
+"""Seconds to wait for a busy store: without waiting, each look would report an error."""
 
 
-def watch(
-    folder: Annotated[Path, typer.Argument(help="Folder to look into.")],
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 10,
-    settle: Annotated[
-        float, typer.Option(min=0, help="Seconds a file must not have changed before it is read.")
-    ] = 5,
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    store_engine: StoreEngineOption = "auto",
-    tenant: TenantOption = None,
-    grpc: GrpcOption = False,
-    wait: WaitOption = 60,
-    model: ModelOption = None,
-    engine: EngineOption = "auto",
-    ocr_model: OcrModelOption = None,
-    vllm_url: VllmOption = None,
-    mode: ModeOption = AUTO,
-    max_output_tokens: BudgetOption = None,
-    device: DeviceOption = "auto",
-    password: PasswordOption = None,
-    furniture: FurnitureOption = "metadata",
-    ocr: OcrOption = "auto",
-    max_tokens: MaxTokensOption = None,
-    target_tokens: TargetTokensOption = None,
-    overlap_tokens: OverlapOption = 0,
-    tokens: KeepTokensOption = DEFAULT_TOKENS,
-    codec: CodecOption = "lossless",
-    workers: WorkersOption = 1,
-    page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
-    page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
-    journal: JournalOption = "auto",
-) -> None:
-    """Ingest what is new or changed in a folder, until SIGINT or SIGTERM.
+def watched_folder(paths: Sequence[str], of_one_run: Mapping[str, object]) -> Path:
+    """The folder to watch.
 
-    The store is open only while there is something to do. A file that failed is tried again when
-    it changes. What vanishes from the folder stays in the store. Files are read as by an ingest
-    with the same options.
+    Args:
+        paths: what to ingest; must be one folder.
+        of_one_run: values of the options that make sense for a single run only, by name.
+
+    Raises:
+        ConfigError: there is another path, or one of the options is set.
     """
-    with commands(False):
-        if not folder.is_dir():
-            raise ConfigError(f"{folder} is no folder; name one that is there")
-        store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
-        optical = optical_config(ocr_model, mode, device, max_output_tokens, tokens, codec)
-        limits = work_limits(page_timeout, page_memory)
-        server = vllm_server(engine, vllm_url, ocr_model)
-        reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits, server)
-        chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
-        ingest = _ingester(store, reader, chunking, model, SourceConfig(password))
-        _watch(folder, settle, interval, ingest)
+    given = [name for name, value in of_one_run.items() if value]
+    if given:
+        raise ConfigError(f"--watch cannot be combined with {', '.join(given)}")
+    if len(paths) != 1 or not Path(paths[0]).is_dir():
+        raise ConfigError(f"{', '.join(paths)} is not a folder: --watch takes one existing folder")
+    return Path(paths[0])
 
 
-def _ingester(
-    store: StoreConfig,
-    reader: EngineConfig,
-    chunking: ChunkingConfig,
-    model: str | None,
+def watch_folder(
+    folder: Path,
+    interval: float,
+    open_pipeline: Callable[[], AbstractContextManager[IngestPipeline]],
     source: SourceConfig,
-) -> Callable[[Iterator[Path]], None]:
-    from ..assembly import open_pipeline
+) -> None:
+    """Look at a folder every ``interval`` seconds until SIGINT or SIGTERM.
+
+    A file that does not change between two looks is complete and is ingested. A file that failed is
+    tried again when it changes.
+    """
+    from ..pipeline.watching import FolderWatch, watch
 
     def ingest(files: Iterator[Path]) -> None:
-        with open_pipeline(store, reader, chunking, model) as pipeline:
+        with open_pipeline() as pipeline:
             report = pipeline.run(files, source)
         note_failures(report.failures)
-        if report.interrupted:  # what was begun is not done, and is to be tried again
-            raise StoreUnavailable(f"{store.location} does not answer; the next look goes on")
+        if report.interrupted:  # an error, so that the next look tries the same files again
+            raise StoreUnavailable("the store does not answer; the next look tries again")
 
-    return ingest
-
-
-def _watch(
-    folder: Path, settle: float, interval: float, ingest: Callable[[Iterator[Path]], None]
-) -> None:
-    from ..pipeline.watching import FolderWatch
-    from ..pipeline.watching import watch as watch_folder
-
-    stop = _stop_on_signals()
-    for cycle in watch_folder(folder, FolderWatch(settle), ingest, stop, interval):
+    stop = stop_on_signals()
+    # Half an interval: a file that did not change since the last look is older.
+    for cycle in watch(folder, FolderWatch(interval / 2), ingest, stop, interval):
         outcome = f"error: {cycle.error}" if cycle.error else f"{cycle.begun} ingested"
-        words = f"look {cycle.number}: {cycle.seen} files, {outcome}"
-        notes.print(words, markup=False, soft_wrap=True)
+        line = f"look {cycle.number}: {cycle.seen} files, {outcome}"
+        notes.print(line, markup=False, soft_wrap=True)
     notes.print("stopped", markup=False)
 
 
-def _stop_on_signals() -> Event:
-    """Set at the first SIGINT or SIGTERM; a second one ends it at once, as any command."""
+def stop_on_signals() -> Event:
+    """An event that the first SIGINT or SIGTERM sets; a second one ends the command at once."""
     stop = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,8 +1,7 @@
-"""The watch command, and what an ingest leaves to look at."""
+"""``ingest --watch``, and the reports of an ingest."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import pytest
 
 from opticalrag.ingest.assembly import open_store
 from opticalrag.ingest.cli.app import ingest
-from opticalrag.ingest.cli.watch import watch
 from opticalrag.ingest.core.config import StoreConfig
 from opticalrag.ingest.core.errors import StoreUnavailable
 from opticalrag.ingest.core.records import Point
@@ -31,7 +29,7 @@ def test_watch_ingests_what_comes_and_stops_when_told(tmp_path: Path, ending: in
     """A new file is in the store while the watch goes on; a signal ends it with code 0."""
     folder = tmp_path / "in"
     folder.mkdir()
-    command = ["watch", "in", "--interval", "0.2", "--settle", "0.2", "--ocr", "off"]
+    command = ["ingest", "in", "--watch", "0.2", "--ocr", "off"]
     with subprocess.Popen(
         [sys.executable, "-m", "opticalrag.retrievers", *command],
         cwd=tmp_path,
@@ -70,7 +68,7 @@ def test_a_file_is_tried_again_when_its_store_was_away(
 
     monkeypatch.setattr(QdrantStore, "upsert", away_at_first)
     monkeypatch.chdir(tmp_path)
-    watch(tmp_path, interval=0.1, settle=0, ocr="off", qdrant=str(tmp_path / "store"))
+    ingest([str(tmp_path)], watch=0.1, ocr="off", qdrant=str(tmp_path / "store"))
 
     assert len(told) == 2
     with open_store(StoreConfig(str(tmp_path / "store"))) as store:
@@ -81,10 +79,10 @@ def test_a_second_signal_ends_a_watch_as_it_ends_other_commands() -> None:
     """Copies of documents were left behind: the process had no chance to remove them."""
     script = """
 import os, signal, time
-from opticalrag.ingest.cli.watch import _stop_on_signals
+from opticalrag.ingest.cli.watch import stop_on_signals
 from opticalrag.ingest.cli.console import commands
 with commands(False):
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     os.kill(os.getpid(), signal.SIGTERM)
     assert stop.wait(9)
     try:
@@ -100,18 +98,11 @@ with commands(False):
 
 def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Path) -> None:
     """Else the two would undo each other's work, and no engine but the layout's could watch."""
-    theirs, ours = (inspect.signature(one).parameters for one in (ingest, watch))
-    of_one_run = {"paths", "pages", "report_file", "metrics", "as_json"}
-    of_one_run |= {"force", "dry_run", "prune", "stream"}
-
-    assert theirs.keys() - ours.keys() == of_one_run
-    assert {name for name in ours if ours[name] != theirs.get(name, ours[name])} == {"wait"}
-
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     done = run("ingest", ".", "--max-tokens", "64", "--ocr", "off", cwd=tmp_path)
     assert done.returncode == 0
     chunks = run_json("status", cwd=tmp_path)["points"]
-    command = ["watch", ".", "--interval", "0.1", "--settle", "0", "--max-tokens", "64"]
+    command = ["ingest", ".", "--watch", "0.1", "--max-tokens", "64"]
     with subprocess.Popen(
         [sys.executable, "-m", "opticalrag.retrievers", *command, "--ocr", "off"],
         cwd=tmp_path,
@@ -120,6 +111,7 @@ def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Pat
         text=True,
     ) as process:
         assert process.stderr is not None
+        assert "0 ingested" in process.stderr.readline()
         assert "1 ingested" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
@@ -129,16 +121,26 @@ def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Pat
 def test_wrong_options_end_a_watch(tmp_path: Path) -> None:
     """It would say the same at every look, and never ingest a file."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
-    done = run("watch", ".", "--engine", "bogus", "--settle", "0", cwd=tmp_path)
+    done = run("ingest", ".", "--watch", "0.1", "--engine", "bogus", cwd=tmp_path)
 
     assert (done.returncode, "choose one of" in done.stderr) == (2, True)
 
 
-def test_watching_what_is_no_folder_is_wrong_usage(tmp_path: Path) -> None:
-    """The message names it."""
-    done = run("watch", "nowhere", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere is not a folder"),
+        ([".", "."], "takes one existing folder"),
+        ([".", "--prune", "--report", "r.html"], "combined with --prune, --report"),
+    ],
+)
+def test_watch_takes_one_folder_and_options_that_last(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    """Anything else is wrong usage; the message names it."""
+    done = run("ingest", *arguments, "--watch", "1", cwd=tmp_path)
 
-    assert (done.returncode, "nowhere is no folder" in done.stderr) == (2, True)
+    assert (done.returncode, message in " ".join(done.stderr.split())) == (2, True)
 
 
 def test_an_ingest_leaves_its_report_and_figures(tmp_path: Path) -> None:
