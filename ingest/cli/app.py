@@ -32,6 +32,7 @@ from ..core.config import (
 from ..core.errors import ConfigError
 from ..core.modes import AUTO
 from ..core.records import PageFailure, ParsedPage
+from ..pipeline.report import IngestReport
 from .cache import app as cache_app
 from .console import (
     Exit,
@@ -64,7 +65,6 @@ from .options import (
     JsonOption,
     KeepTokensOption,
     MaxTokensOption,
-    MetricsOption,
     ModelOption,
     ModeOption,
     OcrModelOption,
@@ -206,7 +206,6 @@ def ingest(
     page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
     page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
     report_file: ReportOption = None,
-    metrics: MetricsOption = None,
     journal: JournalOption = "auto",
     force: Annotated[bool, typer.Option("--force", help="Do everything again.")] = False,
     dry_run: Annotated[
@@ -237,7 +236,6 @@ def ingest(
     with commands(as_json):
         from ..assembly import open_pipeline
         from ..documents.sources import expand_sources, roots_of
-        from ..pipeline.report import IngestReport
         from ..reports.run import RunRecord
 
         store = StoreConfig(qdrant, collection, api_key, store_engine, tenant, grpc, wait, journal)
@@ -246,15 +244,14 @@ def ingest(
         server = vllm_server(engine, vllm_url, ocr_model)
         reader = EngineConfig(engine, workers, LayoutConfig(ocr=ocr), optical, limits, server)
         chunking = ChunkingConfig(max_tokens, target_tokens, overlap_tokens, furniture)
-        if dry_run and (report_file or metrics):
-            raise ConfigError("--dry-run does nothing to report; leave out --report and --metrics")
+        if dry_run and report_file:
+            raise ConfigError("--dry-run has nothing to report: leave out --report")
         source = SourceConfig(password, pages)
         if watch is not None:
             of_one_run = {
                 "--dry-run": dry_run,
                 "--force": force,
                 "--json": as_json,
-                "--metrics": metrics,
                 "--prune": prune,
                 "--report": report_file,
                 "--stream": stream,
@@ -264,24 +261,18 @@ def ingest(
             opened = partial(open_pipeline, store, reader, chunking, model)
             watch_folder(folder, watch, opened, source)
             return
-        files, record = expand_sources(paths), RunRecord(report_file, metrics)
+        files, record = expand_sources(paths), RunRecord(report_file)
         options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
-        seen, report = (record.observe,), IngestReport()
+        seen = (record.observe,)
         with (
-            record.failures_noted(report),
             _ingest_progress() as on_event,
             open_pipeline(store, reader, chunking, model, seen, dry_run=dry_run) as pipeline,
         ):
-            pipeline.run(files, source, on_event, options, report)
+            report = pipeline.run(files, source, on_event, options)
         record.write(report, source, limits)
-        values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
-        if as_json:
-            emit_json(values)
-        else:
-            _note_report(values, prune)
-        note_failures(report.failures)
+        _emit_report(report, prune, as_json)
     codes = [failure.code for failure in report.failures]
-    # What a run that its server left has parsed is kept: it did not fail as a whole.
+    # The pages that an interrupted run parsed are stored: it did not fail as a whole.
     raise SystemExit(exit_for_failures(report.documents + report.interrupted, codes))
 
 
@@ -314,6 +305,15 @@ def _failure(failure: PageFailure) -> dict[str, Any]:
         "code": failure.code,
         "message": failure.message,
     }
+
+
+def _emit_report(report: IngestReport, prune: bool, as_json: bool) -> None:
+    values = {**asdict(report), "failures": [_failure(f) for f in report.failures]}
+    if as_json:
+        emit_json(values)
+    else:
+        _note_report(values, prune)
+    note_failures(report.failures)
 
 
 def _note_report(values: dict[str, Any], prune: bool) -> None:

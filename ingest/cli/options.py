@@ -38,7 +38,6 @@ __all__ = [
     "JsonOption",
     "KeepTokensOption",
     "MaxTokensOption",
-    "MetricsOption",
     "ModeOption",
     "ModelOption",
     "OcrModelOption",
@@ -115,9 +114,6 @@ ReportOption = Annotated[
     typer.Option(
         "--report", help="HTML file: figures, failures, pictures of failed and doubtful pages."
     ),
-]
-MetricsOption = Annotated[
-    Path | None, typer.Option(help="Text file for Prometheus' textfile collector.")
 ]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes that parse pages.")]
 QdrantOption = Annotated[

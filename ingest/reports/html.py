@@ -1,12 +1,11 @@
-"""A run as one HTML page, and as lines for Prometheus. Pure.
+"""Renders a report as one HTML page. Pure.
 
-The page loads nothing and runs nothing: pictures are in it, and its policy forbids the rest.
+The page embeds its pictures. Its content security policy forbids scripts and requests.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +13,7 @@ from typing import Final
 
 from ..core.records import PageFailure
 
-__all__ = ["PagePicture", "metrics_text", "report_html"]
+__all__ = ["PagePicture", "report_html"]
 
 _POLICY: Final = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none';"
@@ -112,28 +111,3 @@ def _figure(page: PagePicture) -> str:
     data = b64encode(page.jpeg).decode("ascii")
     picture = f'<img alt="page {page.number}" src="data:image/jpeg;base64,{data}">'
     return f"<figure>{picture}<figcaption>{words}</figcaption></figure>"
-
-
-def metrics_text(
-    counts: Mapping[str, float], failures: Iterable[PageFailure], finished: float
-) -> str:
-    """A run in Prometheus' text format, without names of files.
-
-    Args:
-        counts: figures by name.
-        failures: counted by code.
-        finished: when the run ended, in seconds since 1970.
-    """
-    lines = []
-    for name, value in {**counts, "finished_timestamp_seconds": finished}.items():
-        lines += [
-            f"# HELP opticalrag_ingest_{name} Of the last run: {name.replace('_', ' ')}.",
-            f"# TYPE opticalrag_ingest_{name} gauge",
-            f"opticalrag_ingest_{name} {value:.15g}",
-        ]
-    codes = Counter(failure.code for failure in failures)
-    if codes:
-        lines.append("# HELP opticalrag_ingest_failures Of the last run: files and pages, by code.")
-        lines.append("# TYPE opticalrag_ingest_failures gauge")
-    lines += [f'opticalrag_ingest_failures{{code="{c}"}} {n}' for c, n in sorted(codes.items())]
-    return "\n".join(lines) + "\n"

@@ -1,9 +1,8 @@
-"""What a run leaves for people: the report page and the figures."""
+"""The HTML report of a run."""
 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opticalrag.ingest.core.config import SourceConfig, WorkLimits
-from opticalrag.ingest.core.errors import ConfigError, StoreUnavailable
+from opticalrag.ingest.core.errors import ConfigError
 from opticalrag.ingest.core.records import PageFailure, ParsedPage
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.pipeline.pipeline import IngestReport
@@ -144,25 +143,11 @@ def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Pat
     assert "cannot be drawn" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_figures_are_in_prometheus_format(tmp_path: Path) -> None:
-    """Every line is a comment or a number, failures are by code, and no file is named."""
-    report = IngestReport(pages=7, seconds=1.5, failures=[failed(), failed(), failed("damaged")])
-    RunRecord(metrics=tmp_path / "run.prom").write(report, SourceConfig(), LIMITS)
-    lines = (tmp_path / "run.prom").read_text(encoding="utf-8").splitlines()
-
-    assert "opticalrag_ingest_pages 7" in lines
-    assert "opticalrag_ingest_seconds 1.5" in lines
-    assert 'opticalrag_ingest_failures{code="timeout"} 2' in lines
-    rule = r"# TYPE \w+ gauge|# HELP \w+ .+|\w+(\{code=\"\w+\"\})? [\d.e+]+"
-    assert all(re.fullmatch(rule, line) for line in lines)
-    assert "a.pdf" not in "".join(lines)
-
-
 def test_a_report_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file that was there stays."""
-    target = tmp_path / "run.prom"
+    target = tmp_path / "run.html"
     target.write_text("old", encoding="utf-8")
 
     def refuse(*_: object) -> None:
@@ -170,50 +155,9 @@ def test_a_report_that_cannot_be_written_leaves_nothing(
 
     monkeypatch.setattr(Path, "replace", refuse)
     report = IngestReport()
-    RunRecord(metrics=target).write(report, SourceConfig(), LIMITS)
+    RunRecord(target).write(report, SourceConfig(), LIMITS)
     assert [(failure.file, failure.code) for failure in report.failures] == [(str(target), "io")]
-    assert [file.name for file in tmp_path.iterdir()] == ["run.prom"]
-
-
-def test_a_run_that_an_error_ends_leaves_no_old_figures(tmp_path: Path) -> None:
-    """They would say that all went well; what was done until then is counted."""
-    target, done = tmp_path / "run.prom", IngestReport(pages=3)
-    with pytest.raises(StoreUnavailable), RunRecord(metrics=target).failures_noted(done):
-        raise StoreUnavailable("nobody answers")
-
-    lines = target.read_text(encoding="utf-8").splitlines()
-    assert 'opticalrag_ingest_failures{code="store_unavailable"} 1' in lines
-    assert {"opticalrag_ingest_interrupted 1", "opticalrag_ingest_pages 3"} <= {*lines}
-
-
-@pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt("SIGTERM"), "interrupted"), (KeyError(1), "internal")]
-)
-def test_a_run_that_is_stopped_or_meets_a_defect_leaves_no_old_figures(
-    tmp_path: Path, error: BaseException, code: str
-) -> None:
-    """Those of the last night that went well stood there."""
-    target = tmp_path / "run.prom"
-    with pytest.raises(type(error)), RunRecord(metrics=target).failures_noted(IngestReport()):
-        raise error
-    assert f'failures{{code="{code}"}} 1' in target.read_text(encoding="utf-8")
-
-
-def test_a_run_that_the_system_ends_leaves_no_old_figures_either(tmp_path: Path) -> None:
-    """As a disk that is full; the error is told, whatever can be written of it."""
-    target = tmp_path / "run.prom"
-    with (
-        pytest.raises(OSError, match="no space"),
-        RunRecord(metrics=target).failures_noted(IngestReport()),
-    ):
-        raise OSError("no space left on device")
-    assert 'failures{code="io"} 1' in target.read_text(encoding="utf-8")
-
-    record = RunRecord(metrics=target)
-    target.unlink()
-    target.mkdir()
-    with pytest.raises(StoreUnavailable), record.failures_noted(IngestReport()):
-        raise StoreUnavailable("nobody answers")
+    assert [file.name for file in tmp_path.iterdir()] == ["run.html"]
 
 
 def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
