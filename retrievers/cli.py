@@ -6,66 +6,75 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from ..ingest.cli.app import app
-from ..ingest.cli.cache import TokensOption, open_tokens
+from ..ingest.cli.cache import open_tokens
 from ..ingest.cli.console import Exit, commands, emit_json, emit_text, notes, plain
 from ..ingest.cli.options import (
-    DEFAULT_COLLECTION,
-    DEFAULT_STORE,
     DEFAULT_TOKENS,
-    ApiKeyOption,
-    BudgetOption,
-    CollectionOption,
+    OUTPUT,
     DeviceOption,
-    GrpcOption,
     JsonOption,
+    MaxOutputTokensOption,
     ModelOption,
     OcrModelOption,
     PasswordOption,
     PromptOption,
-    QdrantOption,
-    TenantOption,
-    WaitOption,
+    StoreOptions,
+    TokensOption,
+    grouped,
 )
-from ..ingest.core.config import OpticalConfig, StoreConfig
+from ..ingest.core.config import OpticalConfig
 from ..ingest.core.errors import SourceError
 
 __all__ = ["app", "main"]
 
+_SEARCH: Final = "Search"  # panel of the help
+
 
 @app.command()
+@grouped
 def search(
-    question: Annotated[str, typer.Argument(help="What to look for.")],
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Hits to show.")] = 5,
+    question: Annotated[str, typer.Argument(help="Question or keywords.")],
+    *,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of hits.", rich_help_panel=_SEARCH)
+    ] = 5,
     mode: Annotated[
-        Literal["hybrid", "dense", "sparse"], typer.Option(help="Which vectors to use.")
+        Literal["hybrid", "dense", "sparse"],
+        typer.Option(help="Vectors to search with.", rich_help_panel=_SEARCH),
     ] = "hybrid",
-    per_page: Annotated[int | None, typer.Option(min=1, help="Most hits of one page.")] = None,
+    per_page: Annotated[
+        int | None,
+        typer.Option(min=1, help="Maximum number of hits per page.", rich_help_panel=_SEARCH),
+    ] = None,
     skip_flagged: Annotated[
-        bool, typer.Option("--skip-flagged", help="Leave out pages whose OCR is doubtful.")
+        bool,
+        typer.Option(
+            "--skip-flagged", help="Leave out pages with doubtful text.", rich_help_panel=_SEARCH
+        ),
     ] = False,
     context: Annotated[
         Literal["neighbours", "section", "page"] | None,
-        typer.Option(help="Also give what stands around each hit."),
+        typer.Option(help="Add the text around each hit.", rich_help_panel=_SEARCH),
     ] = None,
+    model: ModelOption = None,
     reranker: Annotated[
-        str | None, typer.Option(help="Cross-encoder that orders the best hits: folder or hub id.")
+        str | None,
+        typer.Option(
+            help="Cross-encoder that sorts the best hits: folder or hub id.",
+            rich_help_panel=_SEARCH,
+        ),
     ] = None,
+    store: StoreOptions,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder for pictures of the places, with boxes drawn.")
+        Path | None,
+        typer.Option(help="Folder for page pictures with the hits' boxes.", rich_help_panel=OUTPUT),
     ] = None,
     password: PasswordOption = None,
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    tenant: TenantOption = None,
-    grpc: GrpcOption = False,
-    wait: WaitOption = 0,
-    model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the chunks that answer a question, with file, page and boxes."""
@@ -86,11 +95,9 @@ def search(
             context=context,
         )
         reads = CrossEncoderReranker(reranker) if reranker else None
-        config = StoreConfig(
-            qdrant, collection, api_key, tenant=tenant, prefer_grpc=grpc, wait=wait
-        )
-        with open_store(config) as store:
-            hits = find(store, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
+        embedder, sparse = SentenceTransformerEmbedder(model), Bm25Encoder()
+        with open_store(store.config()) as opened:
+            hits = find(opened, embedder, sparse, query, reads)
         drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})
         if as_json:
             emit_json({"hits": [_hit_to_json(hit, drawn, failures) for hit in hits]})
@@ -134,7 +141,7 @@ def redecode(
     tokens: TokensOption = DEFAULT_TOKENS,
     ocr_model: OcrModelOption = None,
     device: DeviceOption = "auto",
-    max_output_tokens: BudgetOption = None,
+    max_output_tokens: MaxOutputTokensOption = None,
     encode: Annotated[
         bool, typer.Option("--encode", help="Open the file and encode it if its tokens are gone.")
     ] = False,

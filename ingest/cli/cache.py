@@ -12,22 +12,15 @@ import typer
 
 from ..core.config import TokenCacheConfig
 from .console import Exit, commands, emit, emit_json, emit_table, exit_for
-from .options import DEFAULT_TOKENS
+from .options import DEFAULT_TOKENS, JsonOption, TokensOption
 
 if TYPE_CHECKING:
     from ..token_cache.cache import TokenCache
 
-__all__ = ["TokensOption", "app", "open_tokens"]
+__all__ = ["app", "open_tokens"]
 
 app = typer.Typer(no_args_is_help=True, help="Stored vision tokens of pages.")
 
-TokensOption = Annotated[
-    str,
-    typer.Option(
-        help="Folder or URL (s3://...) of stored vision tokens.", envvar="OPTICALRAG_TOKENS"
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 DocumentArgument = Annotated[str, typer.Argument(help="File path, file name or document id.")]
 
 
@@ -76,8 +69,8 @@ def list_pages(
         )
 
 
-@app.command()
-def verify(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -> None:
+@app.command("verify")
+def verify_entries(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -> None:
     """Read every entry; what is damaged is removed and will be made again."""
     with commands(as_json), open_tokens(tokens) as cache:
         check = cache.verify()

@@ -23,6 +23,15 @@ from typing import Any, Final, NoReturn
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ..core.errors import ConfigError, OpticalRagError, PageRangeError
@@ -37,9 +46,11 @@ __all__ = [
     "emit_text",
     "exit_for",
     "exit_for_failures",
+    "failure_to_json",
     "note_failures",
     "notes",
     "plain",
+    "progress_bar",
 ]
 
 
@@ -143,6 +154,34 @@ def note_failures(failures: Iterable[PageFailure]) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def failure_to_json(failure: PageFailure) -> dict[str, Any]:
+    """A failure as JSON values: page number from 1."""
+    return {
+        "file": failure.file,
+        "page": failure.number,
+        "code": failure.code,
+        "message": failure.message,
+    }
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar that counts pages on stderr; hidden if stderr is not a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pages"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal,
+    )
+    with bar:
+        yield bar, bar.add_task(description, total=None)
 
 
 class _Stopped(KeyboardInterrupt):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from opticalrag.ingest.assembly import open_store
-from opticalrag.ingest.cli.app import ingest
+from opticalrag.ingest.cli.ingest import ingest
 from opticalrag.ingest.core.config import StoreConfig
 from opticalrag.ingest.core.errors import StoreUnavailable
 from opticalrag.ingest.core.records import Point
@@ -79,10 +79,10 @@ def test_a_second_signal_ends_a_watch_as_it_ends_other_commands() -> None:
     """Copies of documents were left behind: the process had no chance to remove them."""
     script = """
 import os, signal, time
-from opticalrag.ingest.cli.watch import stop_on_signals
+from opticalrag.ingest.cli.ingest import _stop_on_signals
 from opticalrag.ingest.cli.console import commands
 with commands(False):
-    stop = stop_on_signals()
+    stop = _stop_on_signals()
     os.kill(os.getpid(), signal.SIGTERM)
     assert stop.wait(9)
     try:
