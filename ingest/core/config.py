@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from typing import Literal
-from urllib.parse import urlsplit
 
 from .errors import ConfigError
 
@@ -150,31 +147,20 @@ class OpticalConfig:
     kernels: KernelPolicy = "auto"
 
 
-_WEEK = 7 * 86_400  # seconds; clocks of the system take no number, however large
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE | re.ASCII)
+_WEEK = 7 * 86_400  # seconds; socket timeouts overflow far above it
 
 
 def _is_server(url: str) -> bool:
-    """Whether this is a URL of HTTP with a host and port that can be, and no query."""
-    if not url.isprintable() or re.search(r"[\s\\?#]", url):
-        return False
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and port != 0 and _is_host(parts.hostname or "")
+    """Whether httpx can send requests to paths below this URL."""
+    import httpx  # here, because only users of a vLLM server need it
 
-
-def _is_host(host: str) -> bool:
-    with suppress(ValueError):
-        return bool(ip_address(host))
     try:
-        labels = host.encode("idna").decode("ascii").removesuffix(".").split(".")
-    except UnicodeError:  # empty or too long
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):  # the second for names that IDNA forbids
         return False
-    # What ends in a number is read as an address.
-    return all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+    port = 80 if parts.port is None else parts.port
+    is_http = parts.scheme in ("http", "https") and bool(parts.raw_host)
+    return is_http and 0 < port < 65_536 and not {"?", "#"} & set(url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -377,17 +377,11 @@ def test_text_is_text(sent: str | None, read: str) -> None:
         "ftp://server",
         "file:///etc/passwd",
         "http://",
-        "http://[",
         "http://a?b=c",
-        "http://a b/",
         "http://a\n",
-        "http://a\\b",
         "http://a:99999",
         "http://a:0",
         "http://a:b",
-        "http://xn--/",
-        "http://a..b",
-        "http://" + "a" * 64,
         "http://999.1.1.1",
     ],
 )
@@ -418,7 +412,7 @@ def test_hosts_of_every_kind_are_asked(url: str) -> None:
     assert VllmConfig(url).endpoint.startswith(url)
 
 
-@pytest.mark.parametrize("host", ["xn--99999999", "xn--a"])
+@pytest.mark.parametrize("host", ["xn--99999999", "xn--a", "xn--"])
 def test_hosts_that_no_look_up_takes_end_no_parse(host: str) -> None:
     """Each page fails with an error of ours."""
     asking = VllmClient(VllmConfig(f"http://{host}.invalid", KEY, wait=0))
