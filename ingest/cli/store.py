@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..core.config import SourceConfig, StoreConfig
+from ..core.errors import ConfigError
 from .console import Exit, commands, emit, emit_json, emit_table, notes
 from .options import (
     DEFAULT_COLLECTION,
@@ -123,10 +124,17 @@ def report(
     if its file is still there and unchanged.
     """
     with commands(as_json):
+        from ..assembly import open_journal
         from ..reports.journal import report_journal
 
-        config = StoreConfig(qdrant, collection, tenant=tenant, journal=journal)
-        counts = report_journal(config, output, SourceConfig(password), limits.config())
+        opened = open_journal(StoreConfig(qdrant, collection, tenant=tenant, journal=journal))
+        if opened is None:
+            raise ConfigError(
+                f"{qdrant} has no journal of collection {collection!r}: ingest first, or give"
+                " --journal and --tenant as for that ingest"
+            )
+        with opened:
+            counts = report_journal(opened, output, SourceConfig(password), limits.config())
         if as_json:
             emit_json(counts)
         notes.print(

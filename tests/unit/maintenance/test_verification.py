@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from opticalrag.ingest.core.schema import SCHEMA_VERSION, Field
-from opticalrag.ingest.maintenance.verification import verify
+from opticalrag.ingest.maintenance.verification import verify_points
 
 HASH = "a" * 64
 
@@ -24,12 +24,12 @@ def points(count: int = 3, **changes: Any) -> list[dict[str, Any]]:
 
 
 def kinds(payloads: list[dict[str, Any]], sha256: str | None = HASH) -> list[str]:
-    return [problem.kind for problem in verify(payloads, lambda path: sha256).problems]
+    return [problem.kind for problem in verify_points(payloads, lambda path: sha256).problems]
 
 
 def test_a_whole_document_has_no_problem() -> None:
     """Every chunk is there once, of one content, and the file is as it was."""
-    found = verify(points(), lambda path: HASH)
+    found = verify_points(points(), lambda path: HASH)
 
     assert (found.documents, found.points, found.problems) == (1, 3, ())
 
@@ -77,14 +77,14 @@ def test_a_hostile_count_costs_nothing() -> None:
 
 def test_a_document_that_was_stored_and_is_not_there_is_found() -> None:
     """The journal remembers what the store has lost altogether."""
-    found = verify(points(), lambda path: HASH, {"gone": "/gone.pdf", "d": "/a.pdf"})
+    found = verify_points(points(), lambda path: HASH, {"gone": "/gone.pdf", "d": "/a.pdf"})
 
     assert [(p.document_id, p.kind) for p in found.problems] == [("gone", "lost")]
 
 
 def test_a_document_that_was_begun_and_is_not_stored_is_found() -> None:
     """With what to do; one of which an earlier content is stored is judged by that."""
-    found = verify(points(), lambda path: HASH, {}, {"new": "/new.pdf", "d": "/a.pdf"})
+    found = verify_points(points(), lambda path: HASH, {}, {"new": "/new.pdf", "d": "/a.pdf"})
 
     assert [(p.document_id, p.file, p.kind) for p in found.problems] == [
         ("new", "/new.pdf", "begun")
