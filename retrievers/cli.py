@@ -1,4 +1,4 @@
-"""The ``opticalrag`` command: everything ingest can do, and search."""
+"""The ``opticalrag`` command: adds ``search`` and ``redecode`` to the commands of ingest."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..ingest.cli.app import app
 from ..ingest.cli.cache import open_tokens
 from ..ingest.cli.console import Exit, commands, emit_json, emit_text, notes, plain
 from ..ingest.cli.options import (
+    DEEPSEEK,
     DEFAULT_TOKENS,
     OUTPUT,
     DeviceOption,
@@ -77,7 +78,7 @@ def search(
     password: PasswordOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the chunks that answer a question, with file, page and boxes."""
+    """Find chunks that answer a question, and cite their files, pages and boxes."""
     with commands(as_json):
         from ..ingest.assembly import open_store
         from ..ingest.indexing.dense import SentenceTransformerEmbedder
@@ -114,7 +115,7 @@ def search(
 def _draw(
     hits: Sequence[Any], folder: Path, password: str | None
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Write the pictures of hits; returns their files, and why there are none, by id of the hit."""
+    """Write pictures of the hits' pages; returns files and errors, both by id of the hit."""
     from .pictures import page_pictures
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -135,26 +136,34 @@ def _draw(
 @app.command()
 def redecode(
     document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
-    page: Annotated[int, typer.Option(min=1, help="Page, from 1.")],
+    page: Annotated[int, typer.Option(min=1, help="Page, counted from 1.")],
     prompt: PromptOption = "markdown",
-    mode: Annotated[str | None, typer.Option(help="Only tokens of this mode.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="Use only tokens of this resolution.", rich_help_panel=DEEPSEEK),
+    ] = None,
     tokens: TokensOption = DEFAULT_TOKENS,
     ocr_model: OcrModelOption = None,
     device: DeviceOption = "auto",
     max_output_tokens: MaxOutputTokensOption = None,
     encode: Annotated[
-        bool, typer.Option("--encode", help="Open the file and encode it if its tokens are gone.")
+        bool,
+        typer.Option(
+            "--encode",
+            help="Encode the page from its file if its tokens are not cached.",
+            rich_help_panel=DEEPSEEK,
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a page again with another prompt, from its stored vision tokens alone."""
+    """Decode a page again with another prompt, from its cached vision tokens."""
     with commands(as_json), open_tokens(tokens) as cache:
         from ..ingest.core.prompts import prompt_named
         from ..ingest.engines.choice import load_model
         from .answer_flags import NOT_LOCATED
         from .redecode import PageTarget, Redecoder
 
-        prompt_named(prompt)  # a wrong one is said before the model is loaded
+        prompt_named(prompt)  # refuse an unknown prompt before the model is loaded
         model = load_model(OpticalConfig(ocr_model, device=device))
         answer = Redecoder(cache, model).redecode(
             PageTarget(document, page),
@@ -168,9 +177,9 @@ def redecode(
             return
         emit_text(answer.text)
         if answer.finish_reason != "eos":
-            notes.print(f"the answer ended by {answer.finish_reason}", markup=False)
+            notes.print(f"the answer is incomplete: {answer.finish_reason}", markup=False)
         if NOT_LOCATED in answer.flags:
-            notes.print("nothing was located: the answer names no place on the page", markup=False)
+            notes.print("nothing was located: the answer has no box on the page", markup=False)
         if answer.flags:
             notes.print(f"doubtful: {', '.join(answer.flags)}", markup=False)
 
@@ -212,13 +221,13 @@ def _hit_to_text(rank: int, hit: Any, drawn: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Entry point of the ``opticalrag`` command."""
+    """Run the ``opticalrag`` command."""
     if "--json" not in sys.argv:
         app(prog_name="opticalrag")
         return
     try:
         sys.exit(app(prog_name="opticalrag", standalone_mode=False))
-    except typer.TyperException as error:  # wrong usage, which typer would only print
+    except typer.TyperException as error:  # wrong usage: typer prints it, but not as JSON
         emit_json({"error": {"code": "usage", "message": error.format_message()}})
         notes.print(f"error: {error.format_message()}", style="red", markup=False, soft_wrap=True)
         sys.exit(Exit.USAGE)

@@ -33,6 +33,7 @@ from ..core.errors import ConfigError
 from ..core.modes import AUTO
 
 __all__ = [
+    "DEEPSEEK",
     "DEFAULT_COLLECTION",
     "DEFAULT_STORE",
     "DEFAULT_TOKENS",

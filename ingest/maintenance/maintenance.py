@@ -44,9 +44,7 @@ def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
             found = found or store.documents(named(name))
             if len(found) > 1:
                 listed = ", ".join(map(_with_tenant, found[:_MAX_NAMED]))
-                raise ConfigError(
-                    f"{len(found)} documents are named {name}: choose one of {listed}"
-                )
+                raise ConfigError(f"{len(found)} documents are named {name}: name one of {listed}")
             points = points or store.delete_where(named(name))
     # Without a tenant, the document may belong to any, and each tenant has a journal of its own.
     for tenant in {config.tenant, *(one.tenant for one in found)}:

@@ -25,26 +25,26 @@ _STYLE: Final = (
     "text-align:left;vertical-align:top;overflow-wrap:anywhere}"
     "figure{display:inline-block;margin:1em;vertical-align:top}img{border:1px solid #bbb}"
 )
-_MOST_FAILURES: Final = 1000  # rows a browser shows at once; the rest are counted
+_MAX_FAILURES: Final = 1000  # rows that a browser shows at once; further failures are counted
 
 _REMEDIES: Final = {
     "crashed": "Leave the page out (--pages), or repair the file, for example with qpdf.",
-    "damaged": "Repair the file, for example with qpdf, or get it again.",
-    "encrypted": "Give its password (--password).",
-    "io": "See that the file is there and may be read.",
-    "limit_exceeded": "Leave it out, or raise the limit that the message names.",
+    "damaged": "Repair the file, for example with qpdf, or get a new copy.",
+    "encrypted": "Pass the password (--password).",
+    "io": "Check that the file exists and is readable.",
+    "limit_exceeded": "Leave the file out, or raise the limit in the message.",
     "out_of_memory": "Allow more memory (--page-memory), or leave the page out (--pages).",
     "page_failed": "Repair the file, for example with qpdf, or leave the page out (--pages).",
-    "page_range": "Choose pages that the document has (--pages).",
-    "source_changed": "Ingest it again once nobody writes to it.",
+    "page_range": "Select pages that exist (--pages).",
+    "source_changed": "Ingest the file again when no program writes to it.",
     "timeout": "Allow more time (--page-timeout), or leave the page out (--pages).",
-    "unsupported_source": "Convert it to PDF, or leave it out.",
+    "unsupported_source": "Convert the file to PDF, or leave it out.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page that failed or is doubtful: why, and what it looks like (JPEG; None: not drawn)."""
+    """A failed or doubtful page: its flags and its picture (None: it could not be drawn)."""
 
     file: str
     number: int
@@ -59,17 +59,17 @@ def report_html(
     left_out: int = 0,
     failed: Sequence[PagePicture] = (),
 ) -> str:
-    """The page of a run.
+    """Render a report.
 
     Args:
         counts: figures by name.
-        failures: pages and documents that gave no result.
+        failures: failed pages and documents.
         doubtful: pages whose text may be wrong or incomplete.
-        left_out: doubtful pages that are not shown.
-        failed: pages among the failures that are shown.
+        left_out: number of further doubtful pages, without pictures.
+        failed: pictures of failed pages.
     """
     rows = ((name.replace("_", " "), f"{value:,.6g}") for name, value in counts.items())
-    shown = failures[:_MOST_FAILURES]
+    shown = failures[:_MAX_FAILURES]
     more = len(failures) - len(shown)
     parts = [
         "<!DOCTYPE html>",
@@ -80,11 +80,11 @@ def report_html(
         _table(("figure", "value"), rows),
         f"<h2>Failures: {len(failures)}</h2>",
         _table(("file", "page", "code", "message", "remedy"), map(_failure_row, shown)),
-        f"<p>{more} more are not shown.</p>" if more else "",
+        f"<p>{more} more failures are not shown.</p>" if more else "",
         *map(_figure, failed),
         f"<h2>Doubtful pages: {len(doubtful) + left_out}</h2>",
         *map(_figure, doubtful),
-        f"<p>{left_out} more are not shown.</p>" if left_out else "",
+        f"<p>{left_out} more pages are not shown.</p>" if left_out else "",
         "</body></html>",
     ]
     return "\n".join(filter(None, parts)) + "\n"
