@@ -71,7 +71,7 @@ class Exit(IntEnum):
 def plain(text: str) -> str:
     """Escape control characters, so that the text stays on one line.
 
-    The name of a file may contain any of them. It could clear the screen, or forge a line of output.
+    A file name may contain any of them. It could clear the screen or forge a line of output.
     """
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 

@@ -88,7 +88,7 @@ def ingest(
             min=0.1,
             max=86_400,
             metavar="SECONDS",
-            help="Look for new and changed files every so many seconds, until Ctrl+C.",
+            help="Ingest new and changed files every SECONDS seconds, until Ctrl+C.",
             rich_help_panel=RUN,
         ),
     ] = None,

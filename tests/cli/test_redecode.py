@@ -49,7 +49,7 @@ def test_doubts_are_said_to_people_beside_the_answer(place: Path, tiny_checkpoin
     asked = ["redecode", "a.pdf", "--page", "2", "--prompt", "locate:pump"]
     done = run_command(*asked, *model(tiny_checkpoint), cwd=place)
     assert done.returncode == 0
-    assert "nothing was located: the answer names no place on the page" in done.stderr
+    assert "nothing was located: the answer has no box on the page" in done.stderr
     assert "doubtful: " in done.stderr
     assert "doubtful" not in done.stdout
 
