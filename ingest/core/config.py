@@ -262,10 +262,12 @@ class EngineConfig:
 class IngestOptions:
     """How a run treats documents that are already stored.
 
-    ``force`` does all of it again; ``dry_run`` says what would be done; with ``stream``, pages of a
-    new document are found before its last one is read. ``roots`` are the absolute
-    paths of files and folders that are looked through: what is stored of files that are gone from
-    there is listed, and removed with ``prune``.
+    Attributes:
+        force: ingest unchanged documents again.
+        dry_run: report what would be done, without writing.
+        prune: remove documents whose files are gone from ``roots``; by default they are listed.
+        roots: absolute paths of the files and folders that the run covers.
+        stream: store pages of a new document before its last page is read.
     """
 
     force: bool = False
@@ -317,14 +319,20 @@ class CollectionOptions:
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where points are kept, and whose they are.
+    """Which collection of which store is opened, and its journal.
 
-    ``location`` is a server's URL, a folder, or ``":memory:"``; ``engine`` is what keeps a folder
-    (auto: what it was made with, edge for a new one). With a ``tenant``, points are written for
-    it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can. ``wait`` is
-    how many seconds a folder is waited for while another process has it, and a server that stops
-    answering. ``journal`` is the folder that says what was done before: ``"auto"`` is in the
-    store's own, and for a server on this machine; ``"off"`` is none.
+    Attributes:
+        location: a server's URL, a folder, or ``":memory:"``.
+        collection: name of the collection.
+        api_key: API key of the server; never appears in a repr.
+        engine: engine of a folder; auto: the one that made it, or edge for a new folder.
+        tenant: owner of the points that are written, and of all points that are read; None: no
+            owner, and points of all owners.
+        prefer_grpc: use gRPC with a server.
+        wait: seconds to wait for a folder in use or a server that does not answer.
+        journal: folder of the journal; ``"auto"``: inside the store's folder, or
+            ``.opticalrag/journal`` for a server; ``"off"``: no journal.
+        options: layout of a new collection.
     """
 
     location: str

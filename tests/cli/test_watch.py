@@ -26,7 +26,7 @@ from .test_cli import run_json
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_watch_ingests_what_comes_and_stops_when_told(tmp_path: Path, ending: int) -> None:
-    """A new file is in the store while the watch goes on; a signal ends it with code 0."""
+    """A new file is stored while the watch runs; a signal ends it with exit code 0."""
     folder = tmp_path / "in"
     folder.mkdir()
     command = ["ingest", "in", "--watch", "0.2", "--ocr", "off"]
@@ -55,7 +55,7 @@ def test_watch_ingests_what_comes_and_stops_when_told(tmp_path: Path, ending: in
 def test_a_file_is_tried_again_when_its_store_was_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that was cut off did not do what it began."""
+    """The next look ingests the files of an interrupted run again."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     upsert, told = QdrantStore.upsert, []
 
@@ -76,7 +76,7 @@ def test_a_file_is_tried_again_when_its_store_was_away(
 
 
 def test_a_second_signal_ends_a_watch_as_it_ends_other_commands() -> None:
-    """Copies of documents were left behind: the process had no chance to remove them."""
+    """The command can then remove its temporary files."""
     script = """
 import os, signal, time
 from opticalrag.ingest.cli.ingest import _stop_on_signals
@@ -96,8 +96,8 @@ with commands(False):
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "cleaned up\n")
 
 
-def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Path) -> None:
-    """Else the two would undo each other's work, and no engine but the layout's could watch."""
+def test_a_watch_makes_the_same_chunks_as_a_run_with_the_same_options(tmp_path: Path) -> None:
+    """Otherwise the two would overwrite each other's chunks."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     done = run("ingest", ".", "--max-tokens", "64", "--ocr", "off", cwd=tmp_path)
     assert done.returncode == 0
@@ -119,7 +119,7 @@ def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Pat
 
 
 def test_wrong_options_end_a_watch(tmp_path: Path) -> None:
-    """It would say the same at every look, and never ingest a file."""
+    """Every look would fail with the same error."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     done = run("ingest", ".", "--watch", "0.1", "--engine", "bogus", cwd=tmp_path)
 
@@ -137,14 +137,14 @@ def test_wrong_options_end_a_watch(tmp_path: Path) -> None:
 def test_watch_takes_one_folder_and_options_that_last(
     tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    """Anything else is wrong usage; the message names it."""
+    """Other paths and options are wrong usage, and the message names them."""
     done = run("ingest", *arguments, "--watch", "1", cwd=tmp_path)
 
     assert (done.returncode, message in " ".join(done.stderr.split())) == (2, True)
 
 
 def test_an_ingest_writes_its_report(tmp_path: Path) -> None:
-    """Also of a run in which a file failed."""
+    """Even if a file failed."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7")
     report = run_json(
@@ -156,7 +156,7 @@ def test_an_ingest_writes_its_report(tmp_path: Path) -> None:
 
 
 def test_a_report_of_what_is_stored_is_made_afterwards(tmp_path: Path) -> None:
-    """From the journal; where there is none, that is wrong usage."""
+    """From the journal; without one it is wrong usage."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     run_json("ingest", "valve.pdf", cwd=tmp_path)
     counts = run_json("report", "all.html", cwd=tmp_path)
