@@ -1,4 +1,4 @@
-"""The report of a journal: failed and doubtful pages of all that was ingested."""
+"""The HTML report of a journal."""
 
 from __future__ import annotations
 
@@ -57,10 +57,8 @@ def report(config: StoreConfig, target: Path) -> dict[str, float]:
         return report_journal(journal, target, SourceConfig(), LIMITS)
 
 
-def test_failed_and_doubtful_pages_are_shown_from_the_files_that_are_there(
-    config: StoreConfig, tmp_path: Path
-) -> None:
-    """Of a file that is gone or has other bytes by now, pages are named and not drawn."""
+def test_pages_are_drawn_if_their_file_is_unchanged(config: StoreConfig, tmp_path: Path) -> None:
+    """Pages of a missing or changed file are listed without a picture."""
     target = tmp_path / "report.html"
     (tmp_path / "files" / "b.pdf").write_bytes(b"%PDF-1.7 other bytes")
     counts = report(config, target)
@@ -74,8 +72,8 @@ def test_failed_and_doubtful_pages_are_shown_from_the_files_that_are_there(
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-def test_it_can_be_made_while_the_store_is_in_use(config: StoreConfig, tmp_path: Path) -> None:
-    """The journal is read beside a run that writes it."""
+def test_a_report_is_written_while_the_store_is_in_use(config: StoreConfig, tmp_path: Path) -> None:
+    """Another process may be writing the journal."""
     journal = open_journal(config, create=True)
     assert journal is not None
     with open_store(config), journal:
