@@ -96,9 +96,8 @@ def search(
             context=context,
         )
         reads = CrossEncoderReranker(reranker) if reranker else None
-        embedder, sparse = SentenceTransformerEmbedder(model), Bm25Encoder()
         with open_store(store.config()) as opened:
-            hits = find(opened, embedder, sparse, query, reads)
+            hits = find(opened, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
         drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})
         if as_json:
             emit_json({"hits": [_hit_to_json(hit, drawn, failures) for hit in hits]})
