@@ -1,4 +1,4 @@
-"""Puts the parts together for commands: which store, which embedder, which engine."""
+"""Builds stores, journals and pipelines from their configs."""
 
 from __future__ import annotations
 
@@ -24,18 +24,14 @@ from .system.retry import Retry
 from .token_cache.cache import TokenCache
 from .token_cache.lenient import LenientCache
 
-__all__ = [
-    "open_journal",
-    "open_pipeline",
-    "open_store",
-]
+__all__ = ["open_journal", "open_pipeline", "open_store"]
 
-_STATE: Final = ".opticalrag/journal"
-"""Where the journals of servers' collections are."""
+_SERVER_JOURNALS: Final = ".opticalrag/journal"
+"""Folder of the journals of collections on servers."""
 
 
 def open_store(config: StoreConfig, *, create: bool = False) -> QdrantStore:
-    """Open a store; its collection says which vectors it holds."""
+    """Open a store; with ``create``, a missing folder is created."""
     return QdrantStore(
         config.location,
         collection=config.collection,
@@ -59,15 +55,15 @@ def open_pipeline(
     *,
     dry_run: bool = False,
 ) -> Iterator[IngestPipeline]:
-    """Open a pipeline into a store, whose collection is made if there is none.
+    """Open a pipeline into a store; its collection is created if there is none.
 
     Args:
-        store: where points go.
-        engine: which engine reads pages.
-        chunking: sizes of chunks.
-        model: embedding model; None for the default.
-        observers: see every page's outcome as it comes.
-        dry_run: make nothing; what is not there is taken for empty.
+        store: the store.
+        engine: the engine that reads pages; None: the default.
+        chunking: sizes of chunks; None: the default.
+        model: the embedding model; None: the default.
+        observers: called with the outcome of each page.
+        dry_run: create nothing; a missing store counts as empty.
     """
     embedder = SentenceTransformerEmbedder(model, busy_cores=_processes(engine))
     sparse = Bm25Encoder()
@@ -92,7 +88,7 @@ def open_pipeline(
 
 
 def _processes(config: EngineConfig | None) -> int:
-    """How many processes parse or draw pages beside this one."""
+    """Number of other processes that parse or render pages."""
     if config is None or (config.workers == 1 and config.limits is None):
         return 0
     return config.workers
@@ -114,24 +110,33 @@ def _open_target(config: StoreConfig, dry_run: bool) -> QdrantStore:
 
 
 def _keeper(engine: PageEngine, config: EngineConfig | None, stack: ExitStack) -> PageKeeper | None:
-    """Where the engine keeps vision tokens; the stack closes it. None if it keeps none.
+    """A second connection to the engine's token cache; None if the engine has none.
 
-    Beside the engine's own, which may be in other processes.
+    The engine's own connection may be in other processes. The stack closes this one.
     """
     if engine.name != "deepseek-ocr" or config is None or config.optical.tokens is None:
         return None
     try:
         return LenientCache(stack.enter_context(TokenCache(config.optical.tokens)))
-    except CacheError:  # the engine has said so, and keeps none
+    except CacheError:  # the engine has logged the error and works without a cache
         return LenientCache(None)
 
 
 def open_journal(
     config: StoreConfig, *, create: bool = False, change: bool = False
 ) -> Journal | None:
-    """The journal of a store; None if there is, or is to be, none.
+    """Open the journal of a store.
 
-    Unless it is to be created, or one that is there changed, it is only read.
+    Args:
+        config: the store's config.
+        create: open for writing, and create a missing journal.
+        change: open for writing if the journal exists. By default it is opened read-only.
+
+    Returns:
+        The journal; None if it does not exist or is switched off.
+
+    Raises:
+        ConfigError: the journal's location is empty.
     """
     path = _journal_path(config)
     if path is None or not (create or path.exists()):
@@ -140,8 +145,8 @@ def open_journal(
 
 
 def _journal_path(config: StoreConfig) -> Path | None:
-    if not config.journal:  # Path takes it for the folder one is in
-        raise ConfigError("the journal's place is ''; name a folder, or leave it out")
+    if not config.journal:  # Path("") is the current folder
+        raise ConfigError("the location of the journal is empty: use a folder, 'auto' or 'off'")
     if config.journal == "off" or config.location == ":memory:":
         return None
     remote = "://" in config.location
@@ -150,4 +155,4 @@ def _journal_path(config: StoreConfig) -> Path | None:
     name = journal_name("" if own else location, config.collection, config.tenant)
     if own:
         return Path(config.location, "journal", name)
-    return Path(_STATE if config.journal == "auto" else config.journal, name)
+    return Path(_SERVER_JOURNALS if config.journal == "auto" else config.journal, name)

@@ -1,4 +1,4 @@
-"""The ``opticalrag`` command: everything ingest can do, and search."""
+"""The ``opticalrag`` command: adds ``search`` and ``redecode`` to the commands of ingest."""
 
 from __future__ import annotations
 
@@ -6,69 +6,79 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from ..ingest.cli.app import app
-from ..ingest.cli.cache import TokensOption, open_tokens
+from ..ingest.cli.cache import open_tokens
 from ..ingest.cli.console import Exit, commands, emit_json, emit_text, notes, plain
 from ..ingest.cli.options import (
-    DEFAULT_COLLECTION,
-    DEFAULT_STORE,
+    DEEPSEEK,
     DEFAULT_TOKENS,
-    ApiKeyOption,
-    BudgetOption,
-    CollectionOption,
+    OUTPUT,
     DeviceOption,
-    GrpcOption,
     JsonOption,
+    MaxOutputTokensOption,
     ModelOption,
     OcrModelOption,
     PasswordOption,
     PromptOption,
-    QdrantOption,
-    TenantOption,
-    WaitOption,
+    StoreOptions,
+    TokensOption,
+    grouped,
 )
-from ..ingest.core.config import OpticalConfig, StoreConfig
+from ..ingest.core.config import OpticalConfig
 from ..ingest.core.errors import SourceError
 
 __all__ = ["app", "main"]
 
+_SEARCH: Final = "Search"  # panel of the help
+
 
 @app.command()
+@grouped
 def search(
-    question: Annotated[str, typer.Argument(help="What to look for.")],
-    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Hits to show.")] = 5,
+    question: Annotated[str, typer.Argument(help="Question or keywords.")],
+    *,
+    top_k: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of hits.", rich_help_panel=_SEARCH)
+    ] = 5,
     mode: Annotated[
-        Literal["hybrid", "dense", "sparse"], typer.Option(help="Which vectors to use.")
+        Literal["hybrid", "dense", "sparse"],
+        typer.Option(help="Vectors to search with.", rich_help_panel=_SEARCH),
     ] = "hybrid",
-    per_page: Annotated[int | None, typer.Option(min=1, help="Most hits of one page.")] = None,
+    per_page: Annotated[
+        int | None,
+        typer.Option(min=1, help="Maximum number of hits per page.", rich_help_panel=_SEARCH),
+    ] = None,
     skip_flagged: Annotated[
-        bool, typer.Option("--skip-flagged", help="Leave out pages whose OCR is doubtful.")
+        bool,
+        typer.Option(
+            "--skip-flagged", help="Leave out pages with doubtful text.", rich_help_panel=_SEARCH
+        ),
     ] = False,
     context: Annotated[
         Literal["neighbours", "section", "page"] | None,
-        typer.Option(help="Also give what stands around each hit."),
+        typer.Option(help="Add the text around each hit.", rich_help_panel=_SEARCH),
     ] = None,
+    model: ModelOption = None,
     reranker: Annotated[
-        str | None, typer.Option(help="Cross-encoder that orders the best hits: folder or hub id.")
+        str | None,
+        typer.Option(
+            help="Cross-encoder that sorts the best hits: folder or hub id.",
+            rich_help_panel=_SEARCH,
+        ),
     ] = None,
+    store: StoreOptions,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder for pictures of the places, with boxes drawn.")
+        Path | None,
+        typer.Option(help="Folder for page pictures with the hits' boxes.", rich_help_panel=OUTPUT),
     ] = None,
     password: PasswordOption = None,
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    tenant: TenantOption = None,
-    grpc: GrpcOption = False,
-    wait: WaitOption = 0,
-    model: ModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the chunks that answer a question, with file, page and boxes."""
+    """Find chunks that answer a question, and cite their files, pages and boxes."""
     with commands(as_json):
         from ..ingest.assembly import open_store
         from ..ingest.indexing.dense import SentenceTransformerEmbedder
@@ -86,11 +96,8 @@ def search(
             context=context,
         )
         reads = CrossEncoderReranker(reranker) if reranker else None
-        config = StoreConfig(
-            qdrant, collection, api_key, tenant=tenant, prefer_grpc=grpc, wait=wait
-        )
-        with open_store(config) as store:
-            hits = find(store, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
+        with open_store(store.config()) as opened:
+            hits = find(opened, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
         drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})
         if as_json:
             emit_json({"hits": [_hit_to_json(hit, drawn, failures) for hit in hits]})
@@ -107,7 +114,7 @@ def search(
 def _draw(
     hits: Sequence[Any], folder: Path, password: str | None
 ) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Write the pictures of hits; returns their files, and why there are none, by id of the hit."""
+    """Write pictures of the hits' pages; returns files and errors, both by id of the hit."""
     from .pictures import page_pictures
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,26 +135,34 @@ def _draw(
 @app.command()
 def redecode(
     document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
-    page: Annotated[int, typer.Option(min=1, help="Page, from 1.")],
+    page: Annotated[int, typer.Option(min=1, help="Page, counted from 1.")],
     prompt: PromptOption = "markdown",
-    mode: Annotated[str | None, typer.Option(help="Only tokens of this mode.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="Use only tokens of this resolution.", rich_help_panel=DEEPSEEK),
+    ] = None,
     tokens: TokensOption = DEFAULT_TOKENS,
     ocr_model: OcrModelOption = None,
     device: DeviceOption = "auto",
-    max_output_tokens: BudgetOption = None,
+    max_output_tokens: MaxOutputTokensOption = None,
     encode: Annotated[
-        bool, typer.Option("--encode", help="Open the file and encode it if its tokens are gone.")
+        bool,
+        typer.Option(
+            "--encode",
+            help="Encode the page from its file if its tokens are not cached.",
+            rich_help_panel=DEEPSEEK,
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Read a page again with another prompt, from its stored vision tokens alone."""
+    """Decode a page again with another prompt, from its cached vision tokens."""
     with commands(as_json), open_tokens(tokens) as cache:
         from ..ingest.core.prompts import prompt_named
         from ..ingest.engines.choice import load_model
         from .answer_quality import NOT_LOCATED
         from .redecode import PageTarget, Redecoder
 
-        prompt_named(prompt)  # a wrong one is said before the model is loaded
+        prompt_named(prompt)  # refuse an unknown prompt before the model is loaded
         model = load_model(OpticalConfig(ocr_model, device=device))
         answer = Redecoder(cache, model).redecode(
             PageTarget(document, page),
@@ -161,9 +176,9 @@ def redecode(
             return
         emit_text(answer.text)
         if answer.finish_reason != "eos":
-            notes.print(f"the answer ended by {answer.finish_reason}", markup=False)
+            notes.print(f"the answer is incomplete: {answer.finish_reason}", markup=False)
         if NOT_LOCATED in answer.flags:
-            notes.print("nothing was located: the answer names no place on the page", markup=False)
+            notes.print("nothing was located: the answer has no box on the page", markup=False)
         if answer.flags:
             notes.print(f"doubtful: {', '.join(answer.flags)}", markup=False)
 
@@ -205,13 +220,13 @@ def _hit_to_text(rank: int, hit: Any, drawn: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    """Entry point of the ``opticalrag`` command."""
+    """Run the ``opticalrag`` command."""
     if "--json" not in sys.argv:
         app(prog_name="opticalrag")
         return
     try:
         sys.exit(app(prog_name="opticalrag", standalone_mode=False))
-    except typer.TyperException as error:  # wrong usage, which typer would only print
+    except typer.TyperException as error:  # wrong usage: typer prints it, but not as JSON
         emit_json({"error": {"code": "usage", "message": error.format_message()}})
         notes.print(f"error: {error.format_message()}", style="red", markup=False, soft_wrap=True)
         sys.exit(Exit.USAGE)

@@ -1,1 +1,1 @@
-"""The opticalrag command."""
+"""The commands of ingest; each module defines the commands it is named after."""

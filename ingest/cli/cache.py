@@ -12,40 +12,33 @@ import typer
 
 from ..core.config import TokenCacheConfig
 from .console import Exit, commands, emit, emit_json, emit_table
-from .options import DEFAULT_TOKENS
+from .options import DEFAULT_TOKENS, JsonOption, TokensOption
 
 if TYPE_CHECKING:
     from ..token_cache.cache import TokenCache
 
-__all__ = ["TokensOption", "app", "open_tokens"]
+__all__ = ["app", "open_tokens"]
 
-app = typer.Typer(no_args_is_help=True, help="Stored vision tokens of pages.")
+app = typer.Typer(no_args_is_help=True, help="Inspect and clean the vision-token cache.")
 
-TokensOption = Annotated[
-    str,
-    typer.Option(
-        help="Folder or URL (s3://...) of stored vision tokens.", envvar="OPTICALRAG_TOKENS"
-    ),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 DocumentArgument = Annotated[str, typer.Argument(help="File path, file name or document id.")]
 
 
 @contextmanager
 def open_tokens(location: str) -> Iterator[TokenCache]:
-    """The cache at a place that must exist: looking must not make an empty one."""
+    """Open an existing cache. A missing folder is an error: reading must not create a cache."""
     from ..core.errors import CacheMiss
     from ..token_cache.cache import TokenCache
 
     if "://" not in location and not Path(location).is_dir():
-        raise CacheMiss(f"there are no vision tokens at {location}: ingest with deepseek-ocr first")
+        raise CacheMiss(f"no token cache at {location}: ingest with deepseek-ocr first")
     with TokenCache(TokenCacheConfig(location)) as cache:
         yield cache
 
 
 @app.command()
 def stats(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -> None:
-    """Say how much is kept."""
+    """Show how many pages and bytes are cached."""
     with commands(as_json), open_tokens(tokens) as cache:
         totals = cache.totals()
         if as_json:
@@ -59,11 +52,11 @@ def stats(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) ->
 
 @app.command("ls")
 def list_pages(
-    document: Annotated[str | None, typer.Argument(help="Only this document.")] = None,
+    document: Annotated[str | None, typer.Argument(help="List only this document.")] = None,
     tokens: TokensOption = DEFAULT_TOKENS,
     as_json: JsonOption = False,
 ) -> None:
-    """List the pages that can be decoded again."""
+    """List the cached pages, which redecode can read again."""
     with commands(as_json), open_tokens(tokens) as cache:
         pages = cache.pages(document)
         if as_json:
@@ -76,9 +69,9 @@ def list_pages(
         )
 
 
-@app.command()
-def verify(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -> None:
-    """Read every entry; what is damaged is removed and will be made again."""
+@app.command("verify")
+def verify_entries(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -> None:
+    """Read every entry and remove damaged ones; the next ingest creates them again."""
     with commands(as_json), open_tokens(tokens) as cache:
         check = cache.verify()
         if as_json:
@@ -86,8 +79,8 @@ def verify(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -
         else:
             emit(
                 f"{check.entries} entries: {len(check.damaged)} damaged, {len(check.missing)}"
-                f" missing, {len(check.unreadable)} not readable, {len(check.adopted)} were not in"
-                " the index"
+                f" missing, {len(check.unreadable)} unreadable, {len(check.adopted)} added to the"
+                " index"
             )
     bad = check.damaged or check.missing or check.unreadable
     raise SystemExit(Exit.PARTIAL if bad else Exit.OK)
@@ -97,11 +90,11 @@ def verify(tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False) -
 def gc(
     tokens: TokensOption = DEFAULT_TOKENS,
     quota: Annotated[
-        int | None, typer.Option(min=0, help="Bytes to leave; default: the quota of the cache.")
+        int | None, typer.Option(min=0, help="Bytes to keep at most; default: the cache's quota.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what was not used for longest, and what was left unfinished."""
+    """Remove the least recently used entries, and unfinished files."""
     with commands(as_json), open_tokens(tokens) as cache:
         removed = cache.collect(quota)
         if as_json:
@@ -114,7 +107,7 @@ def gc(
 def remove(
     document: DocumentArgument, tokens: TokensOption = DEFAULT_TOKENS, as_json: JsonOption = False
 ) -> None:
-    """Delete a document's tokens; what other documents have, too, stays."""
+    """Delete a document's tokens; entries shared with other documents stay."""
     with commands(as_json), open_tokens(tokens) as cache:
         removed = cache.delete(document)
         if as_json:

@@ -1,7 +1,7 @@
-"""What all commands share: data on stdout, words on stderr, exit codes, and how they are stopped.
+"""Output, exit codes and signals of all commands. Data goes to stdout, messages go to stderr.
 
-Exit codes: 0 all done, 1 failed, 2 wrong usage, 3 some of it failed; 128 and the signal's number,
-as shells have it, if one stopped the command: 130 Ctrl+C, 143 SIGTERM, 129 SIGHUP.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 partial failure. A command that a signal stops
+exits with 128 plus the signal's number, as shells do: 130 Ctrl+C, 143 SIGTERM, 129 SIGHUP.
 """
 
 from __future__ import annotations
@@ -23,6 +23,15 @@ from typing import Any, Final, NoReturn
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from ..core.errors import ConfigError, OpticalRagError, PageRangeError
@@ -37,16 +46,17 @@ __all__ = [
     "emit_text",
     "exit_for",
     "exit_for_failures",
+    "failure_to_json",
     "note_failures",
     "notes",
     "plain",
+    "progress_bar",
 ]
 
-
-_WIDE = 10_000  # columns: lines are for the terminal or the next program to cut
-# All but tabs that moves the cursor or ends a line, and what turns the direction of text around.
+_WIDE: Final = 10_000  # columns: the terminal or the next program wraps or cuts the lines
+# Everything but tabs that moves the cursor, ends a line, or changes the direction of text.
 _CONTROL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-_STOPPING: Final = ("SIGTERM", "SIGHUP")  # of which Windows has one
+_STOPPING: Final = ("SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 
 
 class Exit(IntEnum):
@@ -59,9 +69,9 @@ class Exit(IntEnum):
 
 
 def plain(text: str) -> str:
-    """A text on one line, with control characters as escapes.
+    """Escape control characters, so that the text stays on one line.
 
-    Names of files may hold any: one could clear the screen, or add a line that we did not write.
+    A file name may contain any of them. It could clear the screen or forge a line of output.
     """
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
@@ -77,27 +87,27 @@ class _PlainFormatter(logging.Formatter):
 
 
 notes = _Notes(stderr=True, highlight=False)
-"""Where words for people go, a line at a time; stdout is for data."""
+"""Prints messages for people to stderr, one line each."""
 
 
 def emit(text: str) -> None:
-    """Write a line for people to stdout."""
+    """Write a line of text for people to stdout."""
     emit_text(plain(text))
 
 
 def emit_text(text: str) -> None:
-    """Write data to stdout, whatever characters it holds."""
+    """Write text to stdout; characters that its encoding lacks are escaped."""
     _write(text if text.endswith("\n") else text + "\n")
 
 
 def emit_json(value: Any) -> None:
-    """Write one JSON object to stdout; all ASCII where stdout does not know UTF-8."""
-    plain = codecs.lookup(_encoding()).name != "utf-8"
-    _write(json.dumps(value, ensure_ascii=plain, indent=2) + "\n")
+    """Write one JSON object to stdout, in ASCII if the encoding of stdout is not UTF-8."""
+    ascii_only = codecs.lookup(_encoding()).name != "utf-8"
+    _write(json.dumps(value, ensure_ascii=ascii_only, indent=2) + "\n")
 
 
 def emit_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a table to stdout, whatever stands in its cells."""
+    """Write a table to stdout; cells are plain text, not markup."""
     table = Table(*columns, box=None)
     for row in rows:
         table.add_row(*(escape(plain(str(cell))) for cell in row))
@@ -108,9 +118,9 @@ def emit_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
 
 
 def _write(text: str) -> None:
-    if sys.stdout is None:  # closed by who started the command: as print, write nowhere
+    if sys.stdout is None:  # the parent process closed it: write nothing, as print() does
         return
-    # Broken PDF encodings yield lone surrogates, and a terminal may not know UTF-8.
+    # Broken PDF encodings yield lone surrogates, and the terminal may lack other characters.
     sys.stdout.buffer.write(text.encode(_encoding(), "backslashreplace"))
     sys.stdout.flush()
 
@@ -120,33 +130,64 @@ def _encoding() -> str:
 
 
 def exit_for(done: int, failed: int) -> Exit:
-    """The exit code of a run with this many results and failures."""
+    """The exit code for these numbers of results and failures."""
     if not failed:
         return Exit.OK
     return Exit.PARTIAL if done else Exit.FAILED
 
 
 def exit_for_failures(done: int, codes: Collection[str]) -> Exit:
-    """The exit code of a run; page choices that fit none of its documents are wrong usage."""
+    """The exit code for a number of results and the codes of the failures.
+
+    It is wrong usage if all documents lack the selected pages.
+    """
     if not done and codes and set(codes) == {PageRangeError.code}:
         return Exit.USAGE
     return exit_for(done, len(codes))
 
 
 def note_failures(failures: Iterable[PageFailure]) -> None:
-    """Say on stderr what gave no result, and why."""
+    """Print failures to stderr."""
     for failure in failures:
-        place = f"{failure.file}" + (f", page {failure.number}" if failure.number else "")
+        location = failure.file + (f", page {failure.number}" if failure.number else "")
         notes.print(
-            f"failed: {place}: {failure.code}: {failure.message}",
+            f"failed: {location}: {failure.code}: {failure.message}",
             style="red",
             markup=False,
             soft_wrap=True,
         )
 
 
+def failure_to_json(failure: PageFailure) -> dict[str, Any]:
+    """A failure as JSON values: page number from 1."""
+    return {
+        "file": failure.file,
+        "page": failure.number,
+        "code": failure.code,
+        "message": failure.message,
+    }
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar that counts pages on stderr; hidden if stderr is not a terminal."""
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("pages"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=notes,
+        transient=True,
+        disable=not notes.is_terminal,
+    )
+    with bar:
+        yield bar, bar.add_task(description, total=None)
+
+
 class _Stopped(KeyboardInterrupt):
-    """A signal ends the command as Ctrl+C does."""
+    """A signal that stops the command as Ctrl+C does."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         self.number = number
@@ -155,11 +196,11 @@ class _Stopped(KeyboardInterrupt):
 
 @contextmanager
 def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
-    """Run a command's body: errors, and signals, become a message and an exit code.
+    """Run the body of a command; turn errors and signals into a message and an exit code.
 
     Args:
         as_json: also write ``{"error": {"code", "message"}}`` to stdout.
-        verbose: log at debug level instead of warnings only.
+        verbose: log everything from debug level instead of warnings only.
     """
     handler = RichHandler(console=notes, show_path=False, show_time=verbose)
     handler.setFormatter(_PlainFormatter())
@@ -181,28 +222,31 @@ def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
     except Exception as error:
         for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
             notes.print(line, markup=False, soft_wrap=True)
-        # Without its own words: they may quote a document.
-        _say_error("internal", f"a defect ({type(error).__name__}): please report it", as_json)
+        # Without the error's own message: it may quote a document.
+        _say_error(
+            "internal", f"internal error ({type(error).__name__}): please report it", as_json
+        )
         raise SystemExit(Exit.FAILED) from error
 
 
 def _say_error(code: str, message: str, as_json: bool) -> None:
     if as_json:
-        with suppress(OSError):  # stdout may be what cannot be written: stderr still says it
+        with suppress(OSError):  # if stdout cannot be written, stderr still has the message
             emit_json({"error": {"code": code, "message": message}})
     notes.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
 
 
 @contextmanager
 def _stoppable() -> Iterator[None]:
-    """Let signals that would end the process at once end the body, which can then clean up.
+    """Raise an exception on SIGTERM and SIGHUP, so that the body can clean up.
 
-    Only the first does: services send several. One that is ignored, as under nohup, stays so.
+    Only the first signal raises it: service managers send several. A signal that is ignored, for
+    example under nohup, stays ignored.
     """
     numbers = [getattr(signal, name) for name in _STOPPING if hasattr(signal, name)]
     ours = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
-        ours = []  # Python gives signals to the main thread only
+        ours = []  # only the main thread can set signal handlers
 
     def stop(number: int, _: object) -> NoReturn:
         for one in ours:

@@ -1,4 +1,4 @@
-"""Commands about what is stored: status, verify, report, delete."""
+"""The commands about the store: status, verify, report, delete."""
 
 from __future__ import annotations
 
@@ -9,123 +9,92 @@ from typing import Annotated
 import typer
 
 from ..core.config import SourceConfig, StoreConfig
+from ..core.errors import ConfigError
 from .console import Exit, commands, emit, emit_json, emit_table, notes
 from .options import (
     DEFAULT_COLLECTION,
-    DEFAULT_PAGE_MEMORY,
-    DEFAULT_PAGE_TIMEOUT,
     DEFAULT_STORE,
-    ApiKeyOption,
+    RUN,
     CollectionOption,
-    GrpcOption,
     JournalOption,
     JsonOption,
-    PageMemoryOption,
-    PageTimeoutOption,
+    LimitOptions,
     PasswordOption,
     QdrantOption,
+    StoreOptions,
     TenantOption,
-    WaitOption,
-    work_limits,
+    grouped,
 )
 
-__all__ = ["delete", "report", "status", "verify"]
+__all__ = ["delete", "report", "status", "verify_collection"]
 
 
-def _config(
-    place: str,
-    collection: str,
-    api_key: str | None,
-    tenant: str | None,
-    grpc: bool,
-    wait: float,
-    journal: str = "auto",
-) -> StoreConfig:
-    return StoreConfig(
-        place,
-        collection,
-        api_key,
-        tenant=tenant,
-        prefer_grpc=grpc,
-        wait=wait,
-        journal=journal,
-    )
-
-
-def status(
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    tenant: TenantOption = None,
-    grpc: GrpcOption = False,
-    wait: WaitOption = 0,
-    as_json: JsonOption = False,
-) -> None:
-    """List the documents that are stored."""
+@grouped
+def status(*, store: StoreOptions, as_json: JsonOption = False) -> None:
+    """List the stored documents."""
     with commands(as_json):
         from ..assembly import open_store
 
-        with open_store(_config(qdrant, collection, api_key, tenant, grpc, wait)) as store:
-            documents = store.documents()
-            points = store.count()
+        with open_store(store.config()) as opened:
+            documents = opened.documents()
+            points = opened.count()
         if as_json:
-            emit_json({"documents": [asdict(d) for d in documents], "points": points})
+            emit_json({"documents": [asdict(one) for one in documents], "points": points})
             return
         emit_table(
             ("document", "pages", "points", "path"),
-            [(d.file_name, d.pages, d.points, d.file_path) for d in documents],
+            [(one.file_name, one.pages, one.points, one.file_path) for one in documents],
         )
-        notes.print(f"{len(documents)} documents, {points} points in {qdrant}", markup=False)
+        notes.print(f"{len(documents)} documents, {points} points in {store.qdrant}", markup=False)
 
 
+@grouped
 def delete(
     document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    tenant: TenantOption = None,
-    grpc: GrpcOption = False,
-    wait: WaitOption = 0,
+    *,
+    store: StoreOptions,
     journal: JournalOption = "auto",
     as_json: JsonOption = False,
 ) -> None:
-    """Remove a document's chunks from the store."""
+    """Delete a document from the store and the journal."""
     with commands(as_json):
         from ..maintenance.maintenance import delete_document
 
-        config = _config(qdrant, collection, api_key, tenant, grpc, wait, journal)
-        documents, points = delete_document(document, config)
+        documents, points = delete_document(document, store.config(journal))
         if as_json:
             emit_json({"documents": documents, "points_deleted": points})
         notes.print(f"{documents} documents, {points} points deleted", markup=False)
     raise SystemExit(Exit.OK if points else Exit.FAILED)
 
 
-def verify(
-    qdrant: QdrantOption = DEFAULT_STORE,
-    collection: CollectionOption = DEFAULT_COLLECTION,
-    api_key: ApiKeyOption = None,
-    tenant: TenantOption = None,
-    grpc: GrpcOption = False,
-    wait: WaitOption = 0,
+@grouped
+def verify_collection(
+    *,
+    store: StoreOptions,
     journal: JournalOption = "auto",
     clean: Annotated[
-        bool, typer.Option("--clean", help="Delete what interrupted runs left behind.")
+        bool,
+        typer.Option(
+            "--clean", help="Delete what interrupted runs left behind.", rich_help_panel=RUN
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare what is stored with itself, the files and the journal; 3 if something is wrong."""
+    """Compare the stored points with each other, with the files and with the journal.
+
+    The exit code is 3 if there are problems.
+    """
     with commands(as_json):
         from ..assembly import open_store
         from ..maintenance.maintenance import clean_store, verify_store
 
-        config = _config(qdrant, collection, api_key, tenant, grpc, wait, journal)
-        with open_store(config) as store:
-            deleted, forgotten = clean_store(store, config) if clean else (0, 0)
-            found = verify_store(store, config)
+        config = store.config(journal)
+        with open_store(config) as opened:
+            deleted, forgotten = clean_store(opened, config) if clean else (0, 0)
+            found = verify_store(opened, config)
         if as_json:
-            done = {"points_deleted": deleted, "documents_forgotten": forgotten}
-            emit_json({**asdict(found), **done})
+            cleaned = {"points_deleted": deleted, "documents_forgotten": forgotten}
+            emit_json({**asdict(found), **cleaned})
         else:
             for problem in found.problems:
                 emit(f"{problem.file}: {problem.kind}: {problem.detail}")
@@ -137,28 +106,35 @@ def verify(
     raise SystemExit(Exit.PARTIAL if found.problems else Exit.OK)
 
 
+@grouped
 def report(
     output: Annotated[Path, typer.Argument(help="HTML file to write.")],
+    *,
     qdrant: QdrantOption = DEFAULT_STORE,
     collection: CollectionOption = DEFAULT_COLLECTION,
     tenant: TenantOption = None,
     journal: JournalOption = "auto",
     password: PasswordOption = None,
-    page_timeout: PageTimeoutOption = DEFAULT_PAGE_TIMEOUT,
-    page_memory: PageMemoryOption = DEFAULT_PAGE_MEMORY,
+    limits: LimitOptions,
     as_json: JsonOption = False,
 ) -> None:
-    """Show which pages of stored documents failed or are doubtful, as pictures.
+    """Write an HTML report of failed and doubtful pages, from the journal.
 
-    As the journal has it: files of which no page could be read are not in it. Pictures are drawn
-    from the files that are still there and are as they were.
+    The journal does not record files without a single readable page. A page is shown as a picture
+    if its file is still there and unchanged.
     """
     with commands(as_json):
+        from ..assembly import open_journal
         from ..reports.journal import report_journal
 
-        config = _config(qdrant, collection, None, tenant, False, 0, journal)
-        limits = work_limits(page_timeout, page_memory)
-        counts = report_journal(config, output, SourceConfig(password), limits)
+        opened = open_journal(StoreConfig(qdrant, collection, tenant=tenant, journal=journal))
+        if opened is None:
+            raise ConfigError(
+                f"{qdrant} has no journal of collection {collection!r}: ingest first, or give"
+                " --journal and --tenant as for that ingest"
+            )
+        with opened:
+            counts = report_journal(opened, output, SourceConfig(password), limits.config())
         if as_json:
             emit_json(counts)
         notes.print(

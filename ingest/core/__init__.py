@@ -1,1 +1,1 @@
-"""Records, options, errors and protocols that all packages share. Does no I/O."""
+"""Records, configs, errors and protocols that all packages share. Does no I/O."""

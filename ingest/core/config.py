@@ -1,13 +1,10 @@
-"""Options of each stage as frozen records, with their defaults. Reads no environment."""
+"""The configuration of each stage, as frozen dataclasses. Reads no environment variables."""
 
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import Literal
-from urllib.parse import urlsplit
+from typing import Final, Literal
 
 from .errors import ConfigError
 
@@ -29,19 +26,30 @@ __all__ = [
 ]
 
 PageFurniture = Literal["keep", "drop", "metadata"]
-"""What happens to running headers and footers: in the text, nowhere, or only as metadata."""
+"""Running headers and footers: keep them in the text, drop them, or store them as metadata."""
+
+MIN_TOKENS: Final = 32
+"""Smallest size of a chunk, in tokens."""
+
+MIN_MEMORY: Final = 256 * 1024**2
+"""Smallest memory limit of a worker, in bytes: the models alone need this much."""
+
+MAX_SECONDS: Final = 365 * 24 * 3600
+"""Longest time limit of a worker: a timer of the system overflows far above it."""
 
 
 KernelPolicy = Literal["auto", "on", "off"]
-"""Which kernels a GPU computes with: those measured on it, untested ones too, or none."""
+"""Triton kernels on a GPU: those measured on this GPU (auto), all (on) or none (off)."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """What a document may cost before it is refused.
+    """Limits above which a document is refused.
 
-    Units: ``file_bytes`` of the file; ``pages`` per document; ``pixels`` of one drawn page or
-    of one image file.
+    Attributes:
+        file_bytes: size of the file.
+        pages: number of pages of the document.
+        pixels: width times height of one rendered page or image file.
     """
 
     file_bytes: int = 2 * 1024**3
@@ -51,37 +59,38 @@ class PageLimits:
 
 @dataclass(frozen=True, slots=True)
 class WorkLimits:
-    """What one page, or the opening of one document, may cost a worker process.
+    """Limits of a worker process while it reads one page or opens one document.
 
-    Units: ``seconds``; ``memory`` in bytes in use by the process (watched on Linux only).
+    Attributes:
+        seconds: time.
+        memory: resident memory of the process in bytes, enforced on Linux only.
     """
 
-    seconds: float = 120.0  # the slowest page of our documents takes 6 s, with OCR on one core
-    memory: int = 4 * 1024**3  # models of layout and OCR take under 1 GiB
+    seconds: float = 120.0  # the slowest page of the test documents takes 6 s, with OCR on one core
+    memory: int = 4 * 1024**3  # layout and OCR models together take less than 1 GiB
 
     def __post_init__(self) -> None:
-        """Refuse limits under which nothing can be read."""
-        if not self.seconds > 0 or self.memory < MIN_MEMORY:
+        """Require limits that a worker can keep and a page can be read under."""
+        if not 0 < self.seconds <= MAX_SECONDS:
             raise ConfigError(
-                f"a page cannot be read in {self.seconds:g} s and {self.memory:,} bytes; allow"
-                f" more than 0 s and at least {MIN_MEMORY:,} bytes, which models take up"
+                f"the time limit is {self.seconds:g} s: use more than 0 and at most"
+                f" {MAX_SECONDS:,} s, a year"
             )
-        if self.seconds > MAX_SECONDS:  # the system's clocks cannot be set to it
+        if self.memory < MIN_MEMORY:
             raise ConfigError(
-                f"{self.seconds:g} s is no limit that can be kept; {MAX_SECONDS:,} s are a year"
+                f"the memory limit is {self.memory:,} bytes: use at least {MIN_MEMORY:,}, which"
+                " the models need"
             )
-
-
-MIN_MEMORY = 256 * 1024**2
-MAX_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
 class SourceConfig:
     """How documents are opened and which pages are read.
 
-    ``pages`` is a 1-based choice such as ``"1-3,7"`` (None: all). ``password`` is tried on
-    encrypted files and never appears in a repr.
+    Attributes:
+        password: opens encrypted files; never appears in a repr.
+        pages: selected pages, counted from 1, such as ``"1-3,7"``; None: all.
+        limits: limits above which a document is refused.
     """
 
     password: str | None = field(default=None, repr=False)
@@ -91,10 +100,12 @@ class SourceConfig:
 
 @dataclass(frozen=True, slots=True)
 class LayoutConfig:
-    """Options of the CPU engine.
+    """Options of the layout engine.
 
-    ``ocr``: ``"auto"`` reads pages and regions without usable text, ``"off"`` never,
-    ``"force"`` every page. ``ocr_dpi`` is the resolution OCR sees.
+    Attributes:
+        ocr: ``"auto"`` runs OCR on pages and regions without usable text, ``"off"`` never,
+            ``"force"`` on every page.
+        ocr_dpi: resolution of the page images for OCR.
     """
 
     ocr: Literal["auto", "off", "force"] = "auto"
@@ -103,11 +114,13 @@ class LayoutConfig:
 
 @dataclass(frozen=True, slots=True)
 class TokenCacheConfig:
-    """Where and how vision tokens are kept.
+    """Where and how vision tokens are cached.
 
-    ``location`` is a folder, or an fsspec URL such as ``s3://bucket/tokens`` whose index is then
-    kept on this machine. ``quota`` is in bytes: what was not used for longest goes first. The
-    codecs are those of :mod:`.codecs`.
+    Attributes:
+        location: a folder, or an fsspec URL such as ``s3://bucket/tokens``. The index of a URL is
+            stored on this machine.
+        quota: maximum size in bytes; the least recently used entries are removed first.
+        codec: encoding of the entries, see :mod:`opticalrag.ingest.token_cache.codecs`.
     """
 
     location: str = ".opticalrag/tokens"
@@ -115,24 +128,27 @@ class TokenCacheConfig:
     codec: Literal["lossless", "int8", "int4"] = "lossless"
 
     def __post_init__(self) -> None:
-        """Refuse a place that is none, and room for nothing."""
-        if not self.location.strip() or self.quota < 1:
-            raise ConfigError(
-                f"vision tokens cannot be kept at {self.location!r} in {self.quota} bytes; name a"
-                " folder or URL and a size above 0"
-            )
+        """Require a location and a positive quota."""
+        if not self.location.strip():
+            raise ConfigError("the location of the token cache is empty: use a folder or a URL")
+        if self.quota < 1:
+            raise ConfigError(f"the quota of the token cache is {self.quota}: use at least 1 byte")
 
 
 @dataclass(frozen=True, slots=True)
 class OpticalConfig:
     """Options of the DeepSeek-OCR engine.
 
-    ``model`` is a folder with the released files or a hub id (None: the released model), at
-    the commit ``revision`` (None: the one known to this version). ``mode`` is a name of
-    :data:`.modes.MODES` or ``"auto"``; ``prompt`` see :func:`.prompts.prompt_named`. ``batch``
-    pages are decoded at a time (None: by device). ``max_output_tokens`` bounds the answer for a
-    page (None: by the text expected on it). ``tokens`` says where vision tokens are kept (None:
-    nowhere). ``kernels`` see :data:`KernelPolicy`.
+    Attributes:
+        model: folder with the published files, or hub id; None: the published model.
+        revision: commit on the hub; None: the one that this version knows.
+        mode: a name of :data:`.modes.MODES`, or ``"auto"``.
+        prompt: see :func:`.prompts.prompt_named`.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several GPUs as ``"cuda:0,cuda:1"``.
+        batch: pages decoded at a time; None: chosen for the device.
+        max_output_tokens: maximum answer for one page; None: estimated from the text on the page.
+        tokens: where vision tokens are cached; None: nowhere.
+        kernels: see :data:`KernelPolicy`.
     """
 
     model: str | None = None
@@ -146,41 +162,33 @@ class OpticalConfig:
     kernels: KernelPolicy = "auto"
 
 
-_WEEK = 7 * 86_400  # seconds; clocks of the system take no number, however large
-_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE | re.ASCII)
+_WEEK = 7 * 86_400  # seconds; socket timeouts overflow far above it
 
 
 def _is_server(url: str) -> bool:
-    """Whether this is a URL of HTTP with a host and port that can be, and no query."""
-    if not url.isprintable() or re.search(r"[\s\\?#]", url):
-        return False
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and port != 0 and _is_host(parts.hostname or "")
+    """Whether httpx can send requests to paths below this URL."""
+    import httpx  # here, because only users of a vLLM server need it
 
-
-def _is_host(host: str) -> bool:
-    with suppress(ValueError):
-        return bool(ip_address(host))
     try:
-        labels = host.encode("idna").decode("ascii").removesuffix(".").split(".")
-    except UnicodeError:  # empty or too long
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):  # the second for names that IDNA forbids
         return False
-    # What ends in a number is read as an address.
-    return all(map(_LABEL.fullmatch, labels)) and not labels[-1].isdigit()
+    port = 80 if parts.port is None else parts.port
+    is_http = parts.scheme in ("http", "https") and bool(parts.raw_host)
+    return is_http and 0 < port < 65_536 and not {"?", "#"} & set(url)
 
 
 @dataclass(frozen=True, slots=True)
 class VllmConfig:
-    """A vLLM server that holds DeepSeek-OCR, and how patiently it is asked.
+    """A vLLM server that runs DeepSeek-OCR.
 
-    ``url`` is the server's, with or without ``/v1``; ``model`` as the server names it;
-    ``concurrency`` pages are asked for at once. White space around ``api_key`` is not part of it.
-
-    Units: ``timeout``, of one answer, and ``wait``, for a server that does not answer, in seconds.
+    Attributes:
+        url: ``http://host:port``, with or without ``/v1``.
+        api_key: API key; white space around it is removed. Never appears in a repr.
+        model: name of the model on the server.
+        concurrency: number of pages requested at the same time.
+        timeout: seconds allowed for one answer.
+        wait: seconds to wait for a server that does not answer.
     """
 
     url: str
@@ -191,42 +199,51 @@ class VllmConfig:
     wait: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no server, a key no header carries, and patience that is none."""
+        """Validate the URL, the API key and the timeouts."""
         if "@" in self.url:
             raise ConfigError(
-                "the URL of the vLLM server holds a user or password, which would be in every"
-                " message; give it as the key instead"
+                "the URL of the vLLM server contains a user or password, which error messages"
+                " would show: pass it as the key instead"
             )
         if not _is_server(self.url):
-            shown = re.split("[?#]", self.url, maxsplit=1)[0]  # a query may hold a key
-            raise ConfigError(f"the vLLM server is {shown!r:.200}; write http://host:port only")
-        key = (self.api_key or "").strip()  # a file's last line ends
+            shown = re.split("[?#]", self.url, maxsplit=1)[0]  # a query may contain a key
+            raise ConfigError(
+                f"invalid URL of the vLLM server {shown!r:.200}: use http://host:port"
+            )
+        key = (self.api_key or "").strip()  # keys read from a file end in a newline
         if not (key.isascii() and key.isprintable()):
             raise ConfigError(
-                "the key of the vLLM server has characters that no header carries; write it with"
-                " letters, digits and signs of ASCII"
+                "the key of the vLLM server has characters that an HTTP header cannot contain: use"
+                " printable ASCII"
             )
         object.__setattr__(self, "api_key", key or None)
-        if self.concurrency < 1 or not 0 < self.timeout <= _WEEK or not self.wait >= 0:
+        if self.concurrency < 1:
+            raise ConfigError(f"concurrency is {self.concurrency}: use at least 1")
+        if not 0 < self.timeout <= _WEEK:
             raise ConfigError(
-                f"a server cannot be asked {self.concurrency} at a time for {self.timeout:g} s;"
-                " choose at least one page, and more than 0 seconds but no more than a week"
+                f"timeout is {self.timeout:g}: use more than 0 and at most {_WEEK:,} s, a week"
             )
+        if not self.wait >= 0:
+            raise ConfigError(f"wait is {self.wait:g}: use 0 or more seconds")
 
     @property
     def endpoint(self) -> str:
-        """Where questions go."""
+        """URL of the chat completions."""
         return f"{self.url.rstrip('/').removesuffix('/v1')}/v1/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Which engine reads pages: ``name`` is one of :data:`.engines.ENGINES`.
+    """Which engine reads pages, and how.
 
-    ``vllm`` is the server for the engine of that name.
-
-    With ``limits`` also one worker is a process, which is killed when a page breaks them; without,
-    one worker is this process, which starts at once.
+    Attributes:
+        name: one of :data:`.engines.choice.ENGINES`.
+        workers: number of processes that read pages.
+        layout: options of the layout engine.
+        optical: options of the DeepSeek-OCR engine.
+        limits: limits of each worker, which is killed when a page exceeds them. None: no limits,
+            and a single worker is then this process instead of a new one.
+        vllm: server of the vllm engine.
     """
 
     name: str = "auto"
@@ -239,12 +256,14 @@ class EngineConfig:
 
 @dataclass(frozen=True, slots=True)
 class IngestOptions:
-    """How a run treats what was done before.
+    """How a run treats documents that are already stored.
 
-    ``force`` does all of it again; ``dry_run`` says what would be done; with ``stream``, pages of a
-    new document are found before its last one is read. ``roots`` are the absolute
-    paths of files and folders that are looked through: what is stored of files that are gone from
-    there is listed, and removed with ``prune``.
+    Attributes:
+        force: ingest unchanged documents again.
+        dry_run: report what would be done, without writing.
+        prune: remove documents whose files are gone from ``roots``; by default they are listed.
+        roots: absolute paths of the files and folders that the run covers.
+        stream: store pages of a new document before its last page is read.
     """
 
     force: bool = False
@@ -256,12 +275,17 @@ class IngestOptions:
 
 @dataclass(frozen=True, slots=True)
 class CollectionOptions:
-    """How a new collection is laid out; None leaves it to Qdrant.
+    """Layout of a new collection; None: Qdrant's default.
 
-    Quantised vectors are kept in memory and what they find is scored again with the original
-    ones. ``hnsw_m`` is the number of edges per node of the graph, ``hnsw_ef_construct`` the number
-    of neighbours looked at when it is built. ``shard_number``, ``replication_factor`` and
-    ``write_consistency_factor`` are a server's only.
+    Attributes:
+        on_disk: store the original vectors on disk.
+        quantization: hold quantised vectors in memory; their hits are scored again with the
+            original vectors.
+        hnsw_m: edges per node of the graph.
+        hnsw_ef_construct: neighbours compared while the graph is built.
+        shard_number: shards of the collection; servers only.
+        replication_factor: copies of each shard; servers only.
+        write_consistency_factor: copies that must confirm a write; servers only.
     """
 
     on_disk: bool | None = None
@@ -273,9 +297,9 @@ class CollectionOptions:
     write_consistency_factor: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what no engine takes."""
+        """Require a known quantization and positive numbers."""
         if self.quantization not in (None, "scalar", "binary"):
-            raise ConfigError(f"quantization is {self.quantization!r}; choose scalar or binary")
+            raise ConfigError(f"quantization is {self.quantization!r}: use scalar or binary")
         counts = (
             "hnsw_m",
             "hnsw_ef_construct",
@@ -286,18 +310,24 @@ class CollectionOptions:
         for name in counts:
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; it must be at least 1")
+                raise ConfigError(f"{name} is {value}: use at least 1")
 
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where points are kept, and whose they are.
+    """Which collection of which store is opened, and its journal.
 
-    ``location`` is a server's URL, a folder, or ``":memory:"``. With a ``tenant``, points are
-    written for it and only its own are seen. ``prefer_grpc`` speaks gRPC to a server where it can.
-    ``wait`` is how many seconds a folder is waited for while another process has it, and a server
-    that stops answering. ``journal`` is the folder that says what was done before: ``"auto"`` is in
-    the store's own, and for a server on this machine; ``"off"`` is none.
+    Attributes:
+        location: a server's URL, a folder, or ``":memory:"``.
+        collection: name of the collection.
+        api_key: API key of the server; never appears in a repr.
+        tenant: owner of the points that are written, and of all points that are read; None: no
+            owner, and points of all owners.
+        prefer_grpc: use gRPC with a server.
+        wait: seconds to wait for a folder in use or a server that does not answer.
+        journal: folder of the journal; ``"auto"``: inside the store's folder, or
+            ``.opticalrag/journal`` for a server; ``"off"``: no journal.
+        options: layout of a new collection.
     """
 
     location: str
@@ -314,10 +344,12 @@ class StoreConfig:
 class ChunkingConfig:
     """Options of the chunker.
 
-    ``max_tokens`` is a hard cap on the embedded string (None: what the embedder reads);
-    ``target_tokens`` is the size small neighbours are merged up to (None: the cap). Of the chunk
-    before, sentences of up to ``overlap_tokens`` are repeated where both are text of one section
-    on one page.
+    Attributes:
+        max_tokens: maximum size of the embedded string; None: the embedder's limit.
+        target_tokens: size up to which small neighbours are merged; None: the maximum.
+        overlap_tokens: maximum size of the sentences repeated from the previous chunk, if both
+            chunks are text of the same section on the same page.
+        furniture: what happens to running headers and footers.
     """
 
     max_tokens: int | None = None
@@ -326,35 +358,32 @@ class ChunkingConfig:
     furniture: PageFurniture = "metadata"
 
     def __post_init__(self) -> None:
-        """Refuse sizes that leave no room for text."""
+        """Require sizes that leave room for text."""
         for name in ("max_tokens", "target_tokens"):
             value = getattr(self, name)
             if value is not None and value < MIN_TOKENS:
                 raise ConfigError(
-                    f"{name} is {value}; a chunk needs at least {MIN_TOKENS} tokens"
-                    " to hold its context and a sentence"
+                    f"{name} is {value}: use at least {MIN_TOKENS}, enough for the context and a"
+                    " sentence"
                 )
         if self.overlap_tokens < 0:
-            raise ConfigError(f"overlap_tokens is {self.overlap_tokens}; it cannot be negative")
+            raise ConfigError(f"overlap_tokens is {self.overlap_tokens}: use 0 or more")
 
     def cap(self, readable: int) -> int:
-        """The hard cap for an embedder that reads ``readable`` tokens.
+        """The maximum size of a chunk for an embedder that reads ``readable`` tokens.
 
         Raises:
-            ConfigError: more is asked for than it reads; the rest would not be embedded.
+            ConfigError: ``max_tokens`` is larger; the embedder would ignore the rest.
         """
         if self.max_tokens is not None and self.max_tokens > readable:
             raise ConfigError(
-                f"max_tokens is {self.max_tokens}, but the embedder reads {readable} tokens; choose"
-                " at most that many or an embedder that reads more"
+                f"max_tokens is {self.max_tokens}, but the embedder reads only {readable} tokens:"
+                f" use at most {readable}, or another embedder"
             )
         return self.max_tokens or readable
 
     @property
     def fingerprint(self) -> str:
-        """Everything here that changes what chunks look like."""
+        """Identifies the options, all of which change the chunks."""
         sizes = f"{self.max_tokens}:{self.target_tokens}:{self.overlap_tokens}"
         return f"chunk/3:{sizes}:{self.furniture}"
-
-
-MIN_TOKENS = 32

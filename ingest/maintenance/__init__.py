@@ -1,1 +1,1 @@
-"""Whether a store is whole, and how to mend it."""
+"""Checks and repairs of a store: verify, clean, delete."""

@@ -1,4 +1,4 @@
-"""Verify, clean and delete what is stored."""
+"""Verifies and cleans a store, and deletes documents from it and its journal."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from ..pipeline.journal import Journal
 from ..store.requests import named
 from ..store.store import QdrantStore
 from ..store.stored_documents import StoredDocument
-from .verification import FIELDS, Problem, Verification, verify
+from .verification import FIELDS, Problem, Verification, verify_points
 
 __all__ = ["clean_store", "delete_document", "verify_store"]
 
+_MAX_CAUSES: Final = 5  # failed pages listed per problem
+_MAX_NAMED: Final = 5  # documents listed in an error
+
 
 def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
-    """Delete the document with this path, name or id, and what the journal has of it.
+    """Delete a document from the store and the journal.
+
+    Args:
+        document: path, file name or id.
+        config: the store.
 
     Returns:
-        How many documents there were, and how many points were deleted.
+        The numbers of deleted documents and of deleted points.
 
     Raises:
         ConfigError: several documents have this name.
@@ -37,63 +44,64 @@ def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
         for name in names:
             found = found or store.documents(named(name))
             if len(found) > 1:
-                listed = ", ".join(map(_owned, found[:_MOST_NAMED]))
+                listed = ", ".join(map(_with_tenant, found[:_MAX_NAMED]))
                 raise ConfigError(f"{len(found)} documents are named {name}: name one of {listed}")
             points = points or store.delete_where(named(name))
-    # Where no tenant is named it may be anyone's, and each has a journal of their own.
+    # Without a tenant, the document may belong to any, and each tenant has a journal of its own.
     for tenant in {config.tenant, *(one.tenant for one in found)}:
         _forget({one.document_id for one in found}, names, replace(config, tenant=tenant))
     return len(found), points
 
 
-def _owned(document: StoredDocument) -> str:
-    owner = "" if document.tenant is None else f" (--tenant {document.tenant})"
-    return f"{document.file_path}{owner}"
+def _with_tenant(document: StoredDocument) -> str:
+    tenant = "" if document.tenant is None else f" (--tenant {document.tenant})"
+    return f"{document.file_path}{tenant}"
 
 
-def _forget(documents: set[str], places: Sequence[str], config: StoreConfig) -> None:
-    """Have a journal forget documents by id, and those it has at these places."""
+def _forget(documents: set[str], paths: Sequence[str], config: StoreConfig) -> None:
+    """Remove documents from a journal, by id and by path."""
     journal = open_journal(config, change=True)
     if journal is not None:
         with journal:
-            there = {entry.id for entry in journal.entries() if entry.path in places}
-            journal.forget(documents | there)
+            at_paths = {entry.id for entry in journal.entries() if entry.path in paths}
+            journal.forget(documents | at_paths)
 
 
 def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verification:
-    """Compare all points of a store, the files they were made of, and its journal.
+    """Compare the points of a store with each other, with their files and with the journal.
 
     Args:
-        store: the store.
-        config: how it was opened, by which its journal is found; None looks at none.
+        store: the open store.
+        config: the store's config, to find its journal; None: compare without a journal.
 
     Raises:
-        StoreError: there is no such collection.
+        StoreError: the collection does not exist.
     """
-    _check_there(store)
+    _require_collection(store)
     payloads = (record.payload or {} for record in store.scroll(None, FIELDS))
     journal = open_journal(config) if config else None
     if journal is None:
-        return verify(payloads, _sha256)
+        return verify_points(payloads, _sha256)
     with journal:
-        entries = journal.entries()  # before the points: what is stored meanwhile is not missed
+        # Before the points, so that a document stored in between is not reported as lost.
+        entries = journal.entries()
         recorded = {entry.id: entry.path for entry in entries if entry.chunks > 0}
         begun = {entry.id: entry.path for entry in entries if entry.chunks < 0}
-        found = verify(payloads, _sha256, recorded, begun)
-        return replace(found, problems=tuple(_explained(one, journal) for one in found.problems))
+        found = verify_points(payloads, _sha256, recorded, begun)
+        return replace(found, problems=tuple(_with_causes(one, journal) for one in found.problems))
 
 
 def clean_store(store: QdrantStore, config: StoreConfig) -> tuple[int, int]:
-    """Delete what interrupted runs left in a store and its journal; one that goes on is safe.
+    """Delete the remains of interrupted runs; a run in progress is not harmed.
 
     Returns:
-        How many points of replacements were deleted, and how many documents of which nothing is
-        stored went from the journal, with their pages.
+        The number of deleted points, left by interrupted replacements, and the number of documents
+        removed from the journal because none of their points is stored.
 
     Raises:
-        StoreError: there is no such collection.
+        StoreError: the collection does not exist.
     """
-    _check_there(store)
+    _require_collection(store)
     points = store.delete_orphans()
     journal = open_journal(config, change=True)
     if journal is None:
@@ -102,23 +110,24 @@ def clean_store(store: QdrantStore, config: StoreConfig) -> tuple[int, int]:
         return points, journal.forget_unstored(store.paths())
 
 
-def _check_there(store: QdrantStore) -> None:
+def _require_collection(store: QdrantStore) -> None:
     if not store.exists():
         raise StoreError(f"there is no collection {store.collection!r} at {store.location}")
 
 
-def _explained(problem: Problem, journal: Journal) -> Problem:
-    """A problem with the pages that failed, and why, where the journal knows."""
-    explained = problem.kind in ("unfinished", "begun")
-    failures = journal.failures(problem.document_id) if explained else []
-    causes = "; ".join(f"page {page + 1}: {why}" for page, why in failures[:_MOST_CAUSES])
+def _with_causes(problem: Problem, journal: Journal) -> Problem:
+    """Add the failures of pages that the journal records, if they explain the problem."""
+    if problem.kind not in ("unfinished", "begun"):
+        return problem
+    failures = journal.failures(problem.document_id)
+    causes = "; ".join(f"page {page + 1}: {why}" for page, why in failures[:_MAX_CAUSES])
     return replace(problem, detail=f"{problem.detail} ({causes})") if causes else problem
 
 
 def _sha256(path: str) -> str | None:
-    """Hash of a file; empty if it is gone, None where nobody can look, as at a URL."""
+    """Hash of a file; empty if the file is gone, None if it cannot be read, such as a URL."""
     try:
-        # A store may be of others: what it names as a file may be a device that never ends.
+        # Somebody else may have written the store: a path in it may be a device that never ends.
         file = path_of(path)
         if file is None or not stat.S_ISREG(file.stat().st_mode):
             return None
@@ -127,9 +136,3 @@ def _sha256(path: str) -> str | None:
         return ""
     except (OSError, ValueError):
         return None
-
-
-_MOST_CAUSES: Final = 5
-
-
-_MOST_NAMED: Final = 5

@@ -1,7 +1,7 @@
-"""What a store holds beside what it should hold: the proof after a crash. Pure.
+"""Compares stored points with what a store should hold. Pure.
 
-A document is whole when its points were all made of the same bytes in the same way, are as many as
-it has chunks, one for each place in the order of chunks, and its file still has these bytes.
+A document is complete if all its points have the same fingerprint, each of its chunks has exactly
+one point, and its file still has the hash that was stored.
 """
 
 from __future__ import annotations
@@ -13,16 +13,22 @@ from typing import Any, Final, Literal
 
 from ..core.schema import SCHEMA_VERSION, Field
 
-__all__ = ["FIELDS", "Problem", "Verification", "verify"]
+__all__ = ["FIELDS", "Problem", "Verification", "verify_points"]
 
 FIELDS: Final = (
-    *(Field.FILE_ID, Field.FILE_NAME, Field.FILE_PATH, Field.FILE_SHA256, Field.ORDINAL),
-    *(Field.CHUNK_COUNT, Field.FINGERPRINT, Field.SCHEMA),
+    Field.FILE_ID,
+    Field.FILE_NAME,
+    Field.FILE_PATH,
+    Field.FILE_SHA256,
+    Field.ORDINAL,
+    Field.CHUNK_COUNT,
+    Field.FINGERPRINT,
+    Field.SCHEMA,
 )
-"""Payload fields that are looked at."""
+"""The payload fields that :func:`verify_points` reads."""
 
-_LOST: Final = "was stored and is not there any more: ingest it again, or delete it"
-_BEGUN: Final = "was begun and is not stored: ingest it again, or remove it by verify --clean"
+_LOST: Final = "was stored but is missing now: ingest it again, or delete it"
+_BEGUN: Final = "was begun but is not stored: ingest it again, or remove it with verify --clean"
 
 Kind = Literal[
     "mixed",
@@ -39,13 +45,18 @@ Kind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong with a stored document.
+    """A problem of one stored document.
 
-    ``kind``: ``mixed``, points of several contents, as an interrupted replacement leaves them;
-    ``missing`` or ``duplicate`` (too many) chunks; ``unfinished``, pages of it failed; ``schema``,
-    made by another version; ``changed`` or ``vanished``, its file; ``lost``, all of it, though the
-    journal says that it was stored; ``begun``, it was not stored yet, because its run was cut off
-    or goes on, or none of its pages could be read.
+    Values of ``kind``:
+
+    - ``mixed``: points of several contents, left by an interrupted replacement;
+    - ``missing``, ``duplicate``: too few or too many points;
+    - ``unfinished``: some pages failed;
+    - ``schema``: stored by another version;
+    - ``changed``, ``vanished``: the file changed or is gone;
+    - ``lost``: the journal says that the document was stored, but it has no point;
+    - ``begun``: nothing is stored yet. The run was interrupted, or goes on, or could not read any
+      page.
     """
 
     document_id: str
@@ -56,32 +67,32 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was looked at, and what is wrong with it."""
+    """How many documents and points were compared, and their problems."""
 
     documents: int
     points: int
     problems: tuple[Problem, ...]
 
 
-def verify(
+def verify_points(
     payloads: Iterable[Mapping[str, Any]],
     sha256_of: Callable[[str], str | None],
     recorded: Mapping[str, str] | None = None,
     begun: Mapping[str, str] | None = None,
 ) -> Verification:
-    """Look at the payloads of all points.
+    """Find documents that are incomplete, inconsistent or outdated.
 
     Args:
-        payloads: of every point, with :data:`FIELDS`.
-        sha256_of: the hash of the file at a path; empty if it is not there, None if it cannot be
-            known, as of a URL.
+        payloads: the payload of every point, with :data:`FIELDS`.
+        sha256_of: returns the hash of the file at a path; empty if the file is gone, None if it
+            cannot be read, such as a URL.
         recorded: paths of the documents that should have points, by id.
-        begun: of those whose pages were, or are, being read.
+        begun: paths of the documents whose ingest was begun but not finished, by id.
     """
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for payload in payloads:
         found[str(payload.get(Field.FILE_ID))].append(payload)
-    # What index_nodes wrote has no count: nobody knows what is the whole of it.
+    # Points from index_nodes have no fingerprint and no count: they cannot be checked.
     documents = {
         key: points
         for key, points in found.items()
@@ -113,7 +124,7 @@ def _name(points: Sequence[Mapping[str, Any]]) -> str:
 
 def _of_points(points: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Kind, str]]:
     if any(p.get(Field.SCHEMA) != SCHEMA_VERSION for p in points):
-        yield "schema", "was made by another version: ingest it again"
+        yield "schema", "was stored by another version: ingest it again"
     contents = Counter(str(p.get(Field.FINGERPRINT)) for p in points)
     if len(contents) > 1:
         numbers = " + ".join(map(str, sorted(contents.values())))
@@ -121,16 +132,16 @@ def _of_points(points: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Kind, str]
         return
     count = points[0].get(Field.CHUNK_COUNT)
     if not isinstance(count, int):
-        yield "unfinished", "some pages failed or are still to be read: ingest it again"
+        yield "unfinished", "some pages failed or are not read yet: ingest it again"
         return
-    places = Counter(str(p.get(Field.ORDINAL)) for p in points)
-    expected = {place for place in places if place.isdecimal() and int(place[:9]) < count}
+    ordinals = {str(p.get(Field.ORDINAL)) for p in points}
+    expected = {one for one in ordinals if one.isdecimal() and int(one[:9]) < count}
     double = len(points) - len(expected)
     if double:
-        yield "duplicate", f"{double} points are too many: delete it and ingest it again"
+        yield "duplicate", f"{double} points too many: delete it and ingest it again"
     if len(expected) < count:
         missing = count - len(expected)
-        yield "missing", f"{missing} of {count} chunks are not there: ingest it again"
+        yield "missing", f"{missing} of {count} chunks are missing: ingest it again"
 
 
 def _of_file(
@@ -139,6 +150,6 @@ def _of_file(
     path = str(point.get(Field.FILE_PATH) or "")
     found = sha256_of(path) if path else None
     if found == "":
-        yield "vanished", "its file is gone: delete it from the store, or put the file back"
+        yield "vanished", "its file is gone: delete the document, or put the file back"
     elif found is not None and found != point.get(Field.FILE_SHA256):
-        yield "changed", "its file has other bytes than what is stored: ingest it again"
+        yield "changed", "its file changed after it was stored: ingest it again"

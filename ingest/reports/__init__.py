@@ -1,1 +1,1 @@
-"""What people look at after a run."""
+"""HTML reports about a run or about a journal."""

@@ -1,4 +1,4 @@
-"""A report as a file: a page of figures and failures, with pictures of the pages it is about."""
+"""Writes reports: figures, failures and pictures of failed and doubtful pages."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from ..system.files import replace_file
 from ..system.workers import WorkerPool
 from .html import PagePicture, report_html
 
-__all__ = [
-    "DoubtfulPages",
-    "Findings",
-    "NotedPage",
-    "write_report",
-]
+__all__ = ["DoubtfulPages", "Findings", "NotedPage", "write_report"]
 
-_MOST_PICTURES: Final = 30  # of failed, and of doubtful pages
-_LONG_SIDE: Final = 700  # pixels: a heading can be read, and a page takes 50 to 100 kB
+_MAX_PICTURES: Final = 30  # each of failed and of doubtful pages
+_LONG_SIDE: Final = 700  # pixels: headings are legible, and a page takes 50 to 100 kB
 _QUALITY: Final = 60
-_MOST_SECONDS: Final = 10.0  # to draw a page: those that failed may hang again, one after the other
+_MAX_SECONDS: Final = 10.0  # per picture: pages that failed may hang again, one after the other
 
 
 @dataclass(frozen=True, slots=True)
 class NotedPage:
-    """A page (0-based) to be drawn, where its blocks were found, and what speaks against it.
+    """A failed or doubtful page that a report shows.
 
-    ``sha256`` is of its file as it was; empty: whatever the file is now.
+    Attributes:
+        file: path of the document.
+        index: number of the page, from 0.
+        flags: why the page is shown.
+        boxes: box and kind of each block, to be drawn on the picture.
+        sha256: hash of the file when the page was read; empty: draw from the file as it is now.
     """
 
     file: str
@@ -50,7 +50,7 @@ class NotedPage:
 
 @dataclass(slots=True)
 class DoubtfulPages:
-    """Pages whose text may be wrong or incomplete: a bounded number, and how many more."""
+    """Pages whose text may be wrong or incomplete. Further pages are only counted."""
 
     pages: list[NotedPage] = field(default_factory=list)
     left_out: int = 0
@@ -59,8 +59,8 @@ class DoubtfulPages:
         return len(self.pages) + self.left_out
 
     def add(self, page: NotedPage) -> None:
-        """Take note of a page."""
-        if len(self.pages) < _MOST_PICTURES:
+        """Add a page."""
+        if len(self.pages) < _MAX_PICTURES:
             self.pages.append(page)
         else:
             self.left_out += 1
@@ -68,10 +68,13 @@ class DoubtfulPages:
 
 @dataclass(slots=True)
 class Findings:
-    """What a report says.
+    """The content of a report.
 
-    ``counts`` are figures by name; ``failures`` pages and documents that gave no result, and
-    ``failed`` those pages among them that can be shown.
+    Attributes:
+        counts: figures by name.
+        failures: failed pages and documents.
+        failed: the failed pages that can be shown.
+        doubtful: pages whose text may be wrong or incomplete.
     """
 
     counts: Mapping[str, float] = field(default_factory=dict)
@@ -83,18 +86,18 @@ class Findings:
 def write_report(
     target: Path, findings: Findings, source: SourceConfig, limits: WorkLimits
 ) -> None:
-    """Write a report, readable by its owner only: it shows documents.
+    """Write a report that only its owner can read, because it shows pages.
 
     Args:
-        target: the file.
-        findings: what it is about.
+        target: the report's file.
+        findings: the content.
         source: password of the documents.
-        limits: of opening them and drawing their pages.
+        limits: time and memory for opening the documents and drawing their pages.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
-    failed, doubtful = findings.failed[:_MOST_PICTURES], findings.doubtful
+    failed, doubtful = findings.failed[:_MAX_PICTURES], findings.doubtful
     pictures = list(_pictures([*failed, *doubtful.pages], source, limits))
     page = report_html(
         findings.counts,
@@ -109,7 +112,7 @@ def write_report(
 def _pictures(
     pages: Sequence[NotedPage], source: SourceConfig, limits: WorkLimits
 ) -> Iterator[PagePicture]:
-    short = replace(limits, seconds=min(limits.seconds, _MOST_SECONDS))
+    short = replace(limits, seconds=min(limits.seconds, _MAX_SECONDS))
     with DocumentExaminer(limits) as examiner, WorkerPool(1, short) as pool:
         for page in pages:
             jpeg = _draw(page, source, examiner, pool)
@@ -130,11 +133,11 @@ def _draw(
                 )
             )
             if page.sha256 not in ("", document.ref.sha256):
-                return None  # its page of this number is another one now
+                return None  # the file changed: this page may be another one now
             tasks = document.tasks(str(page.index + 1))
             (image,) = render_pages(tasks, pool, long_side=_LONG_SIDE)
     except (OpticalRagError, OSError):
-        return None  # it was there, but is gone or changed by now
+        return None  # the file is gone, changed or damaged
     if not isinstance(image, PageImage):
         return None
     stream = io.BytesIO()

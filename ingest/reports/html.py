@@ -1,12 +1,11 @@
-"""A run as one HTML page, and as lines for Prometheus. Pure.
+"""Renders a report as one HTML page. Pure.
 
-The page loads nothing and runs nothing: pictures are in it, and its policy forbids the rest.
+The page embeds its pictures. Its content security policy forbids scripts and requests.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -14,7 +13,7 @@ from typing import Final
 
 from ..core.records import PageFailure
 
-__all__ = ["PagePicture", "metrics_text", "report_html"]
+__all__ = ["PagePicture", "report_html"]
 
 _POLICY: Final = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none';"
@@ -26,26 +25,26 @@ _STYLE: Final = (
     "text-align:left;vertical-align:top;overflow-wrap:anywhere}"
     "figure{display:inline-block;margin:1em;vertical-align:top}img{border:1px solid #bbb}"
 )
-_MOST_FAILURES: Final = 1000  # rows a browser shows at once; the rest are counted
+_MAX_FAILURES: Final = 1000  # rows that a browser shows at once; further failures are counted
 
 _REMEDIES: Final = {
     "crashed": "Leave the page out (--pages), or repair the file, for example with qpdf.",
-    "damaged": "Repair the file, for example with qpdf, or get it again.",
-    "encrypted": "Give its password (--password).",
-    "io": "See that the file is there and may be read.",
-    "limit_exceeded": "Leave it out, or raise the limit that the message names.",
+    "damaged": "Repair the file, for example with qpdf, or get a new copy.",
+    "encrypted": "Pass the password (--password).",
+    "io": "Check that the file exists and is readable.",
+    "limit_exceeded": "Leave the file out, or raise the limit in the message.",
     "out_of_memory": "Allow more memory (--page-memory), or leave the page out (--pages).",
     "page_failed": "Repair the file, for example with qpdf, or leave the page out (--pages).",
-    "page_range": "Choose pages that the document has (--pages).",
-    "source_changed": "Ingest it again once nobody writes to it.",
+    "page_range": "Select pages that exist (--pages).",
+    "source_changed": "Ingest the file again when no program writes to it.",
     "timeout": "Allow more time (--page-timeout), or leave the page out (--pages).",
-    "unsupported_source": "Convert it to PDF, or leave it out.",
+    "unsupported_source": "Convert the file to PDF, or leave it out.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class PagePicture:
-    """A page that failed or is doubtful: why, and what it looks like (JPEG; None: not drawn)."""
+    """A failed or doubtful page: its flags and its picture (None: it could not be drawn)."""
 
     file: str
     number: int
@@ -60,17 +59,17 @@ def report_html(
     left_out: int = 0,
     failed: Sequence[PagePicture] = (),
 ) -> str:
-    """The page of a run.
+    """Render a report.
 
     Args:
         counts: figures by name.
-        failures: pages and documents that gave no result.
+        failures: failed pages and documents.
         doubtful: pages whose text may be wrong or incomplete.
-        left_out: doubtful pages that are not shown.
-        failed: pages among the failures that are shown.
+        left_out: number of further doubtful pages, without pictures.
+        failed: pictures of failed pages.
     """
     rows = ((name.replace("_", " "), f"{value:,.6g}") for name, value in counts.items())
-    shown = failures[:_MOST_FAILURES]
+    shown = failures[:_MAX_FAILURES]
     more = len(failures) - len(shown)
     parts = [
         "<!DOCTYPE html>",
@@ -81,11 +80,11 @@ def report_html(
         _table(("figure", "value"), rows),
         f"<h2>Failures: {len(failures)}</h2>",
         _table(("file", "page", "code", "message", "remedy"), map(_failure_row, shown)),
-        f"<p>{more} more are not shown.</p>" if more else "",
+        f"<p>{more} more failures are not shown.</p>" if more else "",
         *map(_figure, failed),
         f"<h2>Doubtful pages: {len(doubtful) + left_out}</h2>",
         *map(_figure, doubtful),
-        f"<p>{left_out} more are not shown.</p>" if left_out else "",
+        f"<p>{left_out} more pages are not shown.</p>" if left_out else "",
         "</body></html>",
     ]
     return "\n".join(filter(None, parts)) + "\n"
@@ -112,28 +111,3 @@ def _figure(page: PagePicture) -> str:
     data = b64encode(page.jpeg).decode("ascii")
     picture = f'<img alt="page {page.number}" src="data:image/jpeg;base64,{data}">'
     return f"<figure>{picture}<figcaption>{words}</figcaption></figure>"
-
-
-def metrics_text(
-    counts: Mapping[str, float], failures: Iterable[PageFailure], finished: float
-) -> str:
-    """A run in Prometheus' text format, without names of files.
-
-    Args:
-        counts: figures by name.
-        failures: counted by code.
-        finished: when the run ended, in seconds since 1970.
-    """
-    lines = []
-    for name, value in {**counts, "finished_timestamp_seconds": finished}.items():
-        lines += [
-            f"# HELP opticalrag_ingest_{name} Of the last run: {name.replace('_', ' ')}.",
-            f"# TYPE opticalrag_ingest_{name} gauge",
-            f"opticalrag_ingest_{name} {value:.15g}",
-        ]
-    codes = Counter(failure.code for failure in failures)
-    if codes:
-        lines.append("# HELP opticalrag_ingest_failures Of the last run: files and pages, by code.")
-        lines.append("# TYPE opticalrag_ingest_failures gauge")
-    lines += [f'opticalrag_ingest_failures{{code="{c}"}} {n}' for c, n in sorted(codes.items())]
-    return "\n".join(lines) + "\n"

@@ -1,12 +1,11 @@
-"""A report of all that a journal knows: which pages of stored documents failed or are doubtful."""
+"""The HTML report of a journal: failed and doubtful pages of the stored documents."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
-from ..assembly import open_journal
-from ..core.config import SourceConfig, StoreConfig, WorkLimits
+from ..core.config import SourceConfig, WorkLimits
 from ..core.errors import ConfigError
 from ..core.flags import doubts
 from ..core.records import PageFailure
@@ -18,41 +17,35 @@ __all__ = ["report_journal"]
 
 
 def report_journal(
-    config: StoreConfig, target: Path, source: SourceConfig, limits: WorkLimits
+    journal: Journal, target: Path, source: SourceConfig, limits: WorkLimits
 ) -> dict[str, float]:
-    """Write a report of what a store's journal knows; the store itself is not opened.
+    """Write a report of a journal without opening the store.
 
     Args:
-        config: of the store.
-        target: the file.
-        source: password of documents whose pages are drawn.
-        limits: of opening and drawing them.
+        journal: the store's journal.
+        target: the report's file.
+        source: password of the documents.
+        limits: time and memory for drawing their pages.
 
     Returns:
-        The figures in it, by name.
+        The figures of the report, by name.
 
     Raises:
-        ConfigError: there is no journal, it cannot be read, or the file cannot be written.
+        ConfigError: the journal cannot be read, or the file cannot be written.
     """
     check_target(target)
-    found = _findings(config)
-    write_report(target, found, source, limits)
-    return dict(found.counts)
+    findings = _findings(journal)
+    write_report(target, findings, source, limits)
+    return dict(findings.counts)
 
 
-def _findings(config: StoreConfig) -> Findings:
-    journal = open_journal(config)
+def _findings(journal: Journal) -> Findings:
     found, counted = Findings(), Counter(documents=0, pages=0)
-    if journal is not None:
-        with journal:
-            for entry in journal.entries():
-                counted["documents"] += 1
-                counted["pages"] += _add(found, journal, entry)
-    if journal is None or journal.gave_up:
-        raise ConfigError(
-            f"{config.location} has no journal of {config.collection!r} that can be read; ingest"
-            " first, or say where it is (--journal, --tenant)"
-        )
+    for entry in journal.entries():
+        counted["documents"] += 1
+        counted["pages"] += _add(found, journal, entry)
+    if journal.gave_up:
+        raise ConfigError("the journal cannot be read: ingest the documents again")
     found.counts = {
         **counted,
         "failed_pages": len(found.failures),
@@ -62,7 +55,7 @@ def _findings(config: StoreConfig) -> Findings:
 
 
 def _add(found: Findings, journal: Journal, entry: JournalEntry) -> int:
-    """Add what is known of a document, and say how many pages of it were read."""
+    """Add a document's pages to the findings; returns how many pages were read."""
     failures = journal.failures(entry.id) if entry.chunks < 0 else []
     for index, why in failures:
         code, _, message = why.partition(": ")

@@ -1,4 +1,4 @@
-"""The command as users start it: a process of its own, its streams and its exit code."""
+"""Commands in their own process: stdout, stderr and exit codes."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_ingest_again_writes_nothing(folder: Path) -> None:
 
 
 def test_search_names_file_page_and_boxes(folder: Path) -> None:
-    """The best hit is on the page that answers, and can be cited."""
+    """The best hit is on the page with the answer and can be cited."""
     hits = run_json("search", "When was the pump inspected?", "--top-k", "2", cwd=folder)["hits"]
 
     assert Path(hits[0]["file"]).name == "pump.pdf"
@@ -58,8 +58,8 @@ def test_search_names_file_page_and_boxes(folder: Path) -> None:
     assert hits[0].keys() >= {"heading_path", "kind", "score", "text"}
 
 
-def test_search_draws_the_places_it_names(folder: Path, tmp_path: Path) -> None:
-    """One picture per page of a hit, named in JSON; without the file the hit is still there."""
+def test_search_draws_the_pages_of_its_hits(folder: Path, tmp_path: Path) -> None:
+    """JSON lists one picture per page; a hit whose file is gone has an error instead."""
     asked = ("search", "When was the pump inspected?", "--top-k", "1")
     (hit,) = run_json(*asked, "--pictures", str(tmp_path), "--context", "page", cwd=folder)["hits"]
     drawn = [Path(name) for name in hit["pictures"]]
@@ -76,8 +76,8 @@ def test_search_draws_the_places_it_names(folder: Path, tmp_path: Path) -> None:
         (folder / "moved").rename(folder / "pump.pdf")
 
 
-def test_a_reranker_that_is_not_here_is_said(folder: Path) -> None:
-    """With the code of the error tree, and exit 1."""
+def test_a_missing_reranker_is_an_error(folder: Path) -> None:
+    """With its error code, and exit code 1."""
     asked = ("search", "pump", "--reranker", str(folder / "none"), "--json")
     done = run(*asked, cwd=folder)
 
@@ -112,7 +112,7 @@ def test_parse_writes_markdown_to_stdout_and_nothing_else(folder: Path) -> None:
 
 
 def test_parse_json_has_blocks_with_boxes(folder: Path) -> None:
-    """The JSON of a page has its blocks, their kinds and places."""
+    """Each block has its kind and its box."""
     (page,) = run_json("parse", "pump.pdf", "--pages", "2", cwd=folder)["pages"]
 
     assert page["page"] == 2
@@ -121,7 +121,7 @@ def test_parse_json_has_blocks_with_boxes(folder: Path) -> None:
 
 
 def test_a_file_that_fails_among_others_is_exit_three(tmp_path: Path) -> None:
-    """Partial success has its own exit code, and the failure its code."""
+    """Partial success has its own exit code; the failure has an error code."""
     write_pdf(tmp_path / "good.pdf", page_text("valve"))
     write_pdf(tmp_path / "locked.pdf", "x", password="secret")  # noqa: S106
     report = run_json("ingest", ".", cwd=tmp_path, code=3)
@@ -132,7 +132,7 @@ def test_a_file_that_fails_among_others_is_exit_three(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_that_is_read_is_named(tmp_path: Path) -> None:
-    """On stderr and in JSON: pages may be missing of which no failure tells."""
+    """On stderr and in JSON, because pages may be missing without a failure."""
     file = write_pdf(tmp_path / "cut.pdf", page_text("valve"))
     file.write_bytes(file.read_bytes()[:-200])
 
@@ -140,8 +140,8 @@ def test_a_damaged_file_that_is_read_is_named(tmp_path: Path) -> None:
     assert f"mended: {file}" in run("ingest", "cut.pdf", "--dry-run", cwd=tmp_path).stderr
 
 
-def test_what_cannot_be_looked_at_in_a_folder_is_listed(tmp_path: Path) -> None:
-    """Folders too deep to list, links that lead nowhere or in a circle; exit 3, the rest stored."""
+def test_unreadable_entries_of_a_folder_are_failures(tmp_path: Path) -> None:
+    """Folders too deep to list, dangling and circular links; the other files are stored."""
     write_pdf(tmp_path / "good.pdf", page_text("valve"))
     (tmp_path / "nowhere.pdf").symlink_to(tmp_path / "gone.pdf")
     (tmp_path / "circle.pdf").symlink_to(tmp_path / "circle.pdf")
@@ -175,10 +175,10 @@ def test_what_cannot_be_looked_at_in_a_folder_is_listed(tmp_path: Path) -> None:
         (["ingest", "a.pdf", "--page-memory", "inf"], 2),
     ],
 )
-def test_failures_are_words_on_stderr_and_a_code(
+def test_failures_are_messages_on_stderr_and_exit_codes(
     tmp_path: Path, arguments: list[str], code: int
 ) -> None:
-    """No traceback reaches a user; wrong usage is told from failure."""
+    """Users see no traceback; wrong usage has its own exit code."""
     pymupdf.open().new_page().parent.save(tmp_path / "a.pdf")
     done = run(*arguments, cwd=tmp_path)
 
@@ -197,7 +197,7 @@ def test_an_error_is_json_too(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the device is Linux's")
 def test_json_that_cannot_be_written_is_an_error_without_a_traceback(folder: Path) -> None:
-    """Where stdout is a file on a full disk, stderr says so."""
+    """For example on a full disk: stderr has the message."""
     main = "from opticalrag.retrievers.cli import main; main()"
     command = (sys.executable, "-c", main, "status", "--json")
     with Path("/dev/full").open("w") as full:
@@ -209,7 +209,7 @@ def test_json_that_cannot_be_written_is_an_error_without_a_traceback(folder: Pat
 
 
 def test_a_command_whose_stdout_is_closed_does_its_work(folder: Path) -> None:
-    """Python then has no stdout at all, which is no defect of ours."""
+    """Python then sets sys.stdout to None, which is not an internal error."""
     main = "import sys; sys.stdout = None; from opticalrag.retrievers.cli import main; main()"
     command = (sys.executable, "-c", main, "status", "--json")
     done = subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, text=True)
@@ -231,14 +231,14 @@ def test_doctor_says_what_would_be_used(tmp_path: Path) -> None:
     "arguments", [["status", "--bogus"], ["search"], ["parse", "a", "--workers", "0"]]
 )
 def test_wrong_usage_is_json_too(tmp_path: Path, arguments: list[str]) -> None:
-    """Also what the command-line library finds wrong before any of our code runs."""
+    """Even if Typer finds the error before the command runs."""
     value = run_json(*arguments, cwd=tmp_path, code=2)
 
     assert value["error"]["code"] == "usage"
 
 
-def test_json_is_valid_where_stdout_knows_no_unicode(tmp_path: Path) -> None:
-    """Characters that the terminal lacks are escaped as JSON escapes them."""
+def test_json_is_valid_if_stdout_is_ascii(tmp_path: Path) -> None:
+    """Other characters are JSON escapes."""
     file = write_pdf(tmp_path / "naïve 🐳.pdf", page_text("valve"))
     done = subprocess.run(
         [sys.executable, "-m", "opticalrag.retrievers", "parse", file.name, "--json"],
@@ -253,7 +253,7 @@ def test_json_is_valid_where_stdout_knows_no_unicode(tmp_path: Path) -> None:
 
 
 def test_names_with_brackets_are_listed_as_they_are(tmp_path: Path) -> None:
-    """They are no markup."""
+    """Brackets in file names are not markup."""
     write_pdf(tmp_path / "[b]old[x].pdf", page_text("valve"))
     run_json("ingest", ".", cwd=tmp_path)
     done = run("status", cwd=tmp_path)
@@ -263,7 +263,7 @@ def test_names_with_brackets_are_listed_as_they_are(tmp_path: Path) -> None:
 
 
 def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
-    """Neither move its cursor nor add lines that look like ours; in JSON they are as they are."""
+    """File names cannot move the cursor or forge lines; JSON has them unchanged."""
     evil = "\x1b[2J\nfailed: forged\u202e.pdf"
     write_pdf(tmp_path / f"good{evil}", page_text("valve"))
     (tmp_path / f"bad{evil}").write_bytes(b"%PDF-1.7")
@@ -284,14 +284,14 @@ def test_names_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert value["documents"][0]["file_name"] == f"good{evil}"
 
 
-def test_pages_that_no_document_has_are_wrong_usage(tmp_path: Path) -> None:
-    """As for parse."""
+def test_selecting_missing_pages_is_wrong_usage(tmp_path: Path) -> None:
+    """As in parse."""
     write_pdf(tmp_path / "a.pdf", page_text("valve"))
     assert run("ingest", "a.pdf", "--pages", "7", cwd=tmp_path).returncode == 2
 
 
 def test_a_pattern_without_a_match_does_not_stop_the_others(tmp_path: Path) -> None:
-    """It is a failure like a missing file."""
+    """It counts as a failure, like a missing file."""
     write_pdf(tmp_path / "a.pdf", page_text("valve"))
     report = run_json("ingest", "no-*.pdf", "a.pdf", cwd=tmp_path, code=3)
 
@@ -312,7 +312,7 @@ def test_a_tenant_lists_and_deletes_its_own(folder: Path) -> None:
 
 
 def test_verify_compares_the_store_with_the_files(tmp_path: Path) -> None:
-    """What is whole is exit code 0; an edited or vanished file is named with exit code 3."""
+    """Exit code 0 without problems; 3 if a file changed or is gone."""
     for name in ("a", "b", "c"):
         write_pdf(tmp_path / f"{name}.pdf", page_text(f"valve {name}"))
     run_json("ingest", ".", cwd=tmp_path)
@@ -328,8 +328,8 @@ def test_verify_compares_the_store_with_the_files(tmp_path: Path) -> None:
     ]
 
 
-def test_verify_lists_and_cleans_what_was_begun_and_never_stored(tmp_path: Path) -> None:
-    """Until then it is a finding like others."""
+def test_verify_lists_and_cleans_begun_documents(tmp_path: Path) -> None:
+    """A begun document is a problem until --clean removes it."""
     write_pdf(tmp_path / "a.pdf", page_text("valve"))
     run_json("ingest", ".", cwd=tmp_path)
     file, sha256 = str(tmp_path / "b.pdf"), "0" * 64
@@ -344,10 +344,8 @@ def test_verify_lists_and_cleans_what_was_begun_and_never_stored(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["none/all.md", "m" * 256])
-def test_where_markdown_cannot_be_written_is_said_before_pages_are_read(
-    tmp_path: Path, name: str
-) -> None:
-    """A document may take hours."""
+def test_an_unwritable_output_is_refused_before_pages_are_read(tmp_path: Path, name: str) -> None:
+    """Reading a document can take hours."""
     done = run("parse", "not-there.pdf", "-o", name, cwd=tmp_path)
 
     assert done.returncode in (1, 2)

@@ -1,4 +1,4 @@
-"""Commands about the weights of DeepSeek-OCR, and reading with it."""
+"""The ``models`` commands, and parsing with DeepSeek-OCR."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ..processes import run_command
 from . import test_cli
 
 
-def test_whole_files_are_verified_without_loading_them(
+def test_complete_files_are_verified_without_loading_them(
     tiny_checkpoint: Path, tmp_path: Path
 ) -> None:
-    """With what they would take."""
+    """The report has the memory that they would need."""
     report = test_cli.run_json("models", "verify", str(tiny_checkpoint), cwd=tmp_path)
     assert report["name"] == "tiny"
     assert report["tensors"] > 50
     assert report["memory"] > report["parameters"]
 
 
-def test_broken_files_fail_with_what_is_wrong(tmp_path: Path) -> None:
+def test_broken_files_are_an_error(tmp_path: Path) -> None:
     """One JSON object, exit code 1."""
     (tmp_path / "config.json").write_text("{}")
     done = run_command("models", "verify", str(tmp_path), "--json", cwd=tmp_path)
@@ -27,23 +27,23 @@ def test_broken_files_fail_with_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_known_models_are_listed_with_their_commit(tmp_path: Path) -> None:
-    """Whether they are here or not."""
+    """Even if their files are not on this machine."""
     (model,) = test_cli.run_json("models", "list", cwd=tmp_path)["models"]
     assert model["repo"] == "deepseek-ai/DeepSeek-OCR"
     assert len(model["revision"]) == 40
 
 
-def test_offline_the_way_to_the_weights_is_shown(tmp_path: Path) -> None:
-    """Instead of a stack trace."""
+def test_missing_weights_name_the_download_command(tmp_path: Path) -> None:
+    """The message says how to get them."""
     done = run_command("models", "verify", cwd=tmp_path)
     assert done.returncode == 1
     assert "opticalrag models download" in done.stderr
 
 
-def test_pages_are_parsed_with_a_checkpoint_of_ones_own(
+def test_pages_are_parsed_with_a_local_checkpoint(
     tiny_checkpoint: Path, sample: Path, tmp_path: Path
 ) -> None:
-    """Mode, tries and compression are in the JSON."""
+    """The JSON has the attempts and their vision tokens."""
     options = ["--engine", "deepseek-ocr", "--ocr-model", str(tiny_checkpoint), "--device", "cpu"]
     options += ["--max-output-tokens", "40"]
     (page,) = test_cli.run_json(
@@ -53,10 +53,10 @@ def test_pages_are_parsed_with_a_checkpoint_of_ones_own(
     assert page["optical"]["attempts"][0]["vision_tokens"] == 100
 
 
-def test_a_mode_that_does_not_exist_is_wrong_usage(
+def test_an_unknown_mode_is_wrong_usage(
     tiny_checkpoint: Path, sample: Path, tmp_path: Path
 ) -> None:
-    """Exit code 2, with the names that do."""
+    """Exit code 2; the message lists the modes."""
     options = ["--engine", "deepseek-ocr", "--ocr-model", str(tiny_checkpoint)]
     done = run_command("parse", str(sample), "--mode", "huge", *options, cwd=tmp_path)
     assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""Stored vision tokens and reading again, from the command line."""
+"""The ``redecode`` and ``cache`` commands."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def copy_tokens(place: Path, folder: str) -> None:
 
 
 def test_a_page_is_read_again_without_its_file(place: Path, tiny_checkpoint: Path) -> None:
-    """With another prompt, in the widest mode that was kept."""
+    """With another prompt, from the largest cached mode."""
     asked = ["redecode", "a.pdf", "--page", "2", "--prompt", "locate:pump"]
     answer = test_cli.run_json(*asked, *model(tiny_checkpoint), cwd=place)
 
@@ -50,20 +50,18 @@ def test_a_page_is_read_again_without_its_file(place: Path, tiny_checkpoint: Pat
     assert "not_located" in answer["flags"]
 
 
-def test_doubts_are_said_to_people_beside_the_answer(place: Path, tiny_checkpoint: Path) -> None:
-    """Random weights locate nothing; stdout has the answer alone."""
+def test_doubts_are_printed_to_stderr(place: Path, tiny_checkpoint: Path) -> None:
+    """Random weights locate nothing; stdout has only the answer."""
     asked = ["redecode", "a.pdf", "--page", "2", "--prompt", "locate:pump"]
     done = run_command(*asked, *model(tiny_checkpoint), cwd=place)
     assert done.returncode == 0
-    assert "nothing was located: the answer names no place on the page" in done.stderr
+    assert "nothing was located: the answer has no box on the page" in done.stderr
     assert "doubtful: " in done.stderr
     assert "doubtful" not in done.stdout
 
 
-def test_a_file_of_the_same_name_is_not_encoded_for_the_one_that_is_gone(
-    place: Path, tiny_checkpoint: Path
-) -> None:
-    """Another document lies in the folder one is in by now."""
+def test_another_file_of_the_same_name_is_not_encoded(place: Path, tiny_checkpoint: Path) -> None:
+    """The current folder has a different document with the name of the missing one."""
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()
     write_pdf(elsewhere / "a.pdf", page_text("rotor"), page_text("stator"))
@@ -84,10 +82,10 @@ def test_a_file_of_the_same_name_is_not_encoded_for_the_one_that_is_gone(
         (["--page", "0"], 2),
     ],
 )
-def test_what_cannot_be_read_again_is_said(
+def test_pages_that_cannot_be_decoded_are_errors(
     place: Path, tiny_checkpoint: Path, arguments: list[str], code: int
 ) -> None:
-    """A miss is a failure, a wrong prompt or page number wrong usage."""
+    """A cache miss is a failure; a wrong prompt or page number is wrong usage."""
     done = run_command("redecode", "a.pdf", *arguments, *model(tiny_checkpoint), cwd=place)
     assert done.returncode == code
     assert "Traceback" not in done.stderr
@@ -121,8 +119,8 @@ def test_a_document_is_deleted_by_the_path_one_types(place: Path) -> None:
     assert failed["error"]["code"] == "cache_miss"
 
 
-def test_looking_makes_no_cache(tmp_path: Path) -> None:
-    """A place that is not there is named."""
+def test_reading_creates_no_cache(tmp_path: Path) -> None:
+    """A missing folder is an error."""
     assert cache(tmp_path, "stats", code=1)["error"]["code"] == "cache_miss"
     assert list(tmp_path.iterdir()) == []
 
@@ -131,7 +129,7 @@ def test_looking_makes_no_cache(tmp_path: Path) -> None:
 def test_an_ingest_goes_on_without_a_cache(
     tmp_path: Path, tiny_checkpoint: Path, kept: str
 ) -> None:
-    """Switched off, or impossible; the second is said."""
+    """Switched off, or impossible, which is logged."""
     write_pdf(tmp_path / "a.pdf", page_text("valve"))
     (tmp_path / "s3-is-a-file").write_text("in the way")
     ingest = ["ingest", "a.pdf", "--engine", "deepseek-ocr", "--mode", "tiny", "--tokens", kept]

@@ -1,4 +1,4 @@
-"""The command when the server that it writes to goes away for longer than is waited for."""
+"""``ingest`` when its server is away longer than the command waits."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Ingest = Callable[[str, int], dict[str, Any]]
 def ingest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Ingest:
-    """Runs the command over three documents in this process; a server is waited for a second."""
+    """Ingests three documents in this process and waits one second for a server."""
     for subject in ("valve", "pump", "rotor"):
         write_pdf(tmp_path / f"{subject}.pdf", page_text(subject), page_text(subject * 2))
     monkeypatch.chdir(tmp_path)
@@ -49,7 +49,7 @@ def ingest(
 def test_a_run_ends_when_its_server_is_away_too_long_and_the_next_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ingest: Ingest
 ) -> None:
-    """It says so with the code of an unfinished run; no page that was parsed is parsed again."""
+    """Exit code 3, then 0; no page is parsed twice."""
     upsert = QdrantStore.upsert
     with serving(tmp_path / "server") as service:
 
@@ -79,7 +79,7 @@ def test_a_run_ends_when_its_server_is_away_too_long_and_the_next_goes_on(
 def test_a_run_whose_server_leaves_before_anything_is_stored_did_not_fail_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ingest: Ingest
 ) -> None:
-    """Pages are parsed, and the next run goes on: the same exit code as later in a run."""
+    """The exit code is 3 as later in a run: parsed pages are in the journal for the next run."""
     with serving(tmp_path / "server") as service:
 
         def away(store: QdrantStore, points: Any) -> int:

@@ -1,8 +1,7 @@
-"""The watch command, and what an ingest leaves to look at."""
+"""``ingest --watch``, and the reports of an ingest."""
 
 from __future__ import annotations
 
-import inspect
 import os
 import signal
 import subprocess
@@ -14,8 +13,7 @@ from pathlib import Path
 import pytest
 
 from opticalrag.ingest.assembly import open_store
-from opticalrag.ingest.cli.app import ingest
-from opticalrag.ingest.cli.watch import watch
+from opticalrag.ingest.cli.ingest import ingest
 from opticalrag.ingest.core.config import StoreConfig
 from opticalrag.ingest.core.errors import StoreUnavailable
 from opticalrag.ingest.core.records import Point
@@ -28,10 +26,10 @@ from .test_cli import run_json
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_watch_ingests_what_comes_and_stops_when_told(tmp_path: Path, ending: int) -> None:
-    """A new file is in the store while the watch goes on; a signal ends it with code 0."""
+    """A new file is stored while the watch runs; a signal ends it with exit code 0."""
     folder = tmp_path / "in"
     folder.mkdir()
-    command = ["watch", "in", "--interval", "0.2", "--settle", "0.2", "--ocr", "off"]
+    command = ["ingest", "in", "--watch", "0.2", "--ocr", "off"]
     with subprocess.Popen(
         [sys.executable, "-m", "opticalrag.retrievers", *command],
         cwd=tmp_path,
@@ -57,7 +55,7 @@ def test_watch_ingests_what_comes_and_stops_when_told(tmp_path: Path, ending: in
 def test_a_file_is_tried_again_when_its_store_was_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that was cut off did not do what it began."""
+    """The next look ingests the files of an interrupted run again."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     upsert, told = QdrantStore.upsert, []
 
@@ -70,7 +68,7 @@ def test_a_file_is_tried_again_when_its_store_was_away(
 
     monkeypatch.setattr(QdrantStore, "upsert", away_at_first)
     monkeypatch.chdir(tmp_path)
-    watch(tmp_path, interval=0.1, settle=0, ocr="off", qdrant=str(tmp_path / "store"))
+    ingest([str(tmp_path)], watch=0.1, ocr="off", qdrant=str(tmp_path / "store"))
 
     assert len(told) == 2
     with open_store(StoreConfig(str(tmp_path / "store"))) as store:
@@ -78,10 +76,10 @@ def test_a_file_is_tried_again_when_its_store_was_away(
 
 
 def test_a_second_signal_ends_a_watch_as_it_ends_other_commands() -> None:
-    """Copies of documents were left behind: the process had no chance to remove them."""
+    """The command can then remove its temporary files."""
     script = """
 import os, signal, time
-from opticalrag.ingest.cli.watch import _stop_on_signals
+from opticalrag.ingest.cli.ingest import _stop_on_signals
 from opticalrag.ingest.cli.console import commands
 with commands(False):
     stop = _stop_on_signals()
@@ -98,20 +96,13 @@ with commands(False):
     assert (done.returncode, done.stdout) == (128 + signal.SIGTERM, "cleaned up\n")
 
 
-def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Path) -> None:
-    """Else the two would undo each other's work, and no engine but the layout's could watch."""
-    theirs, ours = (inspect.signature(one).parameters for one in (ingest, watch))
-    of_one_run = {"paths", "pages", "report_file", "metrics", "as_json"}
-    of_one_run |= {"force", "dry_run", "prune", "stream"}
-
-    assert theirs.keys() - ours.keys() == of_one_run
-    assert {name for name in ours if ours[name] != theirs.get(name, ours[name])} == {"wait"}
-
+def test_a_watch_makes_the_same_chunks_as_a_run_with_the_same_options(tmp_path: Path) -> None:
+    """Otherwise the two would overwrite each other's chunks."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     done = run("ingest", ".", "--max-tokens", "64", "--ocr", "off", cwd=tmp_path)
     assert done.returncode == 0
     chunks = run_json("status", cwd=tmp_path)["points"]
-    command = ["watch", ".", "--interval", "0.1", "--settle", "0", "--max-tokens", "64"]
+    command = ["ingest", ".", "--watch", "0.1", "--max-tokens", "64"]
     with subprocess.Popen(
         [sys.executable, "-m", "opticalrag.retrievers", *command, "--ocr", "off"],
         cwd=tmp_path,
@@ -120,6 +111,7 @@ def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Pat
         text=True,
     ) as process:
         assert process.stderr is not None
+        assert "0 ingested" in process.stderr.readline()
         assert "1 ingested" in process.stderr.readline()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
@@ -127,34 +119,44 @@ def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Pat
 
 
 def test_wrong_options_end_a_watch(tmp_path: Path) -> None:
-    """It would say the same at every look, and never ingest a file."""
+    """Every look would fail with the same error."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
-    done = run("watch", ".", "--engine", "bogus", "--settle", "0", cwd=tmp_path)
+    done = run("ingest", ".", "--watch", "0.1", "--engine", "bogus", cwd=tmp_path)
 
     assert (done.returncode, "choose one of" in done.stderr) == (2, True)
 
 
-def test_watching_what_is_no_folder_is_wrong_usage(tmp_path: Path) -> None:
-    """The message names it."""
-    done = run("watch", "nowhere", cwd=tmp_path)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere is not a folder"),
+        ([".", "."], "takes one existing folder"),
+        ([".", "--prune", "--report", "r.html"], "combined with --prune, --report"),
+    ],
+)
+def test_watch_takes_one_folder_and_options_that_last(
+    tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    """Other paths and options are wrong usage, and the message names them."""
+    done = run("ingest", *arguments, "--watch", "1", cwd=tmp_path)
 
-    assert (done.returncode, "nowhere is no folder" in done.stderr) == (2, True)
+    assert (done.returncode, message in " ".join(done.stderr.split())) == (2, True)
 
 
-def test_an_ingest_leaves_its_report_and_figures(tmp_path: Path) -> None:
-    """Also of a run in which a file failed."""
+def test_an_ingest_writes_its_report(tmp_path: Path) -> None:
+    """Even if a file failed."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7")
-    options = ["--report", "run.html", "--metrics", "run.prom"]
-    report = run_json("ingest", "valve.pdf", "bad.pdf", *options, cwd=tmp_path, code=3)
+    report = run_json(
+        "ingest", "valve.pdf", "bad.pdf", "--report", "run.html", cwd=tmp_path, code=3
+    )
 
     assert report["pages"] == 1
     assert "bad.pdf" in (tmp_path / "run.html").read_text(encoding="utf-8")
-    assert "opticalrag_ingest_pages 1" in (tmp_path / "run.prom").read_text(encoding="utf-8")
 
 
 def test_a_report_of_what_is_stored_is_made_afterwards(tmp_path: Path) -> None:
-    """From the journal; where there is none, that is wrong usage."""
+    """From the journal; without one it is wrong usage."""
     write_pdf(tmp_path / "valve.pdf", page_text("valve"))
     run_json("ingest", "valve.pdf", cwd=tmp_path)
     counts = run_json("report", "all.html", cwd=tmp_path)

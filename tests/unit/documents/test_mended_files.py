@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from opticalrag.ingest.cli.parsing import parse_document
+from opticalrag.ingest.cli.parse import parse_document
 from opticalrag.ingest.core.config import EngineConfig, IngestOptions, LayoutConfig
 from opticalrag.ingest.llama_index.reader import DeepSeekOCRReader
 from opticalrag.ingest.store.store import QdrantStore

@@ -1,4 +1,4 @@
-"""The report of a journal: failed and doubtful pages of all that was ingested."""
+"""The HTML report of a journal."""
 
 from __future__ import annotations
 
@@ -50,13 +50,18 @@ def config(tmp_path: Path) -> StoreConfig:
     return made
 
 
-def test_failed_and_doubtful_pages_are_shown_from_the_files_that_are_there(
-    config: StoreConfig, tmp_path: Path
-) -> None:
-    """Of a file that is gone or has other bytes by now, pages are named and not drawn."""
+def report(config: StoreConfig, target: Path) -> dict[str, float]:
+    journal = open_journal(config)
+    assert journal is not None
+    with journal:
+        return report_journal(journal, target, SourceConfig(), LIMITS)
+
+
+def test_pages_are_drawn_if_their_file_is_unchanged(config: StoreConfig, tmp_path: Path) -> None:
+    """Pages of a missing or changed file are listed without a picture."""
     target = tmp_path / "report.html"
     (tmp_path / "files" / "b.pdf").write_bytes(b"%PDF-1.7 other bytes")
-    counts = report_journal(config, target, SourceConfig(), LIMITS)
+    counts = report(config, target)
     text = target.read_text(encoding="utf-8")
 
     assert counts == {"documents": 2, "pages": 4, "failed_pages": 2, "doubtful_pages": 2}
@@ -67,27 +72,20 @@ def test_failed_and_doubtful_pages_are_shown_from_the_files_that_are_there(
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-def test_it_can_be_made_while_the_store_is_in_use(config: StoreConfig, tmp_path: Path) -> None:
-    """The journal is read beside a run that writes it."""
+def test_a_report_is_written_while_the_store_is_in_use(config: StoreConfig, tmp_path: Path) -> None:
+    """Another process may be writing the journal."""
     journal = open_journal(config, create=True)
     assert journal is not None
     with open_store(config), journal:
         journal.forget([journal.entries()[0].id])
-        counts = report_journal(config, tmp_path / "r.html", SourceConfig(), LIMITS)
+        counts = report(config, tmp_path / "r.html")
 
     assert counts["documents"] == 1
 
 
-@pytest.mark.parametrize("how", ["none", "damaged"])
-def test_a_journal_that_says_nothing_is_not_reported_as_all_well(
-    config: StoreConfig, tmp_path: Path, how: str
-) -> None:
-    """The error says how to name another."""
-    file = Path(config.location, "journal", "opticalrag.db")
-    if how == "none":
-        file.unlink()
-    else:
-        file.write_bytes(b"no database at all" * 500)
-    with pytest.raises(ConfigError, match=r"no journal.*--journal"):
-        report_journal(config, tmp_path / "r.html", SourceConfig(), LIMITS)
+def test_a_damaged_journal_makes_no_report(config: StoreConfig, tmp_path: Path) -> None:
+    """An empty one would say that all is well."""
+    Path(config.location, "journal", "opticalrag.db").write_bytes(b"no database at all" * 500)
+    with pytest.raises(ConfigError, match="the journal cannot be read"):
+        report(config, tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()

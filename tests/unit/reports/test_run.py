@@ -1,9 +1,8 @@
-"""What a run leaves for people: the report page and the figures."""
+"""The HTML report of a run."""
 
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opticalrag.ingest.core.config import SourceConfig, WorkLimits
-from opticalrag.ingest.core.errors import ConfigError, StoreUnavailable
+from opticalrag.ingest.core.errors import ConfigError
 from opticalrag.ingest.core.records import PageFailure, ParsedPage
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.pipeline.pipeline import IngestReport
@@ -52,8 +51,8 @@ def doubtful(file: Path, index: int = 0) -> ParsedPage:
     return ParsedPage(ref, 595, 842, (block("a"),), "test", ("loop",))
 
 
-def test_names_and_messages_are_shown_and_never_run() -> None:
-    """Whatever stands in a file's name, the page has no element of it."""
+def test_names_and_messages_are_escaped() -> None:
+    """A file name never becomes an element of the page."""
     failure = replace(failed(file=EVIL), message=EVIL)
     text = report_html({"pages": 1}, [failure], [PagePicture(EVIL, 1, (EVIL,), b"\xff\xd8")])
     tags = Tags(text)
@@ -65,7 +64,7 @@ def test_names_and_messages_are_shown_and_never_run() -> None:
 
 
 def test_a_failure_has_file_page_code_message_and_remedy() -> None:
-    """The row says what to do."""
+    """The remedy names the option to use."""
     text = report_html({}, [failed()], [])
 
     for word in ("/a.pdf", "<td>3</td>", "timeout", "page 3 took too long", "--page-timeout"):
@@ -73,7 +72,7 @@ def test_a_failure_has_file_page_code_message_and_remedy() -> None:
 
 
 def test_many_failures_are_counted_and_not_all_shown() -> None:
-    """A run that fails everywhere still gives a page that opens."""
+    """Thousands of failures still give a page that a browser opens."""
     text = report_html({}, [failed()] * 5000, [])
 
     assert "Failures: 5000" in text
@@ -81,7 +80,7 @@ def test_many_failures_are_counted_and_not_all_shown() -> None:
 
 
 def test_doubtful_pages_are_drawn_and_bounded(sample: Path, tmp_path: Path) -> None:
-    """Pages are pictures in the file, so many and no more; who else may read it is nobody."""
+    """The file embeds at most 30 pictures, and only its owner can read it."""
     target = tmp_path / "report.html"
     record, page = RunRecord(target), doubtful(sample)
     for _ in range(2):
@@ -102,8 +101,8 @@ def test_doubtful_pages_are_drawn_and_bounded(sample: Path, tmp_path: Path) -> N
     assert len(record._doubtful.pages) == 30
 
 
-def test_pages_that_failed_are_drawn_too(sample: Path, tmp_path: Path) -> None:
-    """As far as they can be; a document that failed as a whole has no page to show."""
+def test_failed_pages_are_drawn(sample: Path, tmp_path: Path) -> None:
+    """If the file is readable; a document that failed as a whole has no page to draw."""
     target = tmp_path / "report.html"
     failures = [
         PageFailure(str(sample), 1, "timeout", "page 2 took too long"),
@@ -118,10 +117,8 @@ def test_pages_that_failed_are_drawn_too(sample: Path, tmp_path: Path) -> None:
     assert text.count("cannot be drawn") == 1
 
 
-def test_a_page_is_not_drawn_from_other_bytes_than_it_was_read_from(
-    sample: Path, tmp_path: Path
-) -> None:
-    """The picture would be of another page than the words beside it."""
+def test_a_page_of_a_changed_file_is_not_drawn(sample: Path, tmp_path: Path) -> None:
+    """The picture would not match the text beside it."""
     file = tmp_path / "a.pdf"
     file.write_bytes(sample.read_bytes())
     record = RunRecord(tmp_path / "r.html")
@@ -133,7 +130,7 @@ def test_a_page_is_not_drawn_from_other_bytes_than_it_was_read_from(
 
 
 def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Path) -> None:
-    """A picture that cannot be made does not cost the report."""
+    """The report is written without the picture."""
     file = tmp_path / "a.pdf"
     file.write_bytes(sample.read_bytes())
     record = RunRecord(tmp_path / "r.html")
@@ -144,25 +141,11 @@ def test_a_doubtful_page_whose_file_is_gone_is_named(sample: Path, tmp_path: Pat
     assert "cannot be drawn" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
-def test_figures_are_in_prometheus_format(tmp_path: Path) -> None:
-    """Every line is a comment or a number, failures are by code, and no file is named."""
-    report = IngestReport(pages=7, seconds=1.5, failures=[failed(), failed(), failed("damaged")])
-    RunRecord(metrics=tmp_path / "run.prom").write(report, SourceConfig(), LIMITS)
-    lines = (tmp_path / "run.prom").read_text(encoding="utf-8").splitlines()
-
-    assert "opticalrag_ingest_pages 7" in lines
-    assert "opticalrag_ingest_seconds 1.5" in lines
-    assert 'opticalrag_ingest_failures{code="timeout"} 2' in lines
-    rule = r"# TYPE \w+ gauge|# HELP \w+ .+|\w+(\{code=\"\w+\"\})? [\d.e+]+"
-    assert all(re.fullmatch(rule, line) for line in lines)
-    assert "a.pdf" not in "".join(lines)
-
-
 def test_a_report_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file that was there stays."""
-    target = tmp_path / "run.prom"
+    """The previous file stays."""
+    target = tmp_path / "run.html"
     target.write_text("old", encoding="utf-8")
 
     def refuse(*_: object) -> None:
@@ -170,54 +153,13 @@ def test_a_report_that_cannot_be_written_leaves_nothing(
 
     monkeypatch.setattr(Path, "replace", refuse)
     report = IngestReport()
-    RunRecord(metrics=target).write(report, SourceConfig(), LIMITS)
+    RunRecord(target).write(report, SourceConfig(), LIMITS)
     assert [(failure.file, failure.code) for failure in report.failures] == [(str(target), "io")]
-    assert [file.name for file in tmp_path.iterdir()] == ["run.prom"]
+    assert [file.name for file in tmp_path.iterdir()] == ["run.html"]
 
 
-def test_a_run_that_an_error_ends_leaves_no_old_figures(tmp_path: Path) -> None:
-    """They would say that all went well; what was done until then is counted."""
-    target, done = tmp_path / "run.prom", IngestReport(pages=3)
-    with pytest.raises(StoreUnavailable), RunRecord(metrics=target).failures_noted(done):
-        raise StoreUnavailable("nobody answers")
-
-    lines = target.read_text(encoding="utf-8").splitlines()
-    assert 'opticalrag_ingest_failures{code="store_unavailable"} 1' in lines
-    assert {"opticalrag_ingest_interrupted 1", "opticalrag_ingest_pages 3"} <= {*lines}
-
-
-@pytest.mark.parametrize(
-    ("error", "code"), [(KeyboardInterrupt("SIGTERM"), "interrupted"), (KeyError(1), "internal")]
-)
-def test_a_run_that_is_stopped_or_meets_a_defect_leaves_no_old_figures(
-    tmp_path: Path, error: BaseException, code: str
-) -> None:
-    """Those of the last night that went well stood there."""
-    target = tmp_path / "run.prom"
-    with pytest.raises(type(error)), RunRecord(metrics=target).failures_noted(IngestReport()):
-        raise error
-    assert f'failures{{code="{code}"}} 1' in target.read_text(encoding="utf-8")
-
-
-def test_a_run_that_the_system_ends_leaves_no_old_figures_either(tmp_path: Path) -> None:
-    """As a disk that is full; the error is told, whatever can be written of it."""
-    target = tmp_path / "run.prom"
-    with (
-        pytest.raises(OSError, match="no space"),
-        RunRecord(metrics=target).failures_noted(IngestReport()),
-    ):
-        raise OSError("no space left on device")
-    assert 'failures{code="io"} 1' in target.read_text(encoding="utf-8")
-
-    record = RunRecord(metrics=target)
-    target.unlink()
-    target.mkdir()
-    with pytest.raises(StoreUnavailable), record.failures_noted(IngestReport()):
-        raise StoreUnavailable("nobody answers")
-
-
-def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> None:
-    """Not after a night's work; and a pipe or device would be replaced."""
+def test_an_unwritable_target_is_refused_before_the_run(tmp_path: Path) -> None:
+    """A run can take hours. A pipe or device would be replaced by the file."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to("loop")
     names = ("none/r.html", "", "pipe", "loop", "r" * 256, "\0")
@@ -227,14 +169,14 @@ def test_where_nothing_can_be_written_is_said_before_the_run(tmp_path: Path) -> 
     assert sorted(file.name for file in tmp_path.iterdir()) == ["loop", "pipe"]
 
 
-def test_a_name_may_be_as_long_as_names_can_be(tmp_path: Path) -> None:
-    """It was found out after a night's work that another one made of it cannot."""
+def test_a_name_may_have_the_maximum_length(tmp_path: Path) -> None:
+    """The temporary file has a short name of its own."""
     target = tmp_path / ("r" * 255)
     RunRecord(target).write(IngestReport(), SourceConfig(), LIMITS)
     assert [file.name for file in tmp_path.iterdir()] == [target.name]
 
 
-def test_a_link_stays_one_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+def test_a_link_stays_and_its_target_is_written(tmp_path: Path) -> None:
     link, target = tmp_path / "link.html", tmp_path / "target.html"
     link.symlink_to(target)
     RunRecord(link).write(IngestReport(), SourceConfig(), LIMITS)

@@ -1,22 +1,40 @@
-"""What is installed, what would be used, and the command that adds what is missing."""
+"""The ``doctor`` command: what is installed, what would be used, how to get what is missing."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata, util
 
 from ..core.errors import OpticalRagError
-from ..engines.choice import resolve_engine
-from ..engines.deepseek_ocr.checkpoint.locate import DEFAULT_MODEL, locate
-from ..indexing.dense import resolve_model
+from .console import Exit, commands, emit, emit_json
+from .options import JsonOption, ModelOption
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "doctor", "examine"]
+
+
+def doctor(
+    model: ModelOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is installed, what would be used, and how to get what is missing."""
+    with commands(as_json):
+        findings = examine(model)
+        ready = all(finding.ok or not finding.required for finding in findings)
+        if as_json:
+            emit_json({"ready": ready, "findings": [asdict(one) for one in findings]})
+        else:
+            for finding in findings:
+                mark = "ok     " if finding.ok else "MISSING" if finding.required else "absent "
+                emit(f"{mark} {finding.name}: {finding.detail}")
+                if finding.fix:
+                    emit(f"        {finding.fix}")
+    raise SystemExit(Exit.OK if ready else Exit.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at. ``required`` findings must be ok for the tool to work."""
+    """The state of one part. Nothing works unless all ``required`` parts are ``ok``."""
 
     name: str
     ok: bool
@@ -26,11 +44,13 @@ class Finding:
 
 
 def examine(model: str | None = None) -> list[Finding]:
-    """Look at this machine without loading a model or opening a connection.
+    """Examine this machine without loading a model or opening a connection.
 
     Args:
-        model: embedding model that would be used; None for the default.
+        model: the embedding model to look for; None: the default.
     """
+    from ..engines.choice import resolve_engine
+
     return [
         Finding("python", True, True, platform.python_version()),
         _package("pymupdf", "PDF pages and their layout", required=True),
@@ -57,6 +77,8 @@ def _package(name: str, purpose: str, *, required: bool = False, extra: str = ""
 
 
 def _embedder(model: str | None) -> Finding:
+    from ..indexing.dense import resolve_model
+
     try:
         found = resolve_model(model)
     except OpticalRagError as error:
@@ -65,11 +87,13 @@ def _embedder(model: str | None) -> Finding:
 
 
 def _weights() -> Finding:
+    from ..engines.deepseek_ocr.checkpoint.locate import DEFAULT_MODEL, locate
+
     try:
         found = locate(DEFAULT_MODEL, download=False)
     except OpticalRagError:
-        what = f"{DEFAULT_MODEL} is not here; only the deepseek-ocr engine needs it"
-        return Finding("OCR model", False, False, what, "opticalrag models download")
+        detail = f"{DEFAULT_MODEL} is not downloaded; only the deepseek-ocr engine needs it"
+        return Finding("OCR model", False, False, detail, "opticalrag models download")
     return Finding("OCR model", True, False, f"{found.name} in {found.path}")
 
 

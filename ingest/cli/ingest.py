@@ -1,0 +1,265 @@
+"""The ``ingest`` command: one run over files, or a watch over a folder."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from ..core.config import IngestOptions, SourceConfig, WorkLimits
+from ..core.errors import ConfigError, StoreUnavailable
+from ..pipeline.report import IngestReport
+from .console import (
+    Exit,
+    commands,
+    emit_json,
+    exit_for_failures,
+    failure_to_json,
+    note_failures,
+    notes,
+    plain,
+    progress_bar,
+)
+from .options import (
+    OUTPUT,
+    RUN,
+    ChunkingOptions,
+    JournalOption,
+    JsonOption,
+    LimitOptions,
+    ReadingOptions,
+    StoreOptions,
+    TokenOptions,
+    grouped,
+)
+
+if TYPE_CHECKING:
+    from ..pipeline.pipeline import IngestPipeline
+
+__all__ = ["ingest"]
+
+_WATCH_WAIT: Final = 60.0  # seconds; without waiting, each look at a busy store would be an error
+
+
+@grouped
+def ingest(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or glob patterns.")],
+    *,
+    reading: ReadingOptions,
+    tokens: TokenOptions,
+    chunking: ChunkingOptions,
+    store: StoreOptions,
+    journal: JournalOption = "auto",
+    limits: LimitOptions,
+    force: Annotated[
+        bool, typer.Option("--force", help="Ingest unchanged files again.", rich_help_panel=RUN)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Show what would be done; write nothing.", rich_help_panel=RUN
+        ),
+    ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Remove documents whose files are gone.", rich_help_panel=RUN),
+    ] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Pages of a new document are found as they are read.")
+    ] = False,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=86_400,
+            metavar="SECONDS",
+            help="Ingest new and changed files every SECONDS seconds, until Ctrl+C.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="Write an HTML report with pictures of failed and doubtful pages.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read documents and store their chunks; skip what is stored already.
+
+    With --watch, give one folder. A file is ingested when it did not change between two looks, and
+    again after each change. Documents of deleted files stay in the store. The store is closed
+    between looks, and --wait is 60 seconds by default.
+    """
+    with commands(as_json):
+        from ..assembly import open_pipeline
+        from ..documents.sources import roots_of
+
+        work = limits.config()
+        target = store.config(journal)
+        reader = reading.config(tokens=tokens.config(), limits=work)
+        source, chunks, model = reading.source(), chunking.config(), chunking.model
+        if watch is not None:
+            of_one_run = {
+                "--dry-run": dry_run,
+                "--force": force,
+                "--json": as_json,
+                "--prune": prune,
+                "--report": report_file,
+                "--stream": stream,
+            }
+            folder = _watched_folder(paths, of_one_run)
+            target = replace(target, wait=target.wait or _WATCH_WAIT)
+            opened = partial(open_pipeline, target, reader, chunks, model)
+            _watch(folder, watch, opened, source)
+            return
+        if dry_run and report_file:
+            raise ConfigError("--dry-run has nothing to report: leave out --report")
+        options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
+        opened = partial(open_pipeline, target, reader, chunks, model, dry_run=dry_run)
+        report = _run(paths, opened, options, source, report_file, work)
+        _emit_report(report, prune, as_json)
+    raise SystemExit(_exit_code(report))
+
+
+def _run(
+    paths: Sequence[str],
+    open_pipeline: Callable[..., AbstractContextManager[IngestPipeline]],
+    options: IngestOptions,
+    source: SourceConfig,
+    report_file: Path | None,
+    limits: WorkLimits,
+) -> IngestReport:
+    from ..documents.sources import expand_sources
+    from ..reports.run import RunRecord
+
+    files = expand_sources(paths)
+    record = RunRecord(report_file)
+    with (
+        _ingest_progress() as on_event,
+        open_pipeline(observers=(record.observe,)) as pipeline,
+    ):
+        report = pipeline.run(files, source, on_event, options)
+    record.write(report, source, limits)
+    return report
+
+
+def _exit_code(report: IngestReport) -> Exit:
+    codes = [failure.code for failure in report.failures]
+    # The pages that an interrupted run parsed are stored: it did not fail as a whole.
+    return exit_for_failures(report.documents + report.interrupted, codes)
+
+
+def _emit_report(report: IngestReport, prune: bool, as_json: bool) -> None:
+    values = {**asdict(report), "failures": [failure_to_json(one) for one in report.failures]}
+    if as_json:
+        emit_json(values)
+    else:
+        _note_report(values, prune)
+    note_failures(report.failures)
+
+
+def _note_report(values: Mapping[str, Any], prune: bool) -> None:
+    outcome = "still stored: --prune removes it"
+    if prune:
+        outcome = "would be removed" if values["dry_run"] else "removed"
+    for path in values["vanished"]:
+        notes.print(f"gone: {path} ({outcome})", markup=False, soft_wrap=True)
+    for path in values["mended"]:
+        notes.print(f"mended: {path} (damaged: pages may be missing)", markup=False, soft_wrap=True)
+    summary = (
+        f"{values['documents']} documents ({values['unchanged']} unchanged,"
+        f" {values['renamed']} renamed), {values['pages_parsed']} pages parsed,"
+        f" {values['pages_reused']} reused, "
+    )
+    if values["dry_run"]:
+        summary = f"dry run: {summary}"
+    else:
+        summary += (
+            f"{values['chunks']} chunks, {values['embedded']} embedded, "
+            f"{values['points_written']} points written, {values['points_deleted']} deleted, "
+        )
+    notes.print(f"{summary}{values['seconds']:.1f} s", markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _ingest_progress() -> Iterator[Callable[[Any], None]]:
+    total = 0
+    with progress_bar("ingesting") as (bar, task):
+
+        def on_event(event: Any) -> None:
+            nonlocal total
+            if event.kind == "opened":
+                total += event.pages
+                bar.update(task, total=total)
+            elif event.kind == "page":
+                bar.update(task, advance=event.pages, description=plain(Path(event.file).name))
+
+        yield on_event
+
+
+def _watched_folder(paths: Sequence[str], of_one_run: Mapping[str, object]) -> Path:
+    """The folder to watch.
+
+    Args:
+        paths: the arguments of the command; must be one folder.
+        of_one_run: values of the options that only fit a single run, by name.
+
+    Raises:
+        ConfigError: the arguments are not one folder, or one of these options is set.
+    """
+    given = [name for name, value in of_one_run.items() if value]
+    if given:
+        raise ConfigError(f"--watch cannot be combined with {', '.join(given)}")
+    if len(paths) != 1 or not Path(paths[0]).is_dir():
+        raise ConfigError(f"{', '.join(paths)} is not a folder: --watch takes one existing folder")
+    return Path(paths[0])
+
+
+def _watch(
+    folder: Path,
+    interval: float,
+    open_pipeline: Callable[[], AbstractContextManager[IngestPipeline]],
+    source: SourceConfig,
+) -> None:
+    """Ingest new and changed files of a folder until SIGINT or SIGTERM."""
+    from ..pipeline.watching import FolderWatch, watch
+
+    def ingest_files(files: Iterator[Path]) -> None:
+        with open_pipeline() as pipeline:
+            report = pipeline.run(files, source)
+        note_failures(report.failures)
+        if report.interrupted:  # an error, so that the next look tries the same files again
+            raise StoreUnavailable("the store does not answer; the next look tries again")
+
+    stop = _stop_on_signals()
+    # Half an interval: a file that did not change since the last look is older than that.
+    for cycle in watch(folder, FolderWatch(interval / 2), ingest_files, stop, interval):
+        outcome = f"error: {cycle.error}" if cycle.error else f"{cycle.begun} ingested"
+        line = f"look {cycle.number}: {cycle.seen} files, {outcome}"
+        notes.print(line, markup=False, soft_wrap=True)
+    notes.print("stopped", markup=False)
+
+
+def _stop_on_signals() -> Event:
+    """An event that the first SIGINT or SIGTERM sets; a second one ends the command at once."""
+    stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def on_signal(*_: object) -> None:
+        stop.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, on_signal)
+    return stop
