@@ -214,9 +214,6 @@ def ingest(
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove what is stored of files that are gone.")
     ] = False,
-    stream: Annotated[
-        bool, typer.Option("--stream", help="Pages of a new document are found as they are read.")
-    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read documents and store their chunks; what is stored already is not done again."""
@@ -236,7 +233,7 @@ def ingest(
         if dry_run and (report_file or metrics):
             raise ConfigError("--dry-run does nothing to report; leave out --report and --metrics")
         source, record = SourceConfig(password, pages), RunRecord(report_file, metrics)
-        options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
+        options = IngestOptions(force, dry_run, prune, roots_of(paths))
         seen, report = (record.observe,), IngestReport()
         with (
             record.failures_noted(report),

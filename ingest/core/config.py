@@ -245,8 +245,7 @@ class EngineConfig:
 class IngestOptions:
     """How a run treats what was done before.
 
-    ``force`` does all of it again; ``dry_run`` says what would be done; with ``stream``, pages of a
-    new document are found before its last one is read. ``roots`` are the absolute
+    ``force`` does all of it again; ``dry_run`` says what would be done. ``roots`` are the absolute
     paths of files and folders that are looked through: what is stored of files that are gone from
     there is listed, and removed with ``prune``.
     """
@@ -255,7 +254,6 @@ class IngestOptions:
     dry_run: bool = False
     prune: bool = False
     roots: tuple[str, ...] = ()
-    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -229,10 +229,6 @@ class PointStore(Protocol):
         """Delete points by id and return how many there were."""
         ...
 
-    def delete_made(self, document_id: str, fingerprint: str) -> int:
-        """Delete a document's points that were made with this fingerprint; how many there were."""
-        ...
-
     def delete_documents(self, document_ids: Collection[str]) -> int:
         """Delete all points of documents and return how many there were."""
         ...

@@ -121,7 +121,7 @@ def _of_points(points: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Kind, str]
         return
     count = points[0].get(Field.CHUNK_COUNT)
     if not isinstance(count, int):
-        yield "unfinished", "some pages failed or are still to be read: ingest it again"
+        yield "unfinished", "some pages failed: ingest it again"
         return
     places = Counter(str(p.get(Field.ORDINAL)) for p in points)
     expected = {place for place in places if place.isdecimal() and int(place[:9]) < count}

@@ -28,10 +28,9 @@ _OF_EDGE: Final = 32  # of a float and what refers to it
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Writing:
-    """A document, or a part of it, that is being written; ``size`` in bytes."""
+    """A document that is being written; ``size`` in bytes."""
 
     draft: Draft
-    whole: bool
     size: int
     future: Future[Counter[str]]
 
@@ -56,15 +55,7 @@ class BackgroundWriter(Closeable):
         """Take a document whose pages are all there."""
         size = sum(map(_size, draft.pages))
         future = self._thread.submit(self._writer.write, draft)
-        self._queue.append(Writing(draft, True, size, future))
-
-    def submit_part(self, draft: Draft) -> None:
-        """Take what is there of a document, unless another part is still to be written."""
-        if any(not writing.whole for writing in self._queue):
-            return
-        draft.streamed = len(draft.pages)
-        future = self._thread.submit(self._writer.write_part, draft, list(draft.pages))
-        self._queue.append(Writing(draft, False, 0, future))
+        self._queue.append(Writing(draft, size, future))
 
     def settled(self, *, everything: bool = False) -> Iterator[Writing]:
         """Yield what is written; wait while too much is not, or until everything is."""

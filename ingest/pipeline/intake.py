@@ -26,7 +26,6 @@ from .journal import Journal, JournalEntry
 
 __all__ = ["Draft", "Intake", "Maker"]
 
-_GROWTH: Final = 0.1  # of a document, between two of its parts that are stored while it is read
 _TWINS: Final = 2  # each is asked for in the store; thousands of files may have the same bytes
 _FORMAT: Final = "page/2"
 """Raised when Markdown made of the same parsed page changes its form."""
@@ -77,7 +76,7 @@ class Draft:
     ``moved`` are documents of the same bytes whose files are gone: this one under older names.
     ``twins`` are ids of some that had these bytes when it was opened, which may have its vectors.
     ``keys`` are the journal's keys of pages, by 0-based index; ``reused`` pages were recorded under
-    theirs; ``streamed`` is how many pages were there when a part was last stored.
+    theirs.
     """
 
     source: SourceDocument
@@ -90,7 +89,6 @@ class Draft:
     pages: list[PageMarkdown] = field(default_factory=list)
     reused: int = 0
     failed: int = 0
-    streamed: int = 0
 
     @property
     def ref(self) -> DocumentRef:
@@ -106,14 +104,6 @@ class Draft:
     def done(self) -> bool:
         """Whether every page was read or failed."""
         return len(self.pages) + self.failed == self.expected
-
-    @property
-    def part_is_due(self) -> bool:
-        """Whether the pages so far should be stored before the others are read.
-
-        Each part is chunked with all before it, so parts grow with the document.
-        """
-        return len(self.pages) > self.streamed * (1 + _GROWTH)
 
 
 class Intake:

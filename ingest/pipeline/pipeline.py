@@ -155,8 +155,6 @@ class _Run:
                 self._collect(draft, outcome)
                 if draft.done:
                     self._finish(self._open.popleft())
-                elif self._options.stream and draft.part_is_due:
-                    self._background.submit_part(draft)
                 self._settle()
             self._note_unread()
             self._settle(everything=True)
@@ -321,7 +319,7 @@ class _Run:
             self._at, written = writing.draft.ref.uri, False
             with self._listed(self._at):
                 self._report.add(writing.result())
-                written = writing.whole
+                written = True
             if written:
                 if not writing.draft.failed:
                     self._moved_from(writing.draft)

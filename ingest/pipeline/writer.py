@@ -4,14 +4,10 @@ Ids come from content, so the difference between the ids made and the ids stored
 what is new, the vectors of equal texts that are about to go, or are stored for another document of
 the same bytes, are taken over. New points are stored, and counted, before stale ones are deleted,
 so that a search in between finds the document and a failure leaves more than is needed, never less.
-
-Of a new document, what is there so far may be stored before its last page is read. Such points are
-marked as parts: the document is not complete, and what of them is not right in the end is stale.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
@@ -90,11 +86,7 @@ class DocumentWriter:
         done: Counter[str] = Counter(chunks=count, documents=bool(pages) or not draft.failed)
         for nodes in self._windows(chunks, pages):
             done += self._write_window(nodes, extra, known, donors)
-        if draft.failed:
-            # Stale points cannot be told from those of missing pages, but for parts stored before.
-            done["points_deleted"] += self._store.delete_made(
-                ref.id, _hash_of_parts(draft.fingerprint)
-            )
+        if draft.failed:  # stale points cannot be told from those of missing pages
             return done
         if stale:
             self._check_stored(draft, count)
@@ -103,32 +95,6 @@ class DocumentWriter:
         done += self._delete_moved(draft)
         self._record(draft, count)  # before old names go: their pages are this document's
         self._forget_moved(draft)
-        return done
-
-    def write_part(self, draft: Draft, pages: Sequence[PageMarkdown]) -> Counter[str]:
-        """Store the chunks of pages read so far, unless an earlier content can still be found.
-
-        Args:
-            draft: a document whose other pages are to come.
-            pages: those of it that are there.
-
-        Returns:
-            What was done, as :meth:`write` does.
-
-        Raises:
-            StoreError: the store failed.
-        """
-        mark = _hash_of_parts(draft.fingerprint)
-        stored = self._store.existing_ids(draft.ref.id)
-        if len(stored) != self._store.count_made(draft.ref.id, mark):
-            return Counter()
-        ordered = sorted(pages, key=lambda page: page.index)
-        chunks = chunk_pages(draft.ref, ordered, self._maker.embedder, self._maker.chunking)
-        extra = {Field.FINGERPRINT: mark, Field.INGESTED_AT: now()}
-        new = [chunk for chunk in chunks if chunk.id not in stored]
-        done: Counter[str] = Counter()
-        for nodes in self._windows(new, {page.index: page for page in pages}):
-            done += self._write_window(nodes, extra, stored, {})
         return done
 
     def drop_moved(self, draft: Draft) -> Counter[str]:
@@ -245,8 +211,3 @@ class DocumentWriter:
                 f"{draft.ref.name}: {found} of {expected} chunks are in the store after writing;"
                 " what was there before is kept: ingest the file again"
             )
-
-
-def _hash_of_parts(fingerprint: str) -> str:
-    """The fingerprint of points that are stored before their document is whole."""
-    return hashlib.sha256(f"part\0{fingerprint}".encode()).hexdigest()

@@ -86,11 +86,6 @@ class QdrantStore(ReadingStore):
         """Delete all points of documents and return how many there were."""
         return sum(self.delete_where(equal(**{Field.FILE_ID: one})) for one in document_ids)
 
-    def delete_made(self, document_id: str, fingerprint: str) -> int:
-        """Delete a document's points that were made with this fingerprint; how many there were."""
-        made = {Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}
-        return self.delete_where(equal(**made))
-
     def delete_path(self, file_path: str) -> int:
         """Delete all points of the file at a path and return how many there were."""
         return self.delete_where(equal(**{Field.FILE_PATH: file_path}))

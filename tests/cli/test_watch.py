@@ -102,7 +102,7 @@ def test_a_watch_reads_and_cuts_as_an_ingest_with_the_same_options(tmp_path: Pat
     """Else the two would undo each other's work, and no engine but the layout's could watch."""
     theirs, ours = (inspect.signature(one).parameters for one in (ingest, watch))
     of_one_run = {"paths", "pages", "report_file", "metrics", "as_json"}
-    of_one_run |= {"force", "dry_run", "prune", "stream"}
+    of_one_run |= {"force", "dry_run", "prune"}
 
     assert theirs.keys() - ours.keys() == of_one_run
     assert {name for name in ours if ours[name] != theirs.get(name, ours[name])} == {"wait"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from opticalrag.ingest.assembly import open_journal, open_store
+from opticalrag.ingest.assembly import open_store
 from opticalrag.ingest.core.config import ChunkingConfig, IngestOptions, StoreConfig
 from opticalrag.ingest.core.errors import StoreError
-from opticalrag.ingest.core.records import BlockKind, PageFailure, PageOutcome, PageTask, ParsedPage
+from opticalrag.ingest.core.records import BlockKind, PageOutcome, PageTask, ParsedPage
 from opticalrag.ingest.core.schema import Field
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.maintenance.maintenance import verify_store
@@ -88,14 +87,6 @@ def payloads(store: QdrantStore) -> dict[str, dict[str, Any]]:
     assert verify_store(store).problems == ()
     records = store.scroll(None)
     return {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    """Give another thread the time to do something."""
-    ends = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
 
 
 def documents(folder: Path, count: int, pages: int) -> list[Path]:
@@ -211,66 +202,6 @@ def test_pressing_ctrl_c_ends_the_writer_and_leaves_nothing_half_replaced(
     assert len(payloads(store)) >= again.chunks > 0
 
 
-def test_pages_of_a_new_document_are_found_before_its_last_is_read(
-    tmp_path: Path, store: QdrantStore
-) -> None:
-    """In the end the points are those of a run that did not stream."""
-    (file,) = documents(tmp_path, 1, 12)
-    seen = []
-
-    def before(_: str, page: int) -> None:
-        if page in (3, 8):
-            wait_for(lambda: store.count() > max(seen))
-        seen.append(store.count())
-
-    streamed = run(store, [file], WatchedEngine(before), stream=True)
-    with QdrantStore(":memory:") as other:
-        plain = run(other, [file], TextEngine())
-        assert payloads(store) == payloads(other)
-    assert 0 < seen[3] < seen[8] < streamed.chunks
-    assert streamed.embedded >= plain.embedded == streamed.chunks
-    assert streamed.points_written - streamed.points_deleted == streamed.chunks
-
-
-def test_an_edited_document_is_replaced_at_once_also_when_streamed(
-    tmp_path: Path, store: QdrantStore
-) -> None:
-    """Who searches meanwhile finds the old one, not both."""
-    (file,) = documents(tmp_path, 1, 6)
-    before = run(store, [file], TextEngine())
-    write_pdf(file, *(page_text(f"pump {page}") for page in range(6)))
-
-    def unchanged(_: str, __: int) -> None:
-        assert store.count() == before.chunks
-
-    run(store, [file], WatchedEngine(unchanged), stream=True)
-
-    assert all("pump" in payload[Field.TEXT] for payload in payloads(store).values())
-
-
-def test_a_streamed_document_that_was_cut_off_is_finished(tmp_path: Path) -> None:
-    """Its parts are told from a whole document, and those that are right are not made again."""
-    (file,) = documents(tmp_path, 1, 9)
-    config = StoreConfig(str(tmp_path / "store"))
-
-    def before(_: str, page: int) -> None:
-        if page == 6:
-            wait_for(store.count)
-            raise KeyboardInterrupt
-
-    with open_store(config, create=True) as store:
-        journal = open_journal(config, create=True)
-        assert journal is not None
-        with pytest.raises(KeyboardInterrupt):
-            run(store, [file], WatchedEngine(before), stream=True)
-        problems = verify_store(store).problems
-        again = run(store, [file], TextEngine(), stream=True)
-        journal.close()
-
-        assert [problem.kind for problem in problems] == ["unfinished"]
-        assert again.embedded < again.chunks == len(payloads(store))
-
-
 def test_what_cannot_be_stored_is_a_failure_of_its_document(
     tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,35 +242,6 @@ def test_a_stored_document_that_the_store_refuses_to_count_ends_no_run(
     assert report.unchanged == 1
 
 
-def test_parts_of_a_document_whose_last_page_fails_are_not_left(
-    tmp_path: Path, store: QdrantStore
-) -> None:
-    """In the end there is what a run that did not stream would have stored."""
-    text = "It was inspected, and the inspection of it was written down, and so on, "
-    file = write_pdf(tmp_path / "a.pdf", *(f"and then {text} {n}," * 4 for n in range(9)))
-
-    class Failing(WatchedEngine):
-        def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-            for task in tasks:
-                if task.ref.index < 8:
-                    yield from super().parse([task])
-                else:
-                    yield PageFailure(task.ref.document.uri, 8, "crashed", "")
-
-    stored = [0]
-
-    def before(_: str, page: int) -> None:
-        if page in (2, 5):  # since the last time, which the writer may be ahead of
-            wait_for(lambda: store.count() > stored[-1])
-            stored.append(store.count())
-
-    run(store, [file], Failing(before), stream=True)
-    with QdrantStore(":memory:") as other:
-        run(other, [file], Failing(lambda *_: None))
-        ids = {str(record.id) for record in other.scroll(None)}
-    assert {str(record.id) for record in store.scroll(None)} == ids
-
-
 def test_who_is_told_of_a_run_does_not_end_it(
     tmp_path: Path, store: QdrantStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -367,14 +269,14 @@ def test_a_page_that_no_markdown_can_be_made_of_is_a_failure_of_its_own(
 ) -> None:
     """A defect of ours there ended the run; what it says may quote the page."""
     (file,) = documents(tmp_path, 1, 3)
-    render = pipeline_module.render_page
+    render = pipeline_module.page_markdown
 
     def broken(page: ParsedPage, furniture: Any) -> PageMarkdown:
         if page.ref.index == 1:
             raise KeyError("the secret text of a document")
         return render(page, furniture)
 
-    monkeypatch.setattr(pipeline_module, "render_page", broken)
+    monkeypatch.setattr(pipeline_module, "page_markdown", broken)
     report = run(store, [file], TextEngine())
 
     (failure,) = report.failures
