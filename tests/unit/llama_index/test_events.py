@@ -13,15 +13,13 @@ from llama_index.core.instrumentation.events import BaseEvent
 
 from opticalrag.ingest.core.records import PageFailure
 from opticalrag.ingest.llama_index.events import (
-    DocumentStored,
     PageFailed,
     PageParsed,
-    document_events,
     page_event,
 )
 from opticalrag.ingest.llama_index.reader import DeepSeekOCRReader
 from opticalrag.ingest.pipeline.listeners import ObservedEngine
-from opticalrag.ingest.pipeline.pipeline import IngestEvent, IngestPipeline
+from opticalrag.ingest.pipeline.pipeline import IngestPipeline
 
 from ...builders import block, page
 
@@ -36,7 +34,7 @@ class Listener(BaseEventHandler):
         return "Listener"
 
     def handle(self, event: BaseEvent, **_: Any) -> None:
-        if isinstance(event, (PageParsed, PageFailed, DocumentStored)):
+        if isinstance(event, (PageParsed, PageFailed)):
             self.heard.append(event)
 
 
@@ -66,34 +64,8 @@ def test_a_page_that_failed_is_told_by_its_code(heard: list[Any]) -> None:
     assert [(e.file, e.page, e.code) for e in heard] == [("/a.pdf", 5, "timeout")]
 
 
-def test_documents_are_told_as_they_are_stored(heard: list[Any]) -> None:
-    """Each with its own pages and time; every event is passed on.
-
-    One that could not be stored, or was done before one opened earlier, shifted the names of all
-    behind it.
-    """
-    passed: list[IngestEvent] = []
-    on_event = document_events(passed.append)
-    events = [
-        IngestEvent("opened", "/a.pdf", 2),
-        IngestEvent("failed", "/x.pdf"),
-        IngestEvent("opened", "/b.pdf", 1),
-        IngestEvent("opened", "/c.pdf", 3),
-        IngestEvent("page", "/a.pdf", 1),
-        IngestEvent("finished", "/b.pdf"),
-        IngestEvent("failed", "/a.pdf"),
-        IngestEvent("finished", "/c.pdf"),
-    ]
-    for event in events:
-        on_event(event)
-
-    assert [(e.file, e.pages) for e in heard] == [("/b.pdf", 1), ("/c.pdf", 3)]
-    assert all(e.seconds >= 0 for e in heard)
-    assert passed == events
-
-
-def test_a_pipeline_tells_of_pages_and_documents(heard: list[Any], sample: Any) -> None:
-    """An observed engine and the callback are all it takes."""
+def test_a_pipeline_tells_of_its_pages(heard: list[Any], sample: Any) -> None:
+    """An observed engine is all it takes."""
     from benchmarks.parsing.hostile import FlatEmbedder
     from opticalrag.ingest.core.config import LayoutConfig, SourceConfig
     from opticalrag.ingest.engines.layout import LayoutEngine
@@ -105,10 +77,10 @@ def test_a_pipeline_tells_of_pages_and_documents(heard: list[Any], sample: Any) 
     with QdrantStore(":memory:", create=True) as store:
         store.ensure(embedder, sparse)
         pipeline = IngestPipeline(engine, embedder, sparse, store)
-        pipeline.run([sample], SourceConfig(pages="1"), document_events())
+        pipeline.run([sample], SourceConfig(pages="1"))
     engine.close()
 
-    assert [type(event) for event in heard] == [PageParsed, DocumentStored]
+    assert [type(event) for event in heard] == [PageParsed]
 
 
 def test_an_observed_engine_is_the_engine() -> None:
