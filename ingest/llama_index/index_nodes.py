@@ -10,10 +10,11 @@ from ..core.errors import ConfigError
 from ..core.protocols import Embedder, SparseEncoder
 from ..core.schema import Field
 from ..indexing.dense import SentenceTransformerEmbedder
-from ..indexing.payload import node_payload
+from ..indexing.payload import Prepared
 from ..indexing.points import now, write_points
 from ..indexing.sparse import Bm25Encoder
 from ..store.store import QdrantStore
+from .nodes import node_payload
 
 __all__ = ["index_nodes"]
 
@@ -46,10 +47,13 @@ def index_nodes(
     store.ensure(embedder, sparse)
     texts = {node.node_id: _text_node(node) for node in nodes}
     stamp = {Field.INGESTED_AT: now()}
-    payloads = {node_id: {**node_payload(node), **stamp} for node_id, node in texts.items()}
     stored = store.stored_ids(texts.keys())
-    new = [node for node_id, node in texts.items() if node_id not in stored]
-    return write_points(new, payloads, store, embedder, sparse)
+    new = [
+        Prepared(node_id, node.text, {**node_payload(node), **stamp})
+        for node_id, node in texts.items()
+        if node_id not in stored
+    ]
+    return write_points(new, store, embedder, sparse)
 
 
 def _text_node(node: BaseNode) -> TextNode:

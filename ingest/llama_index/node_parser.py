@@ -24,7 +24,7 @@ from ..core.config import ChunkingConfig, PageFurniture
 from ..core.errors import ConfigError
 from ..core.protocols import TokenCounter
 from ..indexing.dense import SentenceTransformerEmbedder
-from ..indexing.payload import chunk_nodes
+from .nodes import chunk_nodes
 from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, page_of
 from .parents import ParentKind, parent_nodes
 

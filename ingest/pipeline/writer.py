@@ -15,14 +15,12 @@ from dataclasses import replace
 from threading import Event
 from typing import Final
 
-from llama_index.core.schema import TextNode
-
 from ..chunking.chunker import chunk_pages
 from ..core.errors import StoreError
 from ..core.protocols import PointStore
 from ..core.records import Chunk, Point
 from ..core.schema import Field
-from ..indexing.payload import chunk_nodes, node_payload
+from ..indexing.payload import Prepared, prepare
 from ..indexing.points import now, write_points
 from ..markdown.render import PageMarkdown
 from .intake import Draft, Maker
@@ -82,10 +80,10 @@ class DocumentWriter:
         donors = self._donors(chunks, known, stale, draft)
         # A document with failed pages is never complete: the next run tries it again.
         whole = {} if draft.failed else {Field.CHUNK_COUNT: count}
-        extra = {Field.FINGERPRINT: draft.fingerprint, Field.INGESTED_AT: now(), **whole}
+        stamp = {Field.FINGERPRINT: draft.fingerprint, Field.INGESTED_AT: now(), **whole}
         done: Counter[str] = Counter(chunks=count, documents=bool(pages) or not draft.failed)
-        for nodes in self._windows(chunks, pages):
-            done += self._write_window(nodes, extra, known, donors)
+        for prepared in self._windows(chunks, pages, stamp):
+            done += self._write_window(prepared, known, donors)
         if draft.failed:  # stale points cannot be told from those of missing pages
             return done
         if stale:
@@ -156,53 +154,42 @@ class DocumentWriter:
         return {text: point for point, text in found.items() if text in wanted}
 
     def _write_window(
-        self,
-        nodes: Sequence[TextNode],
-        extra: Mapping[str, object],
-        known: set[str],
-        donors: dict[str, str],
+        self, prepared: Sequence[Prepared], known: set[str], donors: dict[str, str]
     ) -> Counter[str]:
         maker, store = self._maker, self._store
-        payloads = {node.node_id: {**node_payload(node), **extra} for node in nodes}
-        new = [node for node in nodes if node.node_id not in known]
-        copied = self._copied(new, payloads, donors)
+        new = [one for one in prepared if one.id not in known]
+        copied = self._copied(new, donors)
         made = {point.id for point in copied}
-        embedded = [node for node in new if node.node_id not in made]
+        embedded = [one for one in new if one.id not in made]
         written = store.upsert(copied) if copied else 0
-        written += write_points(embedded, payloads, store, maker.embedder, maker.sparse)
-        kept = {key: payload for key, payload in payloads.items() if key in known}
+        written += write_points(embedded, store, maker.embedder, maker.sparse)
+        kept = {one.id: one.payload for one in prepared if one.id in known}
         if kept:
             store.overwrite_payloads(kept)
         return Counter(vectors_copied=len(copied), embedded=len(embedded), points_written=written)
 
-    def _copied(
-        self,
-        nodes: Sequence[TextNode],
-        payloads: dict[str, dict[str, object]],
-        donors: dict[str, str],
-    ) -> list[Point]:
-        """Points of nodes whose vectors are stored under another id."""
-        sources = {node.node_id: donors[node.text] for node in nodes if node.text in donors}
+    def _copied(self, prepared: Sequence[Prepared], donors: dict[str, str]) -> list[Point]:
+        """Points whose vectors are stored under another id."""
+        sources = {one.id: donors[one.text] for one in prepared if one.text in donors}
         found = self._store.vectors(set(sources.values())) if sources else {}
         return [
-            Point(key, payloads[key], found[source].dense, found[source].sparse)
-            for key, source in sources.items()
-            if source in found
+            Point(one.id, one.payload, vectors.dense, vectors.sparse)
+            for one in prepared
+            if (vectors := found.get(sources.get(one.id, ""))) is not None
         ]
 
     def _windows(
-        self, chunks: list[Chunk], pages: Mapping[int, PageMarkdown]
-    ) -> Iterator[list[TextNode]]:
-        """Nodes of a document, some at a time, each linked to its neighbours; empties the list."""
-        before: list[Chunk] = []
+        self, chunks: list[Chunk], pages: Mapping[int, PageMarkdown], stamp: Mapping[str, object]
+    ) -> Iterator[list[Prepared]]:
+        """Points of a document, some at a time, each linked to its neighbours; empties the list."""
+        previous: Chunk | None = None
         while chunks:
             if self._stopped.is_set():
                 raise CancelledError
             part = chunks[:_WINDOW]
             del chunks[:_WINDOW]
-            nodes = chunk_nodes([*before, *part, *chunks[:1]], pages)
-            yield nodes[len(before) :][: len(part)]
-            before = part[-1:]
+            yield prepare(part, pages, stamp, previous, chunks[0] if chunks else None)
+            previous = part[-1]
 
     def _check_stored(self, draft: Draft, expected: int) -> None:
         found = self._store.count_made(draft.ref.id, draft.fingerprint)

@@ -7,8 +7,8 @@ from llama_index.core.schema import Document, MetadataMode, NodeRelationship, Te
 
 from opticalrag.ingest.core.records import BlockKind
 from opticalrag.ingest.core.schema import Field
-from opticalrag.ingest.indexing.payload import node_payload
 from opticalrag.ingest.llama_index.node_parser import LayoutNodeParser
+from opticalrag.ingest.llama_index.nodes import node_payload
 from opticalrag.ingest.llama_index.page_documents import LAYOUT_KEY
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
