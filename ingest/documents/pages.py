@@ -325,24 +325,15 @@ def render_pages(
         if isinstance(result, WorkerCrash):
             ref = result.item[0].ref
             message = f"page {ref.number} of {ref.document.name} cannot be drawn: {result.reason}"
-            yield PageFailure(
-                ref.document.uri or ref.document.name,
-                ref.index,
-                result.code,
-                message,
-                ref.document.id,
-            )
+            yield PageFailure.of(ref, result.code, message)
         else:
             yield result
 
 
 def _render_task(job: tuple[PageTask, int | None, int | None]) -> PageImage | PageFailure:
     task, long_side, dpi = job
-    document = task.ref.document
     try:
         with reading(task.source) as opened:
             return render_page(opened, task.ref, long_side=long_side, dpi=dpi)
     except OpticalRagError as error:
-        return PageFailure(
-            document.uri or document.name, task.ref.index, error.code, str(error), document.id
-        )
+        return PageFailure.of(task.ref, error.code, str(error))

@@ -244,11 +244,8 @@ def budget(sheet: Sheet, config: OpticalConfig) -> int:
 
 def failure(task: PageTask, error: OpticalRagError) -> PageFailure:
     """The outcome of a page that could not be read."""
-    document = task.ref.document
-    message = f"page {task.ref.number} of {document.name} cannot be read: {error}"
-    return PageFailure(
-        document.uri or document.name, task.ref.index, error.code, message, document.id
-    )
+    message = f"page {task.ref.number} of {task.ref.document.name} cannot be read: {error}"
+    return PageFailure.of(task.ref, error.code, message)
 
 
 def _text(blocks: Iterable[Block]) -> str:
