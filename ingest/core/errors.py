@@ -81,6 +81,8 @@ class OpticalRagError(Exception):
     """Base of all errors this library raises on purpose."""
 
     code: ClassVar[str] = "error"
+    file: str = ""
+    """The file that was being worked on, where the error ended a whole run."""
 
     def __str__(self) -> str:
         # KeyError would print the repr of its argument.

@@ -1,4 +1,4 @@
-"""Two writers into one cache, killed without warning again and again."""
+"""Two processes write to one cache and are killed again and again."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ ROUNDS = 25  # of two kills each
 
 
 def start(folder: Path, writer: str) -> subprocess.Popen[str]:
-    """A writer in a process of its own."""
+    """Start a writer in its own process."""
     program = [sys.executable, "-m", "tests.chaos.token_writer", str(folder), writer]
     return subprocess.Popen(program, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
 
 
 def killed_while_writing(writer: subprocess.Popen[str], moment: float) -> list[str]:
-    """What it had been told is kept when it was killed in the midst of writing."""
+    """Kill a writer in the middle of its work; return the entries that were confirmed to it."""
     assert writer.stdout is not None
     first = writer.stdout.readline()
     time.sleep(moment)
@@ -36,12 +36,12 @@ def killed_while_writing(writer: subprocess.Popen[str], moment: float) -> list[s
     writer.stdout.close()
     writer.wait()
     lines = (first + rest).split("\n")
-    return lines[:-1]  # the last may be cut
+    return lines[:-1]  # the last line may be cut
 
 
 @pytest.mark.slow
 def test_no_kill_tears_or_loses_an_entry(tmp_path: Path) -> None:
-    """What was acknowledged is there and whole; index and files agree after opening."""
+    """Confirmed entries are there and intact; index and files agree after opening."""
     folder = tmp_path / "tokens"
     moments = np.random.default_rng(0)
     acknowledged: set[str] = set()

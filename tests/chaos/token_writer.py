@@ -1,4 +1,4 @@
-"""Writes vision tokens to a cache until it is killed; says what it was told is kept."""
+"""Writes vision tokens to a cache until it is killed; prints each confirmed entry."""
 
 from __future__ import annotations
 
