@@ -22,7 +22,7 @@ _dispatcher = get_dispatcher(__name__)
 
 
 class PageParsed(BaseEvent):
-    """A page was read: ``page`` is 1-based, ``seconds`` what its engine took."""
+    """A page was read. ``page`` is 1-based; ``seconds`` is the engine's time for it."""
 
     file: str
     page: int
@@ -33,12 +33,12 @@ class PageParsed(BaseEvent):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex knows this event."""
+        """The name that LlamaIndex knows this event by."""
         return "PageParsed"
 
 
 class PageFailed(BaseEvent):
-    """A page could not be read; ``code`` is of :mod:`.errors`."""
+    """A page could not be read. ``code`` is the code of an error in :mod:`..core.errors`."""
 
     file: str
     page: int | None
@@ -46,12 +46,12 @@ class PageFailed(BaseEvent):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex knows this event."""
+        """The name that LlamaIndex knows this event by."""
         return "PageFailed"
 
 
 def page_event(outcome: PageOutcome) -> None:
-    """Tell LlamaIndex of a page."""
+    """Send LlamaIndex an event for a page."""
     if isinstance(outcome, PageFailure):
         event: BaseEvent = PageFailed(file=outcome.file, page=outcome.number, code=outcome.code)
     else:

@@ -1,4 +1,4 @@
-"""LlamaIndex nodes into a store."""
+"""Indexes LlamaIndex nodes in a store."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def index_nodes(
 ) -> int:
     """Store LlamaIndex nodes with dense and sparse vectors, for :class:`HybridRetriever`.
 
-    Nodes whose ids are stored already are left alone: ids of :class:`LayoutNodeParser` come
-    from content. The collection is made if there is none.
+    Nodes whose ids are stored already are skipped: :class:`LayoutNodeParser` makes ids from
+    content. The collection is created if it does not exist.
 
     Args:
-        nodes: nodes with text; their ids must be uuids, as Qdrant's are.
-        store: where they go.
+        nodes: nodes with text. Their ids must be uuids, as Qdrant requires.
+        store: the store to write to.
         embedder: None for the default model.
         sparse: None for BM25.
 
@@ -40,8 +40,8 @@ def index_nodes(
         How many points were written.
 
     Raises:
-        ConfigError: a node has no text.
-        SchemaMismatch: the collection holds vectors of other models.
+        ConfigError: a node is not a TextNode.
+        SchemaMismatch: the collection was made for other models.
     """
     embedder, sparse = embedder or SentenceTransformerEmbedder(), sparse or Bm25Encoder()
     store.ensure(embedder, sparse)
@@ -58,5 +58,7 @@ def index_nodes(
 
 def _text_node(node: BaseNode) -> TextNode:
     if not isinstance(node, TextNode):
-        raise ConfigError(f"node {node.node_id} is a {type(node).__name__}; only text is indexed")
+        raise ConfigError(
+            f"node {node.node_id} is a {type(node).__name__}: only a TextNode can be indexed"
+        )
     return node
