@@ -71,9 +71,6 @@ def ingest(
         bool,
         typer.Option("--prune", help="Remove documents whose files are gone.", rich_help_panel=RUN),
     ] = False,
-    stream: Annotated[
-        bool, typer.Option("--stream", help="Pages of a new document are found as they are read.")
-    ] = False,
     watch: Annotated[
         float | None,
         typer.Option(
@@ -115,7 +112,6 @@ def ingest(
                 "--json": as_json,
                 "--prune": prune,
                 "--report": report_file,
-                "--stream": stream,
             }
             folder = _watched_folder(paths, of_one_run)
             target = replace(target, wait=target.wait or _WATCH_WAIT)
@@ -124,7 +120,7 @@ def ingest(
             return
         if dry_run and report_file:
             raise ConfigError("--dry-run has nothing to report: leave out --report")
-        options = IngestOptions(force, dry_run, prune, roots_of(paths), stream)
+        options = IngestOptions(force, dry_run, prune, roots_of(paths))
         opened = partial(open_pipeline, target, reader, chunks, model, dry_run=dry_run)
         report = _run(paths, opened, options, source, report_file, work)
         _emit_report(report, prune, as_json)

@@ -263,14 +263,12 @@ class IngestOptions:
         dry_run: report what would be done, without writing.
         prune: remove documents whose files are gone from ``roots``; by default they are listed.
         roots: absolute paths of the files and folders that the run covers.
-        stream: store pages of a new document before its last page is read.
     """
 
     force: bool = False
     dry_run: bool = False
     prune: bool = False
     roots: tuple[str, ...] = ()
-    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

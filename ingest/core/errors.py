@@ -83,6 +83,8 @@ class OpticalRagError(Exception):
     """Base class of all errors that this library raises on purpose."""
 
     code: ClassVar[str] = "error"
+    file: str = ""
+    """The file that was being worked on, where the error ended a whole run."""
 
     def __str__(self) -> str:
         # KeyError, a base class of CacheMiss, would show the repr of its argument.

@@ -236,10 +236,6 @@ class PointStore(Protocol):
         """Delete points by id and return how many existed."""
         ...
 
-    def delete_made(self, document_id: str, fingerprint: str) -> int:
-        """Delete a document's points with this fingerprint and return how many existed."""
-        ...
-
     def delete_documents(self, document_ids: Collection[str]) -> int:
         """Delete all points of documents and return how many existed."""
         ...

@@ -312,6 +312,12 @@ class PageFailure:
     message: str
     document_id: str = ""
 
+    @classmethod
+    def of(cls, ref: PageRef, code: str, message: str) -> PageFailure:
+        """Make the failure of one page."""
+        document = ref.document
+        return cls(document.uri or document.name, ref.index, code, message, document.id)
+
     @property
     def number(self) -> int | None:
         """The 1-based page number, or None for a whole document."""

@@ -92,13 +92,7 @@ def render_pages(
         if isinstance(result, WorkerCrash):
             ref = result.item[0].ref
             message = f"cannot render page {ref.number} of {ref.document.name}: {result.reason}"
-            yield PageFailure(
-                ref.document.uri or ref.document.name,
-                ref.index,
-                result.code,
-                message,
-                ref.document.id,
-            )
+            yield PageFailure.of(ref, result.code, message)
         else:
             yield result
 

@@ -172,8 +172,5 @@ def _gpu(device: str, number: str, names: list[str] | None) -> str:
 
 
 def _lost(task: PageTask, crash: WorkerCrash[Job]) -> PageFailure:
-    document = task.ref.document
-    message = f"page {task.ref.number} of {document.name} was lost: {crash.reason}"
-    return PageFailure(
-        document.uri or document.name, task.ref.index, crash.code, message, document.id
-    )
+    message = f"page {task.ref.number} of {task.ref.document.name} was lost: {crash.reason}"
+    return PageFailure.of(task.ref, crash.code, message)

@@ -1,1 +1,1 @@
-"""Chunks to points: payload, vectors, writes."""
+"""Chunks to points: payloads, dense and sparse vectors. Knows no store."""

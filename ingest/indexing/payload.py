@@ -1,75 +1,64 @@
-"""Chunks as LlamaIndex nodes, and nodes as payloads of points."""
+"""Chunks as payloads of points, in the form that LlamaIndex reads, without LlamaIndex."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any
-
-from llama_index.core.schema import NodeRelationship, ObjectType, RelatedNodeInfo, TextNode
-from llama_index.core.vector_stores.utils import node_to_metadata_dict
+from dataclasses import dataclass
+from typing import Any, Final
 
 from ..core.identity import page_id
 from ..core.records import Chunk
 from ..core.schema import SCHEMA_VERSION, Field
 from ..markdown.render import PageMarkdown
 
-__all__ = ["LLM_KEYS", "chunk_nodes", "node_payload"]
+__all__ = ["LLM_KEYS", "Prepared", "chunk_metadata", "prepare"]
 
-LLM_KEYS = frozenset({Field.FILE_NAME, Field.PAGE_LABEL})
-"""Metadata shown to a language model beside the text; nothing is embedded with it."""
+LLM_KEYS: Final = frozenset({Field.FILE_NAME, Field.PAGE_LABEL})
+"""Metadata that a language model sees beside the text. No metadata is embedded."""
+
+# Values of LlamaIndex's NodeRelationship and ObjectType.
+_SOURCE, _PREVIOUS, _NEXT = "1", "2", "3"
+_TEXT, _DOCUMENT = "1", "4"
 
 
-def chunk_nodes(
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A point without its vectors: its id (a uuid), the text to embed and the payload."""
+
+    id: str
+    text: str
+    payload: dict[str, object]
+
+
+def prepare(
     chunks: Sequence[Chunk],
     pages: Mapping[int, PageMarkdown],
-    extra: Mapping[int, Mapping[str, Any]] | None = None,
-) -> list[TextNode]:
-    """Make LlamaIndex nodes of a document's chunks, linked to their page and their neighbours.
+    stamp: Mapping[str, object],
+    previous: Chunk | None = None,
+    following: Chunk | None = None,
+) -> list[Prepared]:
+    """Prepare consecutive chunks of a document, each linked to its page and its neighbours.
 
     Args:
-        chunks: chunks of one document, in order.
+        chunks: the chunks, in order.
         pages: the document's pages by 0-based index, for their engine and flags.
-        extra: metadata of the caller's by 0-based page, copied to the nodes that start there;
-            ours wins.
+        stamp: further fields of each payload.
+        previous: the chunk before the first; None at the start of the document.
+        following: the chunk after the last; None at the end of the document.
     """
-    given = extra or {}
-    nodes = [_node(chunk, pages, given.get(chunk.spans[0].index, {})) for chunk in chunks]
-    for left, right in pairwise(nodes):
-        left.relationships[NodeRelationship.NEXT] = _related(right.node_id)
-        right.relationships[NodeRelationship.PREVIOUS] = _related(left.node_id)
-    return nodes
+    before = [previous, *chunks[:-1]]
+    after = [*chunks[1:], following]
+    return [
+        Prepared(one.id, one.embedded_text, {**_payload(one, pages, left, right), **stamp})
+        for one, left, right in zip(chunks, before, after, strict=True)
+    ]
 
 
-def node_payload(node: TextNode) -> dict[str, Any]:
-    """The Qdrant payload of a node: LlamaIndex's own form plus the plain text."""
-    payload = node_to_metadata_dict(node, remove_text=False, flat_metadata=False)
-    return {**payload, Field.TEXT: node.text}
-
-
-def _node(chunk: Chunk, pages: Mapping[int, PageMarkdown], extra: Mapping[str, Any]) -> TextNode:
-    metadata = {**extra, **_chunk_metadata(chunk, pages)}
-    keys = list(metadata)
-    source = page_id(chunk.document.id, chunk.spans[0].index)
-    return TextNode(
-        id_=chunk.id,
-        text=chunk.embedded_text,
-        metadata=metadata,
-        # The text carries its context; metadata would only eat the embedder's budget.
-        excluded_embed_metadata_keys=keys,
-        excluded_llm_metadata_keys=[key for key in keys if key not in LLM_KEYS],
-        relationships={NodeRelationship.SOURCE: _related(source, ObjectType.DOCUMENT)},
-    )
-
-
-def _related(node_id: str, kind: ObjectType = ObjectType.TEXT) -> RelatedNodeInfo:
-    # Without the neighbour's metadata: LlamaIndex would store all of it a second time.
-    return RelatedNodeInfo(node_id=node_id, node_type=kind)
-
-
-def _chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str, Any]:
+def chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str, Any]:
+    """Collect what is recorded about a chunk; see :class:`.schema.Field` for each field."""
     document = chunk.document
-    here = [pages[span.index] for span in chunk.spans]
+    chunk_pages = [pages[span.index] for span in chunk.spans]
     return {
         Field.FILE_NAME: document.name,
         Field.FILE_PATH: document.uri,
@@ -97,9 +86,70 @@ def _chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str
         Field.KIND: chunk.kinds[-1].value,
         Field.KINDS: [kind.value for kind in chunk.kinds],
         Field.LANGUAGE: chunk.language,
-        Field.ENGINE: here[0].engine,
-        Field.FLAGS: sorted({flag for page in here for flag in page.flags}),
+        Field.ENGINE: chunk_pages[0].engine,
+        Field.FLAGS: sorted({flag for page in chunk_pages for flag in page.flags}),
         Field.TOKENS: chunk.tokens,
         Field.ORDINAL: chunk.ordinal,
         Field.SCHEMA: SCHEMA_VERSION,
+    }
+
+
+def _payload(
+    chunk: Chunk,
+    pages: Mapping[int, PageMarkdown],
+    previous: Chunk | None,
+    following: Chunk | None,
+) -> dict[str, Any]:
+    """Write a chunk as LlamaIndex's ``node_to_metadata_dict`` writes its node, plus the text."""
+    metadata = chunk_metadata(chunk, pages)
+    source = page_id(chunk.document.id, chunk.spans[0].index)
+    relationships = {_SOURCE: _related(source, _DOCUMENT)}
+    if previous is not None:
+        relationships[_PREVIOUS] = _related(previous.id, _TEXT)
+    if following is not None:
+        relationships[_NEXT] = _related(following.id, _TEXT)
+    return {
+        **metadata,
+        "_node_content": _node_content(chunk, metadata, relationships),
+        "_node_type": "TextNode",
+        "document_id": source,
+        Field.DOC_ID: source,
+        "ref_doc_id": source,
+        Field.TEXT: chunk.embedded_text,
+    }
+
+
+def _node_content(
+    chunk: Chunk, metadata: Mapping[str, Any], relationships: Mapping[str, Any]
+) -> str:
+    """Write the JSON of a ``TextNode``, field for field as LlamaIndex 0.14 does."""
+    keys = list(metadata)
+    node = {
+        "id_": chunk.id,
+        "embedding": None,
+        "metadata": metadata,
+        # The text already carries its context: metadata would only use up the embedder's tokens.
+        "excluded_embed_metadata_keys": keys,
+        "excluded_llm_metadata_keys": [key for key in keys if key not in LLM_KEYS],
+        "relationships": relationships,
+        "metadata_template": "{key}: {value}",
+        "metadata_separator": "\n",
+        "text": chunk.embedded_text,
+        "mimetype": "text/plain",
+        "start_char_idx": None,
+        "end_char_idx": None,
+        "text_template": "{metadata_str}\n\n{content}",
+        "class_name": "TextNode",
+    }
+    return json.dumps(node, ensure_ascii=False)
+
+
+def _related(node_id: str, kind: str) -> dict[str, object]:
+    # Without the neighbour's metadata, which would be stored a second time.
+    return {
+        "node_id": node_id,
+        "node_type": kind,
+        "metadata": {},
+        "hash": None,
+        "class_name": "RelatedNodeInfo",
     }

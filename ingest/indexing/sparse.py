@@ -1,7 +1,7 @@
-"""Sparse lexical vectors: BM25 term weights without a model download.
+"""Sparse lexical vectors: BM25 term weights, without a model download.
 
-The tokenizer segments Chinese, Japanese, Korean and Thai and stems English; Qdrant multiplies
-by the IDF of the collection (``Modifier.IDF``).
+The tokenizer segments Chinese, Japanese, Korean and Thai, and stems English. Qdrant multiplies the
+weights by the collection's IDF (``Modifier.IDF``).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from ..core.records import SparseVector
 
 __all__ = ["Bm25Encoder"]
 
-# Two things qdrant-edge-py 0.9's multilingual tokenizer cannot find again are added as terms of
-# their own: numbers, whose tokens it drops ("350" gives none), and Han and Kana, which it cuts
-# by the language it guesses: a short question is guessed to be Chinese, its text Japanese.
+# Literal terms are added because qdrant-edge-py 0.9's multilingual tokenizer cannot find them
+# again. It drops numbers: "350" gives no token. It cuts Han and Kana by a guessed language, and it
+# guesses that a short question is Chinese where the text it asks for is Japanese.
 _LITERAL = re.compile(r"\d+|[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+")
 
 
 class Bm25Encoder:
-    """BM25 by qdrant-edge-py: term frequencies of documents, ones for questions."""
+    """BM25 by qdrant-edge-py: documents get term frequencies, queries get ones."""
 
     name = "bm25/multilingual+literals/1"
 
@@ -36,11 +36,11 @@ class Bm25Encoder:
     def _literals(self) -> Any:
         from qdrant_edge import Bm25, Bm25Config, TokenizerType
 
-        # b=0: the length of the whole text, not of its literals, would be the one to norm by.
+        # b=0: no length norm, which would be the length of the literals, not of the whole text.
         return Bm25(Bm25Config(tokenizer=TokenizerType.Word, language="english", b=0.0))
 
     def encode_documents(self, texts: Sequence[str]) -> list[SparseVector]:
-        """Encode texts to be found."""
+        """Encode documents."""
         return [
             _merge(
                 self._words.embed_document(_clean(text)),
@@ -50,14 +50,14 @@ class Bm25Encoder:
         ]
 
     def encode_query(self, text: str) -> SparseVector:
-        """Encode a question: every term counts the same."""
+        """Encode a query: every term has the same weight."""
         return _merge(
             self._words.embed_query(_clean(text)), self._literals.embed_query(_literals_of(text))
         )
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no UTF-8
+    return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no UTF-8 form
 
 
 def _literals_of(text: str) -> str:
@@ -65,10 +65,10 @@ def _literals_of(text: str) -> str:
 
 
 def _terms(run: str) -> list[str]:
-    """A number as it is; Han and Kana as overlapping pairs, as Lucene's CJK analyser does."""
+    """Return a number as it is, and Han and Kana as overlapping pairs (Lucene's CJK bigrams)."""
     if run[0].isdigit() or len(run) == 1:
         return [run]
-    return [run[place : place + 2] for place in range(len(run) - 1)]
+    return [run[start : start + 2] for start in range(len(run) - 1)]
 
 
 def _merge(*vectors: Any) -> SparseVector:

@@ -1,1 +1,1 @@
-"""LlamaIndex adapters."""
+"""LlamaIndex adapters: reader, node parser, vector store, events."""

@@ -1,4 +1,4 @@
-"""LlamaIndex nodes into a store."""
+"""Indexes LlamaIndex nodes in a store."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from ..core.errors import ConfigError
 from ..core.protocols import Embedder, SparseEncoder
 from ..core.schema import Field
 from ..indexing.dense import SentenceTransformerEmbedder
-from ..indexing.payload import node_payload
+from ..indexing.payload import Prepared
 from ..indexing.points import now, write_points
 from ..indexing.sparse import Bm25Encoder
 from ..store.store import QdrantStore
+from .nodes import node_payload
 
 __all__ = ["index_nodes"]
 
@@ -26,12 +27,12 @@ def index_nodes(
 ) -> int:
     """Store LlamaIndex nodes with dense and sparse vectors, for :class:`HybridRetriever`.
 
-    Nodes whose ids are stored already are left alone: ids of :class:`LayoutNodeParser` come
-    from content. The collection is made if there is none.
+    Nodes whose ids are stored already are skipped: :class:`LayoutNodeParser` makes ids from
+    content. The collection is created if it does not exist.
 
     Args:
-        nodes: nodes with text; their ids must be uuids, as Qdrant's are.
-        store: where they go.
+        nodes: nodes with text. Their ids must be uuids, as Qdrant requires.
+        store: the store to write to.
         embedder: None for the default model.
         sparse: None for BM25.
 
@@ -39,20 +40,25 @@ def index_nodes(
         How many points were written.
 
     Raises:
-        ConfigError: a node has no text.
-        SchemaMismatch: the collection holds vectors of other models.
+        ConfigError: a node is not a TextNode.
+        SchemaMismatch: the collection was made for other models.
     """
     embedder, sparse = embedder or SentenceTransformerEmbedder(), sparse or Bm25Encoder()
     store.ensure(embedder, sparse)
     texts = {node.node_id: _text_node(node) for node in nodes}
     stamp = {Field.INGESTED_AT: now()}
-    payloads = {node_id: {**node_payload(node), **stamp} for node_id, node in texts.items()}
     stored = store.stored_ids(texts.keys())
-    new = [node for node_id, node in texts.items() if node_id not in stored]
-    return write_points(new, payloads, store, embedder, sparse)
+    new = [
+        Prepared(node_id, node.text, {**node_payload(node), **stamp})
+        for node_id, node in texts.items()
+        if node_id not in stored
+    ]
+    return write_points(new, store, embedder, sparse)
 
 
 def _text_node(node: BaseNode) -> TextNode:
     if not isinstance(node, TextNode):
-        raise ConfigError(f"node {node.node_id} is a {type(node).__name__}; only text is indexed")
+        raise ConfigError(
+            f"node {node.node_id} is a {type(node).__name__}: only a TextNode can be indexed"
+        )
     return node

@@ -1,4 +1,4 @@
-"""Chunks as LlamaIndex nodes, and the node parser that makes them from the reader's Documents."""
+"""The LlamaIndex node parser: cuts Documents into nodes by their layout."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..core.config import ChunkingConfig, PageFurniture
 from ..core.errors import ConfigError
 from ..core.protocols import TokenCounter
 from ..indexing.dense import SentenceTransformerEmbedder
-from ..indexing.payload import chunk_nodes
+from .nodes import chunk_nodes
 from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, page_of
 from .parents import ParentKind, parent_nodes
 
@@ -36,10 +36,13 @@ def _without_layout(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _source(node: BaseNode) -> RelatedNodeInfo:
-    """The Document a node is of; its hash, which LlamaIndex makes of all its text, once."""
+    """Refer to a page Document as the source of its nodes.
+
+    Called once a page: LlamaIndex computes the hash from all of its text.
+    """
     try:
         digest = node.hash
-    except UnicodeEncodeError:  # a lone surrogate
+    except UnicodeEncodeError:  # the text holds a lone surrogate
         digest = None
     return RelatedNodeInfo(node_id=node.node_id, node_type=ObjectType.DOCUMENT, hash=digest)
 
@@ -47,14 +50,15 @@ def _source(node: BaseNode) -> RelatedNodeInfo:
 class LayoutNodeParser(NodeParser):
     r"""Cuts Documents into nodes by their layout.
 
-    The pages of a file are joined first, so that headings, paragraphs and tables, and PREVIOUS
-    and NEXT, reach over page breaks. Documents of :class:`DeepSeekOCRReader` bring boxes; any
-    other Document is read as Markdown, without boxes, and joined with the other pages of its
-    file if its metadata tell file and page. Every node belongs (SOURCE) to the page Document it
-    starts on.
+    The pages of a file are joined first, so that headings, paragraphs, tables and the PREVIOUS
+    and NEXT links cross page breaks. Documents from :class:`DeepSeekOCRReader` bring boxes. Any
+    other Document is read as Markdown, without boxes; it is joined with the other pages of its
+    file if its metadata name the file and the page. Each node's SOURCE is the page Document that
+    it starts on.
 
-    With ``parents``, sections or pages of several nodes come first as nodes of their own, for
-    LlamaIndex's ``AutoMergingRetriever``; ``get_leaf_nodes`` picks those to be indexed.
+    With ``parents``, each section or page of several nodes becomes a node of its own, for
+    LlamaIndex's ``AutoMergingRetriever``. These come first; ``get_leaf_nodes`` selects the nodes
+    to index.
 
     Example:
         >>> LayoutNodeParser(max_tokens=256).get_nodes_from_documents(documents)
@@ -62,45 +66,47 @@ class LayoutNodeParser(NodeParser):
     """
 
     embed_model_name: str | None = PydanticField(
-        default=None, description="Embedder whose tokens are counted; None: the default one."
+        default=None, description="Embedder whose tokens are counted; None: the default model."
     )
     max_tokens: int | None = PydanticField(
-        default=None, description="Hard cap on a node's tokens; None: what the embedder reads."
+        default=None, description="Hard cap on a node's tokens; None: the embedder's limit."
     )
     target_tokens: int | None = PydanticField(
-        default=None, description="Size small neighbours are merged up to; None: the cap."
+        default=None, description="Size up to which small neighbours are merged; None: the cap."
     )
     overlap_tokens: int = PydanticField(
-        default=0, ge=0, description="Tokens of the node before, in whole sentences, repeated."
+        default=0, ge=0, description="Tokens of the previous node to repeat, in whole sentences."
     )
     furniture: PageFurniture = PydanticField(
-        default="metadata", description="'keep': also lines that run along the edges of pages."
+        default="metadata",
+        description="'keep' leaves running headers and footers in the text.",
     )
     parents: ParentKind | None = PydanticField(
-        default=None, description="'section' or 'page': larger nodes above those of one of them."
+        default=None, description="Also make larger nodes: one for each 'section' or 'page'."
     )
     counts_with: str | None = PydanticField(
-        default=None, description="Set by with_counter: the counter, which is not serialised."
+        default=None,
+        description="Set by with_counter: the name of the counter, which is not serialised.",
     )
-    # Our ids come from content. The base class serialises its id function to a dict that its
-    # own from_dict refuses (llama-index-core 0.14).
+    # Excluded because llama-index-core 0.14 serialises the function to a dict that its own
+    # from_dict refuses. It is not used: our ids come from content.
     id_func: IdFuncCallable = PydanticField(default=default_id_func, exclude=True)
     _counter: TokenCounter | None = PrivateAttr(default=None)
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex serialises this parser."""
+        """The name that LlamaIndex serialises this parser under."""
         return "LayoutNodeParser"
 
     @classmethod
     def with_counter(cls, counter: TokenCounter, **options: Any) -> LayoutNodeParser:
-        """A parser for another embedder: ``counter`` counts tokens as that one will see them."""
+        """Make a parser for another embedder, whose tokens ``counter`` counts."""
         parser = cls(counts_with=type(counter).__name__, **options)
         parser._counter = counter
         return parser
 
     def parse_markdown(self, text: str, metadata: dict[str, Any] | None = None) -> list[BaseNode]:
-        """Cut Markdown, wherever it comes from: tables as pipes or HTML, formulas, code, lists.
+        """Cut Markdown from any source: with pipe or HTML tables, formulas, code and lists.
 
         Args:
             text: one page, or a whole document without page breaks.
@@ -110,15 +116,15 @@ class LayoutNodeParser(NodeParser):
 
     @property
     def counter(self) -> TokenCounter:
-        """What counts the tokens; loads its tokenizer when first used.
+        """The token counter. It loads its tokenizer when it is first used.
 
         Raises:
-            ConfigError: the parser was copied or sent to another process without its counter.
+            ConfigError: the parser was copied or sent to another process, without its counter.
         """
         if self._counter is None and self.counts_with is not None:
             raise ConfigError(
-                f"this parser counts with {self.counts_with}, which was lost when it was copied or"
-                " sent to another process: make it there, by LayoutNodeParser.with_counter"
+                f"this parser has lost its counter {self.counts_with}: it was copied or sent to"
+                " another process; make it there with LayoutNodeParser.with_counter"
             )
         if self._counter is None:
             self._counter = SentenceTransformerEmbedder(self.embed_model_name)
@@ -128,24 +134,24 @@ class LayoutNodeParser(NodeParser):
         self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any
     ) -> list[BaseNode]:
         parsed: list[BaseNode] = []
-        # Equal Documents that say nothing of their file are the same document to us, but their
-        # nodes must not be the same.
+        # Equal Documents without a file name get the same document id, but their nodes need
+        # different ids.
         repeats: Repeats = Counter()
         for members in by_file(nodes):
             parsed += self._file_nodes(members, repeats)
         return parsed
 
     def _file_nodes(self, members: Sequence[PageDocument], repeats: Repeats) -> list[TextNode]:
-        placed = {page.index: (page, m.node) for m in members for page in (page_of(m),)}
-        pages = {index: placed[index][0] for index in sorted(placed)}
+        read = sorted(((page_of(one), one.node) for one in members), key=lambda pair: pair[0].index)
+        pages = {page.index: page for page, _ in read}
         config = ChunkingConfig(
             self.max_tokens, self.target_tokens, self.overlap_tokens, self.furniture
         )
         document = document_of(members, list(pages.values()))
         chunks = chunk_pages(document, list(pages.values()), self.counter, config, repeats)
-        extra = {index: _without_layout(node.metadata) for index, (_, node) in placed.items()}
+        extra = {page.index: _without_layout(node.metadata) for page, node in read}
         made = chunk_nodes(chunks, pages, extra)
-        sources = {index: _source(node) for index, (_, node) in placed.items()}
+        sources = {page.index: _source(node) for page, node in read}
         for node, chunk in zip(made, chunks, strict=True):
             node.relationships[NodeRelationship.SOURCE] = sources[chunk.spans[0].index]
         if self.parents is None:
@@ -155,5 +161,5 @@ class LayoutNodeParser(NodeParser):
     def _postprocess_parsed_nodes(
         self, nodes: list[BaseNode], parent_doc_map: dict[str, Document]
     ) -> list[BaseNode]:
-        """Leave the nodes alone: the base class would copy each page's layout into them."""
+        """Return the nodes as they are: the base class would copy each page's layout into them."""
         return nodes

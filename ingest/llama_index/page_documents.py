@@ -1,8 +1,8 @@
-"""LlamaIndex Documents as pages of files: those of our reader, and of any other.
+"""LlamaIndex Documents as pages of files: from our reader and from others.
 
-Our reader says where each block stands, and so do the markers in DeepSeek-OCR's raw output. Of
-other readers, the Documents of one file are its pages if their metadata tell which; all else
-stands alone.
+Our reader's metadata locate each block, and so do the markers in DeepSeek-OCR's raw output.
+Documents from other readers are pages of one file if their metadata name the file and the page;
+any other Document is a document of its own.
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ from ..markdown.render import PageMarkdown, page_markdown
 __all__ = ["LAYOUT_KEY", "PageDocument", "by_file", "document_of", "page_of"]
 
 LAYOUT_KEY: Final = "layout"
-"""Metadata key under which the reader keeps where each block stands."""
+"""Metadata key of the page layout that our reader records: where each block is."""
 
 _NUMBER_KEYS: Final = ("page", "page_number", Field.PAGE_LABEL, "source")
-"""Where readers put the page's number: PyMuPDF4LLM, Unstructured, PDFReader, PyMuPDFReader."""
+"""Metadata keys of the page number: PyMuPDF4LLM, Unstructured, PDFReader, PyMuPDFReader."""
 _URI_KEYS: Final = (Field.FILE_PATH, "url", "URL", "source")
-"""Where readers put the file or web page."""
+"""Metadata keys of the file or web page."""
 _MARKER: Final = re.compile(r"<\|ref\|>[^<>\n]{1,200}<\|/ref\|><\|det\|>\[\[")
 _MOST_PAGES: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class PageDocument:
-    """A Document and the 1-based page it says it is, or None."""
+    """A Document and its 1-based page number; None if its metadata have none."""
 
     node: BaseNode
     number: int | None
 
 
 def by_file(nodes: Sequence[BaseNode]) -> Iterator[list[PageDocument]]:
-    """Group page Documents of the same file; others stay alone, in the order given."""
+    """Group the pages of each file; keep other Documents alone and all in the order given."""
     documents = _numbered(nodes)
     pages = Counter((_file(d.node), d.number) for d in documents)
     order: dict[str, int] = {}
 
     def key(document: PageDocument) -> str:
         file = _file(document.node)
-        # Two Documents of one page are parts of it, whose order nobody tells.
+        # Two Documents with the same page number are parts of the page in an unknown order.
         whole = file and document.number is not None and pages[file, document.number] == 1
         return f"file {file}" if whole else f"node {document.node.node_id}"
 
@@ -65,18 +65,18 @@ def by_file(nodes: Sequence[BaseNode]) -> Iterator[list[PageDocument]]:
 
 
 def document_of(members: Sequence[PageDocument], pages: Sequence[PageMarkdown]) -> DocumentRef:
-    """The file that Documents are the pages of."""
+    """Identify the file whose pages the Documents are."""
     first = members[0].node.metadata
     text = "\f".join(page.text for page in pages).encode("utf-8", "surrogatepass")
     sha = str(first.get(Field.FILE_SHA256) or hashlib.sha256(text).hexdigest())
     uri = _uri(members[0].node)
-    place = uri
+    location = uri
     if not uri or not (members[0].number or first.get(Field.PAGE_LABEL)):
-        # Parts of a file without a page have one path and random ids: only their text tells
-        # them apart and stays the same from run to run.
-        place = f"{uri}\n{pages[0].label}\n{sha}"
+        # Parts of a file without page numbers have the same path and random ids. Only their text
+        # tells them apart and stays the same from run to run.
+        location = f"{uri}\n{pages[0].label}\n{sha}"
     return DocumentRef(
-        id=str(first.get(Field.FILE_ID) or document_id(place, sha)),
+        id=str(first.get(Field.FILE_ID) or document_id(location, sha)),
         sha256=sha,
         name=str(first.get(Field.FILE_NAME) or ""),
         uri=uri,
@@ -85,7 +85,7 @@ def document_of(members: Sequence[PageDocument], pages: Sequence[PageMarkdown]) 
 
 
 def page_of(document: PageDocument) -> PageMarkdown:
-    """A Document as a page: by its layout, its markers, or its Markdown."""
+    """Read a Document as a page: by its layout, else its markers, else its Markdown."""
     text = document.node.get_content()
     index = (document.number or 1) - 1
     layout = document.node.metadata.get(LAYOUT_KEY)
@@ -93,22 +93,22 @@ def page_of(document: PageDocument) -> PageMarkdown:
         try:
             return PageMarkdown.from_layout(text, layout)
         except (KeyError, ValueError, TypeError):
-            pass  # another transformation changed the text; read it as it is now
+            pass  # another transformation changed the text: read it as it is now
     label = str(document.node.metadata.get(Field.PAGE_LABEL) or index + 1)
     page = parse_markdown(text, index=index, label=label)
     return _transcribed(page) if _is_transcript(page) else page
 
 
 def _is_transcript(page: PageMarkdown) -> bool:
-    """Whether a text is the model's output, rather than a text about it."""
+    """Whether a text is DeepSeek-OCR's output, and not a text that quotes its markers."""
     starts = (block for block in page.blocks if block.kind is not BlockKind.CODE)
     return any(_MARKER.match(page.text, block.start) for block in starts)
 
 
 def _transcribed(page: PageMarkdown) -> PageMarkdown:
-    """What DeepSeek-OCR wrote, as servers hand it on: its markers become boxes.
+    """Read DeepSeek-OCR's raw output, as servers return it: its markers become boxes.
 
-    Offsets count in the Markdown made of it, which has no markers.
+    Offsets refer to the Markdown made from it, which has no markers.
     """
     ref = PageRef(DocumentRef("", "", "", "", 1), page.index, page.label)
     blocks = parse_transcript(page.text)
@@ -121,7 +121,7 @@ def _file(node: BaseNode) -> str:
 
 
 def _uri(node: BaseNode) -> str:
-    """Where a Document was read from, as far as it says so."""
+    """The file or web page that a Document names as its origin; empty if it names none."""
     values = (node.metadata.get(key) for key in _URI_KEYS)
     return next((v for v in values if v and isinstance(v, str) and not v.isdecimal()), "")
 
@@ -130,24 +130,26 @@ def _uri(node: BaseNode) -> str:
 
 
 def _numbered(nodes: Sequence[BaseNode]) -> list[PageDocument]:
-    """Documents with their 1-based page; files of which a page is 0 count from there."""
-    told = [(node, _told(node)) for node in nodes]
-    from_zero = {_file(node) for node, number in told if number is not None and _is_below(node)}
+    """Give Documents their 1-based page numbers; add 1 in files that count from 0."""
+    stated = [(node, _stated(node)) for node in nodes]
+    from_zero = {
+        _file(node) for node, number in stated if number is not None and _counts_from_zero(node)
+    }
     return [
         PageDocument(node, None if number is None else number + (_file(node) in from_zero))
-        for node, number in told
+        for node, number in stated
     ]
 
 
-def _is_below(node: BaseNode) -> bool:
-    """Whether a page number counts from 0: it is 0, or one less than the label (LangChain)."""
+def _counts_from_zero(node: BaseNode) -> bool:
+    """Whether the page number is 0, or one less than the page label (LangChain)."""
     number = node.metadata.get("page")
     label = str(node.metadata.get(Field.PAGE_LABEL, ""))
     return number in (0, "0") or (label.isdecimal() and str(number) == str(int(label[:9]) - 1))
 
 
-def _told(node: BaseNode) -> int | None:
-    """The page a Document says it is."""
+def _stated(node: BaseNode) -> int | None:
+    """The page number that a Document's metadata state."""
     layout = node.metadata.get(LAYOUT_KEY)
     if isinstance(layout, Mapping) and isinstance(layout.get("index"), int):
         return int(layout["index"]) + 1

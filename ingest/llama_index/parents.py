@@ -1,4 +1,4 @@
-"""Larger nodes above those of a section or page, as AutoMergingRetriever wants them."""
+"""Parent nodes of sections or pages, for LlamaIndex's AutoMergingRetriever."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from llama_index.core.schema import NodeRelationship, ObjectType, RelatedNodeInfo, TextNode
 
@@ -20,6 +20,11 @@ __all__ = ["ParentKind", "parent_nodes"]
 
 ParentKind = Literal["section", "page"]
 
+_SHARED: Final = frozenset(
+    {Field.FILE_NAME, Field.FILE_PATH, Field.FILE_ID, Field.FILE_SHA256, Field.PAGE_LABEL}
+)
+"""Metadata that a parent copies from its first node."""
+
 
 def parent_nodes(
     chunks: Sequence[Chunk],
@@ -28,18 +33,16 @@ def parent_nodes(
     kind: ParentKind,
     repeats: Repeats,
 ) -> list[TextNode]:
-    """Make the parents of a document's nodes and link both ways.
+    """Make the parents of a document's nodes and link them both ways.
 
-    A section or page of one node has no parent: it would say the same.
+    A section or page with one node gets no parent: it would repeat the node.
 
     Args:
         chunks: chunks of one document, in order.
-        nodes: the node of each.
-        pages: the document's pages by 0-based index; a parent's text is cut out of their
-            Markdown.
-        kind: what parents are.
-        repeats: how often there was a parent of this document, kind, page and name; goes on
-            counting.
+        nodes: the node of each chunk.
+        pages: the document's pages by 0-based index. A parent's text is cut from their Markdown.
+        kind: what a parent stands for.
+        repeats: counts the parents made so far by document, kind, page and name; updated.
     """
     pairs = list(zip(chunks, nodes, strict=True))
     groups = [list(group) for _, group in groupby(pairs, key=lambda pair: _key(pair[0], kind))]
@@ -51,10 +54,10 @@ def parent_nodes(
         first = members[0][0]
         name = " > ".join(first.heading_path) if kind == "section" else ""
         page = first.spans[0].index
-        place = (first.document.id, kind, page, name)
-        made = parent_id(first.document.id, kind, page, name, repeats[place])
-        repeats[place] += 1
-        parents.append(_parent(made, kind, members, text))
+        key = (first.document.id, kind, page, name)
+        node_id = parent_id(*key, repeats[key])
+        repeats[key] += 1
+        parents.append(_parent(node_id, kind, members, text))
     return parents
 
 
@@ -97,16 +100,11 @@ def _parent(
     return parent
 
 
-_SHARED = frozenset(
-    {Field.FILE_NAME, Field.FILE_PATH, Field.FILE_ID, Field.FILE_SHA256, Field.PAGE_LABEL}
-)
-
-
 def _texts(groups: Sequence[Sequence[Chunk]], pages: Mapping[int, PageMarkdown]) -> list[str]:
-    """What each group of chunks covers of the pages, with the marks between its ranges.
+    """Cut the text of each group of chunks from the pages, with the Markdown between its ranges.
 
-    A range of another group in between, as a footnote moved from the end of the page to its
-    caller leaves one, is not covered.
+    Leaves out ranges of other groups in between, for example of a footnote that was moved from
+    the end of the page to its reference.
     """
     ranges: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
     for number, chunks in enumerate(groups):

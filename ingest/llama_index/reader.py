@@ -38,13 +38,13 @@ _log = logging.getLogger(__name__)
 
 
 class DeepSeekOCRReader(BasePydanticReader):
-    """Reads PDFs and images, one Document per page, as Markdown with located blocks.
+    """Reads PDFs and images as Markdown with located blocks, one Document per page.
 
-    Works alone, as ``SimpleDirectoryReader(file_extractor={".pdf": reader})``, and ahead of
-    :class:`LayoutNodeParser` in an ``IngestionPipeline``. Document ids come from the file's place
-    and the page number, so that a docstore sees which pages changed.
+    Works alone, in ``SimpleDirectoryReader(file_extractor={".pdf": reader})``, and before
+    :class:`LayoutNodeParser` in an ``IngestionPipeline``. Document ids come from the file's
+    location and the page number, so a docstore sees which pages changed.
 
-    A page that cannot be read is logged and left out; a file that cannot be opened raises.
+    A page that cannot be read is logged and left out. A file that cannot be opened raises.
 
     Example:
         >>> documents = DeepSeekOCRReader().load_data("report.pdf")
@@ -52,15 +52,15 @@ class DeepSeekOCRReader(BasePydanticReader):
 
     engine: str = PydanticField(
         default="auto",
-        description="'layout' needs no GPU, 'deepseek-ocr' its weights; 'auto' takes what is here.",
+        description="'layout' needs no GPU, 'deepseek-ocr' needs its weights; 'auto' chooses.",
     )
     ocr_model: str | None = PydanticField(
         default=None,
-        description="DeepSeek-OCR: folder with the released files, or hub id; None: the released.",
+        description="DeepSeek-OCR: a folder or hub id of the model; None: the released model.",
     )
     mode: str = PydanticField(
         default=AUTO,
-        description="DeepSeek-OCR: 'auto', or a name of opticalrag.ingest.core.modes.MODES.",
+        description="DeepSeek-OCR: 'auto', or a name in opticalrag.ingest.core.modes.MODES.",
     )
     prompt: str = PydanticField(
         default="markdown",
@@ -68,13 +68,15 @@ class DeepSeekOCRReader(BasePydanticReader):
     )
     tokens: str | None = PydanticField(
         default=TokenCacheConfig().location,
-        description="DeepSeek-OCR: folder or URL that keeps vision tokens, to read pages again.",
+        description="DeepSeek-OCR: folder or URL of the vision-token cache; None: no cache.",
     )
     vllm_url: str | None = PydanticField(
-        default=None, description="The server of the engine 'vllm': 'http://host:port'."
+        default=None, description="Engine 'vllm': the server's URL, 'http://host:port'."
     )
     vllm_api_key: SecretStr | None = PydanticField(
-        default=None, exclude=True, description="Key of that server; never serialised."
+        default=None,
+        exclude=True,
+        description="Engine 'vllm': the server's API key; never serialised.",
     )
     device: str = PydanticField(
         default="auto", description="DeepSeek-OCR: 'auto', 'cpu', 'cuda' or 'cuda:N'."
@@ -84,19 +86,19 @@ class DeepSeekOCRReader(BasePydanticReader):
     )
     furniture: PageFurniture = PydanticField(
         default="metadata",
-        description="Running headers and footers: 'keep', 'drop', or 'metadata' only.",
+        description="Running headers and footers: 'keep' in the text, 'drop', or 'metadata' only.",
     )
     ocr: Literal["auto", "off", "force"] = PydanticField(
         default="auto", description="OCR of pages without usable text."
     )
     workers: int = PydanticField(default=1, ge=1, description="Processes that parse pages.")
     password: SecretStr | None = PydanticField(
-        default=None, exclude=True, description="Opens encrypted files; never serialised."
+        default=None, exclude=True, description="Password of encrypted files; never serialised."
     )
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex serialises this reader."""
+        """The name that LlamaIndex serialises this reader under."""
         return "DeepSeekOCRReader"
 
     def lazy_load_data(
@@ -109,8 +111,8 @@ class DeepSeekOCRReader(BasePydanticReader):
 
         Args:
             file: path, bytes or binary file object of a PDF or image.
-            extra_info: metadata copied to every Document; ours wins.
-            fs: fsspec file system that ``file`` is a path of.
+            extra_info: metadata copied to every Document. Our own fields win.
+            fs: the fsspec file system that ``file`` is a path in.
 
         Raises:
             SourceError: the file cannot be opened (its subclass says why).

@@ -1,8 +1,8 @@
-"""LlamaIndex's vector store over ours: hybrid on the store's side, filters that all hold.
+"""A LlamaIndex vector store over ours: hybrid search inside the store, filters that all apply.
 
-What LlamaIndex's own ``QdrantVectorStore`` (0.10) does otherwise: it fuses in the client, asks for
-vectors of a downloaded model for hybrid search, joins some filters by "or", and deletes everything
-when it is told to delete nothing.
+LlamaIndex's own ``QdrantVectorStore`` (0.10) differs: it fuses results in the client, downloads a
+model for the sparse vectors of hybrid search, joins some filters by "or", and deletes everything
+when it is given nothing to delete.
 """
 
 from __future__ import annotations
@@ -38,32 +38,32 @@ from ..store.store import QdrantStore
 
 __all__ = ["OpticalVectorStore"]
 
-_CANDIDATES: Final = 50  # of each kind at least, before they are fused
+_CANDIDATES: Final = 50  # at least, from each kind of vector, before they are fused
 _OVERSAMPLE: Final = 5
-_RELEVANCE: Final = 0.5  # LlamaIndex's mmr_threshold, if none is given
+_RELEVANCE: Final = 0.5  # used where LlamaIndex's mmr_threshold is not given
 _Mode = VectorStoreQueryMode
 
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """The model a collection was made with, by name and size."""
+    """The model that a collection was made with: its name and vector length."""
 
     name: str
     dimension: int
 
 
 class OpticalVectorStore(BasePydanticVectorStore):
-    """Nodes of LlamaIndex in a :class:`.store.QdrantStore`, whatever engine keeps it.
+    """LlamaIndex nodes in a :class:`.store.QdrantStore`, on a server or in a folder.
 
     Modes: ``DEFAULT`` (dense), ``SPARSE`` and ``TEXT_SEARCH`` (BM25), ``HYBRID`` (both, fused by
-    rank; ``alpha`` is the weight of dense, 0 to 1) and ``MMR``. Filters, document ids and node ids
-    of a query must all hold; empty lists of ids say nothing, as LlamaIndex's retriever means them.
-    Node ids may be any text.
+    rank; ``alpha`` is the weight of dense, 0 to 1) and ``MMR``. The filters, document ids and node
+    ids of a query must all apply. An empty list of ids does not filter: LlamaIndex's retriever
+    passes one for "any". Node ids may be any text.
 
     Args:
-        store: an open store; closing it is its owner's affair.
-        embed_model: name of the embedding model, recorded with a new collection; None for a
-            collection that is there.
+        store: an open store. The caller closes it.
+        embed_model: name of the embedding model, recorded with a new collection; None for an
+            existing collection.
         sparse: the sparse encoder; None for BM25.
 
     Example:
@@ -89,22 +89,22 @@ class OpticalVectorStore(BasePydanticVectorStore):
 
     @classmethod
     def class_name(cls) -> str:
-        """Name under which LlamaIndex serialises this store."""
+        """The name that LlamaIndex serialises this store under."""
         return "OpticalVectorStore"
 
     @property
     def client(self) -> Any:
-        """The client of the store's engine."""
+        """The store's client."""
         return self._store.client
 
     # -- writing -------------------------------------------------------------------------------
 
     def add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """Write nodes that have embeddings; those with the same ids are replaced.
+        """Write nodes that have embeddings; nodes with the same ids are replaced.
 
         Raises:
-            ConfigError: a new collection, and no name of the model.
-            SchemaMismatch: the collection holds vectors of another model.
+            ConfigError: the collection is new and ``embed_model`` is not given.
+            SchemaMismatch: the collection was made for another model.
         """
         if not nodes:
             return []
@@ -129,21 +129,21 @@ class OpticalVectorStore(BasePydanticVectorStore):
         filters: MetadataFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
-        """Delete the nodes with these ids that the filters let through.
+        """Delete the nodes that have these ids and match the filters.
 
         Raises:
-            ConfigError: neither is given, which would delete everything; use :meth:`clear`.
+            ConfigError: neither is given. To delete everything, use :meth:`clear`.
         """
         where = _selection(node_ids, qdrant_filter(filters))
         if where is None:
             raise ConfigError(
-                "delete_nodes() was given neither ids nor filters: name what to delete, or use"
-                " clear() to delete everything"
+                "delete_nodes() got neither ids nor filters: name what to delete, or use clear() to"
+                " delete everything"
             )
         self._store.delete_where(where)
 
     def clear(self) -> None:
-        """Delete all nodes, of the store's tenant if it has one; the collection stays."""
+        """Delete all nodes, or those of the store's tenant if it has one. The collection stays."""
         self._store.delete_where(models.Filter())
 
     # -- reading -------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class OpticalVectorStore(BasePydanticVectorStore):
     def get_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
-        """The nodes with these ids that the filters let through; without either, all."""
+        """Return the nodes that have these ids and match the filters; all nodes without either."""
         if not self._store.exists():
             return []
         found = self._store.scroll(_selection(node_ids, qdrant_filter(filters)))
@@ -161,8 +161,8 @@ class OpticalVectorStore(BasePydanticVectorStore):
         """Find nodes, best first.
 
         Raises:
-            ConfigError: the mode needs an embedding or text that the query has not.
-            NotSupported: another mode.
+            ConfigError: the query lacks the embedding or the text that its mode needs.
+            NotSupported: the mode is not supported.
         """
         if not self._store.exists():
             return VectorStoreQueryResult(nodes=[], similarities=[], ids=[])
@@ -193,7 +193,7 @@ class OpticalVectorStore(BasePydanticVectorStore):
         if query.mode is _Mode.HYBRID:
             return self._hybrid(query, where)
         raise NotSupported(
-            f"the mode {query.mode.value!r} is not supported; use default, sparse, hybrid or mmr"
+            f"the mode {query.mode.value!r} is not supported: use default, sparse, hybrid or mmr"
         )
 
     def _hybrid(self, query: VectorStoreQuery, where: models.Filter | None) -> dict[str, Any]:
@@ -206,14 +206,16 @@ class OpticalVectorStore(BasePydanticVectorStore):
         ]
         alpha = query.alpha
         if alpha is not None and not 0.0 <= alpha <= 1.0:
-            raise ConfigError(f"alpha is {alpha}; it is the share of dense, from 0 to 1")
+            raise ConfigError(
+                f"invalid alpha {alpha}: use the weight of dense vectors, from 0 to 1"
+            )
         weights = None if alpha is None else [alpha, 1.0 - alpha]
         fusion = models.RrfQuery(rrf=models.Rrf(weights=weights))
         return {"query": fusion, "prefetch": prefetch, "limit": limit}
 
     def _terms(self, query: VectorStoreQuery) -> models.SparseVector:
         if not query.query_str:
-            raise ConfigError(f"the mode {query.mode.value!r} needs the question's text")
+            raise ConfigError(f"the mode {query.mode.value!r} needs query_str")
         indices, values = self._sparse.encode_query(query.query_str)
         return models.SparseVector(indices=indices, values=values)
 
@@ -226,14 +228,14 @@ class OpticalVectorStore(BasePydanticVectorStore):
             )
         self._store.ensure(_Recorded(name, dimension), self._sparse)
 
-    # -- the same without holding the loop -----------------------------------------------------
+    # -- the same in a thread, for event loops -----------------------------------------------------
 
     async def async_add(self, nodes: Sequence[BaseNode], **kwargs: Any) -> list[str]:
-        """As :meth:`add`."""
+        """See :meth:`add`."""
         return await asyncio.to_thread(self.add, nodes)
 
     async def adelete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
-        """As :meth:`delete`."""
+        """See :meth:`delete`."""
         await asyncio.to_thread(self.delete, ref_doc_id)
 
     async def adelete_nodes(
@@ -242,21 +244,21 @@ class OpticalVectorStore(BasePydanticVectorStore):
         filters: MetadataFilters | None = None,
         **delete_kwargs: Any,
     ) -> None:
-        """As :meth:`delete_nodes`."""
+        """See :meth:`delete_nodes`."""
         await asyncio.to_thread(self.delete_nodes, node_ids, filters)
 
     async def aclear(self) -> None:
-        """As :meth:`clear`."""
+        """See :meth:`clear`."""
         await asyncio.to_thread(self.clear)
 
     async def aget_nodes(
         self, node_ids: list[str] | None = None, filters: MetadataFilters | None = None
     ) -> list[BaseNode]:
-        """As :meth:`get_nodes`."""
+        """See :meth:`get_nodes`."""
         return await asyncio.to_thread(self.get_nodes, node_ids, filters)
 
     async def aquery(self, query: VectorStoreQuery, **kwargs: Any) -> VectorStoreQueryResult:
-        """As :meth:`query`."""
+        """See :meth:`query`."""
         return await asyncio.to_thread(self.query, query)
 
 
@@ -274,7 +276,7 @@ def _float32(embedding: Sequence[float]) -> Any:
 
 def _node(key: str, payload: Mapping[str, Any]) -> BaseNode:
     if payload.get("_node_content"):
-        with suppress(ValueError, TypeError, KeyError):  # not written by LlamaIndex
+        with suppress(ValueError, TypeError, KeyError):  # LlamaIndex did not write it
             return metadata_dict_to_node(dict(payload))
     text = str(payload.get(Field.TEXT) or "")
     return TextNode(id_=key, text=text, metadata=dict(payload))
@@ -282,7 +284,7 @@ def _node(key: str, payload: Mapping[str, Any]) -> BaseNode:
 
 def _embedding(query: VectorStoreQuery) -> list[float]:
     if query.query_embedding is None:
-        raise ConfigError(f"the mode {query.mode.value!r} needs the question's embedding")
+        raise ConfigError(f"the mode {query.mode.value!r} needs query_embedding")
     return query.query_embedding
 
 

@@ -132,7 +132,7 @@ def _of_points(points: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Kind, str]
         return
     count = points[0].get(Field.CHUNK_COUNT)
     if not isinstance(count, int):
-        yield "unfinished", "some pages failed or are not read yet: ingest it again"
+        yield "unfinished", "some pages failed: ingest it again"
         return
     ordinals = {str(p.get(Field.ORDINAL)) for p in points}
     expected = {one for one in ordinals if one.isdecimal() and int(one[:9]) < count}

@@ -1,1 +1,1 @@
-"""An ingest run: what is left to do, in order, and the record of it."""
+"""The ingest run: plans files, has an engine read their pages, writes points, keeps a journal."""

@@ -1,6 +1,6 @@
-"""Documents written in a thread of their own while pages of the next ones are parsed.
+"""Writes documents in a thread of its own, while the pages of later documents are parsed.
 
-One thread: documents are written in their order, and the store has one writer.
+One thread: documents are written in order, and the store has one writer.
 """
 
 from __future__ import annotations
@@ -14,34 +14,41 @@ from typing import Final
 
 from ..markdown.render import PageMarkdown
 from ..system.closeable import Closeable
-from .intake import Draft
+from .planner import Edition
 from .writer import DocumentWriter
 
 __all__ = ["BackgroundWriter", "Writing"]
 
 _MOST_WAITING: Final = 64 * 1024**2
-"""Bytes of pages that may wait to be written. A book of 1,000 full pages has 10 MB."""
-_OF_BLOCK: Final = 400
-"""Bytes of a block with its box, as tracemalloc counts them for the sample report's pages."""
-_OF_EDGE: Final = 32  # of a float and what refers to it
+"""Bytes of pages that may wait to be written. A book of 1,000 full pages takes 10 MB."""
+_BLOCK_BYTES: Final = 400
+"""Memory of a block with its box, measured with tracemalloc on the pages of the sample report."""
+_EDGE_BYTES: Final = 32  # a float and the reference to it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Writing:
-    """A document, or a part of it, that is being written; ``size`` in bytes."""
+    """A document that is being written, or waits to be.
 
-    draft: Draft
-    whole: bool
+    Attributes:
+        edition: the document.
+        failed: how many of its pages failed.
+        size: bytes of memory that its pages take, roughly.
+        future: the work.
+    """
+
+    edition: Edition
+    failed: int
     size: int
     future: Future[Counter[str]]
 
     def result(self) -> Counter[str]:
-        """Wait for it, and say what was done; raises what the writer raised."""
+        """Wait for the work and return what was done; raises what the writer raised."""
         return self.future.result()
 
 
 class BackgroundWriter(Closeable):
-    """Writes what it is given, in order. Its methods are for one thread, which is not the writer's.
+    """Writes documents in the order they are submitted. Its methods are for one thread only.
 
     Args:
         writer: does the work.
@@ -52,22 +59,14 @@ class BackgroundWriter(Closeable):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="opticalrag-writer")
         self._queue: deque[Writing] = deque()
 
-    def submit(self, draft: Draft) -> None:
-        """Take a document whose pages are all there."""
-        size = sum(map(_size, draft.pages))
-        future = self._thread.submit(self._writer.write, draft)
-        self._queue.append(Writing(draft, True, size, future))
-
-    def submit_part(self, draft: Draft) -> None:
-        """Take what is there of a document, unless another part is still to be written."""
-        if any(not writing.whole for writing in self._queue):
-            return
-        draft.streamed = len(draft.pages)
-        future = self._thread.submit(self._writer.write_part, draft, list(draft.pages))
-        self._queue.append(Writing(draft, False, 0, future))
+    def submit(self, edition: Edition, pages: list[PageMarkdown], failed: int) -> None:
+        """Hand over a document for :meth:`.DocumentWriter.write`, which empties ``pages``."""
+        size = sum(map(_size, pages))
+        future = self._thread.submit(self._writer.write, edition, pages, failed)
+        self._queue.append(Writing(edition, failed, size, future))
 
     def settled(self, *, everything: bool = False) -> Iterator[Writing]:
-        """Yield what is written; wait while too much is not, or until everything is."""
+        """Yield what is written. Waits while too much is not, or until everything is."""
         waiting = sum(writing.size for writing in self._queue)
         while self._queue:
             first = self._queue[0]
@@ -77,20 +76,20 @@ class BackgroundWriter(Closeable):
             yield self._queue.popleft()
 
     def finished(self) -> Iterator[Counter[str]]:
-        """What was done of that which nobody settled any more; for after it is closed."""
+        """After :meth:`close`: yield what was done by writes that :meth:`settled` did not yield."""
         for writing in self._queue:
             future = writing.future
             if not future.cancelled() and future.exception() is None:
                 yield future.result()
 
     def close(self) -> None:
-        """Give up what is not written, after the points that are just on their way."""
+        """Cancel what is not written yet, after the points that are on their way."""
         self._writer.stop()
         self._thread.shutdown(cancel_futures=True)
 
 
 def _size(page: PageMarkdown) -> int:
-    """Bytes of memory that a page takes, about."""
+    """Estimate the bytes of memory that a page takes."""
     texts = sum(map(sys.getsizeof, (page.text, *page.furniture)))
     edges = sum(len(block.row_edges) for block in page.blocks)
-    return texts + _OF_BLOCK * len(page.blocks) + _OF_EDGE * edges
+    return texts + _BLOCK_BYTES * len(page.blocks) + _EDGE_BYTES * edges

@@ -1,7 +1,7 @@
-"""Whether the file of a stored document is gone, or only the disk it was on.
+"""Tells a file that is gone from a disk that is not mounted.
 
-A disk that is not mounted looks like a folder that is missing or empty: what was in such a folder
-is left alone.
+A disk that is not mounted looks like a folder that is missing or empty. A file that was in such a
+folder counts as still there.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from ..documents.sources import path_of
 __all__ = ["is_gone", "was_moved"]
 
 
-def is_gone(place: str, roots: Sequence[str]) -> bool:
-    """Whether a file was in a place that is looked through, and is not there any more.
+def is_gone(location: str, roots: Sequence[str]) -> bool:
+    """Whether a file below one of the roots does not exist any more.
 
     Args:
-        place: as :func:`.sources.location_of` names it.
-        roots: absolute paths of the files and folders that are looked through.
+        location: the file, as :func:`.sources.location_of` names it.
+        roots: absolute paths of the files and folders that are searched.
     """
-    path = path_of(place)
-    return path is not None and not _is_there(path) and any(_lost(path, root) for root in roots)
+    path = path_of(location)
+    return path is not None and not _exists(path) and any(_lost(path, root) for root in roots)
 
 
-def was_moved(place: str, roots: Sequence[str]) -> bool:
-    """Whether a file that is found elsewhere now is not at its former place any more.
+def was_moved(location: str, roots: Sequence[str]) -> bool:
+    """Whether a file that was found at another location is gone from its former one.
 
-    That need not be looked through, but its folder must be there.
+    The former location need not be below a root, but its folder must not be missing or empty.
     """
-    path = path_of(place)
-    if path is None or not path.is_absolute() or _is_there(path):
+    path = path_of(location)
+    if path is None or not path.is_absolute() or _exists(path):
         return False
-    return _holds_something(path.parent) or is_gone(place, roots)
+    return _holds_something(path.parent) or is_gone(location, roots)
 
 
 def _lost(path: Path, root: str) -> bool:
-    """Whether a file that is missing was below a root, in what is left of its folders."""
+    """Whether a missing file was below a root, and its nearest existing folder is not empty."""
     if str(path) == root:
         return _holds_something(path.parent)
     if not str(path).startswith(root.rstrip(os.sep) + os.sep):
@@ -48,8 +48,8 @@ def _lost(path: Path, root: str) -> bool:
 
 
 def _nearest(folders: Iterable[Path], root: Path) -> Path:
-    """The first folder that is there, up to the root."""
-    return next((one for one in folders if one == root or _is_there(one)), root)
+    """Return the first folder that exists, or the root."""
+    return next((one for one in folders if one == root or _exists(one)), root)
 
 
 def _holds_something(folder: Path) -> bool:
@@ -58,8 +58,8 @@ def _holds_something(folder: Path) -> bool:
     return False
 
 
-def _is_there(path: Path) -> bool:
-    """Whether there is something at a path, also if nobody may look at it."""
+def _exists(path: Path) -> bool:
+    """Whether a path exists, even if it cannot be read."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""A page's Markdown and layout as bytes, and back; what comes back is checked. Pure."""
+"""Packs a page's Markdown and layout into bytes for the journal, and unpacks them. Pure."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ..markdown.render import PageMarkdown
 
 __all__ = ["pack_page", "unpack_page"]
 
-_MOST_BYTES: Final = 64 * 1024**2  # of a page; a full one has some thousand
+_MOST_BYTES: Final = 64 * 1024**2  # unpacked; a full page has a few thousand
 _LEVEL: Final = 3
 
 
 def pack_page(page: PageMarkdown) -> bytes:
-    """A page as compressed JSON with a checksum."""
-    # ASCII: lone surrogates of broken encodings have no UTF-8 form.
+    """Pack a page as compressed JSON with a checksum."""
+    # ASCII: lone surrogates from broken encodings have no UTF-8 form.
     text = json.dumps([page.text, page.layout()], separators=(",", ":"))
     return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(text.encode())
 
 
 def unpack_page(packed: bytes) -> PageMarkdown:
-    """The page that was packed.
+    """Unpack a page.
 
     Raises:
-        ValueError: these bytes are none.
+        ValueError: the bytes are not a packed page.
     """
     try:
         raw = zstandard.ZstdDecompressor().decompress(packed, max_output_size=_MOST_BYTES)
@@ -35,11 +35,11 @@ def unpack_page(packed: bytes) -> PageMarkdown:
         page.text.encode("utf-8", "surrogatepass")
         strings = [*layout["furniture"], *layout["flags"], layout["engine"], layout["label"]]
     except (zstandard.ZstdError, RecursionError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"these {len(packed)} bytes are no page: {error}") from error
+        raise ValueError(f"{len(packed)} bytes are not a packed page: {error}") from error
     _check_strings(strings)
     return page
 
 
 def _check_strings(values: list[Any]) -> None:
     if not all(isinstance(value, str) for value in values):
-        raise ValueError("a page's flags, furniture, engine and label are text")
+        raise ValueError("a packed page's flags, furniture, engine or label are not text")

@@ -1,4 +1,4 @@
-"""A page engine whose outcomes somebody else sees, too; who is told of a run does not end it."""
+"""Calls observers of a run: an error in one is logged and never ends the run."""
 
 from __future__ import annotations
 
@@ -16,28 +16,36 @@ T = TypeVar("T")
 
 
 class Listener(Generic[T]):
-    """Calls a function of others; an error in it is logged once and ends nothing.
+    """Calls a function. An ``Exception`` that it raises is logged once and swallowed.
 
-    Only what is no error, as Ctrl+C, is raised.
+    KeyboardInterrupt and other BaseExceptions pass.
+
+    Args:
+        function: the function to call.
     """
 
     def __init__(self, function: Callable[[T], object]) -> None:
         self._function = function
         self._failed = False
 
-    def __call__(self, told: T) -> None:
-        """Tell it."""
+    def __call__(self, event: T) -> None:
+        """Call the function."""
         try:
-            self._function(told)
-        except Exception as error:  # noqa: BLE001  whatever it is, a night's work is worth more
-            if not self._failed:  # its words are not shown: it may quote a document
-                _log.warning("who is told of the run failed (%s)", type(error).__name__)
+            self._function(event)
+        except Exception as error:  # noqa: BLE001  an observer must not end a night's work
+            if not self._failed:  # without its message, which may quote a document
+                _log.warning("a progress callback raised an error (%s)", type(error).__name__)
                 _log.debug("%r", self._function, exc_info=error)
             self._failed = True
 
 
 class ObservedEngine:
-    """Passes everything on to an engine, and each outcome to ``observers`` before it is used."""
+    """Wraps an engine and reports each outcome to observers before it is used.
+
+    Args:
+        engine: the engine.
+        observers: called with each outcome.
+    """
 
     def __init__(self, engine: PageEngine, *observers: Callable[[PageOutcome], None]) -> None:
         self._engine = engine
@@ -45,12 +53,12 @@ class ObservedEngine:
 
     @property
     def name(self) -> str:
-        """The engine's."""
+        """The engine's name."""
         return self._engine.name
 
     @property
     def fingerprint(self) -> str:
-        """The engine's: being seen changes nothing."""
+        """The engine's fingerprint: observers change no outcome."""
         return self._engine.fingerprint
 
     def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:

@@ -1,4 +1,4 @@
-"""What an ingest tells while it runs and when it ends."""
+"""What an ingest reports while it runs and when it ends."""
 
 from __future__ import annotations
 
@@ -12,28 +12,43 @@ __all__ = ["IngestEvent", "IngestReport"]
 
 @dataclass(frozen=True, slots=True)
 class IngestEvent:
-    """Progress: a document was opened (``pages`` to come), read a page, or is finished.
+    """Progress of a document.
 
-    ``file`` is where it is, the same in all of its events.
+    Attributes:
+        kind: ``"opened"``, ``"page"``, ``"finished"``, ``"unchanged"`` or ``"failed"``.
+        file: the document's location, the same in all of its events.
+        pages: pages to come (``"opened"``), or pages that were read (``"page"``).
     """
 
-    kind: str  # "opened" | "page" | "finished" | "unchanged" | "failed"
+    kind: str
     file: str
     pages: int = 0
 
 
 @dataclass(slots=True)
 class IngestReport:
-    """What a run did, or would do.
+    """What a run did; after a dry run, what it would do.
 
-    ``unchanged`` documents were stored completely and not read again; ``renamed`` ones were stored
-    under another path. ``pages`` are those of the other documents, some ``pages_parsed``, some
-    ``pages_reused`` from the journal. Of the ``points_written``, some were ``embedded``, others
-    have the vectors of the same text, as in a renamed file (``vectors_copied``). ``vanished`` names
-    files whose documents are stored but which are not there any more; ``pruned`` of these were
-    removed. ``mended`` names files that were read and are damaged: pages may be missing that no
-    failure tells of. ``interrupted``: the store did not answer, or the run was ended by an error or
-    signal, and files are left to be done.
+    Attributes:
+        documents: documents that are stored, ``unchanged`` ones included.
+        unchanged: documents that were stored completely before and were not read again.
+        renamed: documents that were stored under another path.
+        pages: pages of all documents that are not unchanged.
+        pages_parsed: pages that the engine read.
+        pages_reused: pages from the journal.
+        chunks: chunks of all documents that are not unchanged.
+        embedded: new points whose text was embedded.
+        vectors_copied: new points with the stored vectors of an equal text, as in a renamed file.
+        points_written: embedded plus copied.
+        points_deleted: points that were deleted.
+        vanished: files that are gone and whose documents are stored.
+        pruned: how many of those documents were deleted.
+        mended: damaged files that were read; pages may be missing that no failure mentions.
+        dry_run: whether nothing was written.
+        interrupted: whether files are left to do, because the store did not answer, or because
+            an error or a signal ended the run.
+        failures: pages and files that failed.
+        seconds: how long the run took.
     """
 
     documents: int = 0
@@ -56,6 +71,6 @@ class IngestReport:
     seconds: float = 0.0
 
     def add(self, counts: Counter[str]) -> None:
-        """Add to numbers, by their names."""
+        """Add counts to the fields that they are named after."""
         for name, number in counts.items():
             setattr(self, name, getattr(self, name) + number)

@@ -1,4 +1,4 @@
-"""Folders looked at again and again: which files are new or changed and written to the end."""
+"""Watches a folder: finds files that are new or changed and no longer being written to."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from ..documents.sources import expand_sources
 
 __all__ = ["Cycle", "FolderWatch", "look", "watch"]
 
-_MOST_FILES: Final = 1000  # per cycle: what is done is stored before more is begun
+_MOST_FILES: Final = 1000  # per cycle: these are stored before more files are begun
 
 
 @dataclass(slots=True)
 class FolderWatch:
-    """Which files are done, and since when those that are not have been as they are.
+    """Remembers which files of a folder are done, and since when the others are unchanged.
 
-    ``settle`` is in seconds: a file is written to the end when it did not change for so long.
+    Attributes:
+        settle: seconds; a file that did not change for so long is complete.
     """
 
     settle: float
@@ -31,7 +32,7 @@ class FolderWatch:
     _done: dict[Path, Stamp] = field(default_factory=dict)
 
     def due(self, files: Mapping[Path, Stamp], now: float) -> tuple[Path, ...]:
-        """Files to ingest, of those that are there now; others are forgotten."""
+        """Choose the files to ingest among those present now, and forget all others."""
         self._since = {
             file: self._since[file] if self._since.get(file, (None,))[0] == stamp else (stamp, now)
             for file, stamp in files.items()
@@ -43,14 +44,21 @@ class FolderWatch:
             if now - since >= self.settle and self._done.get(file) != stamp
         )
 
-    def did(self, file: Path) -> None:
-        """A file was begun: it is left alone until it changes again, also if it failed."""
+    def mark_done(self, file: Path) -> None:
+        """Leave a file alone until it changes again, even if it failed."""
         self._done[file] = self._since[file][0]
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What one look came to: files begun of those seen, or the error that ended it."""
+    """The result of one look at a folder.
+
+    Attributes:
+        number: counts from 1.
+        seen: files in the folder.
+        begun: files whose ingest was begun.
+        error: the error that ended the ingest, or None.
+    """
 
     number: int
     seen: int
@@ -59,16 +67,16 @@ class Cycle:
 
 
 def look(folder: Path) -> dict[Path, Stamp]:
-    """The files of a folder that can be read, as they are now."""
+    """List the readable files of a folder with their current stamps."""
     found: dict[Path, Stamp] = {}
     try:
         files = expand_sources([folder])
-    except UnsupportedSource:  # empty, as it may be
+    except UnsupportedSource:  # an empty folder is fine
         return found
     for file in files:
         try:
             stat = file.stat()
-        except OSError:  # gone in between
+        except OSError:  # deleted meanwhile
             continue
         found[file] = (stat.st_mtime_ns, stat.st_size)
     return found
@@ -81,15 +89,18 @@ def watch(
     stop: Event,
     interval: float,
 ) -> Iterator[Cycle]:
-    """Look at a folder until told to stop, and yield what came of each look.
+    """Look at a folder again and again until ``stop`` is set; yield the result of each look.
 
     Args:
-        folder: is searched as for an ingest.
-        state: what is known of its files.
-        ingest: takes files and reads them one after the other. If it raises one of our errors,
-            or one of the system, the files that it took are tried again; wrong options end it.
-        stop: no file is begun after it is set.
+        folder: searched as for an ingest.
+        state: remembers the folder's files.
+        ingest: ingests files, taking them from the iterator one by one. After an
+            OpticalRagError or OSError, the files that it took are tried again.
+        stop: once set, no further file is begun.
         interval: seconds between two looks.
+
+    Raises:
+        ConfigError: ``ingest`` raised it: the options are wrong, so every look would fail.
     """
     number = 0
     while not stop.is_set():
@@ -99,7 +110,7 @@ def watch(
         begun: list[Path] = []
         error = _ingest(due, begun, ingest, stop) if due else None
         for file in () if error else begun:
-            state.did(file)
+            state.mark_done(file)
         yield Cycle(number, len(files), len(begun), error)
         stop.wait(interval)
 
@@ -119,7 +130,7 @@ def _ingest(
 
     try:
         ingest(until_stopped())
-    except ConfigError:  # no look that follows would find it otherwise
+    except ConfigError:  # the next look would fail in the same way
         raise
     except (OpticalRagError, OSError) as error:
         return error

@@ -1,252 +1,215 @@
-"""A document's pages to points: what is stored already is neither embedded nor written again.
+"""Writes documents: makes points from pages, and embeds and writes only what is not stored yet.
 
-Ids come from content, so the difference between the ids made and the ids stored is the work. Of
-what is new, the vectors of equal texts that are about to go, or are stored for another document of
-the same bytes, are taken over. New points are stored, and counted, before stale ones are deleted,
-so that a search in between finds the document and a failure leaves more than is needed, never less.
-
-Of a new document, what is there so far may be stored before its last page is read. Such points are
-marked as parts: the document is not complete, and what of them is not right in the end is stale.
+Point ids come from content, so the work is the difference between the ids made and the ids stored.
+Where possible a new point takes over the vectors of an equal text: from a point that is about to be
+deleted, or from another document with the same bytes. New points are stored and counted before
+stale ones are deleted. A search in between finds the document, and a failure leaves too many
+points, never too few.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from threading import Event
 from typing import Final
-
-from llama_index.core.schema import TextNode
 
 from ..chunking.chunker import chunk_pages
 from ..core.errors import StoreError
 from ..core.protocols import PointStore
 from ..core.records import Chunk, Point
 from ..core.schema import Field
-from ..indexing.payload import chunk_nodes, node_payload
+from ..indexing.payload import Prepared, prepare
 from ..indexing.points import now, write_points
 from ..markdown.render import PageMarkdown
-from .intake import Draft, Maker
 from .journal import Journal
+from .planner import Edition
+from .recipe import Recipe
 
 __all__ = ["DocumentWriter"]
 
 _WINDOW: Final = 256
-"""Chunks made into points at a time: with their payloads these take ten times a chunk's memory."""
+"""Chunks made into points at a time: a point with its payload takes ten times a chunk's memory."""
 
 
 class DocumentWriter:
-    """Writes documents of one run.
+    """Writes the documents of one run.
 
     Args:
-        maker: what makes their points.
-        store: where these go.
-        journal: where a stored document is recorded; None for nowhere.
-        force: points that are stored already are made again.
+        recipe: makes points.
+        store: where points go.
+        journal: where stored documents are recorded; None records nothing.
+        force: make points again that are stored already.
     """
 
     def __init__(
-        self, maker: Maker, store: PointStore, journal: Journal | None, force: bool = False
+        self, recipe: Recipe, store: PointStore, journal: Journal | None, force: bool = False
     ) -> None:
-        self._maker = maker
+        self._recipe = recipe
         self._store = store
         self._journal = journal
         self._force = force
         self._stopped = Event()
 
     def stop(self) -> None:
-        """Have a write that another thread is in the middle of end soon, with CancelledError."""
+        """Make a write that runs in another thread end soon, with CancelledError."""
         self._stopped.set()
 
-    def write(self, draft: Draft) -> Counter[str]:
-        """Store a document whose pages are all there, and remove what it replaces.
+    def write(self, edition: Edition, pages: list[PageMarkdown], failed: int) -> Counter[str]:
+        """Store a document whose pages were all read, and delete the points that it replaces.
+
+        Args:
+            edition: the document.
+            pages: its pages. The list is emptied once they are chunked, to free their memory.
+            failed: how many further pages failed.
 
         Returns:
-            What was done, by the names of :class:`.ingest_report.IngestReport`.
+            What was done, by the names of :class:`.report.IngestReport`.
 
         Raises:
             StoreError: the store failed, or lost what was written.
         """
-        ref = draft.ref
-        if draft.failed and self._store.is_complete(ref.id, draft.fingerprint):
-            return self._keep(draft)
-        draft.pages.sort(key=lambda page: page.index)
-        chunks = chunk_pages(ref, draft.pages, self._maker.embedder, self._maker.chunking)
+        if failed and self._store.is_complete(edition.ref.id, edition.fingerprint):
+            return self._leave(edition, pages)
+        pages.sort(key=lambda page: page.index)
+        chunks = chunk_pages(edition.ref, pages, self._recipe.embedder, self._recipe.chunking)
+        # Payloads need only the pages' engines and flags: without their texts, a document of
+        # 5,000 pages is not in memory twice.
+        bare = {page.index: replace(page, text="", blocks=()) for page in pages}
+        pages.clear()
         count = len(chunks)
-        # Of the pages only their engines and flags are still needed, of chunks those to come: a
-        # document of 5,000 pages then is not held twice.
-        pages = {page.index: replace(page, text="", blocks=()) for page in draft.pages}
-        draft.pages.clear()
-        stored = self._store.existing_ids(ref.id)
+        stored = self._store.existing_ids(edition.ref.id)
         stale = stored - {chunk.id for chunk in chunks}
+        done = Counter(chunks=count, documents=bool(bare) or not failed)
+        stamp: dict[str, object] = {
+            Field.FINGERPRINT: edition.fingerprint,
+            Field.INGESTED_AT: now(),
+        }
+        if not failed:  # without a count it is never complete, so the next run tries it again
+            stamp[Field.CHUNK_COUNT] = count
         known = set() if self._force else stored
-        donors = self._donors(chunks, known, stale, draft)
-        # A document with failed pages is never complete: the next run tries it again.
-        whole = {} if draft.failed else {Field.CHUNK_COUNT: count}
-        extra = {Field.FINGERPRINT: draft.fingerprint, Field.INGESTED_AT: now(), **whole}
-        done: Counter[str] = Counter(chunks=count, documents=bool(pages) or not draft.failed)
-        for nodes in self._windows(chunks, pages):
-            done += self._write_window(nodes, extra, known, donors)
-        if draft.failed:
-            # Stale points cannot be told from those of missing pages, but for parts stored before.
-            done["points_deleted"] += self._store.delete_made(
-                ref.id, _hash_of_parts(draft.fingerprint)
-            )
+        donors = self._donors(chunks, known, stale, edition.twins)
+        for prepared in self._windows(chunks, bare, stamp):
+            done += self._write_window(prepared, known, donors)
+        if failed:  # stale points cannot be told from those of the missing pages
             return done
-        if stale:
-            self._check_stored(draft, count)
-            done["points_deleted"] += self._store.delete_ids(stale)
-        # Killed in between, the next run finds the old names in the journal, and goes on.
-        done += self._delete_moved(draft)
-        self._record(draft, count)  # before old names go: their pages are this document's
-        self._forget_moved(draft)
+        return done + self._replace(edition, count, stale)
+
+    def drop_moved(self, edition: Edition) -> Counter[str]:
+        """Delete what is stored of a document under the former names of its file."""
+        done = self._delete_moved(edition)
+        self._forget_moved(edition)
         return done
 
-    def write_part(self, draft: Draft, pages: Sequence[PageMarkdown]) -> Counter[str]:
-        """Store the chunks of pages read so far, unless an earlier content can still be found.
+    def record_stored(self, edition: Edition) -> None:
+        """Record a document in the journal that the store holds already.
 
-        Args:
-            draft: a document whose other pages are to come.
-            pages: those of it that are there.
-
-        Returns:
-            What was done, as :meth:`write` does.
-
-        Raises:
-            StoreError: the store failed.
+        The journal was lost, or a run was cut off between storing and recording.
         """
-        mark = _hash_of_parts(draft.fingerprint)
-        stored = self._store.existing_ids(draft.ref.id)
-        if len(stored) != self._store.count_made(draft.ref.id, mark):
-            return Counter()
-        ordered = sorted(pages, key=lambda page: page.index)
-        chunks = chunk_pages(draft.ref, ordered, self._maker.embedder, self._maker.chunking)
-        extra = {Field.FINGERPRINT: mark, Field.INGESTED_AT: now()}
-        new = [chunk for chunk in chunks if chunk.id not in stored]
+        if self._journal is not None:
+            self._record(edition, self._count(edition), edition.keys)
+
+    def _leave(self, edition: Edition, pages: Sequence[PageMarkdown]) -> Counter[str]:
+        """Leave a complete document as it is stored: a forced run failed on some of its pages."""
+        read = {page.index for page in pages}
+        keys = {index: key for index, key in edition.keys.items() if index in read}
+        self._record(edition, self._count(edition), keys)
+        return Counter(documents=bool(read))
+
+    def _replace(self, edition: Edition, count: int, stale: set[str]) -> Counter[str]:
+        """Delete stale points and former names of a document that is stored, and record it."""
         done: Counter[str] = Counter()
-        for nodes in self._windows(new, {page.index: page for page in pages}):
-            done += self._write_window(nodes, extra, stored, {})
+        if stale:
+            self._check_stored(edition, count)
+            done["points_deleted"] = self._store.delete_ids(stale)
+        # A run killed in between finds the former names in the journal, and goes on from there.
+        done += self._delete_moved(edition)
+        # Recorded before the former names are forgotten: their pages are this document's now.
+        self._record(edition, count, edition.keys)
+        self._forget_moved(edition)
         return done
 
-    def drop_moved(self, draft: Draft) -> Counter[str]:
-        """Remove a stored document's points under the names its file had before."""
-        done = self._delete_moved(draft)
-        self._forget_moved(draft)
-        return done
+    def _check_stored(self, edition: Edition, expected: int) -> None:
+        found = self._count(edition)
+        if found != expected:
+            raise StoreError(
+                f"{edition.ref.name}: {found} of {expected} chunks are in the store after writing;"
+                " what was there before is kept: ingest the file again"
+            )
 
-    def note_unchanged(self, draft: Draft, keys: Callable[[Draft], Mapping[int, str]]) -> None:
-        """Record a document that the store has and the journal does not.
+    def _count(self, edition: Edition) -> int:
+        return self._store.count_made(edition.ref.id, edition.fingerprint)
 
-        It was lost, or the run was cut off between the two. ``keys`` are of its pages: those that
-        were taken over from an earlier content are known by that only, and would go with it.
-        """
-        if self._journal is None:
-            return
-        entry = self._journal.entry(draft.ref.id)
-        if entry is None or entry.fingerprint != draft.fingerprint or entry.chunks < 0:
-            draft.keys.update(keys(draft))
-            self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
-
-    def _keep(self, draft: Draft) -> Counter[str]:
-        """Leave a document as it is that a forced run could not make as whole as it is stored."""
-        there = {page.index for page in draft.pages}
-        draft.keys = {index: key for index, key in draft.keys.items() if index in there}
-        self._record(draft, self._store.count_made(draft.ref.id, draft.fingerprint))
-        return Counter(documents=bool(there))
-
-    def _delete_moved(self, draft: Draft) -> Counter[str]:
-        if not draft.moved:
+    def _delete_moved(self, edition: Edition) -> Counter[str]:
+        if not edition.moved:
             return Counter()
-        deleted = self._store.delete_documents([entry.id for entry in draft.moved])
+        deleted = self._store.delete_documents([entry.id for entry in edition.moved])
         return Counter(renamed=1, points_deleted=deleted)
 
-    def _forget_moved(self, draft: Draft) -> None:
-        if self._journal is not None and draft.moved:
-            self._journal.forget([entry.id for entry in draft.moved])
+    def _forget_moved(self, edition: Edition) -> None:
+        if self._journal is not None and edition.moved:
+            self._journal.forget([entry.id for entry in edition.moved])
 
-    def _record(self, draft: Draft, chunks: int) -> None:
+    def _record(self, edition: Edition, chunks: int, keys: Mapping[int, str]) -> None:
         if self._journal is not None:
-            self._journal.finish(draft.entry(chunks), draft.keys)
+            self._journal.finish(edition.entry(chunks), keys)
+
+    # -- points ----------------------------------------------------------------------------------
 
     def _donors(
-        self, chunks: Sequence[Chunk], known: set[str], stale: set[str], draft: Draft
+        self, chunks: Sequence[Chunk], known: set[str], stale: set[str], twins: Sequence[str]
     ) -> dict[str, str]:
-        """Points that have the vectors of new chunks: their ids by the text."""
+        """Find stored points that have the vectors of new chunks; return their ids by text."""
         wanted = {chunk.embedded_text for chunk in chunks if chunk.id not in known}
         if self._force or not wanted:
             return {}
-        donors = self._having(wanted, stale)
-        for twin in draft.twins:
+        donors = self._with_texts(wanted, stale)
+        for twin in twins:
             if missing := wanted - donors.keys():
-                donors |= self._having(missing, self._store.existing_ids(twin))
+                donors |= self._with_texts(missing, self._store.existing_ids(twin))
         return donors
 
-    def _having(self, wanted: set[str], ids: set[str]) -> dict[str, str]:
-        """Points of those with these ids that have a wanted text: their ids by the text."""
+    def _with_texts(self, wanted: set[str], ids: set[str]) -> dict[str, str]:
+        """Choose the points that have a wanted text; return their ids by text."""
         found = self._store.texts(ids) if ids else {}
         return {text: point for point, text in found.items() if text in wanted}
 
-    def _write_window(
-        self,
-        nodes: Sequence[TextNode],
-        extra: Mapping[str, object],
-        known: set[str],
-        donors: dict[str, str],
-    ) -> Counter[str]:
-        maker, store = self._maker, self._store
-        payloads = {node.node_id: {**node_payload(node), **extra} for node in nodes}
-        new = [node for node in nodes if node.node_id not in known]
-        copied = self._copied(new, payloads, donors)
-        made = {point.id for point in copied}
-        embedded = [node for node in new if node.node_id not in made]
-        written = store.upsert(copied) if copied else 0
-        written += write_points(embedded, payloads, store, maker.embedder, maker.sparse)
-        kept = {key: payload for key, payload in payloads.items() if key in known}
-        if kept:
-            store.overwrite_payloads(kept)
-        return Counter(vectors_copied=len(copied), embedded=len(embedded), points_written=written)
-
-    def _copied(
-        self,
-        nodes: Sequence[TextNode],
-        payloads: dict[str, dict[str, object]],
-        donors: dict[str, str],
-    ) -> list[Point]:
-        """Points of nodes whose vectors are stored under another id."""
-        sources = {node.node_id: donors[node.text] for node in nodes if node.text in donors}
-        found = self._store.vectors(set(sources.values())) if sources else {}
-        return [
-            Point(key, payloads[key], found[source].dense, found[source].sparse)
-            for key, source in sources.items()
-            if source in found
-        ]
-
     def _windows(
-        self, chunks: list[Chunk], pages: Mapping[int, PageMarkdown]
-    ) -> Iterator[list[TextNode]]:
-        """Nodes of a document, some at a time, each linked to its neighbours; empties the list."""
-        before: list[Chunk] = []
+        self, chunks: list[Chunk], pages: Mapping[int, PageMarkdown], stamp: Mapping[str, object]
+    ) -> Iterator[list[Prepared]]:
+        """Prepare a document's chunks, a bounded number at a time. Empties the list."""
+        previous: Chunk | None = None
         while chunks:
             if self._stopped.is_set():
                 raise CancelledError
             part = chunks[:_WINDOW]
             del chunks[:_WINDOW]
-            nodes = chunk_nodes([*before, *part, *chunks[:1]], pages)
-            yield nodes[len(before) :][: len(part)]
-            before = part[-1:]
+            yield prepare(part, pages, stamp, previous, chunks[0] if chunks else None)
+            previous = part[-1]
 
-    def _check_stored(self, draft: Draft, expected: int) -> None:
-        found = self._store.count_made(draft.ref.id, draft.fingerprint)
-        if found != expected:
-            raise StoreError(
-                f"{draft.ref.name}: {found} of {expected} chunks are in the store after writing;"
-                " what was there before is kept: ingest the file again"
-            )
+    def _write_window(
+        self, prepared: Sequence[Prepared], known: set[str], donors: Mapping[str, str]
+    ) -> Counter[str]:
+        recipe, store = self._recipe, self._store
+        new = [one for one in prepared if one.id not in known]
+        copied = self._copied(new, donors)
+        copied_ids = {point.id for point in copied}
+        embedded = [one for one in new if one.id not in copied_ids]
+        written = store.upsert(copied) if copied else 0
+        written += write_points(embedded, store, recipe.embedder, recipe.sparse)
+        updated = {one.id: one.payload for one in prepared if one.id in known}
+        if updated:
+            store.overwrite_payloads(updated)
+        return Counter(vectors_copied=len(copied), embedded=len(embedded), points_written=written)
 
-
-def _hash_of_parts(fingerprint: str) -> str:
-    """The fingerprint of points that are stored before their document is whole."""
-    return hashlib.sha256(f"part\0{fingerprint}".encode()).hexdigest()
+    def _copied(self, prepared: Sequence[Prepared], donors: Mapping[str, str]) -> list[Point]:
+        """Make the points whose vectors are stored under another id."""
+        sources = {one.id: donors[one.text] for one in prepared if one.text in donors}
+        found = self._store.vectors(set(sources.values())) if sources else {}
+        return [
+            Point(one.id, one.payload, vectors.dense, vectors.sparse)
+            for one in prepared
+            if (vectors := found.get(sources.get(one.id, ""))) is not None
+        ]

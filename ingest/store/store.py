@@ -383,11 +383,6 @@ class QdrantStore(Closeable):
         """Delete all points of documents and return how many existed."""
         return sum(self.delete_where(equal(**{Field.FILE_ID: one})) for one in document_ids)
 
-    def delete_made(self, document_id: str, fingerprint: str) -> int:
-        """Delete a document's points with this fingerprint and return how many existed."""
-        made = {Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}
-        return self.delete_where(equal(**made))
-
     def delete_orphans(self) -> int:
         """Delete the points that interrupted replacements left, and return how many there were.
 

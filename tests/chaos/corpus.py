@@ -1,4 +1,4 @@
-"""Twenty documents that change from version to version."""
+"""A corpus of twenty documents that change from version to version."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Final
 from ..unit.pipeline.test_pipeline import write_pdf
 
 FILES: Final = 20
-_SAME: Final = {18: 3, 19: 1}  # files that have the bytes of another
-_RESAVED: Final = 6  # every version has new bytes and the old pages
-_RENAMED: Final = (3, 9, 12, 15)  # in turn, one with every version
+_SAME: Final = {18: 3, 19: 1}  # files with the bytes of another file
+_RESAVED: Final = 6  # new bytes with every version, but the same pages
+_RENAMED: Final = (3, 9, 12, 15)  # one with every version, in turn
 
 
 class Corpus:
-    """A folder of documents of one to nine pages.
+    """A folder of documents with one to nine pages.
 
-    Every third document stays as it is; of the others, every second and third page says something
-    new with every version.
+    Every third document never changes. In the others, two pages out of three change with every
+    version.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,7 +26,7 @@ class Corpus:
         self._files = {number: folder / f"{number:02}.pdf" for number in range(FILES)}
 
     def write(self, version: int) -> None:
-        """Bring the folder to a version; each comes after the one before."""
+        """Write a version; versions are written in order."""
         if version:
             self._rename(_RENAMED[version % len(_RENAMED)], version)
         for number, file in self._files.items():

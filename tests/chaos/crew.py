@@ -1,4 +1,4 @@
-"""Ingests as the command does: files are examined, and pages read, in worker processes."""
+"""Ingests as the command does: worker processes examine files and read pages."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from opticalrag.ingest.pipeline.journal import Journal
 from .engines import PooledTextEngine, note
 from .ingester import ingest
 
-# Exit codes; Python's own for an error that nobody caught is 1.
+# Exit codes. Python's own for an uncaught error is 1.
 UNFINISHED: Final = 3
 AWAY: Final = 4
 
 
 def noting(journal: Journal, log: Path) -> Journal:
-    """A journal that says of which pages it has told the pipeline that they are kept."""
+    """Make a journal log the pages whose record it has confirmed to the pipeline."""
     add_page = journal.add_page
 
     def add_and_note(document: str, sha256: str, key: str, page: Any) -> None:
@@ -34,9 +34,9 @@ def noting(journal: Journal, log: Path) -> Journal:
 
 
 def main() -> int:
-    """Ingest FOLDER into PLACE with the journal in JOURNAL, and LOG pages begun and recorded."""
-    folder, place, journals, log = sys.argv[1:]
-    config = StoreConfig(place, wait=60.0, journal=journals)
+    """Ingest FOLDER into LOCATION, with a journal in JOURNALS; append pages to LOG."""
+    folder, location, journals, log = sys.argv[1:]
+    config = StoreConfig(location, wait=60.0, journal=journals)
     try:
         with ExitStack() as stack:
             store = stack.enter_context(open_store(config, create=True))

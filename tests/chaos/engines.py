@@ -1,4 +1,4 @@
-"""Engines that read the text layer: here, or in worker processes that may be killed."""
+"""Engines that read the text layer: in this process, or in workers that may be killed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from opticalrag.ingest.documents.opening import load
 from opticalrag.ingest.system.workers import WorkerCrash, WorkerPool
 
 WORKERS: Final = 2
-_SECONDS: Final = 0.02  # of a page in a worker, so that it can be killed in the midst of one
+_SECONDS: Final = 0.02  # per page in a worker, so that it can be killed in the middle of one
 
 
 class TextEngine:
-    """Reads the text layer, a block a line.
+    """Reads the text layer in this process.
 
     Args:
-        log: a file that gets a line for every page that is read.
+        log: a file that gets a line for each page that was read.
     """
 
     name = "text"
@@ -51,10 +51,10 @@ class TextEngine:
 
 
 class PooledTextEngine(TextEngine):
-    """Reads the same in two worker processes with limits, as the CPU engine does.
+    """Reads the text layer in two worker processes with limits, as the CPU engine does.
 
     Args:
-        log: a file that gets a line for every page that is begun.
+        log: a file that gets a line for each page that was begun.
     """
 
     def __init__(self, log: Path) -> None:
@@ -70,13 +70,13 @@ class PooledTextEngine(TextEngine):
         for outcome in self._pool.map(self._function, tasks):
             if isinstance(outcome, WorkerCrash):
                 ref = outcome.item.ref
-                yield PageFailure(ref.document.uri, ref.index, outcome.code, outcome.reason)
+                yield PageFailure.of(ref, outcome.code, outcome.reason)
             else:
                 yield outcome
 
 
 def note(log: Path, *words: object) -> None:
-    """Write a line to a file that several processes write to."""
+    """Append a line to a file that several processes write to."""
     with log.open("a") as file:
         file.write(":".join(map(str, words)) + "\n")
 

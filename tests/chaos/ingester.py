@@ -1,6 +1,6 @@
 """Ingests a folder of PDFs into a store, as ``opticalrag ingest`` does, with small models.
 
-Reading and embedding are made cheap so that most of the time goes into what can be torn: the store.
+Parsing and embedding are cheap, so that most of the time goes into what a kill can tear: the store.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .engines import TextEngine
 
 
 class SmallEmbedder(WordCounter):
-    """Vectors of the letters in a text."""
+    """Embeds a text by its letter counts."""
 
     name = "letters"
     dimension = 26
@@ -62,8 +62,8 @@ def ingest(
 
 def main() -> int:
     """Ingest FOLDER into STORE."""
-    folder, place = sys.argv[1:]
-    config = StoreConfig(place, wait=120.0)
+    folder, location = sys.argv[1:]
+    config = StoreConfig(location, wait=120.0)
     with open_store(config, create=True) as store:
         journal = open_journal(config, create=True)
         with journal or nullcontext():

@@ -22,13 +22,13 @@ from ..unit.pipeline.test_pipeline import write_pdf
 from .ingester import ingest
 
 KILLS = int(os.environ.get("OPTICALRAG_KILLS", "6")) // 2
-"""How often; each takes five seconds. Kills of a single ingest are in test_kills."""
+"""How often to kill; each takes five seconds. Kills of a single ingest are in test_kills."""
 FILES = 6
 PAGES = 4
 
 
 def write_files(folder: Path, version: int) -> None:
-    """Documents of which two pages out of three say something new with every version."""
+    """Write documents in which two pages out of three change with every version."""
     for number in range(FILES):
         pages = [
             "\n\n".join(
@@ -40,13 +40,13 @@ def write_files(folder: Path, version: int) -> None:
         write_pdf(folder / f"{number}.pdf", *pages)
 
 
-def start(folder: Path, place: Path) -> subprocess.Popen[str]:
-    program = [sys.executable, "-m", "tests.chaos.ingester", str(folder), str(place)]
+def start(folder: Path, location: Path) -> subprocess.Popen[str]:
+    program = [sys.executable, "-m", "tests.chaos.ingester", str(folder), str(location)]
     return subprocess.Popen(program, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
 
 
 def payloads(store: QdrantStore) -> dict[str, dict[str, object]]:
-    """Everything stored, but for the times."""
+    """Everything stored, except times."""
     assert verify_store(store).problems == ()
     records = store.scroll(None)
     found = {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
@@ -62,20 +62,20 @@ def undisturbed(folder: Path) -> dict[str, dict[str, object]]:
 
 @pytest.mark.slow
 def test_no_kill_leaves_a_document_half_replaced(tmp_path: Path) -> None:
-    """After any crash another process finishes the work; then nothing is missing or double."""
-    folder, place = tmp_path / "files", tmp_path / "store"
+    """After any kill the other process finishes the work: no chunk is missing or stored twice."""
+    folder, location = tmp_path / "files", tmp_path / "store"
     folder.mkdir()
     moments = np.random.default_rng(0)
     for version in range(KILLS):
         write_files(folder, version)
-        killed = start(folder, place)
+        killed = start(folder, location)
         assert killed.stdout is not None
         killed.stdout.readline()
-        other = start(folder, place)
+        other = start(folder, location)
         time.sleep(moments.uniform(0.0, 0.8))
         killed.kill()
         killed.communicate()
         other.communicate()
         assert other.returncode == 0
-        with open_store(StoreConfig(str(place))) as store:
+        with open_store(StoreConfig(str(location))) as store:
             assert payloads(store) == undisturbed(folder)

@@ -1,4 +1,4 @@
-"""An ingest, its workers and its server are killed again and again; nothing shows in the end."""
+"""An ingest, its workers and its server are killed again and again; the result is the same."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ from .engines import WORKERS
 from .ingester import ingest
 
 KILLS: Final = int(os.environ.get("OPTICALRAG_KILLS", "6"))
-"""How often, over both stores; each takes one to four seconds."""
+"""How often to kill, over both stores; each takes one to four seconds."""
 _MOST_PER_VERSION: Final = 8
-_MOST_SECONDS: Final = 1.5  # between two kills,
-_MOST_PAGES: Final = 12  # or begun and recorded between them
-_LINE: Final = 110  # bytes of the log that tell of it
+_MOST_SECONDS: Final = 1.5  # between two kills, or
+_MOST_PAGES: Final = 12  # pages begun and recorded between two kills
+_LINE: Final = 110  # bytes of a line of the log
 _OF_SERVER: Final = ("server", "connections")
-_IN_HAND: Final = 2 * WORKERS + 2  # pages that are not recorded yet; see WorkerPool.map
+_IN_HAND: Final = 2 * WORKERS + 2  # pages begun but not recorded yet; see WorkerPool.map
 _HANGS: Final = 240.0  # seconds; an ingest takes five
 
 
 class Chaos:
-    """What happens to an ingest at random moments.
+    """Kills parts of an ingest at random moments.
 
     Args:
-        seed: of the moments and of what happens.
-        log: which tells how far the ingest is.
-        service: the server that the points are on, if they are on one.
+        seed: decides the moments and the parts.
+        log: the ingest's log of pages, which shows its progress.
+        service: the Qdrant server that holds the points, if there is one.
     """
 
     def __init__(self, seed: int, log: Path, service: Service | None) -> None:
@@ -62,7 +62,7 @@ class Chaos:
         return sum(self.done.values())
 
     def survived(self, process: subprocess.Popen[bytes], most: int) -> int | None:
-        """The exit code of an ingest that was struck; None if it was killed itself."""
+        """Strike an ingest and return its exit code; None if it was killed itself."""
         while self.total < most:
             self._wait(process)
             if process.poll() is not None or not self._strike(process):
@@ -70,7 +70,7 @@ class Chaos:
         return None if process.wait(_HANGS) == -signal.SIGKILL else process.returncode
 
     def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        """Let some time pass, or some pages."""
+        """Wait for some time, or for some pages."""
         pages = self._random.choice([0.0, self._random.uniform(0, _MOST_PAGES)])
         goal = self._size() + pages * 2 * _LINE
         while self._size() < goal and process.poll() is None:
@@ -82,7 +82,7 @@ class Chaos:
         return self.log.stat().st_size if self.log.exists() else 0
 
     def _strike(self, process: subprocess.Popen[bytes]) -> bool:
-        """Kill something; False if it was the ingest."""
+        """Kill a part; return False if it was the ingest."""
         workers = workers_of(process)
         what = self._random.choice(["process", "worker", *_OF_SERVER[: 2 * bool(self._service)]])
         if what == "process":
@@ -105,17 +105,17 @@ class Chaos:
 
 
 def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The processes of its pools."""
+    """The worker processes of an ingest."""
     workers = []
     for child in psutil.Process(process.pid).children():
-        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+        with suppress(psutil.NoSuchProcess):  # ended meanwhile
             if "spawn_main" in " ".join(child.cmdline()):
                 workers.append(child)
     return workers
 
 
 class Undisturbed:
-    """The same work with nothing happening to it."""
+    """The same work without kills."""
 
     def __init__(self, root: Path) -> None:
         self._config = StoreConfig(str(root / "store"))
@@ -123,7 +123,7 @@ class Undisturbed:
         root.mkdir()
 
     def ingest(self, corpus: Corpus) -> dict[str, Any]:
-        """Ingest a version, and say what is stored then."""
+        """Ingest a version and return what is stored then."""
         with open_store(self._config, create=True) as store:
             journal = open_journal(self._config, create=True)
             assert journal is not None
@@ -137,7 +137,7 @@ class Undisturbed:
 
 
 def stored(store: QdrantStore) -> dict[str, Any]:
-    """Everything of every point, but for the time it was made."""
+    """Payload and vectors of every point, except the time it was made."""
     payloads = {str(one.id): one.payload or {} for one in store.scroll(None)}
     vectors = store.vectors(payloads)
     return {
@@ -148,10 +148,12 @@ def stored(store: QdrantStore) -> dict[str, Any]:
 
 @contextmanager
 def running(corpus: Corpus, config: StoreConfig, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """An ingest that has imported what it needs; it ends with the ``with`` statement."""
+    """Start an ingest, wait for its imports, and kill it at the end of the ``with`` block."""
     program = [sys.executable, "-m", "tests.chaos.crew"]
-    places = [str(corpus.folder), config.location, config.journal, str(log)]
-    with subprocess.Popen([*program, *places], cwd=REPOSITORY, stdout=subprocess.PIPE) as process:
+    arguments = [str(corpus.folder), config.location, config.journal, str(log)]
+    with subprocess.Popen(
+        [*program, *arguments], cwd=REPOSITORY, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         try:
@@ -161,7 +163,7 @@ def running(corpus: Corpus, config: StoreConfig, log: Path) -> Iterator[subproce
 
 
 def begun_pages(log: Path) -> tuple[Counter[str], list[str]]:
-    """How often pages were begun, and those that were begun although they had been recorded."""
+    """How often each page was begun, and the pages begun again after they were recorded."""
     begun: Counter[str] = Counter()
     again, recorded = [], set()
     for line in log.read_text().splitlines():
@@ -180,14 +182,14 @@ def begun_pages(log: Path) -> tuple[Counter[str], list[str]]:
 def test_no_kill_is_seen_in_what_is_stored(
     kept: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Points, vectors and the pages that were parsed are those of an ingest nobody disturbed."""
+    """Points, vectors and parsed pages are the same as those of an undisturbed ingest."""
     began = time.monotonic()
     corpus, calm = Corpus(tmp_path / "files"), Undisturbed(tmp_path / "calm")
     log, most = tmp_path / "log", KILLS // 2
     serves: Any = serving(tmp_path / "server") if kept == "server" else nullcontext()
     with serves as service:
-        place = service.url if service else str(tmp_path / "store")
-        config = StoreConfig(place, wait=60.0, journal=str(tmp_path / "journal"))
+        location = service.url if service else str(tmp_path / "store")
+        config = StoreConfig(location, wait=60.0, journal=str(tmp_path / "journal"))
         chaos = Chaos(len(kept), log, service)
         version = 0
         while chaos.total < most:
@@ -211,7 +213,7 @@ def test_no_kill_is_seen_in_what_is_stored(
 
 
 def ingest_disturbed(corpus: Corpus, config: StoreConfig, chaos: Chaos, until: int) -> None:
-    """Run it again and again until it ends well, with so many kills in all by then."""
+    """Run an ingest again and again until it succeeds; kill until there were so many kills."""
     code: int | None = None
     while code != 0:
         with running(corpus, config, chaos.log) as process:

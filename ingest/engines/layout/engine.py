@@ -110,14 +110,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _failure(task: PageTask, code: str, reason: str) -> PageFailure:
-    document = task.ref.document
-    return PageFailure(
-        file=document.uri or document.name,
-        index=task.ref.index,
-        code=code,
-        message=f"page {task.ref.number} of {document.name} cannot be parsed: {reason}",
-        document_id=document.id,
-    )
+    message = f"page {task.ref.number} of {task.ref.document.name} cannot be parsed: {reason}"
+    return PageFailure.of(task.ref, code, message)
 
 
 def _version(distribution: str) -> str:

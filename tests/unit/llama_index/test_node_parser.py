@@ -7,8 +7,8 @@ from llama_index.core.schema import Document, MetadataMode, NodeRelationship, Te
 
 from opticalrag.ingest.core.records import BlockKind
 from opticalrag.ingest.core.schema import Field
-from opticalrag.ingest.indexing.payload import node_payload
 from opticalrag.ingest.llama_index.node_parser import LayoutNodeParser
+from opticalrag.ingest.llama_index.nodes import node_payload
 from opticalrag.ingest.llama_index.page_documents import LAYOUT_KEY
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
@@ -39,8 +39,8 @@ def parse(documents: list[Document], max_tokens: int | None = 128) -> list[TextN
     return nodes  # type: ignore[return-value]
 
 
-def test_headings_and_neighbours_reach_over_page_breaks() -> None:
-    """Nodes of page two know the heading of page one and the node before them."""
+def test_headings_and_links_cross_page_breaks() -> None:
+    """Nodes on page two have the heading of page one and a link to the previous node."""
     nodes = parse(two_pages())
     on_second = [n for n in nodes if n.metadata[Field.PAGES] == [2]]
 
@@ -58,7 +58,7 @@ def test_a_node_belongs_to_the_page_it_starts_on() -> None:
 
 
 def test_nothing_but_the_text_is_embedded() -> None:
-    """Metadata cannot eat the embedder's budget, and the layout is not copied into nodes."""
+    """Metadata would use up the embedder's tokens; the layout is not copied into nodes."""
     for node in parse(two_pages()):
         assert node.get_content(MetadataMode.EMBED) == node.text
         assert LAYOUT_KEY not in node.metadata
@@ -84,8 +84,8 @@ def test_documents_of_other_readers_are_read_as_markdown() -> None:
     assert node.metadata[Field.BOXES] == []
 
 
-def test_a_changed_text_is_read_anew_instead_of_cut_wrongly() -> None:
-    """A transformation between reader and parser that shortened the text does no harm."""
+def test_a_changed_text_is_parsed_anew() -> None:
+    """A transformation shortened it after the reader, so the layout no longer fits."""
     document = two_pages()[0]
     document.set_content("Redacted.")
 
@@ -106,7 +106,7 @@ def test_the_parser_survives_serialisation() -> None:
 
 
 def test_a_payload_is_json_and_holds_the_text() -> None:
-    """What is stored can be read by LlamaIndex and by any other client."""
+    """LlamaIndex and any other client can read it."""
     payload = node_payload(parse(two_pages())[0])
 
     assert payload[Field.TEXT].startswith("## Scope")

@@ -21,7 +21,7 @@ def parse(*documents: Document) -> list[tuple[list[int], str]]:
 
 @pytest.mark.parametrize("key", ["page", "page_number", "page_label", "source"])
 def test_pages_of_other_readers_are_joined_by_file_and_number(key: str) -> None:
-    """Where readers tell the page, paragraphs go on over it and nodes cite it."""
+    """If a reader states the page number, paragraphs cross page breaks and nodes cite pages."""
     documents = [
         Document(text=text, metadata={Field.FILE_PATH: "/a.pdf", key: str(n)})
         for n, text in ((4, CUT[0]), (5, CUT[1]))
@@ -30,15 +30,15 @@ def test_pages_of_other_readers_are_joined_by_file_and_number(key: str) -> None:
     assert parse(*documents) == [([4, 5], " ".join(CUT))]
 
 
-def test_documents_that_do_not_tell_their_page_stay_alone() -> None:
-    """Their order would be a guess."""
+def test_documents_without_a_page_number_stay_alone() -> None:
+    """Their order is not known."""
     documents = [Document(text=text, metadata={Field.FILE_PATH: "/a.pdf"}) for text in CUT]
 
     assert [text for _, text in parse(*documents)] == list(CUT)
 
 
 def test_two_documents_of_one_page_lose_nothing() -> None:
-    """A page that came in parts is not joined, and all of it is there."""
+    """They are not joined, and no text is lost."""
     documents = [
         Document(text=text, metadata={Field.FILE_PATH: "/a.pdf", "page_label": "1"}) for text in CUT
     ]
@@ -47,7 +47,7 @@ def test_two_documents_of_one_page_lose_nothing() -> None:
 
 
 def test_the_ids_of_other_readers_pages_stay_when_one_changes() -> None:
-    """Their Documents have random ids; file and page decide."""
+    """The ids come from file and page, not from the Documents' random ids."""
 
     def ids(second: str) -> list[str]:
         documents = [
@@ -63,7 +63,7 @@ def test_the_ids_of_other_readers_pages_stay_when_one_changes() -> None:
 
 
 def test_markdown_is_cut_without_any_reader() -> None:
-    """parse_markdown replaces LlamaIndex's Markdown parsers in a pipeline of one's own."""
+    """parse_markdown works in place of LlamaIndex's Markdown parsers."""
     parser = LayoutNodeParser.with_counter(WordCounter(64))
     nodes = parser.parse_markdown("# T\n\n" + "word " * 90, {"team": "blue"})
 
@@ -79,7 +79,7 @@ def node_ids(*documents: Document, **options: Any) -> list[str]:
 
 @pytest.mark.parametrize("metadata", [{}, {Field.FILE_PATH: "/a.pdf", "page": 1}])
 def test_equal_documents_have_nodes_of_their_own(metadata: dict[str, Any]) -> None:
-    """Two Documents of the same text, of no known file or of one page, are two."""
+    """Their text is the same; they name no file, or the same page."""
     documents = [Document(text="# T\n\n" + "Same. " * 90, metadata=metadata) for _ in range(2)]
     ids = node_ids(*documents, parents="section")
 
@@ -88,8 +88,8 @@ def test_equal_documents_have_nodes_of_their_own(metadata: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize("key", ["url", "URL", "source"])
-def test_web_pages_of_the_same_text_are_told_apart_by_their_address(key: str) -> None:
-    """Alone or together, each keeps its id."""
+def test_web_pages_with_the_same_text_have_different_ids(key: str) -> None:
+    """The id comes from the address, whether they are parsed alone or together."""
     a, b = (Document(text="Same.", metadata={key: f"https://x.org/{n}"}) for n in "ab")
 
     assert node_ids(a, b) == node_ids(a) + node_ids(b)
@@ -97,7 +97,7 @@ def test_web_pages_of_the_same_text_are_told_apart_by_their_address(key: str) ->
 
 
 def test_front_matter_belongs_to_its_file() -> None:
-    """Pages with Roman numbers are of the same document as the others."""
+    """Pages with Roman numbers belong to the same document."""
     documents = [
         Document(
             text=f"Text of {label}.", metadata={Field.FILE_PATH: "/a.pdf", "page_label": label}
@@ -112,7 +112,7 @@ def test_front_matter_belongs_to_its_file() -> None:
 
 
 def test_page_numbers_can_be_kept() -> None:
-    """Whoever knows that they are text says so."""
+    """With ``furniture="keep"``."""
     documents = [
         Document(
             text=f"Text {'x' * n}.\n\nMore of {n}.\n\nPage {n + 1}",
@@ -130,7 +130,7 @@ def test_page_numbers_can_be_kept() -> None:
 
 
 def test_raw_output_of_the_model_brings_its_boxes() -> None:
-    """Servers hand on DeepSeek-OCR's markers; they are places, not text."""
+    """Servers return DeepSeek-OCR's markers: these become boxes, not text."""
     raw = (
         "<|ref|>title<|/ref|><|det|>[[100, 50, 900, 90]]<|/det|>\n# Pumps\n\n"
         "<|ref|>text<|/ref|><|det|>[[100, 100, 900, 200]]<|/det|>\nThe pump was new."
@@ -143,7 +143,7 @@ def test_raw_output_of_the_model_brings_its_boxes() -> None:
 
 
 def test_nodes_have_the_metadata_of_their_own_page() -> None:
-    """What a reader says of a page is not said of the others."""
+    """Metadata of one page are not copied to the nodes of another."""
     documents = [
         Document(text=f"Body {n}.", metadata={Field.FILE_PATH: "/a.pdf", "page": n, "images": [n]})
         for n in (1, 2, 3)
@@ -160,7 +160,7 @@ def test_nodes_have_the_metadata_of_their_own_page() -> None:
 
 @pytest.mark.parametrize("labelled", [True, False])
 def test_pages_counted_from_zero_are_understood(labelled: bool) -> None:
-    """LangChain's loaders do so."""
+    """LangChain's loaders count so."""
     documents = [
         Document(
             text=f"Body {n}.",
@@ -180,8 +180,8 @@ def test_pages_counted_from_zero_are_understood(labelled: bool) -> None:
         "```\n<|ref|>title<|/ref|><|det|>[[1,2,3,4]]<|/det|>\n```",
     ],
 )
-def test_a_text_about_the_model_is_no_output_of_it(text: str) -> None:
-    """Its markers are words there."""
+def test_a_text_that_quotes_markers_is_not_model_output(text: str) -> None:
+    """The markers stay text."""
     ((_, content),) = parse(Document(text=text))
 
     assert content == text
@@ -195,17 +195,17 @@ def test_a_text_about_the_model_is_no_output_of_it(text: str) -> None:
         ("hi", {"page_label": "\udcff"}),
     ],
 )
-def test_names_and_texts_that_are_no_unicode_are_parsed(
+def test_names_and_texts_with_lone_surrogates_are_parsed(
     text: str, metadata: dict[str, Any]
 ) -> None:
-    """File names on Linux may be any bytes."""
+    """File names on Linux may hold any bytes."""
     ((_, content),) = parse(Document(text=text, metadata=metadata))
 
     assert content == text
 
 
-def test_a_parser_that_lost_its_counter_says_so() -> None:
-    """Counting with another one in silence would break the cap."""
+def test_a_parser_that_lost_its_counter_raises() -> None:
+    """Another counter would silently break the cap."""
     parser = LayoutNodeParser.with_counter(WordCounter(64))
     again = LayoutNodeParser.from_dict(parser.to_dict())
 

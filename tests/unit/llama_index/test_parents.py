@@ -35,7 +35,7 @@ def test_a_section_is_the_parent_of_its_nodes() -> None:
 
 
 def test_a_page_is_a_parent_only_if_it_has_several_nodes() -> None:
-    """The page of one node would say the same again."""
+    """The parent of a single node would repeat it."""
     nodes = parsed("page")
     parents = [n for n in nodes if NodeRelationship.CHILD in n.relationships]
 
@@ -44,7 +44,7 @@ def test_a_page_is_a_parent_only_if_it_has_several_nodes() -> None:
 
 
 def test_auto_merging_retrieval_finds_the_parents() -> None:
-    """LlamaIndex's own retriever replaces the nodes of a section by the section."""
+    """LlamaIndex's own retriever replaces the nodes of a section with the section."""
     from llama_index.core.retrievers import AutoMergingRetriever
     from llama_index.core.retrievers import BaseRetriever as Base
     from llama_index.core.schema import NodeWithScore, QueryBundle
@@ -69,7 +69,7 @@ def test_the_ids_of_parents_do_not_change_with_their_text() -> None:
 
 
 def test_a_section_does_not_hold_the_sections_before_its_footnote() -> None:
-    """A note moved from the end of the page leaves what is in between to others."""
+    """A footnote moved up to its reference does not take the text in between along."""
     sections = [f"# {name}\n\n" + f"{name} word. " * 60 for name in ("Apples", "Pears", "Plums")]
     text = sections[0] + "[^1]\n\n" + "\n\n".join(sections[1:]) + "\n\n[^1]: The note."
     parser = LayoutNodeParser.with_counter(WordCounter(64), parents="section")

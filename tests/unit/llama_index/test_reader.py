@@ -41,7 +41,7 @@ def test_one_document_per_page_with_the_usual_metadata(file: Path) -> None:
 
 
 def test_ids_stay_when_the_file_is_edited(file: Path) -> None:
-    """A docstore sees which page changed: ids are of the place, hashes of the content."""
+    """A docstore sees which page changed: ids come from the location, hashes from the content."""
     before = DeepSeekOCRReader().load_data(file)
     write_pdf(file, page_text("valve"), page_text("rotor"))
     after = DeepSeekOCRReader().load_data(file)
@@ -51,7 +51,7 @@ def test_ids_stay_when_the_file_is_edited(file: Path) -> None:
 
 
 def test_neither_embedder_nor_language_model_sees_the_layout(file: Path) -> None:
-    """Boxes are for programs; a model gets text, file name and page label."""
+    """A model gets the text, the file name and the page label."""
     document = DeepSeekOCRReader().load_data(file)[0]
 
     assert document.get_content(MetadataMode.EMBED) == document.text
@@ -60,14 +60,14 @@ def test_neither_embedder_nor_language_model_sees_the_layout(file: Path) -> None
 
 
 def test_pages_come_as_they_are_read(file: Path) -> None:
-    """The first Document is there before the second page was parsed."""
+    """The first Document comes before the second page is parsed."""
     documents = DeepSeekOCRReader().lazy_load_data(file)
 
     assert next(iter(documents)).metadata["page_label"] == "1"
 
 
 def test_bytes_streams_and_remote_files_are_read(file: Path) -> None:
-    """What is not a local path works as well."""
+    """A source need not be a local path."""
     memory = fsspec.filesystem("memory")
     memory.pipe("/reader/a.pdf", file.read_bytes())
     reader = DeepSeekOCRReader(pages="1")
@@ -82,7 +82,7 @@ def test_bytes_streams_and_remote_files_are_read(file: Path) -> None:
 
 
 def test_it_works_in_a_directory_reader(file: Path) -> None:
-    """file_extractor hands paths and metadata to the reader."""
+    """``file_extractor`` passes paths and metadata to the reader."""
     documents = SimpleDirectoryReader(
         str(file.parent), file_extractor={".pdf": DeepSeekOCRReader()}
     ).load_data()
@@ -92,7 +92,7 @@ def test_it_works_in_a_directory_reader(file: Path) -> None:
 
 
 def test_a_wrong_password_raises_and_the_right_one_is_not_serialised(tmp_path: Path) -> None:
-    """Secrets open files and stay out of saved pipelines."""
+    """A saved pipeline does not hold the password."""
     locked = write_pdf(tmp_path / "locked.pdf", page_text("pump"), password="hush")  # noqa: S106
     reader = DeepSeekOCRReader(password="hush", pages="1", workers=2)  # noqa: S106
     saved = json.dumps(reader.to_dict())
@@ -106,7 +106,7 @@ def test_a_wrong_password_raises_and_the_right_one_is_not_serialised(tmp_path: P
 
 
 def test_running_headers_can_be_kept(data: Path) -> None:
-    """The policy for page furniture reaches the text."""
+    """With ``furniture="keep"`` they are in the text."""
     paper = data / "pdf" / "2305.03393v1-pg9.pdf"
     header = "Optimized Table Tokenization for Table Structure Recognition"
 
@@ -128,7 +128,7 @@ def test_a_choice_of_engine_is_said_once(file: Path, caplog: pytest.LogCaptureFi
 
 @pytest.mark.filterwarnings("ignore:Payload indexes have no effect")
 def test_a_pipeline_with_a_docstore_reembeds_an_edited_file_whole(file: Path) -> None:
-    """Chunks cross pages, so an edit renews its file: nothing stale or unchanged is left."""
+    """Chunks cross pages, so an edit replaces all nodes of the file."""
     client = QdrantClient(":memory:")
     pipeline = IngestionPipeline(
         transformations=[LayoutNodeParser(max_tokens=64), MockEmbedding(8)],

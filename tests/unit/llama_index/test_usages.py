@@ -1,4 +1,4 @@
-"""Our parts where LlamaIndex's documentation has its own: ten usages over the sample report."""
+"""Ten usages from LlamaIndex's documentation, with our parts in place of theirs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ WORDS = Bm25Encoder()
 
 
 class MiniLm(BaseEmbedding):
-    """The model of our collections, as LlamaIndex wants embedders."""
+    """Our default embedding model, as a LlamaIndex embedder."""
 
     def _get_text_embedding(self, text: str) -> list[float]:
         return self._get_text_embeddings([text])[0]
@@ -102,7 +102,7 @@ def first_page(found: Sequence[NodeWithScore]) -> int:
 
 
 def test_vector_store_index_from_our_collection(index: VectorStoreIndex) -> None:
-    """Their retriever finds by meaning, and by meaning and words together."""
+    """LlamaIndex's retriever works in dense and in hybrid mode."""
     dense = index.as_retriever(similarity_top_k=3)
     hybrid = index.as_retriever(
         vector_store_query_mode=VectorStoreQueryMode.HYBRID, similarity_top_k=3, sparse_top_k=3
@@ -113,7 +113,7 @@ def test_vector_store_index_from_our_collection(index: VectorStoreIndex) -> None
 
 
 def test_query_engine_over_our_retriever(store: QdrantStore) -> None:
-    """The language model is shown the text, file and printed page, and nothing else."""
+    """The language model gets only the text, the file name and the page label."""
     engine = RetrieverQueryEngine.from_args(
         HybridRetriever(store, similarity_top_k=2),
         llm=MockLLM(),
@@ -130,7 +130,7 @@ def test_query_engine_over_our_retriever(store: QdrantStore) -> None:
 
 
 def test_citation_query_engine(index: VectorStoreIndex, store: QdrantStore) -> None:
-    """Their numbered sources keep our citations: file, page and boxes."""
+    """LlamaIndex's numbered sources keep our citations: file, page and boxes."""
     engine = CitationQueryEngine.from_args(
         index, llm=MockLLM(), retriever=HybridRetriever(store, similarity_top_k=3)
     )
@@ -161,7 +161,7 @@ def test_query_fusion_retriever(store: QdrantStore, mode: Any) -> None:
 
 
 def test_auto_merging_retriever(documents: list[Document]) -> None:
-    """Several small nodes of a section that are found become the section."""
+    """Several nodes of a section that are found are merged into the section."""
     nodes = LayoutNodeParser(max_tokens=64, parents="section").get_nodes_from_documents(documents)
     storage = StorageContext.from_defaults()
     storage.docstore.add_documents(nodes)
@@ -186,7 +186,7 @@ def write_file(file: Path, *pages: str) -> list[Document]:
 
 
 def test_ingestion_pipeline_with_a_docstore(tmp_path: Path) -> None:
-    """Into our collection: a second run makes no nodes, and an edited file is renewed whole."""
+    """A second run makes no nodes, and an edited file is replaced whole."""
     with QdrantStore(":memory:") as opened:
         opened.ensure(EMBEDDER, WORDS)
         pipeline = IngestionPipeline(
@@ -209,7 +209,7 @@ def test_ingestion_pipeline_with_a_docstore(tmp_path: Path) -> None:
 
 
 def test_async_query(store: QdrantStore) -> None:
-    """Several questions at once give the answers of one after the other."""
+    """Several questions at once get the same answers as one after the other."""
     engine = RetrieverQueryEngine.from_args(
         HybridRetriever(store, similarity_top_k=2), llm=MockLLM()
     )
@@ -224,7 +224,7 @@ def test_async_query(store: QdrantStore) -> None:
 
 
 def test_metadata_filters(index: VectorStoreIndex, store: QdrantStore) -> None:
-    """The same filters in our retriever and, where it knows them, in theirs."""
+    """The same filters in our retriever and, where supported, in LlamaIndex's."""
     late = MetadataFilter(key=Field.PAGES, value=4, operator=FilterOperator.GTE)
     tables = MetadataFilter(key=Field.KINDS, value="table", operator=FilterOperator.CONTAINS)
     later = MetadataFilters(filters=[late])
@@ -259,7 +259,7 @@ def test_persisted_storage_context(documents: list[Document], tmp_path: Path) ->
 # llama-index-workflows 2.26 looks at all attributes of an agent, deprecated ones included.
 @pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecationWarning")
 def test_an_agent_asks_our_retriever(store: QdrantStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a retriever's tool and as a query engine's, called by a function-calling model."""
+    """A function-calling model calls it as a retriever tool and as a query engine tool."""
     monkeypatch.setattr(Settings, "_llm", MockLLM())
     retriever = HybridRetriever(store, similarity_top_k=1)
     engine = RetrieverQueryEngine.from_args(retriever, llm=MockLLM())

@@ -40,7 +40,7 @@ def node(name: str, document: str = "doc") -> TextNode:
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OpticalVectorStore]:
-    """A collection of each engine."""
+    """A collection in each storage engine."""
     folder = tmp_path_factory.mktemp("vectors") / "store"
     with QdrantStore(":memory:" if request.param == "memory" else folder) as store:
         yield OpticalVectorStore(store, EMBEDDER.name)
@@ -48,7 +48,7 @@ def opened(
 
 @pytest.fixture
 def vectors(opened: OpticalVectorStore) -> OpticalVectorStore:
-    """The same with four nodes of two documents, and no others."""
+    """The collection with exactly four nodes of two documents."""
     if opened.get_nodes():
         opened.clear()
     opened.add([node("pump"), node("fault"), node("storm", "b"), node("wind", "b")])
@@ -87,7 +87,7 @@ def where(**equal: Any) -> MetadataFilters:
 def test_nodes_are_found_by_meaning_and_by_words(
     vectors: OpticalVectorStore, mode: Mode, question: str, first: str
 ) -> None:
-    """Every mode gives nodes as they were added, with ids of any form."""
+    """Every mode returns the nodes as they were added, with ids of any form."""
     found = vectors.query(asked(question, mode))
 
     assert found.ids is not None
@@ -97,8 +97,8 @@ def test_nodes_are_found_by_meaning_and_by_words(
     assert found.nodes[0].metadata == {"name": first, "pages": [len(first)]}
 
 
-def test_the_share_of_dense_goes_from_nothing_to_all(vectors: OpticalVectorStore) -> None:
-    """An alpha of 0 is sparse alone; LlamaIndex's own store takes it for none given."""
+def test_alpha_weighs_dense_from_none_to_all(vectors: OpticalVectorStore) -> None:
+    """With 0 only sparse counts; LlamaIndex's own store reads 0 as not given."""
     question = "E-4711, in stormy weather with much wind"
     words = vectors.query(asked(question, Mode.HYBRID, alpha=0.0, similarity_top_k=1))
     meaning = vectors.query(asked(question, Mode.HYBRID, alpha=1.0, similarity_top_k=1))
@@ -108,8 +108,8 @@ def test_the_share_of_dense_goes_from_nothing_to_all(vectors: OpticalVectorStore
     assert meaning.ids in (["storm"], ["wind"])
 
 
-def test_diversity_passes_over_what_is_alike(vectors: OpticalVectorStore) -> None:
-    """The second of two like nodes makes place for another."""
+def test_mmr_skips_a_similar_node(vectors: OpticalVectorStore) -> None:
+    """Another node takes the rank of the second of two similar nodes."""
     alike = vectors.query(asked("few storms and gales", Mode.MMR, mmr_threshold=1.0))
     diverse = vectors.query(asked("few storms and gales", Mode.MMR, mmr_threshold=0.1))
 
@@ -117,8 +117,8 @@ def test_diversity_passes_over_what_is_alike(vectors: OpticalVectorStore) -> Non
     assert set(diverse.ids or ()) != {"storm", "wind"}
 
 
-def test_all_conditions_must_hold(vectors: OpticalVectorStore) -> None:
-    """Filters, documents and nodes narrow each other; they are not joined by "or"."""
+def test_all_conditions_must_apply(vectors: OpticalVectorStore) -> None:
+    """Filters, document ids and node ids are joined by "and"."""
     ten = {"similarity_top_k": 10}
     both = vectors.query(asked("x", filters=where(name=["storm", "pump"]), doc_ids=["b"], **ten))
     nodes = vectors.query(asked("x", node_ids=["wind", "fault"], doc_ids=["b"], **ten))
@@ -132,7 +132,7 @@ def test_all_conditions_must_hold(vectors: OpticalVectorStore) -> None:
 
 
 def test_nodes_are_got_and_deleted_by_id_filter_and_document(vectors: OpticalVectorStore) -> None:
-    """Only those named; an unknown id is no error."""
+    """No others; an unknown id is not an error."""
     assert {n.node_id for n in vectors.get_nodes()} == set(TEXTS)
     assert [n.node_id for n in vectors.get_nodes(["pump", "nobody"])] == ["pump"]
     assert [n.node_id for n in vectors.get_nodes(filters=where(name="wind"))] == ["wind"]
@@ -143,8 +143,8 @@ def test_nodes_are_got_and_deleted_by_id_filter_and_document(vectors: OpticalVec
     assert [n.node_id for n in vectors.get_nodes()] == ["fault"]
 
 
-def test_nothing_named_deletes_nothing(vectors: OpticalVectorStore) -> None:
-    """LlamaIndex's own store deletes everything; clear() is for that."""
+def test_a_delete_without_ids_or_filters_is_refused(vectors: OpticalVectorStore) -> None:
+    """LlamaIndex's own store deletes everything; here clear() does."""
     for nothing in ({}, {"filters": MetadataFilters(filters=[])}):
         with pytest.raises(ConfigError, match="clear"):
             vectors.delete_nodes(**nothing)  # type: ignore[arg-type]
@@ -156,15 +156,15 @@ def test_nothing_named_deletes_nothing(vectors: OpticalVectorStore) -> None:
 
 
 def test_adding_again_replaces(vectors: OpticalVectorStore) -> None:
-    """Ids decide, also those that are no uuids."""
+    """The node id decides, even if it is not a uuid."""
     assert asyncio.run(vectors.async_add([node("pump", "c")])) == ["pump"]
 
     assert len(vectors.get_nodes()) == 4
     assert vectors.get_nodes(["pump"])[0].ref_doc_id == "c"  # type: ignore[attr-defined]
 
 
-def test_a_new_collection_needs_a_models_name() -> None:
-    """One that is there knows it, and refuses vectors of another size."""
+def test_a_new_collection_needs_a_model_name() -> None:
+    """An existing one has it recorded, and refuses vectors of another length."""
     with QdrantStore(":memory:") as store:
         assert OpticalVectorStore(store).query(asked("x")).ids == []
         assert OpticalVectorStore(store).add([]) == []
@@ -187,16 +187,16 @@ def test_a_new_collection_needs_a_models_name() -> None:
         (VectorStoreQuery([0.5] * 384, mode=Mode.SVM), NotSupported),
     ],
 )
-def test_questions_that_cannot_be_asked_are_refused(
+def test_an_incomplete_query_is_refused(
     vectors: OpticalVectorStore, query: VectorStoreQuery, error: type[Exception]
 ) -> None:
-    """With what is missing."""
+    """The error names what is missing."""
     with pytest.raises(error):
         vectors.query(query)
 
 
 def test_an_index_of_llama_index_works_on_it(tmp_path: Path) -> None:
-    """Inserting, retrieving with filters, deleting a document: through VectorStoreIndex."""
+    """VectorStoreIndex inserts, retrieves with filters and deletes a document."""
 
     class Embedding(BaseEmbedding):
         def _get_text_embedding(self, text: str) -> list[float]:

@@ -1,10 +1,9 @@
-"""Writing while other pages are read; with real pages, chunks and store, and cheap models."""
+"""Documents are written while other pages are read. Real pages, chunks and store; cheap models."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
@@ -13,24 +12,25 @@ from typing import Any
 
 import pytest
 
-from opticalrag.ingest.assembly import open_journal, open_store
+from opticalrag.ingest.assembly import open_store
 from opticalrag.ingest.core.config import ChunkingConfig, IngestOptions, StoreConfig
 from opticalrag.ingest.core.errors import StoreError
-from opticalrag.ingest.core.records import BlockKind, PageFailure, PageOutcome, PageTask, ParsedPage
+from opticalrag.ingest.core.records import BlockKind, PageOutcome, PageTask, ParsedPage
 from opticalrag.ingest.core.schema import Field
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.maintenance.maintenance import verify_store
 from opticalrag.ingest.markdown.render import BlockSpan, PageMarkdown
 from opticalrag.ingest.pipeline import background
-from opticalrag.ingest.pipeline import pipeline as pipeline_module
+from opticalrag.ingest.pipeline import run as run_module
 from opticalrag.ingest.pipeline.background import BackgroundWriter
-from opticalrag.ingest.pipeline.intake import Draft
 from opticalrag.ingest.pipeline.listeners import ObservedEngine
 from opticalrag.ingest.pipeline.pipeline import IngestEvent, IngestPipeline
+from opticalrag.ingest.pipeline.planner import Edition
 from opticalrag.ingest.pipeline.report import IngestReport
 from opticalrag.ingest.pipeline.writer import DocumentWriter
 from opticalrag.ingest.store.store import QdrantStore
 
+from ...builders import document
 from ...chaos.ingester import SmallEmbedder, TextEngine
 from .test_pipeline import page_text, write_pdf
 
@@ -51,7 +51,7 @@ class WatchedEngine(TextEngine):
 
 
 class GatedEmbedder(SmallEmbedder):
-    """Embeds nothing until it may."""
+    """Embeds nothing until ``open`` is set."""
 
     def __init__(self) -> None:
         super().__init__(64)
@@ -90,14 +90,6 @@ def payloads(store: QdrantStore) -> dict[str, dict[str, Any]]:
     return {str(r.id): {**(r.payload or {}), Field.INGESTED_AT: ""} for r in records}
 
 
-def wait_for(what: Callable[[], object]) -> None:
-    """Give another thread the time to do something."""
-    ends = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
-
-
 def documents(folder: Path, count: int, pages: int) -> list[Path]:
     return [
         write_pdf(folder / f"{n}.pdf", *(page_text(f"valve {n}.{p}") for p in range(pages)))
@@ -106,7 +98,7 @@ def documents(folder: Path, count: int, pages: int) -> list[Path]:
 
 
 def test_a_document_is_written_while_the_next_is_read(tmp_path: Path, store: QdrantStore) -> None:
-    """The first waits in the embedder until a page of the second is asked for."""
+    """The embedder blocks the first until a page of the second is parsed."""
     first, second = documents(tmp_path, 2, 1)
     embedder = GatedEmbedder()
 
@@ -121,10 +113,10 @@ def test_a_document_is_written_while_the_next_is_read(tmp_path: Path, store: Qdr
     assert len({payload[Field.FILE_NAME] for payload in payloads(store).values()}) == 2
 
 
-def test_only_so_much_text_waits_to_be_written(
+def test_a_bounded_amount_of_text_waits_to_be_written(
     tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With no room a document is written before a page of the one after next is read."""
+    """With a bound of 0, at most one document that was read waits to be written."""
     monkeypatch.setattr(background, "_MOST_WAITING", 0)
     waiting: Counter[str] = Counter()
 
@@ -140,30 +132,25 @@ def test_only_so_much_text_waits_to_be_written(
     assert waiting["finished"] == 6
 
 
-def test_pages_without_text_wait_for_room_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawings and empty tables are boxes only; with their text alone they took no room."""
+def test_pages_without_text_count_against_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawings and empty tables have boxes but no text."""
     monkeypatch.setattr(background, "_MOST_WAITING", 10_000)
     writer, gate = DocumentWriter.__new__(DocumentWriter), threading.Event()
     monkeypatch.setattr(DocumentWriter, "write", lambda *_: gate.wait(PATIENCE))
     monkeypatch.setattr(DocumentWriter, "stop", lambda _: gate.set())
+    edition = Edition(document(), "fingerprint", {})
     spans = tuple(BlockSpan(n, BlockKind.FIGURE, 0, 0) for n in range(20))
     with BackgroundWriter(writer) as waiting:
-        waiting.submit(drafted(PageMarkdown(0, "1", "", spans)))
+        waiting.submit(edition, [PageMarkdown(0, "1", "", spans)], 0)
         assert next(waiting.settled(), None) is None
-        waiting.submit(drafted(PageMarkdown(0, "1", "", spans)))
+        waiting.submit(edition, [PageMarkdown(0, "1", "", spans)], 0)
         assert next(waiting.settled(), None) is not None
 
 
-def drafted(page: PageMarkdown) -> Draft:
-    draft = Draft.__new__(Draft)
-    draft.pages = [page]
-    return draft
-
-
-def test_who_passes_a_report_knows_what_a_run_did_that_was_stopped(
+def test_a_report_that_was_passed_in_says_what_a_stopped_run_did(
     tmp_path: Path, store: QdrantStore
 ) -> None:
-    """Also the document that was just being written."""
+    """It includes the document that was being written."""
     files, embedder, report = documents(tmp_path, 3, 2), GatedEmbedder(), IngestReport()
 
     def before(name: str, _: int) -> None:
@@ -184,17 +171,19 @@ def test_who_passes_a_report_knows_what_a_run_did_that_was_stopped(
     assert report.seconds > 0
 
 
-def test_pressing_ctrl_c_ends_the_writer_and_leaves_nothing_half_replaced(
+def test_ctrl_c_ends_the_writer_and_leaves_no_document_half_replaced(
     tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What waited is not written; the next run does it."""
+    """Waiting documents are not written; the next run writes them."""
     files = documents(tmp_path, 3, 2)
     written = []
     write = DocumentWriter.write
 
-    def slow(writer: DocumentWriter, draft: Draft) -> Counter[str]:
-        written.append(draft.ref.name)
-        return write(writer, draft)
+    def slow(
+        writer: DocumentWriter, edition: Edition, pages: list[PageMarkdown], failed: int
+    ) -> Counter[str]:
+        written.append(edition.ref.name)
+        return write(writer, edition, pages, failed)
 
     def on_event(event: IngestEvent) -> None:
         if event.kind == "opened" and event.file.endswith("2.pdf"):
@@ -211,79 +200,21 @@ def test_pressing_ctrl_c_ends_the_writer_and_leaves_nothing_half_replaced(
     assert len(payloads(store)) >= again.chunks > 0
 
 
-def test_pages_of_a_new_document_are_found_before_its_last_is_read(
-    tmp_path: Path, store: QdrantStore
-) -> None:
-    """In the end the points are those of a run that did not stream."""
-    (file,) = documents(tmp_path, 1, 12)
-    seen = []
-
-    def before(_: str, page: int) -> None:
-        if page in (3, 8):
-            wait_for(lambda: store.count() > max(seen))
-        seen.append(store.count())
-
-    streamed = run(store, [file], WatchedEngine(before), stream=True)
-    with QdrantStore(":memory:") as other:
-        plain = run(other, [file], TextEngine())
-        assert payloads(store) == payloads(other)
-    assert 0 < seen[3] < seen[8] < streamed.chunks
-    assert streamed.embedded >= plain.embedded == streamed.chunks
-    assert streamed.points_written - streamed.points_deleted == streamed.chunks
-
-
-def test_an_edited_document_is_replaced_at_once_also_when_streamed(
-    tmp_path: Path, store: QdrantStore
-) -> None:
-    """Who searches meanwhile finds the old one, not both."""
-    (file,) = documents(tmp_path, 1, 6)
-    before = run(store, [file], TextEngine())
-    write_pdf(file, *(page_text(f"pump {page}") for page in range(6)))
-
-    def unchanged(_: str, __: int) -> None:
-        assert store.count() == before.chunks
-
-    run(store, [file], WatchedEngine(unchanged), stream=True)
-
-    assert all("pump" in payload[Field.TEXT] for payload in payloads(store).values())
-
-
-def test_a_streamed_document_that_was_cut_off_is_finished(tmp_path: Path) -> None:
-    """Its parts are told from a whole document, and those that are right are not made again."""
-    (file,) = documents(tmp_path, 1, 9)
-    config = StoreConfig(str(tmp_path / "store"))
-
-    def before(_: str, page: int) -> None:
-        if page == 6:
-            wait_for(store.count)
-            raise KeyboardInterrupt
-
-    with open_store(config, create=True) as store:
-        journal = open_journal(config, create=True)
-        assert journal is not None
-        with pytest.raises(KeyboardInterrupt):
-            run(store, [file], WatchedEngine(before), stream=True)
-        problems = verify_store(store).problems
-        again = run(store, [file], TextEngine(), stream=True)
-        journal.close()
-
-        assert [problem.kind for problem in problems] == ["unfinished"]
-        assert again.embedded < again.chunks == len(payloads(store))
-
-
-def test_what_cannot_be_stored_is_a_failure_of_its_document(
+def test_a_document_that_cannot_be_stored_is_a_failure_of_its_own(
     tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Refused by the store, or by a defect of ours: the rest of the night goes on."""
+    """Whether the store refuses it or our code has a defect, the other documents are stored."""
     files = documents(tmp_path, 3, 1)
     write = DocumentWriter.write
 
-    def broken(writer: DocumentWriter, draft: Draft) -> Counter[str]:
-        if draft.ref.name == "0.pdf":
+    def broken(
+        writer: DocumentWriter, edition: Edition, pages: list[PageMarkdown], failed: int
+    ) -> Counter[str]:
+        if edition.ref.name == "0.pdf":
             raise StoreError("the vector has 3 numbers, not 26")
-        if draft.ref.name == "1.pdf":
+        if edition.ref.name == "1.pdf":
             raise ValueError("the secret text of a document")
-        return write(writer, draft)
+        return write(writer, edition, pages, failed)
 
     monkeypatch.setattr(DocumentWriter, "write", broken)
     report = run(store, files, TextEngine())
@@ -293,60 +224,31 @@ def test_what_cannot_be_stored_is_a_failure_of_its_document(
     assert report.documents == 1
 
 
-def test_a_stored_document_that_the_store_refuses_to_count_ends_no_run(
+def test_an_error_about_an_unchanged_document_does_not_end_the_run(
     tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What it answers of one that is unchanged was no failure of that one, but an error of all."""
+    """It used to end the run instead of failing that document."""
     files = documents(tmp_path, 2, 1)
     run(store, files, TextEngine())
 
-    def refused(writer: DocumentWriter, draft: Draft, keys: object) -> None:
-        if draft.ref.name == "0.pdf":
+    def refused(writer: DocumentWriter, edition: Edition) -> None:
+        if edition.ref.name == "0.pdf":
             raise StoreError("this filter cannot be")
 
-    monkeypatch.setattr(DocumentWriter, "note_unchanged", refused)
+    monkeypatch.setattr(DocumentWriter, "record_stored", refused)
     report = run(store, files, TextEngine())
 
     assert [failure.code for failure in report.failures] == ["store"]
     assert report.unchanged == 1
 
 
-def test_parts_of_a_document_whose_last_page_fails_are_not_left(
-    tmp_path: Path, store: QdrantStore
-) -> None:
-    """In the end there is what a run that did not stream would have stored."""
-    text = "It was inspected, and the inspection of it was written down, and so on, "
-    file = write_pdf(tmp_path / "a.pdf", *(f"and then {text} {n}," * 4 for n in range(9)))
-
-    class Failing(WatchedEngine):
-        def parse(self, tasks: Iterable[PageTask]) -> Iterator[PageOutcome]:
-            for task in tasks:
-                if task.ref.index < 8:
-                    yield from super().parse([task])
-                else:
-                    yield PageFailure(task.ref.document.uri, 8, "crashed", "")
-
-    stored = [0]
-
-    def before(_: str, page: int) -> None:
-        if page in (2, 5):  # since the last time, which the writer may be ahead of
-            wait_for(lambda: store.count() > stored[-1])
-            stored.append(store.count())
-
-    run(store, [file], Failing(before), stream=True)
-    with QdrantStore(":memory:") as other:
-        run(other, [file], Failing(lambda *_: None))
-        ids = {str(record.id) for record in other.scroll(None)}
-    assert {str(record.id) for record in store.scroll(None)} == ids
-
-
-def test_who_is_told_of_a_run_does_not_end_it(
+def test_an_error_in_a_callback_does_not_end_the_run(
     tmp_path: Path, store: QdrantStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An error in a callback lost the night, or was listed as one of a file; it is logged once."""
+    """It is logged once. It used to end the run, or to be listed as the failure of a file."""
     files = [*documents(tmp_path, 2, 2), tmp_path / "none.pdf"]
 
-    def broken(told: object) -> None:
+    def broken(event: object) -> None:
         raise ValueError("the secret text of a document")
 
     engine = ObservedEngine(TextEngine(), broken)
@@ -358,23 +260,23 @@ def test_who_is_told_of_a_run_does_not_end_it(
     assert (first.documents, first.pages, again.unchanged) == (2, 4, 2)
     assert [one.file for one in (*first.failures, *again.failures)] == [str(files[2])] * 2
     warned = [one.getMessage() for one in caplog.records if one.levelno >= logging.WARNING]
-    assert warned == ["who is told of the run failed (ValueError)"] * 3
+    assert warned == ["a progress callback raised an error (ValueError)"] * 3
     assert all("secret" not in words for words in warned)
 
 
-def test_a_page_that_no_markdown_can_be_made_of_is_a_failure_of_its_own(
+def test_a_page_that_cannot_be_rendered_is_a_failure_of_its_own(
     tmp_path: Path, store: QdrantStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A defect of ours there ended the run; what it says may quote the page."""
+    """The failure does not repeat the error's message, which may quote the page."""
     (file,) = documents(tmp_path, 1, 3)
-    render = pipeline_module.render_page
+    render = run_module.page_markdown
 
     def broken(page: ParsedPage, furniture: Any) -> PageMarkdown:
         if page.ref.index == 1:
             raise KeyError("the secret text of a document")
         return render(page, furniture)
 
-    monkeypatch.setattr(pipeline_module, "render_page", broken)
+    monkeypatch.setattr(run_module, "page_markdown", broken)
     report = run(store, [file], TextEngine())
 
     (failure,) = report.failures
@@ -383,10 +285,10 @@ def test_a_page_that_no_markdown_can_be_made_of_is_a_failure_of_its_own(
     assert (report.documents, report.pages) == (1, 2)
 
 
-def test_a_document_that_an_engine_does_not_finish_is_a_failure(
+def test_a_document_whose_pages_do_not_all_come_is_a_failure(
     tmp_path: Path, store: QdrantStore
 ) -> None:
-    """It was neither stored nor listed, and all seemed well."""
+    """It used to be neither stored nor listed."""
     files = documents(tmp_path, 2, 2)
 
     class Ending(TextEngine):

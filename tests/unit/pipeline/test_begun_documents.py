@@ -1,4 +1,4 @@
-"""Documents that were begun and never stored: they are seen, and can be removed."""
+"""Documents that were begun but never stored are reported and can be removed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from opticalrag.ingest.pipeline.journal import Journal, JournalEntry
 
 from ...builders import block, page
 from .test_pipeline import page_text, write_pdf
-from .test_resume import Place, as_if_new, cut_off, full_disk, place, rows
+from .test_resume import Case, as_if_new, case, cut_off, full_disk, rows
 
-__all__ = ["place"]
+__all__ = ["case"]
 
 SHA256 = "0" * 64
 MADE = page_markdown(page(block("Text.")))
@@ -27,55 +27,55 @@ def begun(path: str = "/a.pdf") -> JournalEntry:
     return JournalEntry(document_id(path, SHA256, None), path, SHA256, "1" * 64, -1)
 
 
-def test_verify_lists_what_was_begun_and_never_stored(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+def test_verify_lists_documents_that_were_begun_and_never_stored(
+    case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run that was killed in its first document left a store in which all seemed well."""
-    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
-    cut_off(place, monkeypatch)
-    (problem,) = verify_store(place.store, place.config).problems
+    """A run was killed in its first document; verify used to find nothing wrong."""
+    file = write_pdf(case.files / "a.pdf", page_text("valve"), page_text("pump"))
+    cut_off(case, monkeypatch)
+    (problem,) = verify_store(case.store, case.config).problems
 
     assert (problem.kind, problem.file) == ("begun", str(file))
-    assert place.run().pages_reused == 1
-    assert verify_store(place.store, place.config).problems == ()
+    assert case.run().pages_reused == 1
+    assert verify_store(case.store, case.config).problems == ()
 
 
-def test_verify_says_why_nothing_of_a_document_could_be_stored(place: Place) -> None:
-    """Every page of it failed."""
-    write_pdf(place.files / "a.pdf", page_text("valve"))
-    place.run()
-    journal = open_journal(place.config, create=True)
+def test_verify_says_why_no_page_of_a_document_could_be_stored(case: Case) -> None:
+    """Every page failed; the reason comes from the journal."""
+    write_pdf(case.files / "a.pdf", page_text("valve"))
+    case.run()
+    journal = open_journal(case.config, create=True)
     assert journal is not None
     with journal:
         entry = begun()
         journal.begin(entry)
         journal.add_failure(entry.id, SHA256, PageFailure("/a.pdf", 0, "timeout", "too slow"))
-    (problem,) = verify_store(place.store, place.config).problems
+    (problem,) = verify_store(case.store, case.config).problems
 
     assert problem.detail.endswith("(page 1: timeout: too slow)")
 
 
-def test_cleaning_removes_what_was_begun_and_nothing_else(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+def test_cleaning_removes_only_documents_that_were_begun(
+    case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The text of its pages goes; what is stored stays, and so does what the journal has of it."""
-    write_pdf(place.files / "b.pdf", page_text("rotor"))
-    place.run()
-    write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
-    cut_off(place, monkeypatch)
+    """Their recorded pages are deleted; stored documents stay, in the store and in the journal."""
+    write_pdf(case.files / "b.pdf", page_text("rotor"))
+    case.run()
+    write_pdf(case.files / "a.pdf", page_text("valve"), page_text("pump"))
+    cut_off(case, monkeypatch)
 
-    assert rows(place.journal) == {"documents": 2, "pages": 2, "places": 2}
-    assert clean_store(place.store, place.config) == (0, 1)
-    assert rows(place.journal) == {"documents": 1, "pages": 1, "places": 1}
-    assert verify_store(place.store, place.config).problems == ()
-    assert place.run().pages_parsed == 2
-    assert place.payloads() == as_if_new(place)
+    assert rows(case.journal) == {"documents": 2, "pages": 2, "places": 2}
+    assert clean_store(case.store, case.config) == (0, 1)
+    assert rows(case.journal) == {"documents": 1, "pages": 1, "places": 1}
+    assert verify_store(case.store, case.config).problems == ()
+    assert case.run().pages_parsed == 2
+    assert case.payloads() == as_if_new(case)
 
 
-def test_cleaning_leaves_what_a_running_ingest_may_have_begun(
+def test_cleaning_spares_documents_of_a_running_ingest(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has the journal open until it ends, also while it writes nothing; a killed one has not."""
+    """A running ingest has the journal open until it ends; a killed one has not."""
     with Journal(tmp_path / "a.db") as running, Journal(tmp_path / "a.db", use="change") as cleaner:
         running.begin(begun())
         assert cleaner.forget_unstored(()) == 0
@@ -87,7 +87,7 @@ def test_cleaning_leaves_what_a_running_ingest_may_have_begun(
 
 
 def test_text_of_a_document_deleted_while_it_is_read_can_still_be_deleted(tmp_path: Path) -> None:
-    """Its next page was of a document that nobody could name."""
+    """Its next page used to belong to a document that the journal did not list."""
     with Journal(tmp_path / "a.db") as running, Journal(tmp_path / "a.db") as other:
         running.begin(begun())
         other.forget([begun().id])
@@ -97,10 +97,10 @@ def test_text_of_a_document_deleted_while_it_is_read_can_still_be_deleted(tmp_pa
         assert other.page("key") is None
 
 
-def test_a_document_begun_on_a_full_disk_is_named_with_its_first_page(
+def test_a_document_begun_on_a_full_disk_is_recorded_with_its_first_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Room was made meanwhile: no text is recorded of a document that cannot be deleted."""
+    """There is room again by then. Without its document the page could not be deleted."""
     with Journal(tmp_path / "a.db") as journal:
         with full_disk(monkeypatch):
             journal.begin(begun())

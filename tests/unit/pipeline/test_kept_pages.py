@@ -1,4 +1,4 @@
-"""Pages that are taken over bring along what was kept of them: their vision tokens."""
+"""Reused pages keep their vision tokens."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from .test_resume import edit
 
 
 class KeepingEngine(TextEngine):
-    """Keeps tokens of each page it reads, under its text; of blank ones none.
+    """Stores tokens of each page it reads, keyed by its text; none for blank pages.
 
     Args:
         log: a file that gets a line for every page that is read.
-        cache: where they are kept.
-        most: pages after which it is interrupted.
+        cache: where tokens are stored.
+        most: pages after which it raises KeyboardInterrupt.
     """
 
     def __init__(self, log: Path, cache: TokenCache, most: int = 1000) -> None:
@@ -58,7 +58,7 @@ class KeepingEngine(TextEngine):
             yield outcome
 
 
-class Place:
+class Case:
     """A folder of files, a store with its journal, and a cache of tokens."""
 
     def __init__(self, root: Path) -> None:
@@ -80,21 +80,21 @@ class Place:
             )
 
     def kept(self, file: Path, pages: int) -> list[bool]:
-        """Whether tokens answer for each page of a file as it is."""
+        """For each page, whether the cache has tokens of the file's current content."""
         found = {page.page: page.sha256 for page in self.cache.pages(str(file))}
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         return [found.get(page) == sha256 for page in range(pages)]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    made = Place(tmp_path)
+def case(tmp_path: Path) -> Iterator[Case]:
+    made = Case(tmp_path)
     with made.cache:
         yield made
 
 
 def insert(file: Path, *texts: str) -> None:
-    """Put new pages before all others."""
+    """Insert pages at the front."""
     document = pymupdf.open(file)
     for text in reversed(texts):
         document.new_page(0).insert_text((72, 72), text)
@@ -103,68 +103,68 @@ def insert(file: Path, *texts: str) -> None:
     file.write_bytes(content)
 
 
-def test_pages_of_edited_and_renamed_files_keep_their_tokens(place: Place) -> None:
-    """They were parsed again, all of them: tokens are of one content of one document."""
-    file = write_pdf(place.files / "a.pdf", *(page_text(f"valve{n}") for n in range(5)))
-    place.run()
+def test_pages_of_edited_and_renamed_files_keep_their_tokens(case: Case) -> None:
+    """Tokens belong to one content of one document; all pages used to be parsed again."""
+    file = write_pdf(case.files / "a.pdf", *(page_text(f"valve{n}") for n in range(5)))
+    case.run()
     edit(file, 2, "The rotor was replaced.")
-    assert place.run().pages_parsed == 1
-    assert place.kept(file, 5) == [True] * 5
+    assert case.run().pages_parsed == 1
+    assert case.kept(file, 5) == [True] * 5
 
     insert(file, "A new first page.")
-    assert place.run().pages_parsed == 1
-    assert place.kept(file, 6) == [True] * 6
+    assert case.run().pages_parsed == 1
+    assert case.kept(file, 6) == [True] * 6
 
-    moved = file.rename(place.files / "b.pdf")
-    report = place.run()
+    moved = file.rename(case.files / "b.pdf")
+    report = case.run()
     assert (report.renamed, report.pages_parsed) == (1, 0)
-    assert place.kept(moved, 6) == [True] * 6
+    assert case.kept(moved, 6) == [True] * 6
 
 
-def test_a_page_whose_tokens_were_dropped_is_read_again(place: Place) -> None:
-    """When its file is edited; as long as it is the same, nothing is done."""
-    file = write_pdf(place.files / "a.pdf", page_text("valve"), "", page_text("pump"))
-    place.run()
-    place.cache.delete(str(file))
-    assert place.run().unchanged == 1
+def test_a_page_whose_tokens_were_dropped_is_read_again(case: Case) -> None:
+    """But only once its file is edited."""
+    file = write_pdf(case.files / "a.pdf", page_text("valve"), "", page_text("pump"))
+    case.run()
+    case.cache.delete(str(file))
+    assert case.run().unchanged == 1
 
     edit(file, 0, "More.")
-    assert place.run().pages_parsed == 2  # of the blank page nothing was kept
-    assert place.kept(file, 3) == [True, False, True]
+    assert case.run().pages_parsed == 2  # the blank page has no tokens
+    assert case.kept(file, 3) == [True, False, True]
 
 
-def test_a_run_that_was_cut_off_reads_no_page_twice(place: Place) -> None:
-    """Also pages whose tokens it had passed on already."""
-    file = write_pdf(place.files / "a.pdf", *(page_text(f"valve{n}") for n in range(4)))
-    place.run()
+def test_a_run_that_was_cut_off_reads_no_page_twice(case: Case) -> None:
+    """Not even pages whose tokens it had passed on already."""
+    file = write_pdf(case.files / "a.pdf", *(page_text(f"valve{n}") for n in range(4)))
+    case.run()
     insert(file, *(f"New page {n}." for n in range(3)))
     with pytest.raises(KeyboardInterrupt):
-        place.run(most=2)
-    report = place.run()
+        case.run(most=2)
+    report = case.run()
 
-    parsed = place.log.read_text().splitlines()
+    parsed = case.log.read_text().splitlines()
     assert len(parsed) == 4 + 3 + 1  # the one that it was cut off at
     assert report.pages_parsed == 1
-    assert place.kept(file, 7) == [True] * 7
+    assert case.kept(file, 7) == [True] * 7
 
 
-def test_a_dry_run_says_which_pages_would_be_read(place: Place) -> None:
-    """And passes nothing on."""
-    file = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
-    place.run()
+def test_a_dry_run_says_which_pages_would_be_read(case: Case) -> None:
+    """It passes no tokens on."""
+    file = write_pdf(case.files / "a.pdf", page_text("valve"), page_text("pump"))
+    case.run()
     edit(file, 1, "More.")
-    said = place.run(dry_run=True)
+    said = case.run(dry_run=True)
 
     assert (said.pages_parsed, said.pages_reused) == (1, 1)
-    assert place.kept(file, 2) == [False, False]
-    place.cache.delete(str(file))
-    assert place.run(dry_run=True).pages_parsed == 2
+    assert case.kept(file, 2) == [False, False]
+    case.cache.delete(str(file))
+    assert case.run(dry_run=True).pages_parsed == 2
 
 
 def test_a_renamed_file_is_not_read_by_the_model_again(
     tmp_path: Path, tiny_checkpoint: Path
 ) -> None:
-    """With the real engine and cache, as ``opticalrag ingest`` puts them together."""
+    """With the real engine and cache, put together as in ``opticalrag ingest``."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
     kept = TokenCacheConfig(str(tmp_path / "tokens"))
     optical = OpticalConfig(

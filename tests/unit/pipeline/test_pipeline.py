@@ -56,7 +56,7 @@ def page_text(subject: str) -> str:
 
 
 def test_a_second_run_reads_and_writes_nothing(tmp_path: Path, store: StoreConfig) -> None:
-    """What is stored completely is not parsed, embedded or written again."""
+    """A complete document is not parsed, embedded or written again."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
     with pipeline(store) as first:
         report = first.run([file])
@@ -104,8 +104,8 @@ def test_the_password_opens_an_encrypted_file(tmp_path: Path, store: StoreConfig
         assert opened.run([locked], SourceConfig(password="secret")).chunks > 0  # noqa: S106
 
 
-def test_events_tell_how_far_it_is(tmp_path: Path, store: StoreConfig) -> None:
-    """Every page of every document is announced and then reported."""
+def test_events_report_progress(tmp_path: Path, store: StoreConfig) -> None:
+    """Pages are announced when a document is opened, and then reported one by one."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("pump"))
     events: list[IngestEvent] = []
     with pipeline(store) as opened:
@@ -116,8 +116,8 @@ def test_events_tell_how_far_it_is(tmp_path: Path, store: StoreConfig) -> None:
     assert {e.file for e in events} == {str(file)}
 
 
-def test_a_page_choice_is_what_is_indexed(tmp_path: Path, store: StoreConfig) -> None:
-    """Only the chosen pages are in the store."""
+def test_only_the_chosen_pages_are_indexed(tmp_path: Path, store: StoreConfig) -> None:
+    """The store has no other page of the document."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("pump"))
     with pipeline(store) as opened:
         opened.run([file], SourceConfig(pages="2"))
@@ -142,8 +142,8 @@ def test_a_deleted_document_is_gone(tmp_path: Path, store: StoreConfig) -> None:
         assert [d.file_name for d in stored.documents()] == ["two.pdf"]
 
 
-def test_payloads_carry_what_a_citation_needs(tmp_path: Path, store: StoreConfig) -> None:
-    """Stored points name file, page, boxes and the fingerprint of what made them."""
+def test_payloads_hold_what_a_citation_needs(tmp_path: Path, store: StoreConfig) -> None:
+    """Stored points name their file, pages, boxes and fingerprint."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
     with pipeline(store) as opened:
         opened.run([file])
@@ -161,7 +161,7 @@ def test_payloads_carry_what_a_citation_needs(tmp_path: Path, store: StoreConfig
 def test_points_say_when_their_document_was_stored(
     tmp_path: Path, store: StoreConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An unchanged document keeps its time and is not written; an edited one is all of one time."""
+    """An unchanged document keeps its time; all points of an edited one get the new time."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"), page_text("pump"))
     later = "2100-01-01T00:00:00Z"
     with pipeline(store) as opened:
@@ -182,7 +182,7 @@ def test_points_say_when_their_document_was_stored(
 
 
 def test_tenants_keep_the_same_file_apart(tmp_path: Path, store: StoreConfig) -> None:
-    """Each has its own points of it; what one deletes stays with the other."""
+    """Each has its own points; a deletion for one leaves the other's."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
     stores = {name: replace(store, tenant=name) for name in ("a", "b")}
     for mine in stores.values():
@@ -200,7 +200,7 @@ def test_tenants_keep_the_same_file_apart(tmp_path: Path, store: StoreConfig) ->
 def test_nothing_is_deleted_before_its_replacement_is_stored(
     tmp_path: Path, store: StoreConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that lost writes keeps the old points, says so, and mends on the next run."""
+    """When writes are lost, the old points stay and the file fails; the next run repairs it."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
     with pipeline(store) as opened:
         before = opened.run([file])
@@ -216,10 +216,10 @@ def test_nothing_is_deleted_before_its_replacement_is_stored(
     assert len(payloads(store)) == after.chunks
 
 
-def test_a_content_put_back_after_an_interruption_is_cleaned_up(
+def test_a_content_restored_after_an_interruption_is_cleaned_up(
     tmp_path: Path, store: StoreConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Old points are all there, and so are some of the new: the document is not complete."""
+    """All old points and some new ones are stored, so the document is not complete."""
     file = write_pdf(tmp_path / "a.pdf", page_text("valve"))
     with pipeline(store) as opened:
         before = opened.run([file])

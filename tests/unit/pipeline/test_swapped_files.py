@@ -1,4 +1,4 @@
-"""Files that take each other's names, or have the same bytes: what was done is done for all."""
+"""Files that swap names, or have the same bytes, share pages and vectors."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from opticalrag.ingest.store.store import QdrantStore
 
 from .test_pipeline import page_text, write_pdf
-from .test_resume import Place, as_if_new, place, rows
+from .test_resume import Case, as_if_new, case, rows
 
-__all__ = ["place"]
+__all__ = ["case"]
 
 
 def swap(one: Path, other: Path) -> None:
@@ -23,38 +23,38 @@ def swap(one: Path, other: Path) -> None:
     between.rename(other)
 
 
-def test_pages_of_swapped_files_stay_in_the_journal(place: Place) -> None:
-    """The first that is finished drops its old pages, which by then are the other's."""
-    one = write_pdf(place.files / "a.pdf", page_text("valve"), page_text("pump"))
-    other = write_pdf(place.files / "b.pdf", page_text("rotor"), page_text("stator"))
-    place.run()
+def test_pages_of_swapped_files_stay_in_the_journal(case: Case) -> None:
+    """The first to finish drops its old pages, but by then the other has claimed them."""
+    one = write_pdf(case.files / "a.pdf", page_text("valve"), page_text("pump"))
+    other = write_pdf(case.files / "b.pdf", page_text("rotor"), page_text("stator"))
+    case.run()
     swap(one, other)
-    swapped = place.run()
+    swapped = case.run()
     assert (swapped.pages_parsed, swapped.pages_reused) == (0, 4)
-    assert rows(place.journal)["pages"] == 4
+    assert rows(case.journal)["pages"] == 4
 
-    place.store.delete_documents(list(place.store.paths()))
-    again = place.run()
+    case.store.delete_documents(list(case.store.paths()))
+    again = case.run()
 
     assert (again.pages_parsed, again.pages_reused) == (0, 4)
 
 
-def test_vectors_of_a_swapped_file_are_taken_over(place: Place) -> None:
-    """The first that is written finds them, though the other is begun with new bytes meanwhile."""
-    one = write_pdf(place.files / "a.pdf", page_text("valve"))
-    other = write_pdf(place.files / "b.pdf", page_text("rotor"))
-    place.run()
+def test_vectors_of_a_swapped_file_are_copied(case: Case) -> None:
+    """The first to be written finds them, though the other was begun with new bytes meanwhile."""
+    one = write_pdf(case.files / "a.pdf", page_text("valve"))
+    other = write_pdf(case.files / "b.pdf", page_text("rotor"))
+    case.run()
     swap(one, other)
-    swapped = place.run()
+    swapped = case.run()
 
     assert swapped.vectors_copied == swapped.chunks / 2
-    assert place.payloads() == as_if_new(place)
+    assert case.payloads() == as_if_new(case)
 
 
-def test_of_many_copies_of_a_file_few_are_asked_for_vectors(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+def test_few_of_many_copies_of_a_file_are_asked_for_vectors(
+    case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else each copy asks the store for all before it: of 10,000, that takes hours."""
+    """If each of 10,000 copies asked for all earlier ones, the run would take hours."""
     asked: list[str] = []
     existing = QdrantStore.existing_ids
 
@@ -63,11 +63,11 @@ def test_of_many_copies_of_a_file_few_are_asked_for_vectors(
         return existing(self, document)
 
     monkeypatch.setattr(QdrantStore, "existing_ids", counted)
-    first = write_pdf(place.files / "00.pdf", page_text("valve"))
+    first = write_pdf(case.files / "00.pdf", page_text("valve"))
     for n in range(1, 20):
-        shutil.copy(first, place.files / f"{n:02}.pdf")
-    report = place.run()
+        shutil.copy(first, case.files / f"{n:02}.pdf")
+    report = case.run()
 
     assert report.vectors_copied == report.chunks * 19 / 20
     assert len(asked) <= 20 * 2
-    assert place.payloads() == as_if_new(place)
+    assert case.payloads() == as_if_new(case)

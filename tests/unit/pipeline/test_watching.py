@@ -1,4 +1,4 @@
-"""Which files of a folder are due, and when."""
+"""When the files of a watched folder are due."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from opticalrag.ingest.pipeline.watching import Cycle, FolderWatch, look, watch
 A, B = Path("/in/a.pdf"), Path("/in/b.pdf")
 
 
-def test_a_file_is_due_once_it_stands_still() -> None:
-    """A file that still grows is waited for; what is done is done once."""
+def test_a_file_is_due_once_it_stops_changing() -> None:
+    """A growing file is not due, nor is one that is done."""
     state = FolderWatch(settle=5)
 
     assert state.due({A: (1, 10)}, 0) == ()
     assert state.due({A: (2, 20)}, 4) == ()
     assert state.due({A: (2, 20)}, 8) == ()
     assert state.due({A: (2, 20)}, 9) == (A,)
-    state.did(A)
+    state.mark_done(A)
     assert state.due({A: (2, 20)}, 20) == ()
 
 
 def test_a_file_that_changed_or_came_back_is_due_again() -> None:
-    """Time and size tell; what is gone is forgotten."""
+    """Time and size count as a change; deleted files are forgotten."""
     state = FolderWatch(settle=0)
     state.due({A: (1, 10), B: (1, 10)}, 0)
-    state.did(A)
-    state.did(B)
+    state.mark_done(A)
+    state.mark_done(B)
 
     assert state.due({A: (1, 11), B: (1, 10)}, 1) == (A,)
-    state.did(A)
+    state.mark_done(A)
     assert state.due({}, 2) == ()
     assert state.due({B: (1, 10)}, 3) == (B,)
     assert len(state._since) == len(state._done) + 1 == 1
 
 
-def test_a_look_sees_what_an_ingest_would(tmp_path: Path) -> None:
-    """PDFs and images by their stamps; an empty folder is no error."""
+def test_a_look_finds_the_files_of_an_ingest(tmp_path: Path) -> None:
+    """PDFs and images with their stamps; an empty folder is not an error."""
     assert look(tmp_path) == {}
     (tmp_path / "a.pdf").write_bytes(b"12345")
     (tmp_path / "b.doc").write_bytes(b"12345")
@@ -62,7 +62,7 @@ def cycles(folder: Path, ingest: object, count: int, stop: Event) -> list[Cycle]
 
 @pytest.mark.parametrize("error", [StoreLocked.of("store"), PermissionError("not now")])
 def test_files_whose_ingest_failed_are_tried_again(tmp_path: Path, error: Exception) -> None:
-    """A store that another process has, or nobody may look at, is no reason to forget files."""
+    """The store may be locked, or may not be readable, for a while."""
     (tmp_path / "a.pdf").write_bytes(b"1")
     taken: list[list[str]] = []
 
@@ -82,7 +82,7 @@ def test_files_whose_ingest_failed_are_tried_again(tmp_path: Path, error: Except
 
 
 def test_no_file_is_begun_after_the_stop(tmp_path: Path) -> None:
-    """What was begun is finished, the rest is left for the next time."""
+    """A file that was begun is finished; the others wait for the next start."""
     for name in ("a.pdf", "b.pdf", "c.pdf"):
         (tmp_path / name).write_bytes(b"1")
     stop, taken = Event(), []

@@ -30,7 +30,7 @@ class DoubtingEngine(TextEngine):
             assert isinstance(outcome, ParsedPage)
             ref = outcome.ref
             if ref.index == 0:
-                yield PageFailure(ref.document.uri, 0, "timeout", "page 1: too slow")
+                yield PageFailure.of(ref, "timeout", "page 1: too slow")
             else:
                 yield replace(outcome, flags=("loop",) if ref.index == 1 else ())
 

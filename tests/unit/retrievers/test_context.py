@@ -11,9 +11,9 @@ from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.core.config import ChunkingConfig
 from opticalrag.ingest.core.records import BlockKind
 from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
-from opticalrag.ingest.indexing.payload import chunk_nodes
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.index_nodes import index_nodes
+from opticalrag.ingest.llama_index.nodes import chunk_nodes
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers import context

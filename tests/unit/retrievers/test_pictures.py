@@ -16,8 +16,8 @@ from PIL import Image
 
 from opticalrag.ingest.core.errors import EncryptedDocument, SourceChanged, SourceMissing
 from opticalrag.ingest.core.schema import Field
-from opticalrag.ingest.indexing.payload import node_payload
 from opticalrag.ingest.llama_index.node_parser import LayoutNodeParser
+from opticalrag.ingest.llama_index.nodes import node_payload
 from opticalrag.ingest.llama_index.reader import DeepSeekOCRReader
 from opticalrag.retrievers.citations import cite, markdown_slices
 from opticalrag.retrievers.pictures import PagePicture, page_pictures

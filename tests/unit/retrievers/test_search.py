@@ -30,8 +30,8 @@ from opticalrag.ingest.core.errors import ConfigError, FilterError, SchemaMismat
 from opticalrag.ingest.core.records import BlockKind, Box, Point
 from opticalrag.ingest.core.schema import Field
 from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
-from opticalrag.ingest.indexing.payload import chunk_nodes, node_payload
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
+from opticalrag.ingest.llama_index.nodes import chunk_nodes, node_payload
 from opticalrag.ingest.markdown.render import page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.citations import cite
