@@ -131,7 +131,7 @@ def test_a_folder_in_use_is_refused_with_what_to_do(tmp_path: Path) -> None:
         )
 
     assert "in use by another process" in done.stdout
-    assert "--qdrant" in done.stdout
+    assert "share a Qdrant server" in done.stdout
 
 
 def test_a_missing_store_is_not_created_by_reading(tmp_path: Path) -> None:
