@@ -149,10 +149,10 @@ def test_a_table_of_too_many_slots_is_none() -> None:
 )
 def test_time_is_linear(piece: str) -> None:
     """200,000 characters of hostile markup are read in a moment."""
-    start = time.perf_counter()
+    start = time.process_time()
     parse_html_table(piece * (200_000 // len(piece)))
 
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_pipe_table() -> None:
