@@ -1,7 +1,7 @@
-"""Our DeepSeek-OCR beside numbers of the published code, on a random checkpoint of its layout.
+"""Our DeepSeek-OCR compared with numbers from the published code, on a random checkpoint.
 
-The reference (images, numbers, the program that writes the checkpoint) is no part of this
-project; OPTICALRAG_PARITY_DATA names its folder.
+The reference (images, numbers, the program that writes the checkpoint) is not part of this
+repository. OPTICALRAG_PARITY_DATA names its folder.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ pytestmark = [
 
 
 def read(name: str) -> dict[str, Any]:
-    """A file of the reference; empty where there is none, so that collecting works."""
+    """A file of the reference; empty if missing, so that tests can be collected."""
     path = PARITY / f"{name}.json"
     return json.loads(path.read_text()) if path.is_file() else {"preprocess": {}, "model": {}}
 
@@ -70,13 +70,13 @@ def pixels_of(case: str) -> NDArray[np.uint8]:
 
 
 def sha256(array: NDArray[np.uint8]) -> str:
-    """Of an array's bytes."""
+    """Hash of an array's bytes."""
     return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    """The tokenizer beside the reference."""
+    """The tokenizer of the reference."""
     return Tokenizer(PARITY / "tokenizer", DEEPSEEK_OCR.special)
 
 
@@ -94,8 +94,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> DeepSeekOcr:
 
 
 @pytest.mark.parametrize("case", REFERENCE["preprocess"])
-def test_pages_are_cut_and_scaled_to_the_published_bytes(case: str) -> None:
-    """Grid, whole view and every tile have the bytes the published code makes."""
+def test_views_equal_the_published_bytes(case: str) -> None:
+    """The grid, the global view and every tile."""
     expected = REFERENCE["preprocess"][case]
 
     page = prepare(pixels_of(case), mode_of(case))
@@ -108,14 +108,14 @@ def test_pages_are_cut_and_scaled_to_the_published_bytes(case: str) -> None:
 
 @pytest.mark.parametrize("case", REFERENCE["preprocess"])
 def test_prompts_are_laid_out_as_published(case: str, tokenizer: Tokenizer) -> None:
-    """The ids around the page, and the number of places it takes."""
+    """The ids around the page, and the number of image tokens."""
     expected = REFERENCE["preprocess"][case]
     grid = tuple(expected["grid_cols_rows"])
-    places = decoder_tokens(mode_of(case), grid)
-    assert places == expected["num_image_tokens"]
+    count = decoder_tokens(mode_of(case), grid)
+    assert count == expected["num_image_tokens"]
     for name, layout in expected["input_ids"].items():
         ids = tokenizer.prompt(PROMPTS[PROMPT_NAMES[name]].text)
-        every = [*ids.before, *[DEEPSEEK_OCR.special.image[1]] * places, *ids.after]
+        every = [*ids.before, *[DEEPSEEK_OCR.special.image[1]] * count, *ids.after]
         runs = [[key, len(list(same))] for key, same in groupby(every)]
         assert runs == layout["runs_id_count"]
         assert len(ids.before) == layout["first_image_position"]
@@ -125,7 +125,7 @@ def test_prompts_are_laid_out_as_published(case: str, tokenizer: Tokenizer) -> N
 def test_the_model_computes_the_published_numbers(
     case: str, model: DeepSeekOcr, record_property: Callable[[str, object], None]
 ) -> None:
-    """Vision tokens and logits agree, and greedy decoding writes the same ids."""
+    """Vision tokens and logits agree, and greedy decoding gives the same ids."""
     expected = REFERENCE["model"][case]
     (tokens,) = model.encode([pixels_of(case)], mode_of(case))
     request = DecodeRequest(tokens, PROMPTS[PROMPT_NAMES[expected["prompt"]]], 8)
@@ -159,8 +159,8 @@ def logits_error(logits: NDArray[np.float32], expected: dict[str, Any]) -> float
     return float(np.abs(logits[ids] - values).max() / expected["abs_max"])
 
 
-def test_pages_decoded_together_answer_as_if_alone(model: DeepSeekOcr) -> None:
-    """A batch of pages of different lengths writes what each page writes alone."""
+def test_pages_decoded_together_answer_as_alone(model: DeepSeekOcr) -> None:
+    """Pages of different lengths in one batch."""
     cases = ["portrait/tiny", "portrait/small"]
     tokens = [model.encode([pixels_of(case)], mode_of(case))[0] for case in cases]
     requests = [DecodeRequest(t, PROMPTS["markdown"], 8) for t in tokens]
@@ -172,7 +172,7 @@ def test_pages_decoded_together_answer_as_if_alone(model: DeepSeekOcr) -> None:
 
 
 def test_the_tile_grid_is_the_published_one() -> None:
-    """Every size of the reference, for at most six and nine tiles, ties included."""
+    """For every size of the reference, with at most six and nine tiles, including ties."""
     rows = read("grid_reference")["rows"]
     assert len(rows) == 120
     for width, height, cols6, rows6, cols9, rows9 in rows:

@@ -299,7 +299,7 @@ def _check_projector(projector: Mapping[str, Any], shape: ModelShape) -> None:
 
 def _check_heads(where: str, width: int, heads: int) -> None:
     if width % heads:
-        raise _refuse(where, f"width {width} with {heads} heads", "expected a divisor as heads")
+        raise _refuse(where, f"width {width} with {heads} heads", "expected heads that divide it")
 
 
 def _section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:

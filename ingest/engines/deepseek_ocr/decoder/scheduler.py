@@ -21,6 +21,7 @@ from torch import Tensor
 from ....core.vision import FinishReason
 from ..device.memory import out_of_memory
 from ..device.transfer import Download
+from .forward import PrefillSlot
 from .graphs import EagerSteps, GraphSteps
 from .loops import LoopDetector
 from .plan import DecodePlan
@@ -304,7 +305,7 @@ class Scheduler:
             page.acceptance = self.plan.guesses / 2 if page.draft else 0.0
         batch.sort(key=lambda entry: entry[1].number)  # the rows of a class are put together
         packed = torch.cat([page.embed() for page, _ in batch])
-        slots = [self._classes[n].prefill_slot(slot, p.prompt_length) for p, (n, slot) in batch]
+        slots = [PrefillSlot(self._classes[n].cache, s, p.prompt_length) for p, (n, s) in batch]
         pages = [NewPage(slot, p.prompt_length, p.budget, p.draft) for p, (_, slot) in batch]
         indices, rows = upload_rows(pages, self._stepper.window, self._draft, packed.device)
         written, new = self._stepper.prefill(packed, slots, rows)

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from ..device.transfer import upload
-from .forward import PrefillSlot
 from .plan import SlotClass
 
 __all__ = ["NewPage", "Rows", "Slots", "upload_rows"]
@@ -169,10 +168,6 @@ class Slots:
         self.cache = like.new_zeros(layers, two, size.slots, size.length, heads, dim)
         self.rows = Rows.empty(size.slots, window, draft, like.device)
         self.size = size
-
-    def prefill_slot(self, slot: int, length: int) -> PrefillSlot:
-        """Describe a slot for the prefill of a page of ``length`` tokens."""
-        return PrefillSlot(self.cache, slot, length)
 
     def set_active(self, slot: int, active: bool) -> None:
         """Pause or resume the page of a slot. An inactive row writes no ids."""

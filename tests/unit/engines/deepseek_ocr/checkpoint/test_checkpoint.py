@@ -1,4 +1,4 @@
-"""Files are proven to be the model before anything is built from them."""
+"""Checkpoints are verified before a model is built, and hostile ones are refused."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ INDEX = "model.safetensors.index.json"
 
 @pytest.fixture
 def folder(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A checkpoint to spoil."""
+    """A copy of a checkpoint that a test may change."""
     return Path(shutil.copytree(tiny_checkpoint, tmp_path / "model"))
 
 
 def save(folder: Path, change: Callable[[dict[str, torch.Tensor]], Any]) -> None:
-    """Write the tensors again after a change."""
+    """Change the tensors and write them."""
     tensors = random_tensors()
     change(tensors)
     save_file(tensors, folder / SHARD)
@@ -55,14 +55,14 @@ def configure(folder: Path, **changes: Any) -> None:
 
 
 def test_the_released_model_has_the_published_size() -> None:
-    """Names and parameters of the released index: 2,710 tensors, 6,672,212,480 bytes in bf16."""
+    """As in the released index: 2,710 tensors, 6,672,212,480 bytes in bfloat16."""
     shape = read_shape(RELEASED)
     assert len(tensor_shapes(shape)) == 2710
     assert 2 * (encoder_parameters(shape) + decoder_parameters(shape)) == 6_672_212_480
 
 
-def test_a_whole_checkpoint_is_the_same_wherever_it_lies(folder: Path, tmp_path: Path) -> None:
-    """Its fingerprint comes from the weights, not from the path."""
+def test_the_fingerprint_does_not_depend_on_the_folder(folder: Path, tmp_path: Path) -> None:
+    """It depends on the weights."""
     here, there = open_checkpoint(folder), write_checkpoint(tmp_path / "elsewhere")
     assert here.fingerprint == open_checkpoint(there).fingerprint
     other = write_checkpoint(tmp_path / "other", seed=1)
@@ -70,20 +70,20 @@ def test_a_whole_checkpoint_is_the_same_wherever_it_lies(folder: Path, tmp_path:
 
 
 def test_a_missing_tensor_is_named(folder: Path) -> None:
-    """With how many there are."""
+    """With the number of missing ones."""
     save(folder, lambda tensors: tensors.pop("model.norm.weight"))
     with pytest.raises(CheckpointMismatch, match=r"1 missing: model\.norm\.weight"):
         open_checkpoint(folder)
 
 
 def test_an_extra_tensor_is_named(folder: Path) -> None:
-    """Nothing in a file goes unexplained."""
+    """A file may hold no other tensors."""
     save(folder, lambda tensors: tensors.update(backdoor=torch.zeros(3)))
     with pytest.raises(CheckpointMismatch, match="1 unexpected: backdoor"):
         open_checkpoint(folder)
 
 
-def test_a_tensor_of_another_shape_is_named_with_both(folder: Path) -> None:
+def test_a_tensor_with_a_wrong_shape_is_named_with_both_shapes(folder: Path) -> None:
     """Found and expected."""
     save(folder, lambda t: t.update({"model.norm.weight": torch.zeros(31)}))
     with pytest.raises(CheckpointMismatch, match=r"model\.norm\.weight \[31\] instead of \[32\]"):
@@ -91,8 +91,8 @@ def test_a_tensor_of_another_shape_is_named_with_both(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, 5000, -1])
-def test_a_file_cut_short_is_recognised(folder: Path, keep: int) -> None:
-    """Wherever it was cut."""
+def test_a_truncated_file_is_refused(folder: Path, keep: int) -> None:
+    """At any length."""
     path = folder / SHARD
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(CheckpointMismatch, match="Download it again"):
@@ -100,7 +100,7 @@ def test_a_file_cut_short_is_recognised(folder: Path, keep: int) -> None:
 
 
 class Bomb:
-    """Leaves a file where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -110,7 +110,7 @@ class Bomb:
 
 
 def test_a_pickle_under_a_safetensors_name_is_not_loaded(folder: Path, tmp_path: Path) -> None:
-    """And nothing in it runs."""
+    """And its code does not run."""
     mark = tmp_path / "executed"
     (folder / SHARD).write_bytes(pickle.dumps(Bomb(mark)))
     with pytest.raises(CheckpointMismatch, match="a pickle"):
@@ -119,14 +119,14 @@ def test_a_pickle_under_a_safetensors_name_is_not_loaded(folder: Path, tmp_path:
 
 
 def test_a_folder_of_pickles_is_refused_with_the_reason(folder: Path) -> None:
-    """Not just said to be empty."""
+    """The message names the pickle, not just an empty folder."""
     (folder / SHARD).rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelNotFound, match=r"pytorch_model\.bin.*can run code"):
         open_checkpoint(folder)
 
 
-def test_code_that_a_checkpoint_brings_is_never_run(folder: Path, tmp_path: Path) -> None:
-    """A config that names remote code loads as if it did not."""
+def test_code_in_a_checkpoint_is_never_run(folder: Path, tmp_path: Path) -> None:
+    """A configuration that names remote code loads without it."""
     mark = tmp_path / "executed"
     code = f"from pathlib import Path\nPath({str(mark)!r}).touch()\n"
     for name in ("modeling_deepseekocr.py", "configuration_deepseek_v2.py", "tokenizer.py"):
@@ -151,7 +151,7 @@ def test_code_that_a_checkpoint_brings_is_never_run(folder: Path, tmp_path: Path
 def test_another_models_configuration_is_refused(
     folder: Path, changes: dict[str, Any], named: str
 ) -> None:
-    """The value that differs is in the message."""
+    """The message names the value."""
     configure(folder, **changes)
     with pytest.raises(CheckpointMismatch, match=named):
         open_checkpoint(folder)
@@ -168,8 +168,8 @@ def test_another_models_configuration_is_refused(
         [],
     ],
 )
-def test_headers_that_lie_are_refused(folder: Path, header: Any) -> None:
-    """Huge or negative shapes, gaps, other numbers, no objects."""
+def test_invalid_headers_are_refused(folder: Path, header: Any) -> None:
+    """Huge or negative shapes, gaps, other dtypes, other types than objects."""
     raw = json.dumps(header).encode()
     (folder / SHARD).write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(8))
     with pytest.raises(CheckpointMismatch):
@@ -177,23 +177,23 @@ def test_headers_that_lie_are_refused(folder: Path, header: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil.safetensors", "/etc/x.safetensors", "x.bin", "", 7])
-def test_an_index_that_leads_elsewhere_is_refused(folder: Path, name: object) -> None:
+def test_an_index_of_files_outside_the_folder_is_refused(folder: Path, name: object) -> None:
     """Only plain names of safetensors files in the folder."""
     (folder / INDEX).write_text(json.dumps({"weight_map": {"a": name}}))
     with pytest.raises(CheckpointMismatch, match="in that folder; do not use this copy"):
         open_checkpoint(folder)
 
 
-def test_an_index_of_absent_files_says_which(folder: Path) -> None:
-    """A download that was broken off."""
+def test_a_missing_file_of_the_index_is_named(folder: Path) -> None:
+    """As after an interrupted download."""
     (folder / INDEX).write_text(json.dumps({"weight_map": {"a": "b.safetensors"}}))
     with pytest.raises(ModelNotFound, match=r"missing in .*: b\.safetensors"):
         open_checkpoint(folder)
 
 
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
-def test_absent_files_are_named(folder: Path, file: str) -> None:
-    """Weights alone are no model."""
+def test_missing_files_are_named(folder: Path, file: str) -> None:
+    """Weights alone are not enough."""
     (folder / file).unlink()
     with pytest.raises(ModelNotFound, match=file):
         open_checkpoint(folder)
@@ -201,7 +201,7 @@ def test_absent_files_are_named(folder: Path, file: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', "{}"])
 def test_broken_json_is_refused(folder: Path, text: str) -> None:
-    """With the file's name."""
+    """The message names the file."""
     (folder / "config.json").write_text(text)
     with pytest.raises(CheckpointMismatch, match=r"config\.json"):
         open_checkpoint(folder)
@@ -215,14 +215,14 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
         Tokenizer(folder, DEEPSEEK_OCR.special)
 
 
-def test_a_hub_model_without_connection_says_how_to_get_it() -> None:
-    """With the command."""
+def test_a_hub_model_without_connection_names_the_download_command() -> None:
+    """Including the repository."""
     with pytest.raises(ModelNotFound, match="opticalrag models download deepseek-ai/DeepSeek-OCR"):
         locate("deepseek-ai/DeepSeek-OCR", download=False)
 
 
 @pytest.mark.parametrize("source", ["no/such/folder", "nowhere", "", "someone/else"])
-def test_a_model_that_is_nowhere_is_refused(source: str) -> None:
-    """Neither a folder nor a pinned repository; the hub is not asked."""
+def test_an_unknown_model_is_refused(source: str) -> None:
+    """It is neither a folder nor a pinned repository; the hub is not contacted."""
     with pytest.raises(ModelNotFound):
         locate(source)

@@ -1,4 +1,4 @@
-"""Slots that are refilled, guesses, lag: whatever the order, every page is what it is alone."""
+"""Exactness: with any slots, guesses, lag and order, each page gets the answer it gets alone."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def test_the_cases_end_in_every_way(cases: list[Case]) -> None:
-    """Otherwise the tests below would show little."""
+def test_the_cases_end_for_every_reason(cases: list[Case]) -> None:
+    """Otherwise the tests below would prove little."""
     reasons = Counter(case.answer.reason for case in cases)
     lengths = [len(case.answer.ids) for case in cases]
     assert len(reasons) == 3, reasons
@@ -46,32 +46,32 @@ def test_the_cases_end_in_every_way(cases: list[Case]) -> None:
 
 @pytest.mark.parametrize(("guesses", "lag"), [(0, 0), (0, 3), (5, 0), (3, 2)])
 @pytest.mark.parametrize("slots", [1, 2, 7, 16, 64])
-def test_pages_in_slots_are_what_generate_makes_of_them_alone(
+def test_pages_in_slots_equal_generate_on_each_alone(
     decoder: Decoder, cases: list[Case], slots: int, guesses: int, lag: int
 ) -> None:
-    """Every token and every reason, with and without guesses, whatever the host's lag."""
+    """Every id and finish reason, with and without guesses, at any lag."""
     found = decoder.decode([case.request for case in cases], plan_of(slots, guesses, lag))
     assert answers(found) == expected(cases)
 
 
 @pytest.fixture(scope="module")
 def reader() -> DeepSeekOcr:
-    """The trained small model, exactly enough to compare."""
+    """The trained small model in float32, so that answers can be compared."""
     return DeepSeekOcr(TINY_SYNTHETIC, device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="module")
 def cards(reader: DeepSeekOcr) -> list[Case]:
-    """Cards, and what ``generate`` reads on each alone: longer answers, so fewer of them."""
+    """A few cards, and the long answer of ``generate`` to each."""
     return read_cases(reader, PAGES // 4)
 
 
 @pytest.mark.parametrize(("guesses", "lag"), [(0, 0), (7, 2)])
 @pytest.mark.parametrize("slots", [1, 7, 64])
-def test_cards_in_slots_are_read_as_generate_reads_them_alone(
+def test_cards_in_slots_equal_generate_on_each_alone(
     reader: DeepSeekOcr, cards: list[Case], slots: int, guesses: int, lag: int
 ) -> None:
-    """Real text, with the text of the page as the draft."""
+    """On real text, with the page's own text as the draft."""
     decoder = Decoder(reader.network, reader.tokenizer, reader.weights)
     found = decoder.decode([case.request for case in cards], plan_of(slots, guesses, lag, 256))
     assert answers(found) == expected(cards)
@@ -86,7 +86,7 @@ def test_cards_in_slots_are_read_as_generate_reads_them_alone(
     lag=st.integers(0, 3),
     short=st.integers(100, 300),
 )
-def test_the_order_of_arrival_changes_nothing(
+def test_answers_do_not_depend_on_the_order_of_arrival(
     decoder: Decoder,
     cases: list[Case],
     order: list[int],
@@ -95,7 +95,7 @@ def test_the_order_of_arrival_changes_nothing(
     lag: int,
     short: int,
 ) -> None:
-    """Pages that come one after the other, from a source that is asked as slots get free."""
+    """Pages come one by one from a source that is read as slots become free."""
     arriving = [cases[i] for i in order]
     plan = plan_of(slots, guesses, lag, short)
     found = dict(decoder.stream((case.request for case in arriving), plan))
@@ -103,14 +103,14 @@ def test_the_order_of_arrival_changes_nothing(
 
 
 @pytest.mark.parametrize(("slots", "most"), [(2, 1), (36, 3)])
-def test_a_stream_is_asked_for_a_few_pages_between_two_steps(
+def test_a_stream_reads_a_few_requests_between_two_steps(
     decoder: Decoder,
     cases: list[Case],
     monkeypatch: pytest.MonkeyPatch,
     slots: int,
     most: int,
 ) -> None:
-    """Who draws them lets the others wait; and what comes late need not wait for long."""
+    """Drawing their pages stalls decoding; and late requests must not wait long."""
     asked = [0]
     step = Stepper.step
 
@@ -130,8 +130,8 @@ def test_a_stream_is_asked_for_a_few_pages_between_two_steps(
     assert sum(asked) == len(cases)
 
 
-def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list[Case]) -> None:
-    """Pages ahead are in memory."""
+def test_a_stream_reads_no_further_than_needed(decoder: Decoder, cases: list[Case]) -> None:
+    """Pages read ahead take memory."""
     asked = 0
 
     def source() -> Iterator[DecodeRequest]:
@@ -144,28 +144,28 @@ def test_a_stream_is_asked_no_further_than_it_must(decoder: Decoder, cases: list
     assert asked < len(cases)
 
 
-def test_a_page_that_waits_is_looked_at_when_it_may_start(
+def test_a_waiting_page_is_examined_only_when_it_may_start(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A long queue costs nothing while slots are taken."""
-    looked, free = 0, Scheduler._find_free
+    """A long queue costs no time while all slots are taken."""
+    examined, free = 0, Scheduler._find_free
 
     def counted(self: Scheduler, page: Page, above: int = -1) -> tuple[int, int] | None:
-        nonlocal looked
-        looked += above < 0
+        nonlocal examined
+        examined += above < 0
         return free(self, page, above)
 
     monkeypatch.setattr(Scheduler, "_find_free", counted)
     found = decoder.decode([case.request for case in cases], plan_of(3))
     assert answers(found) == expected(cases)
-    assert looked == len(cases)
+    assert examined == len(cases)
 
 
 @pytest.mark.parametrize("guesses", [0, 3])
-def test_slots_in_which_an_answer_ends_exactly_are_enough_and_shorter_ones_are_refused(
+def test_slots_must_hold_the_page_with_its_answer(
     decoder: Decoder, cases: list[Case], guesses: int
 ) -> None:
-    """Nothing is ever written behind a slot's end: a GPU would not say so."""
+    """An exact fit is enough. A GPU would not report a write past a slot's end."""
     case = max(cases, key=lambda case: len(case.answer.ids))
     request = replace(case.request, max_tokens=len(case.answer.ids))
     length = decoder.prompt_length(request) + len(case.answer.ids) + guesses
@@ -176,10 +176,10 @@ def test_slots_in_which_an_answer_ends_exactly_are_enough_and_shorter_ones_are_r
 
 
 @pytest.mark.parametrize("at", [0, 5, 23])
-def test_a_request_that_is_refused_costs_no_other(
+def test_a_refused_request_does_not_affect_others(
     decoder: Decoder, cases: list[Case], at: int
 ) -> None:
-    """It comes back as an error with its number, from whatever place in a stream."""
+    """It yields an error with its number, at any position in a stream."""
     requests = [case.request for case in cases]
     others = replace(requests[0].tokens, weights="of another model")
     requests.insert(at, replace(requests[0], tokens=others))
@@ -189,8 +189,8 @@ def test_a_request_that_is_refused_costs_no_other(
     assert answers([found[number] for number in sorted(found)]) == expected(cases)
 
 
-def test_a_stream_of_refused_requests_ends(decoder: Decoder, cases: list[Case]) -> None:
-    """With an error for each."""
+def test_a_stream_of_only_refused_requests_ends(decoder: Decoder, cases: list[Case]) -> None:
+    """It yields an error for each."""
     request = replace(cases[0].request, max_tokens=0)
     found = dict(decoder.stream([request, request], plan_of(4)))
     assert {number: type(error) for number, error in found.items()} == {
@@ -199,10 +199,10 @@ def test_a_stream_of_refused_requests_ends(decoder: Decoder, cases: list[Case]) 
     }
 
 
-def test_a_request_that_comes_late_need_not_wait_for_the_last_answer(
+def test_a_late_request_does_not_wait_for_the_last_answer(
     decoder: Decoder, cases: list[Case]
 ) -> None:
-    """A stream that had nothing for a while is asked again."""
+    """A stream that had no request for a while is asked again."""
     short, late, *_, long = sorted(cases, key=lambda case: len(case.answer.ids))
     found: dict[int, Transcript | OpticalRagError] = {}
 
@@ -219,10 +219,10 @@ def test_a_request_that_comes_late_need_not_wait_for_the_last_answer(
     assert answers([found[number] for number in range(3)]) == expected([long, short, late])
 
 
-def test_a_stream_that_has_nothing_ends_when_nothing_is_under_way(
+def test_a_stream_without_requests_ends_when_no_page_is_under_way(
     decoder: Decoder, cases: list[Case]
 ) -> None:
-    """It would be asked for ever; and what was refused is not under way."""
+    """Otherwise it would be asked forever. A refused request does not count as under way."""
 
     def source() -> Iterator[DecodeRequest | None]:
         yield replace(cases[0].request, max_tokens=0)
@@ -233,10 +233,10 @@ def test_a_stream_that_has_nothing_ends_when_nothing_is_under_way(
     assert (number, type(error)) == (0, ConfigError)
 
 
-def test_right_guesses_save_steps(
+def test_accepted_guesses_save_steps(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A step for five ids where the draft is the answer; no guess where there is none."""
+    """A step writes up to five ids if the draft is the answer. Without a draft it guesses none."""
     case = max(cases, key=lambda case: len(case.answer.ids))
     text = decoder._tokenizer.decode(case.answer.ids)
     widths: list[int] = []
@@ -262,10 +262,10 @@ def test_right_guesses_save_steps(
 
 
 @pytest.mark.parametrize("window", [0, 1, 2, 3])
-def test_a_rule_of_few_ids_guesses_like_any_other(
+def test_guesses_do_not_need_a_long_rule_window(
     talker: DeepSeekOcr, cases: list[Case], window: int
 ) -> None:
-    """Three ids find the place in a draft, however few the rule looks at."""
+    """Rows keep the three ids of a match, however small the window."""
     rule = NoRepeat(2, window)
     ours = Decoder(talker.network, talker.tokenizer, talker.weights, rule, chance_loop)
     requests = [replace(case.request, max_tokens=20) for case in cases[:6]]
@@ -276,17 +276,17 @@ def test_a_rule_of_few_ids_guesses_like_any_other(
 
 
 class Shortage:
-    """A device that has too little memory at some calls."""
+    """Runs out of memory at some calls."""
 
     def __init__(self, failing: Sequence[int]) -> None:
         self.calls = 0
         self.failing = set(failing)
 
     def __call__(self) -> None:
-        """Fail, or not."""
+        """Count the call; raise if it is one of those."""
         self.calls += 1
         if self.calls in self.failing:
-            raise torch.OutOfMemoryError("CUDA out of memory (made up)")
+            raise torch.OutOfMemoryError("CUDA out of memory (simulated)")
 
 
 @pytest.mark.parametrize("failing", [[1], [3, 4], [30], [2, 20, 40]])
@@ -296,7 +296,7 @@ def test_no_page_is_lost_when_memory_runs_out(
     monkeypatch: pytest.MonkeyPatch,
     failing: list[int],
 ) -> None:
-    """Fewer slots go on; what was under way starts again."""
+    """Decoding continues with fewer slots; running pages start again."""
     shortage, step = Shortage(failing), Stepper.step
 
     def short(self: Stepper, classes: object, shape: object, guesses: int) -> torch.Tensor:
@@ -312,7 +312,7 @@ def test_no_page_is_lost_when_memory_runs_out(
 def test_no_page_is_lost_wherever_memory_runs_out(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once at every place that takes memory, one run for each."""
+    """At each call that allocates memory, in a run of its own."""
     shortage = Shortage([])
 
     def guard(owner: type, name: str) -> None:
@@ -344,7 +344,7 @@ def test_no_page_is_lost_wherever_memory_runs_out(
         run()
 
 
-def test_a_page_that_fits_nowhere_is_an_error(
+def test_a_page_that_does_not_fit_alone_is_an_error(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After halving to a single slot."""
@@ -355,8 +355,8 @@ def test_a_page_that_fits_nowhere_is_an_error(
     assert shortage.calls == 5  # 8 + 3 slots, 4 + 2, 2 + 1, 1 + 1, 1
 
 
-def test_a_real_loop_is_found_and_cut_as_before(talker: DeepSeekOcr) -> None:
-    """By the default detector, in a network left to repeat itself, beside a page that ends."""
+def test_a_real_loop_is_found_and_cut(talker: DeepSeekOcr) -> None:
+    """By the default detector, with the no-repeat rule off, beside a page that ends."""
     free = NoRepeat(1)
     requests = [
         DecodeRequest(page_of_noise(talker, seed, 2), PROMPTS["free_ocr"], 800) for seed in (6, 3)
@@ -370,8 +370,8 @@ def test_a_real_loop_is_found_and_cut_as_before(talker: DeepSeekOcr) -> None:
     assert len(kept[0]) < len(theirs[0].ids)
 
 
-def test_what_a_loop_wrote_before_it_was_cut_is_counted(talker: DeepSeekOcr) -> None:
-    """It was decoded like the rest; of an answer that ends, all is kept."""
+def test_ids_cut_from_a_loop_are_counted(talker: DeepSeekOcr) -> None:
+    """They were decoded like the rest. An answer without a loop is kept whole."""
     requests = [
         DecodeRequest(page_of_noise(talker, seed, 2), PROMPTS["free_ocr"], 800) for seed in (6, 3)
     ]
@@ -382,14 +382,14 @@ def test_what_a_loop_wrote_before_it_was_cut_is_counted(talker: DeepSeekOcr) -> 
     assert (ended.finish_reason, ended.written) == ("eos", len(ended.ids))
 
 
-def test_no_number_goes_to_the_device_by_itself(
+def test_no_list_is_turned_into_a_tensor_on_the_device(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A GPU stops for each list that becomes a tensor on it."""
+    """Each such call synchronizes with a GPU."""
     alone: list[str] = []
 
     class Watch(TorchFunctionMode):
-        """Notes tensors that are made of lists where the network is."""
+        """Records tensors that are made from lists on a given device."""
 
         def __torch_function__(
             self,
@@ -398,7 +398,7 @@ def test_no_number_goes_to_the_device_by_itself(
             args: tuple[object, ...] = (),
             kwargs: dict[str, object] | None = None,
         ) -> object:
-            """As without."""
+            """Call the function."""
             if func in (torch.tensor, torch.as_tensor) and "device" in (kwargs or {}):
                 alone.append(func.__name__)
             return func(*args, **kwargs or {})

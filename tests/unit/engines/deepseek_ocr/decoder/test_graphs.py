@@ -1,6 +1,6 @@
-"""Recorded steps: which shapes there are, and what happens when one cannot be recorded.
+"""CUDA graphs of steps: how shapes are rounded, and what happens if a capture fails.
 
-There is no GPU: what is recorded is computed again when it is replayed.
+Without a GPU, a "graph" here runs the step again when it is replayed.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def decoder(talker: DeepSeekOcr) -> Decoder:
-    """New for each test: a decoder keeps the steps it recorded."""
+    """A new one for each test, because a decoder keeps its graphs."""
     return Decoder(talker.network, talker.tokenizer, talker.weights, RULE, chance_loop)
 
 
-class Replayed(GraphSteps):
-    """Graphs where there are none: the rounding of shapes is as on a GPU."""
+class FakeGraphs(GraphSteps):
+    """Rounds shapes as on a GPU; a replay runs the step eagerly."""
 
     captured = 0
 
     def _capture(self, shape: Shape, guesses: int) -> Callable[[], torch.Tensor]:
-        Replayed.captured += 1
+        FakeGraphs.captured += 1
         return lambda: EagerSteps.step(self, shape, guesses)
 
 
 def test_rounded_shapes_change_nothing(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that belong to no page stay idle, in a second run over the same slots, too."""
+    """Padding rows stay inactive, also in a second run over the same slots."""
     monkeypatch.setattr(
-        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.GraphSteps", Replayed
+        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.GraphSteps", FakeGraphs
     )
     plan = replace(plan_of(7, guesses=3, lag=2), graphs=True)
     for _ in range(2):
@@ -63,17 +63,17 @@ def test_rounded_shapes_change_nothing(
     "error",
     [torch.OutOfMemoryError("no memory"), RuntimeError("not permitted when stream is capturing")],
 )
-def test_decoding_goes_on_without_graphs_when_one_cannot_be_recorded(
+def test_decoding_continues_when_a_capture_fails(
     decoder: Decoder,
     cases: list[Case],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: RuntimeError,
 ) -> None:
-    """It ended with the error, or threw half of the slots away; no other is tried."""
+    """With all slots, and no further shape is captured."""
 
-    class Failing(Replayed):
-        """Records two shapes."""
+    class Failing(FakeGraphs):
+        """Fails at the third capture."""
 
         tries = 0
 
@@ -95,23 +95,23 @@ def test_decoding_goes_on_without_graphs_when_one_cannot_be_recorded(
     ]
 
 
-def test_a_few_shapes_are_recorded_and_no_more(
+def test_the_number_of_captured_shapes_is_limited(
     decoder: Decoder, cases: list[Case], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each recorded step holds memory for as long as the slots are there."""
+    """Each graph holds memory as long as its slots."""
     monkeypatch.setattr(
-        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.GraphSteps", Replayed
+        "opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler.GraphSteps", FakeGraphs
     )
     monkeypatch.setattr("opticalrag.ingest.engines.deepseek_ocr.decoder.graphs._MAX_GRAPHS", 2)
-    monkeypatch.setattr(Replayed, "captured", 0)
+    monkeypatch.setattr(FakeGraphs, "captured", 0)
     plan = replace(plan_of(7, guesses=3), graphs=True)
     found = decoder.decode([case.request for case in cases], plan)
     assert answers(found) == expected(cases)
-    assert Replayed.captured == 2
+    assert FakeGraphs.captured == 2
 
 
-def test_spans_are_rounded_where_the_kernel_is_not_used(talker: DeepSeekOcr) -> None:
-    """Torch reads all of a span: whole slots would be read for a kernel that other rows have."""
+def test_spans_are_rounded_up_where_attention_reads_them(talker: DeepSeekOcr) -> None:
+    """PyTorch reads the whole span; the kernel, used here up to four slots, does not."""
     kernels = Kernels(Tiles([TileRow("attend", 4, (Tile(16, 64, 0, 4, 2),))]))
     ours = Decoder(talker.network, talker.tokenizer, talker.weights, RULE, kernels=kernels)
     like = ours._stepper.forward.empty_cache

@@ -1,6 +1,6 @@
-"""A GPU that is not the first: what goes by the current device is launched on the model's.
+"""A model on another GPU than the first: its device is current whenever it works.
 
-There is no GPU: a stand-in for ``torch.cuda.device_of`` says when the device is the current one.
+Without a GPU, a stand-in for ``torch.cuda.device_of`` records when the device would be current.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _one_thread() -> Iterator[None]:
 
 
 class CurrentDevice:
-    """Stands in for ``torch.cuda.device_of``; ``depth`` is how often it is entered."""
+    """Stand-in for ``torch.cuda.device_of``; ``depth`` counts how often it is entered."""
 
     depth = 0
 
@@ -47,7 +47,7 @@ class CurrentDevice:
 
 
 class Watch(TorchFunctionMode):
-    """Takes note of tensors that are made while the device is not the current one."""
+    """Records functions that make tensors while the device is not current."""
 
     def __init__(self, current: CurrentDevice) -> None:
         super().__init__()
@@ -66,14 +66,14 @@ class Watch(TorchFunctionMode):
 
 @pytest.fixture
 def current(monkeypatch: pytest.MonkeyPatch) -> CurrentDevice:
-    """In place of torch's."""
+    """Replaces torch's."""
     found = CurrentDevice()
     monkeypatch.setattr(torch.cuda, "device_of", found)
     return found
 
 
 def requests(model: DeepSeekOcr) -> list[DecodeRequest]:
-    """Three pages, which start, grow and end at different times."""
+    """Three pages that start and end at different times."""
     return [
         DecodeRequest(page_of_noise(model, n, 1 + n), PROMPTS["markdown"], 40) for n in (1, 2, 5)
     ]
@@ -82,7 +82,7 @@ def requests(model: DeepSeekOcr) -> list[DecodeRequest]:
 def test_pages_are_decoded_with_their_device_current(
     talker: DeepSeekOcr, current: CurrentDevice
 ) -> None:
-    """All of it; and not while whoever takes the pages does something else."""
+    """During all work, but not while the caller handles a page."""
     with Watch(current) as watch:
         for _ in talker.decoder.stream(requests(talker), plan_of(2, guesses=2, lag=2)):
             assert current.depth == 0
@@ -90,10 +90,10 @@ def test_pages_are_decoded_with_their_device_current(
     assert watch.inside > 100
 
 
-def test_a_thread_has_the_device_current_by_itself(
+def test_a_new_thread_makes_the_device_current_itself(
     talker: DeepSeekOcr, current: CurrentDevice
 ) -> None:
-    """Every new one begins with the first GPU."""
+    """Every new thread starts with the first GPU as current."""
 
     def decode() -> list[str]:
         with Watch(current) as watch:
@@ -107,7 +107,7 @@ def test_a_thread_has_the_device_current_by_itself(
 def test_pages_are_encoded_with_their_device_current(
     talker: DeepSeekOcr, current: CurrentDevice
 ) -> None:
-    """The encoder's attention has a kernel, too."""
+    """The encoder's attention may use a kernel."""
     with Watch(current) as watch:
         talker.encode([np.zeros((40, 30, 3), np.uint8)], MODES["tiny"])
     assert watch.outside == []
@@ -117,17 +117,17 @@ def test_pages_are_encoded_with_their_device_current(
 def test_reference_scores_are_computed_with_their_device_current(
     talker: DeepSeekOcr, current: CurrentDevice
 ) -> None:
-    """Transformers' own code runs the experts' kernel."""
+    """Transformers' own code may run the experts kernel."""
     with Watch(current) as watch:
         talker.first_logits(requests(talker)[0])
     assert watch.outside == []
     assert watch.inside > 10
 
 
-def test_steps_are_recorded_on_a_stream_of_the_models_device(
+def test_graphs_are_captured_on_one_stream_of_the_models_device(
     talker: DeepSeekOcr, current: CurrentDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One for all of them; torch keeps one per process, of the device that came first."""
+    """Torch's own capture stream is on the device of the process's first graph."""
     made: list[int] = []
     used: list[object] = []
 
@@ -148,15 +148,15 @@ def test_steps_are_recorded_on_a_stream_of_the_models_device(
     }
     for name, fake in fakes.items():
         monkeypatch.setattr(torch.cuda, name, fake)
-    # What was recorded is not replayed here: the steps that follow compute it again.
-    monkeypatch.setattr(GraphSteps, "step", _record_and_compute)
+    # The fake graphs do nothing, so each step is also run eagerly.
+    monkeypatch.setattr(GraphSteps, "step", _capture_and_run)
     talker.decoder.decode(requests(talker), replace(plan_of(2), graphs=True))
     assert made == [1]
     assert len(used) > 1
     assert len(set(map(id, used))) == 1
 
 
-def _record_and_compute(steps: GraphSteps, shape: Any, guesses: int) -> torch.Tensor:
+def _capture_and_run(steps: GraphSteps, shape: Any, guesses: int) -> torch.Tensor:
     before = [slots.rows.clone() for slots in steps._classes]
     steps._capture(shape, guesses)
     for slots, rows in zip(steps._classes, before, strict=True):
@@ -166,8 +166,8 @@ def _record_and_compute(steps: GraphSteps, shape: Any, guesses: int) -> torch.Te
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two GPUs")
 @pytest.mark.parametrize("graphs", [False, True])
-def test_the_second_gpu_reads_what_the_first_one_reads(tiny_checkpoint: Path, graphs: bool) -> None:
-    """With kernels, from a thread, while the first one is current; which is given no memory."""
+def test_the_second_gpu_gives_the_same_answer(tiny_checkpoint: Path, graphs: bool) -> None:
+    """With kernels, in a thread where the first is current. No memory is taken on the first."""
     pixels = np.random.default_rng(0).integers(0, 255, (300, 200, 3), np.uint8)
 
     def read(device: str) -> tuple[int, ...]:

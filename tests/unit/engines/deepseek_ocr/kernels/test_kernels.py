@@ -1,4 +1,4 @@
-"""Kernels beside float64, on fresh random input: on a GPU, or by Triton's interpreter."""
+"""Kernels compared with float64 on random input, on a GPU or in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from opticalrag.ingest.engines.deepseek_ocr.kernels.tiles import (
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-# A dot product in float32, and in 16 bits with sums in float32. The interpreter takes the bits
-# of bfloat16 for integers, so there the other type of 16 bits is tried.
+# float32, and a 16-bit type with sums in float32. The interpreter reads the bits of bfloat16 as
+# integers, so it gets float16 instead.
 HALF = torch.bfloat16 if DEVICE == "cuda" else torch.float16
 TOLERANCE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1e-2}
 SMALL = Tile(16, 16, 16, 1, 1)
@@ -61,13 +61,13 @@ def _triton() -> None:
 
 
 def error(found: torch.Tensor, exact: torch.Tensor) -> float:
-    """Norm of the difference, relative to the exact one's."""
+    """Norm of the difference, relative to the norm of ``exact``."""
     difference = (found.double() - exact.double()).norm()
     return float(difference / exact.double().norm().clamp_min(1e-30))
 
 
 def normal(generator: torch.Generator, *shape: int, dtype: torch.dtype) -> torch.Tensor:
-    """Random numbers as they would be stored."""
+    """Normally distributed numbers on the tested device."""
     return torch.randn(*shape, generator=generator).to(dtype).to(DEVICE)
 
 
@@ -78,13 +78,13 @@ def exact_experts(
     index: torch.Tensor,
     weights: torch.Tensor,
 ) -> torch.Tensor:
-    """One token and expert after the other, in float64."""
+    """The experts in float64, one token and expert at a time."""
     mixed = torch.zeros(hidden.shape, dtype=torch.float64, device=hidden.device)
-    for token, place in np.ndindex(*index.shape):
-        expert = index[token, place]
+    for token, rank in np.ndindex(*index.shape):
+        expert = index[token, rank]
         gate, up = (gate_up[expert].double() @ hidden[token].double()).chunk(2)
         made = torch.nn.functional.silu(gate) * up
-        mixed[token] += weights[token, place].double() * (down[expert].double() @ made)
+        mixed[token] += weights[token, rank].double() * (down[expert].double() @ made)
     return mixed
 
 
@@ -101,7 +101,7 @@ def exact_experts(
 def test_experts_of_any_sizes_equal_float64(
     tokens: int, experts: int, dim: int, inner: int, dtype: torch.dtype, seed: int, data: Any
 ) -> None:
-    """One token, sizes that fill no tile, and experts nobody chose among them."""
+    """Including a single token, sizes smaller than a tile, and experts without tokens."""
     from opticalrag.ingest.engines.deepseek_ocr.kernels.experts_triton import experts as fused
 
     random = torch.Generator().manual_seed(seed)
@@ -122,7 +122,7 @@ def test_experts_of_any_sizes_equal_float64(
 @few
 @given(tokens=st.integers(1, 50), experts=st.integers(1, 70), rows=st.sampled_from([16, 32]))
 def test_each_pair_is_in_one_tile_of_its_expert(tokens: int, experts: int, rows: int) -> None:
-    """And tiles that are not needed belong to nobody."""
+    """Unused tiles belong to no expert."""
     from opticalrag.ingest.engines.deepseek_ocr.kernels.experts_triton import sort_pairs
 
     index = torch.randint(experts, (tokens, 3), device=DEVICE)
@@ -150,7 +150,7 @@ def test_each_pair_is_in_one_tile_of_its_expert(tokens: int, experts: int, rows:
 def test_the_best_experts_are_chosen_with_their_weights(
     tokens: int, experts: int, dim: int, dtype: torch.dtype, seed: int, data: Any
 ) -> None:
-    """As by torch in float64; the order is nobody's business."""
+    """As by PyTorch in float64, in any order."""
     from opticalrag.ingest.engines.deepseek_ocr.kernels.routing_triton import route
 
     random = torch.Generator().manual_seed(seed)
@@ -162,7 +162,7 @@ def test_the_best_experts_are_chosen_with_their_weights(
     scores = (hidden.double() @ router.double().T).softmax(-1)
     best = scores.topk(chosen).values
     assert error(weights.sort().values, best.sort().values) < 1e-5
-    # Which of two equally good ones is taken may differ; that it is as good may not.
+    # Experts with equal scores may be chosen in either order, but the scores must match.
     assert error(scores.gather(1, index), weights) < 1e-5
     assert all(len(set(row)) == chosen for row in index.tolist())
     plain, _ = routing.route(hidden, router, chosen)
@@ -172,7 +172,7 @@ def test_the_best_experts_are_chosen_with_their_weights(
 def some_cache(
     random: torch.Generator, slots: int, length: int, heads: int, dim: int, dtype: torch.dtype
 ) -> torch.Tensor:
-    """The first slots of the second layer: views, as a step sees them."""
+    """A view of the first slots of one layer, as in a step."""
     return normal(random, 2, 2, slots + 2, length, heads, dim, dtype=dtype)[1, :, :slots]
 
 
@@ -187,11 +187,11 @@ def some_cache(
     seed=seeds,
     data=st.data(),
 )
-def test_slots_are_attended_to_as_far_as_they_are_filled(
+def test_attention_reads_only_the_filled_part_of_each_slot(
     slots: int, tokens: int, heads: int, dim: int, extra: int, dtype: torch.dtype, seed: int,
     data: Any,
 ) -> None:  # fmt: skip
-    """To different lengths, with one token or several to verify."""
+    """Slots have different lengths, and one token or several to verify."""
     from opticalrag.ingest.engines.deepseek_ocr.kernels.attention_triton import attend
 
     random = torch.Generator().manual_seed(seed)
@@ -202,7 +202,7 @@ def test_slots_are_attended_to_as_far_as_they_are_filled(
     query = normal(random, slots, tokens, heads, dim, dtype=dtype)
     exact = attention.attend(query.double(), cache.double(), positions, length)
     for slot, count in enumerate(held):
-        cache[:, slot, count:] = torch.nan  # what lies behind must not be read
+        cache[:, slot, count:] = torch.nan  # reading past the filled part gives NaN
 
     found = attend(query, cache, positions, Tile(16, 16, 0, 1, 1))
 
@@ -218,10 +218,10 @@ def test_slots_are_attended_to_as_far_as_they_are_filled(
     dtype=dtypes,
     seed=seeds,
 )
-def test_rotation_equals_float64_and_fills_its_places_only(
+def test_rotation_equals_float64_and_writes_only_its_entries(
     slots: int, tokens: int, heads: int, half: int, dtype: torch.dtype, seed: int
 ) -> None:
-    """Queries, keys and values are views of one projection, as a fused layer makes them."""
+    """Queries, keys and values are views of one tensor, as from a fused projection."""
     from opticalrag.ingest.engines.deepseek_ocr.kernels.rotary_triton import rotate_and_store
 
     random = torch.Generator().manual_seed(seed)
@@ -260,10 +260,10 @@ def test_rotation_equals_float64_and_fills_its_places_only(
     dtype=dtypes,
     seed=seeds,
 )
-def test_a_bias_in_parts_gives_what_the_whole_bias_gives(
+def test_a_bias_in_parts_equals_the_full_bias(
     views: int, heads: int, side: int, dim: int, most: int, dtype: torch.dtype, seed: int
 ) -> None:
-    """By the kernel and by plain torch, whatever is held at once."""
+    """By the kernel and in plain PyTorch, with parts of any size."""
     from opticalrag.ingest.engines.deepseek_ocr.kernels.relative_triton import attend_relative
 
     random = torch.Generator().manual_seed(seed)
@@ -282,8 +282,8 @@ def test_a_bias_in_parts_gives_what_the_whole_bias_gives(
     assert error(found, exact) < TOLERANCE[dtype]
 
 
-def test_a_model_writes_the_same_with_its_experts_in_one_kernel(tiny_checkpoint: Path) -> None:
-    """Through transformers' own interface for experts, prompts by grouped products."""
+def test_a_model_gives_the_same_answer_with_the_experts_kernel(tiny_checkpoint: Path) -> None:
+    """Through transformers' interface for experts; prompts use the grouped products."""
     pixels = np.random.default_rng(0).integers(0, 255, (600, 500, 3), np.uint8)
     model = DeepSeekOcr(tiny_checkpoint, device=DEVICE, precision="float32")
     (tokens,) = model.encode([pixels], MODES["tiny"])
@@ -300,11 +300,11 @@ def test_a_model_writes_the_same_with_its_experts_in_one_kernel(tiny_checkpoint:
     Counting(Tiles(rows)).install(model.network)
     (fused,) = model.decode([request])
     assert fused.ids == plain.ids
-    assert set(calls) == {True, False}  # steps, and the prompt
+    assert set(calls) == {True, False}  # in steps, not in the prefill
 
 
-def test_pages_in_slots_are_written_the_same_by_kernels(tiny_checkpoint: Path) -> None:
-    """All of a step's kernels at once: pages of different lengths, guesses verified."""
+def test_pages_in_slots_get_the_same_answers_with_kernels(tiny_checkpoint: Path) -> None:
+    """With all kernels of a step, pages of different lengths, and guesses to verify."""
     model = DeepSeekOcr(tiny_checkpoint, device=DEVICE, precision="float32")
     random = np.random.default_rng(0)
     pages = [random.integers(0, 255, (600, 500, 3), np.uint8) for _ in range(3)]
@@ -319,7 +319,7 @@ def test_pages_in_slots_are_written_the_same_by_kernels(tiny_checkpoint: Path) -
 
 
 def test_kernels_are_used_where_they_were_measured_to_be_faster() -> None:
-    """And for no more rows than they were measured with."""
+    """Up to the number of rows that was measured."""
     tiles = Tiles(
         read_table(
             {
@@ -343,8 +343,8 @@ def test_kernels_are_used_where_they_were_measured_to_be_faster() -> None:
     assert (tiles.has("attend"), tiles.has("experts")) == (True, False)
 
 
-def test_without_a_measurement_torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever GPU it is, unless somebody switches kernels on; and the committed table is read."""
+def test_without_measurements_plain_pytorch_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless kernels are switched on. This also reads the committed table."""
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A GPU nobody measured")
     assert measured("A GPU nobody measured") is None
     assert not choose_kernels("cuda").tiles.has("attend")
@@ -353,8 +353,8 @@ def test_without_a_measurement_torch_computes(monkeypatch: pytest.MonkeyPatch) -
     assert choose_kernels("cuda", "on").tiles is UNMEASURED
 
 
-def test_both_ways_have_one_face() -> None:
-    """The same calls, with tiles and without."""
+def test_kernels_and_pytorch_take_the_same_arguments() -> None:
+    """And give the same results."""
     random = torch.Generator().manual_seed(0)
     cache = some_cache(random, 2, 20, 2, 16, torch.float32)
     again = cache.clone()
@@ -420,7 +420,7 @@ json.dump(shared, sys.stdout)
 
 @pytest.mark.slow
 def test_kernels_compile_for_gpus_at_the_released_sizes() -> None:
-    """For A100 and H100, without one: types, shapes and shared memory are checked."""
+    """For A100 and H100, without a GPU: checks types, shapes and shared memory."""
     environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_DEFAULT_FP_FUSION": "1"}
     done = subprocess.run(
         [sys.executable, "-c", COMPILE],
@@ -432,4 +432,4 @@ def test_kernels_compile_for_gpus_at_the_released_sizes() -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     shared = json.loads(done.stdout)
     assert len(shared) == 16
-    assert max(shared.values()) < 99 * 1024  # what the smallest GPUs with bfloat16 have
+    assert max(shared.values()) < 99 * 1024  # of the smallest GPUs with bfloat16
