@@ -1,4 +1,4 @@
-"""Commands about stored vision tokens: cache stats, ls, verify, gc, rm."""
+"""The ``cache`` commands: inspect and clean the vision-token cache."""
 
 from __future__ import annotations
 
