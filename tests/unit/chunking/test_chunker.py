@@ -268,7 +268,7 @@ def test_an_endless_word_is_cut_although_it_is_one_token() -> None:
 
 def test_more_tokens_than_the_embedder_reads_are_refused() -> None:
     """A higher cap would silently leave text out of the embedding."""
-    with pytest.raises(ConfigError, match="reads 64 tokens"):
+    with pytest.raises(ConfigError, match="reads only 64 tokens"):
         chunk_pages(document(), [], WordCounter(64), ChunkingConfig(max_tokens=65))
 
 
