@@ -119,6 +119,6 @@ def test_a_long_answer_of_tokens_is_counted_quickly() -> None:
         "<td><table>",
         "<|ref|>a<|/ref|><|det|>[[1, 2",
     ):
-        started = time.perf_counter()
+        started = time.process_time()
         count_markup(token * 20_000, truncated=True)
-        assert time.perf_counter() - started < 5
+        assert time.process_time() - started < 5

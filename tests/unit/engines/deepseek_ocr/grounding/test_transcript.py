@@ -414,7 +414,7 @@ def test_an_empty_answer_has_no_blocks(raw: str) -> None:
 )
 def test_time_is_linear(before: str, part: str) -> None:
     """200,000 hostile characters are read in seconds."""
-    start = time.perf_counter()
+    start = time.process_time()
     parse_transcript(before + part * (200_000 // len(part)), truncated=True)
 
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
