@@ -138,7 +138,10 @@ def device_environments(devices: Sequence[str], visible: str | None) -> list[dic
     Raises:
         ConfigError: a GPU without a number, one that is not visible, or one listed twice.
     """
-    names = None if visible is None else _visible(visible)
+    names: list[str] | None = None
+    if visible is not None:  # CUDA ignores everything after an empty entry or -1
+        entries = (name.strip() for name in visible.split(","))
+        names = list(takewhile(lambda name: name not in ("", "-1"), entries))
     result: list[dict[str, str]] = []
     for device in devices:
         kind, _, number = device.partition(":")
@@ -150,12 +153,6 @@ def device_environments(devices: Sequence[str], visible: str | None) -> list[dic
             )
         result.append(chosen)
     return result
-
-
-def _visible(names: str) -> list[str]:
-    # CUDA ignores everything after an empty entry or -1.
-    stripped = (name.strip() for name in names.split(","))
-    return list(takewhile(lambda name: name not in ("", "-1"), stripped))
 
 
 def _gpu(device: str, number: str, names: list[str] | None) -> str:

@@ -49,35 +49,24 @@ def assign(
 
 
 def regions_for_rest(rest: Sequence[LayoutWord], regions: Sequence[Region]) -> list[Region]:
-    """Make regions for the words outside all regions.
-
-    Each paragraph gets a region. If a paragraph overlaps another region, each of its lines gets
-    a region instead.
-    """
+    """Make a region of each paragraph of the rest, or of each line if it overlaps a region."""
     made: list[Region] = []
     for block in _grouped(rest, by_line=False):
-        rect = _around(block)
-        if not any(overlap(rect, region.rect) for region in regions):
-            made.append(Region(UNASSIGNED, rect))
-        else:
-            made += [Region(UNASSIGNED, _around(line)) for line in _grouped(block, by_line=True)]
+        rect = union(w.rect for w in block)
+        overlaps = any(overlap(rect, region.rect) for region in regions)
+        parts = _grouped(block, by_line=True) if overlaps else [block]
+        made += [Region(UNASSIGNED, union(w.rect for w in part)) for part in parts]
     return made
 
 
 def join_numbers(
     regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]]
 ) -> list[Region]:
-    """Join a heading to its number where the model made two headings of them.
-
-    Args:
-        regions: all regions of the page.
-        contents: the words of each region.
-    """
+    """Join a heading to its number where the model made two headings of them."""
     joined: dict[int, Region] = {}
     gone: set[int] = set()
     for i, (number, words) in enumerate(zip(regions, contents, strict=True)):
-        text = "".join(w.text for w in words)
-        if number.label not in _HEADINGS or not _NUMBER.fullmatch(text):
+        if number.label not in _HEADINGS or not _NUMBER.fullmatch("".join(w.text for w in words)):
             continue
         reach = _NUMBER_GAP * (number.rect[3] - number.rect[1])
         for j, heading in enumerate(regions):
@@ -87,10 +76,6 @@ def join_numbers(
                 joined[j] = Region(heading.label, union((number.rect, heading.rect)))
                 gone.add(i)
     return [joined.get(i, r) for i, r in enumerate(regions) if i not in gone]
-
-
-def _around(words: Sequence[LayoutWord]) -> Rect:
-    return union(w.rect for w in words)
 
 
 def _grouped(words: Sequence[LayoutWord], by_line: bool) -> list[list[LayoutWord]]:
@@ -109,13 +94,10 @@ def _adopt(members: Sequence[int], words: Sequence[LayoutWord], homes: list[int 
     """Move unassigned words into the region of their neighbour, first forwards, then backwards."""
     for step in (members, members[::-1]):
         for before, here in pairwise(step):
-            if homes[here] is None and homes[before] is not None:
-                gap = _gap(words[before].rect, words[here].rect)
-                if gap <= _LINE_GAP * words[here].size:
-                    homes[here] = homes[before]
+            gap = _gap(words[before].rect, words[here].rect)
+            if homes[here] is None and gap <= _LINE_GAP * words[here].size:
+                homes[here] = homes[before]
 
 
 def _gap(a: Rect, b: Rect) -> float:
-    across = max(a[0], b[0]) - min(a[2], b[2])
-    down = max(a[1], b[1]) - min(a[3], b[3])
-    return max(across, down)
+    return max(max(a[0], b[0]) - min(a[2], b[2]), max(a[1], b[1]) - min(a[3], b[3]))

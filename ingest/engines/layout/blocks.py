@@ -13,10 +13,10 @@ from .geometry import Rect, union
 from .grids import fill_grid
 from .headings import OutlineEntry, body_size, heading_level
 from .regions import Region
-from .text import Row, code_text, rows_of, running_text, vocabulary
+from .text import Row, code_text, rows_of, running_text
 from .words import LayoutWord
 
-__all__ = ["PageContext", "build_blocks", "list_levels"]
+__all__ = ["PageContext", "build_blocks", "is_typewritten", "list_levels"]
 
 _KINDS: Final = {
     "title": BlockKind.TITLE,
@@ -49,7 +49,7 @@ class PageContext:
     Attributes:
         known: words of the page (see :func:`.text.vocabulary`).
         body: font size of body text, in points.
-        typewritten: most letters have a fixed width.
+        typewritten: see :func:`is_typewritten`.
         rtl: most letters are written from right to left.
         outline: entries of the document's outline for this page.
         to_box: converts points of the upright page to fractions of the page as displayed.
@@ -59,28 +59,8 @@ class PageContext:
     body: float
     typewritten: bool
     rtl: bool
-    outline: tuple[OutlineEntry, ...]
+    outline: Sequence[OutlineEntry]
     to_box: Callable[[Rect], Box]
-
-    @classmethod
-    def of(
-        cls,
-        words: Sequence[LayoutWord],
-        rtl: bool,
-        outline: tuple[OutlineEntry, ...],
-        to_box: Callable[[Rect], Box],
-    ) -> PageContext:
-        """Derive the facts from the words of the page."""
-        letters = sum(len(w.text) for w in words)
-        mono = sum(len(w.text) for w in words if w.mono)
-        return cls(
-            known=vocabulary(words),
-            body=body_size(words),
-            typewritten=mono > _MONO_PAGE * letters,
-            rtl=rtl,
-            outline=outline,
-            to_box=to_box,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,25 +75,21 @@ class _Draft:
 def build_blocks(
     regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]], page: PageContext
 ) -> tuple[Block, ...]:
-    """Build the blocks of a page.
-
-    Args:
-        regions: the regions in reading order.
-        contents: the words of each region.
-        page: facts about the page.
-    """
-    drafts = [
-        draft
-        for region, words in zip(regions, contents, strict=True)
-        for draft in _drafts(region, words, page)
-    ]
-    levels = list_levels(
-        [(_indent(d.rect, page.rtl), d.size, d.block.kind is BlockKind.LIST_ITEM) for d in drafts]
-    )
+    """Build the blocks of a page from its regions in reading order and the words of each."""
+    drafts = [d for r, w in zip(regions, contents, strict=True) for d in _drafts(r, w, page)]
+    indents = [-d.rect[2] if page.rtl else d.rect[0] for d in drafts]
+    are_items = [d.block.kind is BlockKind.LIST_ITEM for d in drafts]
+    levels = list_levels(list(zip(indents, [d.size for d in drafts], are_items, strict=True)))
     return tuple(
         replace(d.block, level=level) if level else d.block
         for d, level in zip(drafts, levels, strict=True)
     )
+
+
+def is_typewritten(words: Sequence[LayoutWord]) -> bool:
+    """Whether most letters have a fixed width: the font then does not prove that text is code."""
+    letters = sum(len(w.text) for w in words)
+    return sum(len(w.text) for w in words if w.mono) > _MONO_PAGE * letters
 
 
 def list_levels(items: Sequence[tuple[float, float, bool]]) -> list[int]:
@@ -130,7 +106,6 @@ def list_levels(items: Sequence[tuple[float, float, bool]]) -> list[int]:
             levels.append(0)
             continue
         step = 0.8 * size
-
         while stack and indent < stack[-1] - step:
             stack.pop()
         if not stack or step < indent - stack[-1] < 8 * size:
@@ -143,19 +118,17 @@ def list_levels(items: Sequence[tuple[float, float, bool]]) -> list[int]:
 
 def _drafts(region: Region, words: Sequence[LayoutWord], page: PageContext) -> list[_Draft]:
     kind = _KINDS.get(region.label, BlockKind.OTHER)
-    if kind is BlockKind.HEADING and _is_sentence_end(words, page):
-        kind = BlockKind.TEXT
+    block = Block(kind, page.to_box(region.rect), source=TextSource.NONE, raw_kind=region.label)
     if not words:
-        empty = Block(kind, page.to_box(region.rect), source=TextSource.NONE, raw_kind=region.label)
-        return [_Draft(empty, region.rect, 0.0)] if kind in _MAY_BE_EMPTY else []
+        return [_Draft(block, region.rect, 0.0)] if kind in _MAY_BE_EMPTY else []
     if region.grid is not None and region.grid.slots:
         grid = fill_grid(region.grid, words, page.to_box, page.known)
-        block = Block(kind, page.to_box(region.rect), table=grid, raw_kind=region.label)
-        return [_Draft(replace(block, source=_source(words)), region.rect, 0.0)]
-    if kind is BlockKind.TABLE:  # a single column, such as a table of contents or a list of names
-        kind = BlockKind.TEXT
-        return _text_drafts(region, kind, [[r] for r in rows_of(words)], page)
+        return [_Draft(replace(block, table=grid, source=_source(words)), region.rect, 0.0)]
     rows = rows_of(words)
+    if kind is BlockKind.TABLE:  # a single column, such as a table of contents or a list of names
+        return _text_drafts(region, BlockKind.TEXT, [[row] for row in rows], page)
+    if kind is BlockKind.HEADING and _is_sentence_end(words, page):
+        kind = BlockKind.TEXT
     return _text_drafts(region, kind, _items(rows) if kind is BlockKind.LIST_ITEM else [rows], page)
 
 
@@ -172,24 +145,16 @@ def _text_drafts(
         rect = union(row.rect for row in rows)
         if kind_here in _MAY_BE_EMPTY:
             rect = union((rect, region.rect))
-        block = Block(
-            kind=kind_here,
-            box=page.to_box(rect),
-            text=text,
-            level=_level(kind_here, text, words, page),
-            source=_source(words),
-            raw_kind=region.label,
-        )
+        level = _level(kind_here, text, words, page)
+        source, box = _source(words), page.to_box(rect)
+        block = Block(kind_here, box, text, level, source=source, raw_kind=region.label)
         drafts.append(_Draft(block, rect, body_size(words)))
     return drafts
 
 
 def _is_sentence_end(words: Sequence[LayoutWord], page: PageContext) -> bool:
-    """Whether the region is the last line of a paragraph at the top of a column.
-
-    The model takes such lines for headings.
-    """
-    if not words or not words[-1].text.endswith((".", "。")):
+    """Whether the model took the last line of a paragraph, atop a column, for a heading."""
+    if not words[-1].text.endswith((".", "。")):
         return False
     plain = max(w.size for w in words) <= _BODY * page.body and not any(w.bold for w in words)
     return plain and not _MARKER.match(words[0].text + " ")
@@ -206,7 +171,7 @@ def _text(kind: BlockKind, rows: Sequence[Row], page: PageContext) -> str:
 def _items(rows: Sequence[Row]) -> list[list[Row]]:
     """Split a region with several list items at their bullets or numbers."""
     groups: list[list[Row]] = []
-    marked = bool(rows) and bool(_MARKER.match(rows[0].text))
+    marked = _MARKER.match(rows[0].text)
     for row in rows:
         if not groups or (marked and _MARKER.match(row.text)):
             groups.append([])
@@ -232,7 +197,3 @@ def _level(kind: BlockKind, text: str, words: Sequence[LayoutWord], page: PageCo
 def _source(words: Sequence[LayoutWord]) -> TextSource:
     read = sum(w.source is TextSource.OCR for w in words)
     return TextSource.OCR if 2 * read > len(words) else TextSource.TEXT_LAYER
-
-
-def _indent(rect: Rect, rtl: bool) -> float:
-    return -rect[2] if rtl else rect[0]

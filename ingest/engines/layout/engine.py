@@ -23,26 +23,13 @@ __all__ = ["LayoutEngine"]
 VERSION: Final = 1
 """Increase this when a change of this package's own code may change how a page is read."""
 
-_VENDOR_ERRORS: Final = (
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    ArithmeticError,
-    MemoryError,
-    OSError,
-    pymupdf.mupdf.FzErrorBase,
-    onnx.Fail,
-    onnx.InvalidArgument,
-    onnx.InvalidGraph,
-    onnx.RuntimeException,
-)
-"""Errors that PyMuPDF, its models and RapidOCR raise, or may raise, on damaged pages."""
 _QUOTING: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
 """Errors whose messages quote the offending value. That value may be text of the page, and failure
 messages are logged."""
+_OTHERS: Final = (RuntimeError, ArithmeticError, MemoryError, OSError, pymupdf.mupdf.FzErrorBase)
+_ONNX: Final = (onnx.Fail, onnx.InvalidArgument, onnx.InvalidGraph, onnx.RuntimeException)
+_VENDOR_ERRORS: Final = (*_QUOTING, *_OTHERS, *_ONNX)
+"""Errors that PyMuPDF, its models and RapidOCR raise, or may raise, on damaged pages."""
 
 
 class LayoutEngine:
@@ -101,12 +88,9 @@ def _parse_task(task: PageTask, config: LayoutConfig, threads: int) -> PageOutco
     except OpticalRagError as error:
         return _failure(task, error.code, str(error))
     except _VENDOR_ERRORS as error:
-        return _failure(task, PageRenderFailed.code, _reason(error))
-
-
-def _reason(error: BaseException) -> str:
-    name = type(error).__name__
-    return name if isinstance(error, _QUOTING) else " ".join(f"{name}: {error}".split())
+        name = type(error).__name__
+        reason = name if isinstance(error, _QUOTING) else " ".join(f"{name}: {error}".split())
+        return _failure(task, PageRenderFailed.code, reason)
 
 
 def _failure(task: PageTask, code: str, reason: str) -> PageFailure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Final
 
 import pymupdf
@@ -12,9 +13,9 @@ import pymupdf
 from .geometry import Rect, union, vertical_overlap
 from .words import LayoutWord
 
-__all__ = ["FLAGS", "PageFacts", "read_page"]
+__all__ = ["PageFacts", "read_page"]
 
-FLAGS: Final = (
+_FLAGS: Final = (
     pymupdf.TEXT_COLLECT_VECTORS
     | pymupdf.TEXT_ACCURATE_BBOXES
     | pymupdf.TEXT_MEDIABOX_CLIP
@@ -36,8 +37,8 @@ class PageFacts:
     """The content of a page, as MuPDF reports it.
 
     Attributes:
-        words: the words of the text layer.
-        images: boxes of the images.
+        words: the text layer.
+        images: their boxes.
         curves: number of vector drawings that are not rectangles.
         vectors: number of all vector drawings.
         blocks: MuPDF's own records, for the vendor functions that need them.
@@ -52,7 +53,7 @@ class PageFacts:
 
 def read_page(page: pymupdf.Page) -> PageFacts:
     """Read the text layer, and find images and drawings."""
-    text_page = page.get_textpage(flags=FLAGS, clip=pymupdf.INFINITE_RECT())
+    text_page = page.get_textpage(flags=_FLAGS, clip=pymupdf.INFINITE_RECT())
     blocks = text_page.extractRAWDICT()["blocks"]
     words: list[LayoutWord] = []
     number, before = -1, None
@@ -106,25 +107,14 @@ def _line_words(line: dict[str, Any], number: int, block: int, glued: bool) -> I
             visible=_is_visible(span),
             turn=turn,
         )
-        for chars, starts_glued in _words(_in_logical_order(span["chars"]), glued):
-            text = "".join(c["c"] for c in chars)
-            rect = union(tuple(c["bbox"]) for c in chars)
-            yield replace(style, text=text, rect=rect, glued=starts_glued)
-        if span["chars"]:
-            glued = not span["chars"][-1]["c"].isspace()
-
-
-def _words(chars: list[dict[str, Any]], glued: bool) -> Iterator[tuple[list[dict[str, Any]], bool]]:
-    word: list[dict[str, Any]] = []
-    for char in chars:
-        if not char["c"].isspace():
-            word.append(char)
-            continue
-        if word:
-            yield word, glued
-        word, glued = [], False
-    if word:
-        yield word, glued
+        chars = _in_logical_order(span["chars"])
+        for is_space, run in groupby(chars, key=lambda c: bool(c["c"].isspace())):
+            if not is_space:
+                word = list(run)
+                text = "".join(c["c"] for c in word)
+                rect = union(tuple(c["bbox"]) for c in word)
+                yield replace(style, text=text, rect=rect, glued=glued)
+            glued = not is_space
 
 
 def _in_logical_order(chars: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -135,30 +125,25 @@ def _in_logical_order(chars: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     ordered = list(chars)
     for i in range(len(ordered) - 1):
-        first, second = ordered[i], ordered[i + 1]
-        if _has_no_width(first) and _is_rtl_letter(first["c"]) and _is_rtl_letter(second["c"]):
-            touching = abs(first["bbox"][0] - second["bbox"][2]) < 0.5
-            if touching and not _has_no_width(second):
-                ordered[i], ordered[i + 1] = second, first
+        first, second = ordered[i : i + 2]
+        if _has_no_width(first) and not _has_no_width(second) and _touch(first, second):
+            ordered[i : i + 2] = second, first
     return [c for i, c in enumerate(ordered) if not _is_stray_space(ordered[i - 1 : i + 2])]
 
 
 def _is_stray_space(three: list[dict[str, Any]]) -> bool:
     """Whether a space stands between letters that touch: MuPDF misplaces some in reversed runs."""
-    if len(three) < 3 or not three[1]["c"].isspace():
-        return False
-    right, _, left = three
-    if not (_is_rtl_letter(right["c"]) and _is_rtl_letter(left["c"])):
-        return False
-    return bool(abs(right["bbox"][0] - left["bbox"][2]) < 0.5)
+    return len(three) == 3 and three[1]["c"].isspace() and _touch(three[0], three[2])
+
+
+def _touch(right: dict[str, Any], left: dict[str, Any]) -> bool:
+    """Whether two right-to-left letters touch."""
+    are_rtl = all(unicodedata.bidirectional(char["c"]) in ("R", "AL") for char in (right, left))
+    return are_rtl and bool(abs(right["bbox"][0] - left["bbox"][2]) < 0.5)
 
 
 def _has_no_width(char: dict[str, Any]) -> bool:
     return bool(char["bbox"][2] - char["bbox"][0] < 1e-3)
-
-
-def _is_rtl_letter(char: str) -> bool:
-    return unicodedata.bidirectional(char) in ("R", "AL")
 
 
 def _is_visible(span: dict[str, Any]) -> bool:

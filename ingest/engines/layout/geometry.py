@@ -26,11 +26,9 @@ def union(rects: Iterable[Rect]) -> Rect:
 
 def centre_inside(inner: Rect, outer: Rect, margin: float = 0.0) -> bool:
     """Whether the centre of ``inner`` lies in ``outer`` grown by ``margin`` on each side."""
-    x = (inner[0] + inner[2]) / 2
-    y = (inner[1] + inner[3]) / 2
-    return (
-        outer[0] - margin <= x <= outer[2] + margin and outer[1] - margin <= y <= outer[3] + margin
-    )
+    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
+    across = outer[0] - margin <= x <= outer[2] + margin
+    return across and outer[1] - margin <= y <= outer[3] + margin
 
 
 def overlap(a: Rect, b: Rect) -> float:

@@ -23,29 +23,19 @@ def fill_grid(
     plan: GridPlan,
     words: Sequence[LayoutWord],
     to_box: Callable[[Rect], Box],
-    known: frozenset[str] = frozenset(),
+    known: frozenset[str],
 ) -> TableGrid:
-    """Put each word into the cell around its centre, or else into the nearest cell.
+    """Put each word of a table into the cell around its centre, or else into the nearest cell.
 
-    Args:
-        plan: the cells; there must be at least one.
-        words: the words of the table.
-        to_box: converts points of the upright page to fractions of the page as displayed.
-        known: words of the page (see :func:`.text.running_text`).
+    There must be a cell. For ``to_box`` and ``known``, see :class:`.blocks.PageContext`.
     """
     held: list[list[LayoutWord]] = [[] for _ in plan.slots]
     for word in words:
         held[_slot(word, plan.slots)].append(word)
+    texts = [running_text(rows_of(inside), known) for inside in held]
     cells = tuple(
-        TableCell(
-            row=slot.row,
-            col=slot.col,
-            text=running_text(rows_of(inside), known),
-            row_span=slot.row_span,
-            col_span=slot.col_span,
-            box=to_box(slot.rect),
-        )
-        for slot, inside in zip(plan.slots, held, strict=True)
+        TableCell(slot.row, slot.col, text, slot.row_span, slot.col_span, box=to_box(slot.rect))
+        for slot, text in zip(plan.slots, texts, strict=True)
     )
     return TableGrid(plan.rows, plan.cols, cells, _header_rows(plan, cells))
 
@@ -67,5 +57,4 @@ def _header_rows(plan: GridPlan, cells: Sequence[TableCell]) -> int:
     if plan.header_rows >= 0:
         return min(plan.header_rows, max(1, int(_MAX_HEADER * plan.rows)))
     first = [c.text for c in cells if c.row == 0 and c.text]
-    looks_like_header = bool(first) and not any(_NUMERIC.match(t) for t in first)
-    return int(looks_like_header)
+    return int(bool(first) and not any(_NUMERIC.match(t) for t in first))

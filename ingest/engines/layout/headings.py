@@ -30,14 +30,9 @@ _MIN_MATCH: Final = 0.6  # length of an outline title over that of the heading, 
 def heading_level(text: str, size: float, body: float, outline: Sequence[OutlineEntry] = ()) -> int:
     """Return the 1-based level of a heading: from the outline, else its number, else its size.
 
-    Args:
-        text: the heading.
-        size: font size in points.
-        body: font size of body text on the page, in points.
-        outline: the document's outline entries for this page.
+    Font sizes are in points; ``body`` is that of the page's body text.
     """
-    level = _outline_level(text, outline) or _numbered_level(text)
-    if level:
+    if level := _outline_level(text, outline) or _numbered_level(text):
         return level
     ratio = size / body if body else 1.0
     return next((level for bound, level in _SIZES if ratio >= bound), _SMALLEST)
@@ -51,21 +46,16 @@ def body_size(words: Sequence[LayoutWord]) -> float:
 def _outline_level(text: str, outline: Sequence[OutlineEntry]) -> int:
     wanted = _key(text)
     for level, title in outline:
-        key = _key(title)
-        if not key or not wanted:
-            continue
-        shorter, longer = sorted((key, wanted), key=len)
+        shorter, longer = sorted((_key(title), wanted), key=len)
         # Outlines omit numbers, and headings wrap over two regions.
-        if shorter in longer and len(shorter) >= _MIN_MATCH * len(longer):
+        if shorter and shorter in longer and len(shorter) >= _MIN_MATCH * len(longer):
             return level
     return 0
 
 
 def _numbered_level(text: str) -> int:
-    number = _NUMBER.match(text)
-    if number:
-        appendix = re.match(r"^[A-Z]\.", text)
-        return number[1].count(".") + (2 if appendix else 1)
+    if number := _NUMBER.match(text):
+        return number[1].count(".") + (2 if number.start(1) else 1)  # a letter adds a level: A.2
     return 1 if _CHAPTER.match(text) else 0
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
@@ -20,26 +19,16 @@ from .geometry import Rect
 
 __all__ = ["OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
 
-_MIN_SCORE: Final = 0.5
-"""RapidOCR's own ``text_score``; a line with a lower score is noise."""
-
+_MIN_SCORE: Final = 0.5  # RapidOCR's own ``text_score``; a line with a lower score is noise
 _SHORT: Final = 3
 _MIN_SHORT_SCORE: Final = 0.8
 """For lines of up to three letters: icons and drawings are read as such, with scores near 0.6."""
-
 _THINNEST: Final = 12  # length over width; pages are never so thin, strips of them may be
 
 Pixels = NDArray[np.uint8]
 """RGB, shape ``[height, width, 3]``."""
-
-
-@dataclass(frozen=True, slots=True)
-class OcrLine:
-    """A line of text with its box in pixels and a score from 0 to 1."""
-
-    rect: Rect
-    text: str
-    score: float
+OcrLine = tuple[Rect, str]
+"""Box and text of a line."""
 
 
 class Recognizer:
@@ -57,17 +46,18 @@ class Recognizer:
             vendor = import_module("rapidocr")
             self._image_tools = import_module("rapidocr.utils.process_img")
             self._main = import_module("rapidocr.main")
-            typings = import_module("rapidocr.ch_ppocr_rec.typings")
             self._picture_error: type[Exception] = import_module("cv2").error
         except ImportError as error:
             raise MissingExtra("OCR of pages without text", "ocr") from error
-        self._rec_input: Any = typings.TextRecInput
         parameters: dict[str, object] = {"Global.log_level": "critical"}
         if threads:
             for option in ("intra_op_num_threads", "inter_op_num_threads"):
                 parameters[f"EngineConfig.onnxruntime.{option}"] = threads
         self._engine: Any = vendor.RapidOCR(params=parameters)
-        _silence()
+        # RapidOCR adds a handler to its logger, and reports every empty page.
+        logger = logging.getLogger("RapidOCR")
+        logger.handlers.clear()
+        logger.setLevel(logging.CRITICAL)
 
     def find(self, pixels: Pixels) -> tuple[NDArray[np.float32], list[Pixels]]:
         """Find text lines.
@@ -92,10 +82,7 @@ class Recognizer:
         return corners, crops
 
     def read(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
-        """Read the lines that :meth:`find` cut out.
-
-        Returns:
-            Text and score of each line.
+        """Return text and score (0 to 1) of each line that :meth:`find` cut out.
 
         Raises:
             PageRenderFailed: the library fails on one of them.
@@ -110,11 +97,8 @@ class Recognizer:
 
 
 def _widen_strip(pixels: Pixels) -> Pixels:
-    """Pad a thin strip with white, below or to the right.
-
-    RapidOCR scales the short side up to 736 pixels and the long side with it: a strip of 5 x 20,000
-    pixels would grow to 2.2 thousand million pixels.
-    """
+    # RapidOCR scales the short side up to 736 pixels and the long side with it: a strip of
+    # 5 x 20,000 pixels would grow to 2.2 thousand million pixels.
     height, width = pixels.shape[:2]
     least = max(height, width) // _THINNEST
     missing = max(0, least - height), max(0, least - width)
@@ -122,32 +106,16 @@ def _widen_strip(pixels: Pixels) -> Pixels:
 
 
 def lines_of(corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]) -> list[OcrLine]:
-    """Combine corners and readings into lines, and drop noise.
-
-    Args:
-        corners: as returned by :meth:`Recognizer.find`.
-        readings: text and score of each line.
-    """
+    """Combine results of :meth:`Recognizer.find` and :meth:`Recognizer.read`, and drop noise."""
     lines = []
     for box, (text, score) in zip(corners, readings, strict=True):
         if text and score >= (_MIN_SCORE if len(text) > _SHORT else _MIN_SHORT_SCORE):
             (x0, y0), (x1, y1) = box.min(axis=0), box.max(axis=0)
-            lines.append(OcrLine((float(x0), float(y0), float(x1), float(y1)), text, score))
+            lines.append(((float(x0), float(y0), float(x1), float(y1)), text))
     return lines
 
 
 @cache
 def load_recognizer(threads: int) -> Recognizer:
-    """Return the recognizer of this process.
-
-    Raises:
-        MissingExtra: RapidOCR is not installed.
-    """
+    """Return the recognizer of this process."""
     return Recognizer(threads)
-
-
-def _silence() -> None:
-    """Remove the handler that RapidOCR adds to its logger: it reports every empty page."""
-    logger = logging.getLogger("RapidOCR")
-    logger.handlers.clear()
-    logger.setLevel(logging.CRITICAL)

@@ -33,18 +33,15 @@ Boxes = list[int]
 
 
 def in_reading_order(regions: Sequence[Region], page: Rect, rtl: bool) -> list[Region]:
-    """Put regions into reading order. Regions inside another region are dropped.
+    """Put regions into reading order; with ``rtl``, columns are read from the right.
 
-    Args:
-        regions: the regions of the page.
-        page: the page.
-        rtl: whether to read columns from the right.
+    Regions inside another region are dropped.
     """
     kept = _outermost(_without_backdrop(regions, page))
     first = [r for r in kept if r.label == "page-header"]
     last = [r for r in kept if r.label == "page-footer"]
     body = [r for r in kept if r.label not in ("page-header", "page-footer")]
-    return [*_ordered(first, page, rtl), *_ordered(body, page, rtl), *_ordered(last, page, rtl)]
+    return [r for part in (first, body, last) for r in _ordered(part, page, rtl)]
 
 
 def reading_order(rects: Sequence[Rect], page_height: float) -> list[int]:
@@ -84,12 +81,8 @@ def _outermost(regions: Sequence[Region]) -> list[Region]:
 
 
 def _contains(outer: Rect, inner: Rect) -> bool:
-    return (
-        outer[0] <= inner[0]
-        and outer[1] <= inner[1]
-        and outer[2] >= inner[2]
-        and outer[3] >= inner[3]
-    )
+    starts_inside = outer[0] <= inner[0] and outer[1] <= inner[1]
+    return starts_inside and inner[2] <= outer[2] and inner[3] <= outer[3]
 
 
 class _Cutter:
@@ -133,11 +126,10 @@ class _Cutter:
         heights = (self._rects[i][3] - self._rects[i][1] for column in columns for i in column)
         if len(first) < 2 or max(heights) > self._remark:
             return False
-        return all(
-            len(other) == len(first)
-            and all(self._match(a, b) for a, b in zip(first, other, strict=True))
-            for other in (sorted(o, key=lambda i: self._rects[i][1]) for o in others)
-        )
+        if any(len(other) != len(first) for other in others):
+            return False
+        by_height = [sorted(other, key=lambda i: self._rects[i][1]) for other in others]
+        return all(self._match(a, b) for o in by_height for a, b in zip(first, o, strict=True))
 
     def _match(self, a: int, b: int) -> bool:
         first, second = self._rects[a], self._rects[b]

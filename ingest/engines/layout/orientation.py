@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from .ocr import OcrLine, Pixels, Recognizer, lines_of
 
-__all__ = ["are_sideways", "better_way_up", "read_upright"]
+__all__ = ["read_upright"]
 
 _TALL: Final = 1.5
 """RapidOCR's own limit: it lays a line on its side if height over width exceeds this."""
@@ -24,30 +24,6 @@ more, upside-down lines 0.3 to 0.7."""
 _BETTER: Final = 0.05  # by which the reading after half a turn must score higher
 
 
-def are_sideways(corners: NDArray[np.float32]) -> bool:
-    """Whether most of the text, by length, runs up or down.
-
-    Args:
-        corners: corners of the lines, shape ``[lines, 4, 2]``.
-    """
-    if not len(corners):
-        return False
-    extent = corners.max(axis=1) - corners.min(axis=1)
-    width, height = extent[:, 0], extent[:, 1]
-    tall, wide = height > _TALL * width, width > _TALL * height
-    return bool(height[tall].sum() > width[wide].sum())
-
-
-def better_way_up(as_is: Sequence[float], turned: Sequence[float]) -> bool:
-    """Whether lines score clearly higher after half a turn.
-
-    Args:
-        as_is: scores of the lines.
-        turned: scores of the same lines after half a turn.
-    """
-    return bool(np.mean(turned) > np.mean(as_is) + _BETTER) if as_is else False
-
-
 def read_upright(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, list[OcrLine]]:
     """Turn a picture upright and read it.
 
@@ -56,11 +32,12 @@ def read_upright(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, l
     """
     turn = 0
     corners, crops = recognizer.find(pixels)
-    if are_sideways(corners):
+    if _are_sideways(corners):
         crops = [_quarter_turned(*x) for x in zip(corners, crops, strict=True)]
         corners = np.stack([corners[..., 1], pixels.shape[1] - corners[..., 0]], axis=-1)
         turn, pixels = 3, np.rot90(pixels)
-    probes = _longest(corners)
+    lengths = np.ptp(corners[..., 0], axis=1)
+    probes = [int(i) for i in np.argsort(-lengths)[:_PROBES]]
     readings = dict(zip(probes, recognizer.read([crops[i] for i in probes]), strict=True))
     if _is_upside_down(crops, readings, recognizer):
         turn, pixels, readings = (turn + 2) % 4, np.rot90(pixels, 2), {}
@@ -73,9 +50,11 @@ def read_upright(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, l
     return turn, np.ascontiguousarray(pixels), lines
 
 
-def _longest(corners: NDArray[np.float32]) -> list[int]:
-    extent = corners[:, :, 0].max(axis=1, initial=0) - corners[:, :, 0].min(axis=1, initial=1e9)
-    return [int(i) for i in np.argsort(-extent)[:_PROBES]]
+def _are_sideways(corners: NDArray[np.float32]) -> bool:
+    """Whether most of the text, by length, runs up or down."""
+    width, height = np.ptp(corners, axis=1).T
+    tall, wide = height > _TALL * width, width > _TALL * height
+    return bool(height[tall].sum() > width[wide].sum())
 
 
 def _is_upside_down(
@@ -86,7 +65,7 @@ def _is_upside_down(
     if not as_is or np.mean(as_is) >= _SURE:
         return False
     turned = recognizer.read([_half_turned(crops[i]) for i in readings])
-    return better_way_up(as_is, [score for _, score in turned])
+    return bool(np.mean([score for _, score in turned]) > np.mean(as_is) + _BETTER)
 
 
 def _quarter_turned(box: NDArray[np.float32], crop: Pixels) -> Pixels:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import pymupdf
@@ -16,15 +16,14 @@ from ...core.flags import Flag
 from ...core.records import Block, PageRef, ParsedPage
 from ..quality.assessment import flag_damage
 from .assign import assign, join_numbers, regions_for_rest
-from .blocks import PageContext, build_blocks
+from .blocks import PageContext, build_blocks, is_typewritten
 from .extract import PageFacts, read_page
-from .geometry import Rect
-from .headings import OutlineEntry
+from .headings import OutlineEntry, body_size
 from .ocr import load_recognizer
 from .order import in_reading_order
 from .regions import find_regions
 from .scan import read_page_image, split_words, wants_ocr
-from .text import is_rtl
+from .text import is_rtl, vocabulary
 from .text_layer import TextLayer, dominant_turn, judge
 from .upright import box_maker, erase, turned_page, write_lines
 from .words import LayoutWord
@@ -39,14 +38,7 @@ _last: tuple[pymupdf.Document, dict[int, list[OutlineEntry]]] | None = None
 
 @dataclass(frozen=True, slots=True)
 class _UprightPage:
-    """A page turned upright.
-
-    Attributes:
-        page: the upright page.
-        turn: clockwise quarter turns from the displayed to the upright page.
-        words: its words, from the text layer or OCR.
-        flags: see :class:`ParsedPage`.
-    """
+    """A page turned upright by ``turn`` clockwise quarter turns, and its words."""
 
     page: pymupdf.Page
     turn: int
@@ -57,13 +49,9 @@ class _UprightPage:
 def parse_page(
     document: pymupdf.Document, ref: PageRef, config: LayoutConfig, threads: int = 0
 ) -> ParsedPage:
-    """Parse one page.
+    """Parse one page of an open, decrypted document, which is not changed.
 
-    Args:
-        document: an open, decrypted document. It is not changed.
-        ref: the page.
-        config: options.
-        threads: threads per OCR model; 0 leaves the choice to ONNX Runtime.
+    ``threads`` are per OCR model; 0 leaves the choice to ONNX Runtime.
     """
     started = time.perf_counter()
     page = document[ref.index]
@@ -86,10 +74,11 @@ def _turn_upright(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _
         page = turned_page(source, turn)
         facts = read_page(page)
         layer = judge(facts.words, facts.images)
+    upright = _UprightPage(page, turn, layer.good, _flags(turn, layer))
     forced = config.ocr == "force" and bool(facts.words or facts.images or facts.vectors)
     if config.ocr != "off" and (forced or wants_ocr(page, facts, layer)):
-        return _with_ocr(_UprightPage(page, turn, (), ()), facts, layer, config, threads)
-    return _UprightPage(page, turn, layer.good, _flags(turn, layer))
+        return _with_ocr(upright, facts, layer, config, threads)
+    return upright
 
 
 def _with_ocr(
@@ -101,20 +90,17 @@ def _with_ocr(
         recognizer = load_recognizer(threads)
     except MissingExtra as error:
         _warn_missing(str(error))
-        flags = (*_flags(upright.turn, layer), "ocr_missing")
-        return _UprightPage(upright.page, upright.turn, layer.good, flags)
+        return replace(upright, flags=(*upright.flags, "ocr_missing"))
     dropped = [w for w in facts.words if w not in kept]
-    result = read_page_image(upright.page, recognizer, config.ocr_dpi, kept)
+    turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, kept)
     page = erase(upright.page, dropped) if dropped else upright.page
-    page = turned_page(page, result.turn)
-    if result.lines:
-        page = write_lines(page, result.lines)
-    first = kept[-1].line + 1 if kept else 0
-    turn = (upright.turn + result.turn) % 4
+    page = turned_page(page, turn)
+    turn = (upright.turn + turn) % 4
     flags = _flags(turn, layer)
-    if result.lines:
-        flags = ("ocr", *flags)
-    return _UprightPage(page, turn, (*kept, *split_words(result.lines, first)), flags)
+    if lines:
+        page, flags = write_lines(page, lines), ("ocr", *flags)
+    first = kept[-1].line + 1 if kept else 0
+    return _UprightPage(page, turn, (*kept, *split_words(lines, first)), flags)
 
 
 def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
@@ -131,23 +117,21 @@ def _lay_out(upright: _UprightPage, outline: Sequence[OutlineEntry]) -> tuple[Bl
     facts = read_page(upright.page)
     if not upright.words and not facts.images and not facts.vectors:
         return ()
-    rect = _rect(upright.page)
-    rtl = is_rtl("".join(w.text for w in upright.words))
+    words, rect = upright.words, tuple(upright.page.rect)
+    rtl = is_rtl("".join(w.text for w in words))
     found = find_regions(upright.page, facts)
-    contents, rest = assign(upright.words, found)
+    contents, rest = assign(words, found)
     found = join_numbers(found, contents)
     regions = in_reading_order([*found, *regions_for_rest(rest, found)], rect, rtl)
     # Ordering dropped regions inside others. Words in the margin of a dropped region are left.
-    _, rest = assign(upright.words, regions)
+    _, rest = assign(words, regions)
     regions += regions_for_rest(rest, regions)
-    contents, _ = assign(upright.words, regions)
-    context = PageContext.of(upright.words, rtl, tuple(outline), box_maker(rect, upright.turn))
+    contents, _ = assign(words, regions)
+    to_box = box_maker(rect, upright.turn)
+    context = PageContext(
+        vocabulary(words), body_size(words), is_typewritten(words), rtl, outline, to_box
+    )
     return build_blocks(regions, contents, context)
-
-
-def _rect(page: pymupdf.Page) -> Rect:
-    x0, y0, x1, y1 = page.rect
-    return (x0, y0, x1, y1)
 
 
 def _outline(document: pymupdf.Document, ref: PageRef) -> list[OutlineEntry]:

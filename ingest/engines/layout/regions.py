@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Final
 
 import pymupdf
@@ -67,10 +68,8 @@ def find_regions(page: pymupdf.Page, facts: PageFacts) -> list[Region]:
     page.layout_information = [[*map(float, b["group_bbox"]), b["class_name"]] for b in raw]
     utils.clean_pictures(page, facts.blocks)
     utils.add_image_orphans(page, facts.blocks)
-    return [
-        Region(box[4], _rect(box[:4]), grids.get(i))
-        for i, box in enumerate(page.layout_information)
-    ]
+    found = enumerate(page.layout_information)
+    return [Region(box[4], _rect(box[:4]), grids.get(i)) for i, box in found]
 
 
 def _is_region(box: dict[str, Any]) -> bool:
@@ -81,11 +80,8 @@ def _is_region(box: dict[str, Any]) -> bool:
 
 def _grids(page: pymupdf.Page, raw: Sequence[dict[str, Any]]) -> dict[int, GridPlan]:
     """Find the cells of each table region with at least two columns, by index of the region."""
-    tables = {
-        i: box
-        for i, box in enumerate(raw)
-        if box["class_name"] == "table" and len(box["table_grid"].v_lines)
-    }
+    tables = {i: box for i, box in enumerate(raw) if box["class_name"] == "table"}
+    tables = {i: box for i, box in tables.items() if len(box["table_grid"].v_lines)}
     if not tables:
         return {}
     # The finder fits the model's grid to drawn lines and words, merges spans and finds header
@@ -126,12 +122,10 @@ def _plan_of_table(table: Any) -> GridPlan:
 def _plan_of_grid(rect: Rect, grid: Any) -> GridPlan:
     x = [rect[0], *(rect[0] + float(v) for v in grid.v_lines), rect[2]]
     y = [rect[1], *(rect[1] + float(h) for h in grid.h_lines), rect[3]]
-    slots = tuple(
-        CellSlot(r, c, 1, 1, (x[c], y[r], x[c + 1], y[r + 1]))
-        for r in range(len(y) - 1)
-        for c in range(len(x) - 1)
-    )
-    return GridPlan(len(y) - 1, len(x) - 1, slots)
+    rows, cols = len(y) - 1, len(x) - 1
+    spots = product(range(rows), range(cols))
+    slots = (CellSlot(r, c, 1, 1, (x[c], y[r], x[c + 1], y[r + 1])) for r, c in spots)
+    return GridPlan(rows, cols, tuple(slots))
 
 
 def _rect(values: Sequence[float]) -> Rect:

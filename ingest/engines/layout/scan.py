@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,33 +11,19 @@ import pymupdf
 
 from ...core.records import TextSource
 from .extract import PageFacts
-from .geometry import Rect
 from .layout_model import analyze_page, get_pixmap, pixmap_is_empty
 from .ocr import OcrLine, Pixels, Recognizer, lines_of
 from .orientation import read_upright
 from .text_layer import TextLayer
 from .words import LayoutWord
 
-__all__ = ["ScanResult", "read_page_image", "split_words", "wants_ocr"]
+__all__ = ["read_page_image", "split_words", "wants_ocr"]
 
 _MAX_SIDE: Final = 2000
 """Longest side in pixels. RapidOCR scales larger pictures down to it."""
 _PICTURE_SIDE: Final = 8.0
 """Shortest side in points of a picture that may hold text. Smaller ones are rules and ornaments."""
 _WORD = re.compile(r"\S+")
-
-
-@dataclass(frozen=True, slots=True)
-class ScanResult:
-    """The result of OCR.
-
-    Attributes:
-        turn: clockwise quarter turns that made the page upright.
-        lines: box of each line in points of the upright page, and its text.
-    """
-
-    turn: int
-    lines: tuple[tuple[Rect, str], ...]
 
 
 def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
@@ -49,60 +34,43 @@ def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
         return bool(facts.images or facts.vectors)
     if layer.searchable:
         return False
-    pictures = [r for r in facts.images if min(r[2] - r[0], r[3] - r[1]) >= _PICTURE_SIDE]
-    if not pictures and not facts.curves:
-        return False
-    return bool(analyze_page(page)["needs_ocr"])
+    has_picture = any(min(r[2] - r[0], r[3] - r[1]) >= _PICTURE_SIDE for r in facts.images)
+    return bool((has_picture or facts.curves) and analyze_page(page)["needs_ocr"])
 
 
 def read_page_image(
     page: pymupdf.Page, recognizer: Recognizer, dpi: int, known: Sequence[LayoutWord]
-) -> ScanResult:
-    """Draw a page and read the picture.
+) -> tuple[int, list[OcrLine]]:
+    """Draw a page without the ``known`` words of its text layer, and read the picture.
 
-    Args:
-        page: the page as displayed, or turned so that its ``known`` text is upright.
-        recognizer: the OCR models.
-        dpi: resolution to draw at.
-        known: words of the text layer. They are left out of the picture.
+    Known words must be upright; a page without them may be turned either way.
+
+    Returns:
+        The clockwise quarter turns that make the page upright, and the lines, in points of the
+        upright page.
     """
     pixmap = _draw(page, dpi, known)
     if pixmap is None:
-        return ScanResult(0, ())
+        return 0, []
     pixels = np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.width, 3)
-    turn, pixels, lines = (
-        read_upright(pixels, recognizer) if not known else _read_as_is(pixels, recognizer)
-    )
+    turn, pixels, lines = (_read_as_is if known else read_upright)(pixels, recognizer)
     width, height = page.rect.width, page.rect.height
     if turn % 2:
         width, height = height, width
-    scale = (width / pixels.shape[1], height / pixels.shape[0])
-    return ScanResult(turn, tuple((_scaled(line.rect, scale), line.text) for line in lines))
+    x, y = width / pixels.shape[1], height / pixels.shape[0]
+    return turn, [((r[0] * x, r[1] * y, r[2] * x, r[3] * y), text) for r, text in lines]
 
 
-def split_words(lines: Sequence[tuple[Rect, str]], first: int) -> list[LayoutWord]:
-    """Split lines into words. A word's width is its share of the letters of the line.
-
-    Args:
-        lines: see :class:`ScanResult`.
-        first: number of the first line.
-    """
+def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:
+    """Split lines, numbered from ``first``, into words as wide as their share of the letters."""
     words: list[LayoutWord] = []
     for number, (rect, text) in enumerate(lines, start=first):
         step = (rect[2] - rect[0]) / len(text)
+        size = 0.8 * (rect[3] - rect[1])  # the box includes ascenders, descenders and some space
         for match in _WORD.finditer(text):
             x0, x1 = rect[0] + match.start() * step, rect[0] + match.end() * step
-            words.append(
-                LayoutWord(
-                    text=match[0],
-                    rect=(x0, rect[1], x1, rect[3]),
-                    # The box includes ascenders, descenders and some space.
-                    size=0.8 * (rect[3] - rect[1]),
-                    line=number,
-                    block=number,
-                    source=TextSource.OCR,
-                )
-            )
+            where = (x0, rect[1], x1, rect[3])
+            words.append(LayoutWord(match[0], where, size, number, number, source=TextSource.OCR))
     return words
 
 
@@ -121,8 +89,3 @@ def _draw(page: pymupdf.Page, dpi: int, known: Sequence[LayoutWord]) -> pymupdf.
         pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csRGB, alpha=False)
         empty = pixmap_is_empty(pixmap)
     return None if empty else pixmap
-
-
-def _scaled(rect: Rect, scale: tuple[float, float]) -> Rect:
-    x, y = scale
-    return (rect[0] * x, rect[1] * y, rect[2] * x, rect[3] * y)

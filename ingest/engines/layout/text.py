@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from operator import attrgetter
 from statistics import median
 from typing import Final
 
@@ -30,6 +31,7 @@ _LEADER: Final = re.compile(r"(?: ?[.·]){5,} ?")
 _EXPONENT: Final = re.compile(r"[+\-\u2212]?\d+")
 _BASE: Final = re.compile(r"(?:\d|(?<![^\W_])[A-Za-z]{1,2})$")
 _SUPERSCRIPTS: Final = str.maketrans("0123456789+-\u2212", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
+_Line = tuple[list[LayoutWord], Rect]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ def rows_of(words: Sequence[LayoutWord]) -> list[Row]:
     Lines of the source stay whole. Lines at the same height form one row, from right to left in
     right-to-left text. Turned lines come last, one row each.
     """
-    lines = [list(line) for _, line in groupby(sorted(words, key=_line), key=_line)]
+    by_line = attrgetter("line")
+    lines = [list(line) for _, line in groupby(sorted(words, key=by_line), key=by_line)]
     boxed = [(line, union(w.rect for w in line)) for line in lines]
     upright = sorted((x for x in boxed if x[0][0].turn == 0), key=lambda x: x[1][1] + x[1][3])
     rows = [_row(group) for group in _side_by_side(upright)]
@@ -71,7 +74,8 @@ def code_text(rows: Sequence[Row]) -> str:
     """Join rows line by line, keeping indentation and single blank lines."""
     if not rows:
         return ""
-    width = median(_letter_width(w) for row in rows for w in row.words)
+    words = (w for row in rows for w in row.words)
+    width = median((w.rect[2] - w.rect[0]) / max(1, len(w.text)) for w in words)
     left = min(row.rect[0] for row in rows)
     height = median(row.rect[3] - row.rect[1] for row in rows)
     lines: list[str] = []
@@ -84,15 +88,16 @@ def code_text(rows: Sequence[Row]) -> str:
 
 
 def clean(text: str) -> str:
-    """Spell out ligatures and drop characters without meaning in plain text.
+    """Spell out ligatures; drop control characters, zero-width marks, private codes, surrogates.
 
-    Control characters, zero-width marks, private codes and unpaired surrogates are dropped. Other
-    characters keep their form: full NFKC would turn ``x²`` into ``x2``.
+    Other characters keep their form: full NFKC would turn ``x²`` into ``x2``.
     """
     text = _ICON_BULLET.sub("•", text)
     text = _LIGATURE.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
     text = _INVISIBLE.sub("", text)
-    return "".join(c for c in text if c == "\n" or not _is_noise(c)).strip("\n ")
+    noise = ("Cc", "Co", "Cs", "Cn")
+    kept = (c for c in text if c == "\n" or unicodedata.category(c) not in noise)
+    return "".join(kept).strip("\n ")
 
 
 def is_rtl(text: str) -> bool:
@@ -113,14 +118,8 @@ def vocabulary(words: Sequence[LayoutWord]) -> frozenset[str]:
     return frozenset(known)
 
 
-def _line(word: LayoutWord) -> int:
-    return word.line
-
-
-def _side_by_side(
-    lines: list[tuple[list[LayoutWord], Rect]],
-) -> list[list[tuple[list[LayoutWord], Rect]]]:
-    groups: list[list[tuple[list[LayoutWord], Rect]]] = []
+def _side_by_side(lines: list[_Line]) -> list[list[_Line]]:
+    groups: list[list[_Line]] = []
     for line in lines:
         if groups and vertical_overlap(groups[-1][0][1], line[1]) > _SAME_ROW:
             groups[-1].append(line)
@@ -129,7 +128,7 @@ def _side_by_side(
     return groups
 
 
-def _row(lines: list[tuple[list[LayoutWord], Rect]]) -> Row:
+def _row(lines: list[_Line]) -> Row:
     texts = [(_line_text(line), line, rect) for line, rect in lines]
     rtl = is_rtl("".join(t for t, _, _ in texts))
     texts.sort(key=lambda x: -x[2][2] if rtl else x[2][0])
@@ -143,10 +142,8 @@ def _row(lines: list[tuple[list[LayoutWord], Rect]]) -> Row:
 def _line_text(line: list[LayoutWord]) -> str:
     text = line[0].text
     for word in line[1:]:
-        if word.glued and word.raised:
-            text += _raised(text, word.text)
-        else:
-            text += word.text if word.glued else f" {word.text}"
+        following = _raised(text, word.text) if word.raised else word.text
+        text += following if word.glued else f" {word.text}"
     return text
 
 
@@ -162,18 +159,10 @@ def _raised(before: str, text: str) -> str:
     return f" {text}"
 
 
-def _letter_width(word: LayoutWord) -> float:
-    return (word.rect[2] - word.rect[0]) / max(1, len(word.text))
-
-
 def _spaced(row: Row, width: float) -> str:
-    """Return the text of a row with as many spaces between words as the gaps are wide."""
+    """Return the text of a row with spaces in proportion to its gaps."""
     text = row.words[0].text
     for before, word in pairwise(row.words):
         gap = 0 if word.glued else max(1, round((word.rect[0] - before.rect[2]) / width))
         text += " " * gap + word.text
     return text
-
-
-def _is_noise(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Co", "Cs", "Cn")

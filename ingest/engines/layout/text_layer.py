@@ -41,12 +41,7 @@ class TextLayer:
 
 
 def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
-    """Choose the text of a page to use.
-
-    Args:
-        words: the text layer, visible or not.
-        images: boxes of the pictures.
-    """
+    """Choose the text to use of a text layer, given the boxes of the page's images."""
     visible = [w for w in words if w.visible]
     unseen = [w for w in words if not w.visible]
     over_image = [w for w in unseen if any(centre_inside(w.rect, image) for image in images)]
@@ -66,9 +61,7 @@ def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
 
 def dominant_turn(words: Iterable[LayoutWord]) -> int:
     """Return the direction of most of the text, in quarter turns clockwise."""
-    turns: Counter[int] = Counter()
-    for word in words:
-        turns[word.turn] += len(word.text)
+    turns = Counter(word.turn for word in words for _ in word.text)
     return max(turns, key=lambda t: (turns[t], -t), default=0)
 
 

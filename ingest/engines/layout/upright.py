@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Final
 
@@ -46,19 +46,14 @@ def erase(page: pymupdf.Page, words: Iterable[LayoutWord]) -> pymupdf.Page:
     return copy
 
 
-def write_lines(page: pymupdf.Page, lines: Iterable[tuple[Rect, str]]) -> pymupdf.Page:
-    """Copy an upright page and write lines of text into their boxes.
-
-    The layout model sees text only, not pixels.
-    """
+def write_lines(page: pymupdf.Page, lines: Sequence[tuple[Rect, str]]) -> pymupdf.Page:
+    """Copy an upright page and write lines into their boxes: the layout model sees text only."""
     copy = _copied(page)
     shape = copy.new_shape()
-    fonts = set()
-    for rect, text in lines:
-        name = _LATIN if _is_latin(text) else _WIDE
-        if name == _WIDE and name not in fonts:
-            copy.insert_font(fontname=_WIDE, fontbuffer=_font(_WIDE).buffer)
-            fonts.add(name)
+    names = [_LATIN if all(ord(char) < 256 for char in text) else _WIDE for _, text in lines]
+    if _WIDE in names:
+        copy.insert_font(fontname=_WIDE, fontbuffer=_font(_WIDE).buffer)
+    for (rect, text), name in zip(lines, names, strict=True):
         height = rect[3] - rect[1]
         natural = _font(name).text_length(text, height)
         if height <= 0 or natural <= 0:
@@ -83,17 +78,13 @@ def box_maker(page_rect: Rect, turn: int) -> Callable[[Rect], Box]:
     width, height = max(right - left, 1e-6), max(bottom - top, 1e-6)
 
     def to_box(rect: Rect) -> Box:
-        corners = [
-            _turned_back((rect[i] - left) / width, (rect[i + 1] - top) / height, turn)
-            for i in (0, 2)
-        ]
-        return Box.clipped(*corners[0], *corners[1])
+        corners: list[float] = []
+        for x, y in (rect[:2], rect[2:]):
+            u, v = (x - left) / width, (y - top) / height
+            corners += ((u, v), (v, 1 - u), (1 - u, 1 - v), (1 - v, u))[turn]
+        return Box.clipped(*corners)
 
     return to_box
-
-
-def _turned_back(u: float, v: float, turn: int) -> tuple[float, float]:
-    return ((u, v), (v, 1 - u), (1 - u, 1 - v), (1 - v, u))[turn]
 
 
 def _copied(page: pymupdf.Page) -> pymupdf.Page:
@@ -106,10 +97,6 @@ def _crop_box(page: pymupdf.Page) -> pymupdf.Rect:
     """Return the crop box with its origin at the bottom, as PDF and the media box have it."""
     crop, top = page.cropbox, page.mediabox.y1
     return pymupdf.Rect(crop.x0, top - crop.y1, crop.x1, top - crop.y0)
-
-
-def _is_latin(text: str) -> bool:
-    return all(ord(c) < 256 for c in text)
 
 
 @cache

@@ -15,19 +15,14 @@ class LayoutWord:
     """A word, or the part of a word that is set in one font.
 
     Attributes:
-        text: the letters.
-        rect: box in points of the upright page, origin top left.
+        rect: in points of the upright page, origin top left.
         size: font size in points.
-        line: number of its line in the source. The words of a line are stored in reading
-            order.
+        line: number of its line in the source. The words of a line are in reading order.
         block: number of its paragraph in the source.
         glued: no space separates it from the word before it.
         mono: the font has a fixed width.
-        bold: the font is bold.
         raised: it is a superscript.
-        visible: it is drawn.
         turn: direction of writing in quarter turns clockwise; 0 for upright text.
-        source: text layer or OCR.
     """
 
     text: str

@@ -32,7 +32,6 @@ __all__ = [
     "retry_ladder",
 ]
 
-
 # Share of a page that is ink. Dust and scanner edges stay below; one short line of small print is
 # 0.001.
 _BLANK_INK: Final = 0.0004
@@ -152,12 +151,7 @@ def _is_missing(words: int, tokens: int, pictured: int) -> bool:
 
 
 def _is_broken(markup: Markup, *, alone: bool) -> bool:
-    """Whether too much of the markup is broken.
-
-    Args:
-        markup: markup of the answer.
-        alone: there is no reliable text layer to check the answer against.
-    """
+    """Whether too much is broken; ``alone`` if no reliable text layer can confirm the answer."""
     if markup.broken >= max(_FEWEST_BROKEN, _BROKEN * markup.count):
         return True
     return alone and markup.broken > 0 and markup.broken >= _BROKEN_ALONE * markup.count
@@ -210,8 +204,5 @@ def best_attempt(attempts: Sequence[Attempt], agreements: Sequence[float]) -> in
         attempts: at least one.
         agreements: agreement of each with the text layer; equal if there is no text layer.
     """
-    ranks = [
-        (-len(attempt.flags), share, -number)
-        for number, (attempt, share) in enumerate(zip(attempts, agreements, strict=True))
-    ]
+    ranks = [(-len(a.flags), share) for a, share in zip(attempts, agreements, strict=True)]
     return ranks.index(max(ranks))

@@ -40,11 +40,7 @@ Mask = NDArray[np.bool_]
 
 
 def ink_share(pixels: NDArray[np.uint8]) -> float:
-    """Return the share of a page that is ink.
-
-    Args:
-        pixels: uint8 ``[height, width, 3]``, RGB.
-    """
+    """Return the share of a page that is ink; ``pixels`` as for :func:`estimate_load`."""
     return float(_ink(pixels).mean())
 
 
@@ -56,12 +52,14 @@ def estimate_load(pixels: NDArray[np.uint8], but: Iterable[Box] = ()) -> PageLoa
         but: regions to leave out.
     """
     ink = _ink(pixels)
+    height, width = ink.shape
     for box in but:
-        _erase(ink, box)
+        rows = slice(floor(box.y0 * height), ceil(box.y1 * height))
+        ink[rows, floor(box.x0 * width) : ceil(box.x1 * width)] = False
     if not ink.any():
         return PageLoad(0)
     strips = list(_columns(ink))
-    tallest = max(3.0, _TALLEST_LINE * len(ink))
+    tallest = max(3.0, _TALLEST_LINE * height)
     return PageLoad(round(sum(_tokens(strip, tallest) for strip in strips)), len(strips))
 
 
@@ -71,12 +69,6 @@ def _ink(pixels: NDArray[np.uint8]) -> Mask:
     paper = float(np.median(grey))
     apart = paper - grey if paper >= 128 else grey - paper
     return np.asarray(apart > _CONTRAST)
-
-
-def _erase(ink: Mask, box: Box) -> None:
-    height, width = ink.shape
-    rows = slice(floor(box.y0 * height), ceil(box.y1 * height))
-    ink[rows, floor(box.x0 * width) : ceil(box.x1 * width)] = False
 
 
 def _columns(ink: Mask) -> Iterator[Mask]:
