@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from operator import methodcaller
 from typing import Any
 
 from qdrant_client import models
@@ -62,9 +62,9 @@ def create_collection(
     Does nothing if another process creates it at the same time; verify it afterwards.
     """
     settings = collection_settings(embedder.dimension, options, connection.engine)
-    metadata: Mapping[str, Any] = made_for(embedder, sparse)
+    metadata = made_for(embedder, sparse)
     if options.quantization:
-        metadata = {**metadata, "quantization": options.quantization}
+        metadata["quantization"] = options.quantization
 
     def create(client: Any) -> None:
         # A retried request may have succeeded the first time.
@@ -99,7 +99,8 @@ def create_indexes(connection: Connection, name: str) -> None:
         return
     stored = collection_info(connection, name).payload_schema
     for field, schema in missing_indexes(stored).items():
-        _create_index(connection, name, field, schema)
+        request = {"field_name": field, "field_schema": schema, "wait": True}
+        connection.call(methodcaller("create_payload_index", name, **request))
 
 
 def list_aliases(connection: Connection) -> dict[str, str]:
@@ -124,11 +125,3 @@ def delete_collection(connection: Connection, name: str) -> None:
     """Delete a collection, or the collection that an alias names, with its points and aliases."""
     target = list_aliases(connection).get(name, name)
     connection.call(lambda client: client.delete_collection(target))
-
-
-def _create_index(connection: Connection, name: str, field: str, schema: Any) -> None:
-    connection.call(
-        lambda client: client.create_payload_index(
-            name, field_name=field, field_schema=schema, wait=True
-        )
-    )

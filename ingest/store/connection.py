@@ -39,11 +39,7 @@ _HOST_AND_PORT: Final = re.compile(r"[\w.-]+:\d+")
 
 
 class Connection(Closeable):
-    """An open store location; :class:`.store.QdrantStore` explains the arguments and errors.
-
-    ``client`` is a :class:`qdrant_client.QdrantClient`, or a :class:`.edge.client.EdgeClient` with
-    the same methods.
-    """
+    """An open store location; :class:`.store.QdrantStore` explains the arguments and errors."""
 
     def __init__(
         self,
@@ -117,11 +113,7 @@ class Connection(Closeable):
 
 
 def _engine_of(location: str) -> Engine:
-    """Tell the engine from the location.
-
-    Raises:
-        ConfigError: the location would silently become a folder of an odd name.
-    """
+    """Tell the engine; refuse a location that would silently become a folder of an odd name."""
     is_url = location.startswith(("http://", "https://"))
     looks_remote = "://" in location or _HOST_AND_PORT.fullmatch(location)
     if "\0" in location or not location.strip() or (looks_remote and not is_url):

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import httpx
@@ -25,8 +26,6 @@ __all__ = ["client_errors", "is_transient", "retried"]
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-_TOO_MANY_REQUESTS: Final = 429
-_SERVER_ERROR: Final = 500  # the first of the server's own status codes
 _TRANSIENT: Final = (
     StatusCode.UNAVAILABLE,
     StatusCode.DEADLINE_EXCEEDED,
@@ -41,11 +40,10 @@ def retried(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """Return the call's result, retrying transient errors.
+    """Return the call's result, retrying transient errors until time is up.
 
-    Raises the call's last error if it is not transient or time is up. A server may have carried out
-    a request that it did not confirm, so running the call twice must be the same as running it
-    once.
+    A server may have carried out a request that it did not confirm, so running the call twice must
+    be the same as running it once.
     """
     ends = clock() + retry.total
     tries = 0
@@ -69,7 +67,7 @@ def is_transient(error: BaseException) -> bool:
         return isinstance(error.source, httpx.TransportError)
     if isinstance(error, UnexpectedResponse):
         code = error.status_code or 0
-        return code == _TOO_MANY_REQUESTS or code >= _SERVER_ERROR
+        return code == HTTPStatus.TOO_MANY_REQUESTS or code >= HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, RpcError) and _grpc_code(error) in _TRANSIENT
 
 

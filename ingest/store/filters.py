@@ -24,7 +24,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from qdrant_client import models
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
 __all__ = ["qdrant_filter"]
+
+_Operator: TypeAlias = Callable[[str, Any], models.Condition]  # from a field and its operand
 
 # A Qdrant path: names, each quoted if it has other than word characters and followed by [] or [n].
 _NAME = r'(?:[\w-]+|"[^"]+")(?:\[\d*\])*'
@@ -89,9 +91,6 @@ def _condition(one: MetadataFilter | MetadataFilters) -> models.Condition | None
         ) from None
 
 
-# -- operators -------------------------------------------------------------------------------
-
-
 def _equals(key: str, value: Any) -> models.Condition:
     if isinstance(value, list):
         raise FilterError("it compares with one value; use in, any or all for a list")
@@ -119,20 +118,15 @@ def _empty_or_blank(key: str, value: Any) -> models.Condition:
     return models.Filter(should=[_empty(key), blank])
 
 
-def _compared(bound: str) -> Callable[[str, Any], models.Condition]:
-    def compare(key: str, value: Any) -> models.Condition:
-        return models.FieldCondition(key=_path(key), range=_range(bound, value))
-
-    return compare
+def _compared(bound: str) -> _Operator:
+    return lambda key, value: models.FieldCondition(key=_path(key), range=_range(bound, value))
 
 
-def _opposite(
-    operator: Callable[[str, Any], models.Condition],
-) -> Callable[[str, Any], models.Condition]:
+def _opposite(operator: _Operator) -> _Operator:
     return lambda key, value: models.Filter(must_not=[operator(key, value)])
 
 
-_OPERATORS: dict[str, Callable[[str, Any], models.Condition]] = {
+_OPERATORS: dict[str, _Operator] = {
     "==": _equals,
     "!=": _opposite(_equals),
     ">": _compared("gt"),
@@ -148,9 +142,6 @@ _OPERATORS: dict[str, Callable[[str, Any], models.Condition]] = {
     "text_match_insensitive": _phrase,
     "is_empty": _empty_or_blank,
 }
-
-
-# -- conditions ------------------------------------------------------------------------------
 
 
 def _equal_to(key: str, values: Sequence[Any]) -> models.Condition:
@@ -180,7 +171,10 @@ def _empty(key: str) -> models.IsEmptyCondition:
 
 def _range(bound: str, value: Any) -> models.Range | models.DatetimeRange:
     if isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value):
-        return models.Range(**{bound: _float(value)})
+        try:
+            return models.Range(**{bound: float(value)})
+        except OverflowError:
+            raise FilterError("it compares numbers of up to 64 bits") from None
     if isinstance(value, str):
         try:
             # Python 3.10 does not parse the Z for UTC.
@@ -189,13 +183,6 @@ def _range(bound: str, value: Any) -> models.Range | models.DatetimeRange:
             raise FilterError("it compares numbers or ISO dates, not other text") from None
         return models.DatetimeRange(**{bound: moment})
     raise FilterError("it needs a number or an ISO date")
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        raise FilterError("it compares numbers of up to 64 bits") from None
 
 
 def _list(value: Any) -> list[Any]:

@@ -31,19 +31,14 @@ _FLOAT_BYTES: Final = 12  # of one number in JSON: "0.012345678,"
 _TERM_BYTES: Final = 24  # of one index and its weight in JSON
 
 
-# -- points ----------------------------------------------------------------------------------
-
-
 def to_struct(point: Point, tenant: str | None) -> models.PointStruct:
     """Convert a point to the client's record."""
     indices, values = point.sparse
+    sparse = models.SparseVector(indices=indices, values=values)
     return models.PointStruct(
         id=point.id,
         payload=stored_payload(point.payload, tenant),
-        vector={
-            DENSE: point.dense.tolist(),
-            SPARSE: models.SparseVector(indices=indices, values=values),
-        },
+        vector={DENSE: point.dense.tolist(), SPARSE: sparse},
     )
 
 
@@ -58,11 +53,8 @@ def overwriting(
     point_id: str, payload: Mapping[str, object], tenant: str | None
 ) -> models.OverwritePayloadOperation:
     """Return the operation that replaces a stored point's payload."""
-    return models.OverwritePayloadOperation(
-        overwrite_payload=models.SetPayload(
-            payload=stored_payload(payload, tenant), points=[point_id]
-        )
-    )
+    change = models.SetPayload(payload=stored_payload(payload, tenant), points=[point_id])
+    return models.OverwritePayloadOperation(overwrite_payload=change)
 
 
 def stored_payload(payload: Mapping[str, object], tenant: str | None) -> dict[str, Any]:
@@ -77,16 +69,11 @@ def point_bytes(point: Point) -> int:
     return vectors + len(json.dumps(point.payload, default=str))
 
 
-# -- filters ---------------------------------------------------------------------------------
-
-
 def equal(**values: str | int) -> models.Filter:
     """Match the points whose payload fields equal these values."""
+    matches = {key: models.MatchValue(value=_clean(value)) for key, value in values.items()}
     return models.Filter(
-        must=[
-            models.FieldCondition(key=key, match=models.MatchValue(value=_clean(value)))
-            for key, value in values.items()
-        ]
+        must=[models.FieldCondition(key=key, match=match) for key, match in matches.items()]
     )
 
 
@@ -123,9 +110,6 @@ def restricted_stage(
     )
 
 
-# -- batches ---------------------------------------------------------------------------------
-
-
 def batched(sized: Iterable[tuple[T, int]], most: int, most_bytes: int) -> Iterator[list[T]]:
     """Group items, given with their sizes, into batches of bounded length and bytes.
 
@@ -146,11 +130,7 @@ def batched(sized: Iterable[tuple[T, int]], most: int, most_bytes: int) -> Itera
 def _clean(value: Any) -> Any:
     # Broken PDF encodings yield lone surrogates, which cannot be encoded as UTF-8.
     if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-8", "replace").decode("utf-8")
-        return value
+        return value.encode("utf-8", "replace").decode("utf-8")
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

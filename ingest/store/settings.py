@@ -26,10 +26,7 @@ _OVERSAMPLING: Final = 2.0  # quantised hits rescored per requested hit
 
 
 def made_for(embedder: VectorSpace, sparse: SparseEncoder) -> dict[str, Any]:
-    """Return the metadata of a collection for these models.
-
-    To read or write the collection, its metadata must be the same.
-    """
+    """Return the metadata that a collection for these models must have."""
     return {
         "schema_version": SCHEMA_VERSION,
         "embedder": embedder.name,

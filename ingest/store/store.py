@@ -1,14 +1,11 @@
-"""Stores points in a Qdrant collection and searches them.
-
-Knows nothing of documents' content and of models. See :mod:`.connection` for locations and
-engines, :mod:`.collection` for the collection itself.
-"""
+"""Stores points in a Qdrant collection and searches them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import cached_property
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Final
 
@@ -234,13 +231,11 @@ class QdrantStore(Closeable):
         The document's points carry their fingerprint and how many there should be.
         """
         where = equal(**{Field.FILE_ID: document_id})
-        first, _ = self._connection.call(
-            lambda client: client.scroll(
-                self.collection,
-                scroll_filter=restricted(where, self.tenant),
-                limit=1,
-                with_payload=[Field.FINGERPRINT, Field.CHUNK_COUNT],
-            )
+        first, _ = self._call(
+            "scroll",
+            scroll_filter=restricted(where, self.tenant),
+            limit=1,
+            with_payload=[Field.FINGERPRINT, Field.CHUNK_COUNT],
         )
         payload = (first[0].payload or {}) if first else {}
         if payload.get(Field.FINGERPRINT) != fingerprint:
@@ -253,11 +248,7 @@ class QdrantStore(Closeable):
         return self._count(equal(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}))
 
     def documents(self, where: models.Filter | None = None) -> list[StoredDocument]:
-        """Return the documents that have points, sorted by path.
-
-        Args:
-            where: count only the points that match this filter.
-        """
+        """Return the documents that have points matching a filter, sorted by path."""
         if not self.exists():
             return []
         return stored_documents(self.scroll(where, DOCUMENT_FIELDS))
@@ -280,10 +271,14 @@ class QdrantStore(Closeable):
             where: the filter; None for all points.
             fields: payload fields to return; None for all of them.
         """
-        selected: Any = True if fields is None else list(fields) or False
-        kept, offset = restricted(where, self.tenant), None
+        request = {
+            "scroll_filter": restricted(where, self.tenant),
+            "limit": _PAGE,
+            "with_payload": True if fields is None else list(fields) or False,
+        }
+        offset = None
         while True:
-            records, offset = self._page(kept, selected, offset)
+            records, offset = self._call("scroll", offset=offset, **request)
             yield from records
             if offset is None:
                 return
@@ -291,12 +286,7 @@ class QdrantStore(Closeable):
     def retrieve(
         self, ids: Collection[str], fields: Sequence[str] | None = None
     ) -> list[models.Record]:
-        """Return the points with these ids, without those that do not exist.
-
-        Args:
-            ids: point ids.
-            fields: payload fields to return; None for all of them.
-        """
+        """Return the points that exist, by id, with these payload fields or (None) all of them."""
         selected: Any = True if fields is None else [*fields, Field.TENANT]
         return [record for record in self._retrieve_all(ids, selected) if self._is_own(record)]
 
@@ -335,8 +325,7 @@ class QdrantStore(Closeable):
             "search_params": self._search_params,
             **request,
         }
-        found = self._connection.call(lambda client: client.query_points(self.collection, **asked))
-        return list(found.points)
+        return list(self._call("query_points", **asked).points)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -349,7 +338,10 @@ class QdrantStore(Closeable):
         self._refuse_foreign_ids([point.id for point in points])
         sized = ((point, point_bytes(point)) for point in points)
         batches = batched(sized, _MOST_POINTS, _MOST_BYTES)
-        self._connection.call_all(self._upsert_request(batch) for batch in batches)
+        made = ([to_struct(point, self.tenant) for point in batch] for batch in batches)
+        self._connection.call_all(
+            methodcaller("upsert", self.collection, batch, wait=True) for batch in made
+        )
         return len(points)
 
     def overwrite_payloads(self, payloads: Mapping[str, dict[str, object]]) -> None:
@@ -362,7 +354,10 @@ class QdrantStore(Closeable):
         operations = [overwriting(key, payload, self.tenant) for key, payload in payloads.items()]
         sized = ((one, len(one.model_dump_json())) for one in operations)
         batches = batched(sized, _MOST_POINTS, _MOST_BYTES)
-        self._connection.call_all(self._overwrite_request(batch) for batch in batches)
+        self._connection.call_all(
+            methodcaller("batch_update_points", self.collection, batch, wait=True)
+            for batch in batches
+        )
 
     def delete_ids(self, ids: Collection[str]) -> int:
         """Delete points by id and return how many existed."""
@@ -373,10 +368,7 @@ class QdrantStore(Closeable):
         found = self.count(where)
         if found:
             kept: Any = restricted(where, self.tenant)
-            selector = models.FilterSelector(filter=kept)
-            self._connection.call(
-                lambda client: client.delete(self.collection, selector, wait=True)
-            )
+            self._call("delete", models.FilterSelector(filter=kept), wait=True)
         return found
 
     def delete_documents(self, document_ids: Collection[str]) -> int:
@@ -400,13 +392,15 @@ class QdrantStore(Closeable):
         )
         return self._delete_matching(orphans, [settled] if self.is_server else [])
 
-    # -- requests ------------------------------------------------------------------------------
-
     @cached_property
     def _search_params(self) -> models.SearchParams | None:
         if self.engine == "memory":  # stores the original vectors only
             return None
         return search_params(self._metadata())
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call a method of the client for this collection."""
+        return self._connection.call(methodcaller(method, self.collection, *args, **kwargs))
 
     def _metadata(self) -> Mapping[str, Any]:
         return collection_info(self._connection, self.collection).config.metadata or {}
@@ -433,35 +427,15 @@ class QdrantStore(Closeable):
 
     def _count(self, where: models.Filter | None) -> int:
         kept = restricted(where, self.tenant)
-        counted = self._connection.call(
-            lambda client: client.count(self.collection, count_filter=kept, exact=True)
-        )
-        return int(counted.count)
+        return int(self._call("count", count_filter=kept, exact=True).count)
 
     def _retrieve_all(
         self, ids: Collection[str], with_payload: Any, with_vectors: bool = False
     ) -> Iterator[models.Record]:
         """Yield points by id, also those of other tenants."""
+        request = {"with_payload": with_payload, "with_vectors": with_vectors}
         for part in _parts(list(ids), _PAGE):
-            yield from self._retrieve_part(part, with_payload, with_vectors)
-
-    def _retrieve_part(self, ids: list[str], with_payload: Any, with_vectors: bool) -> Any:
-        return self._connection.call(
-            lambda client: client.retrieve(
-                self.collection, ids, with_payload=with_payload, with_vectors=with_vectors
-            )
-        )
-
-    def _page(self, where: models.Filter | None, with_payload: Any, offset: Any) -> Any:
-        return self._connection.call(
-            lambda client: client.scroll(
-                self.collection,
-                scroll_filter=where,
-                limit=_PAGE,
-                offset=offset,
-                with_payload=with_payload,
-            )
-        )
+            yield from self._call("retrieve", part, **request)
 
     def _delete_matching(
         self, ids: Sequence[str], conditions: Sequence[models.FieldCondition]
@@ -471,13 +445,6 @@ class QdrantStore(Closeable):
             self.delete_where(models.Filter(must=[models.HasIdCondition(has_id=part), *conditions]))
             for part in _parts(ids, _MOST_IDS)
         )
-
-    def _upsert_request(self, batch: Sequence[Point]) -> Callable[[Any], Any]:
-        made = [to_struct(point, self.tenant) for point in batch]
-        return lambda client: client.upsert(self.collection, made, wait=True)
-
-    def _overwrite_request(self, batch: Sequence[Any]) -> Callable[[Any], Any]:
-        return lambda client: client.batch_update_points(self.collection, batch, wait=True)
 
 
 def _parts(ids: Sequence[str], size: int) -> Iterator[list[str]]:

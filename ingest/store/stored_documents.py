@@ -19,14 +19,9 @@ __all__ = [
     "stored_documents",
 ]
 
-DOCUMENT_FIELDS = (
-    Field.FILE_ID,
-    Field.FILE_NAME,
-    Field.FILE_PATH,
-    Field.DOC_ID,
-    Field.PAGES,
-    Field.TENANT,
-)
+_NAMES = (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME, Field.DOC_ID)
+
+DOCUMENT_FIELDS = (*_NAMES, Field.PAGES, Field.TENANT)
 """The payload fields that :func:`stored_documents` reads."""
 
 VERSION_FIELDS = (Field.FILE_ID, Field.FINGERPRINT, Field.CHUNK_COUNT, Field.INGESTED_AT)
@@ -72,8 +67,7 @@ def orphaned_ids(records: Iterable[models.Record]) -> list[str]:
 
 def _document_key(payload: Mapping[str, Any]) -> str:
     """Return what identifies a point's document; points of other programs lack some fields."""
-    names = (Field.FILE_ID, Field.FILE_PATH, Field.FILE_NAME, Field.DOC_ID)
-    return next((str(payload[name]) for name in names if payload.get(name)), "")
+    return next((str(payload[name]) for name in _NAMES if payload.get(name)), "")
 
 
 def _stored_document(key: str, payloads: Sequence[Mapping[str, Any]]) -> StoredDocument:

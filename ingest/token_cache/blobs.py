@@ -7,6 +7,7 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,27 +25,21 @@ class BlobStore(Protocol):
 
     def put(self, name: str, data: bytes) -> None:
         """Store bytes; they are durable when this returns."""
-        ...
 
     def get(self, name: str) -> bytes:
         """Return the bytes, or raise :class:`CacheMiss`."""
-        ...
 
     def has(self, name: str) -> bool:
         """Whether bytes are stored under this name."""
-        ...
 
     def delete(self, name: str) -> None:
         """Delete the bytes if they exist."""
-        ...
 
     def names(self) -> Iterator[str]:
         """Yield all names, in no particular order."""
-        ...
 
     def remove_unfinished(self) -> None:
         """Remove the temporary files of writers that died."""
-        ...
 
 
 def open_blobs(location: str, folder: Path) -> BlobStore:
@@ -122,15 +117,16 @@ class FolderBlobs:
     def remove_unfinished(self) -> None:
         """Remove temporary files that are older than an hour: their writers died."""
         for path in self._unfinished.glob("*"):
-            _remove_if_abandoned(path)
+            with suppress(OSError):  # another process may have removed it
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()
 
     @property
     def _unfinished(self) -> Path:
         return self._folder / "unfinished"
 
     def _path(self, name: str) -> Path:
-        _check(name)
-        return self._folder / name[:2] / f"{name}{_SUFFIX}"
+        return self._folder / _relative_path(name)
 
 
 class RemoteBlobs:
@@ -152,47 +148,35 @@ class RemoteBlobs:
     def put(self, name: str, data: bytes) -> None:
         """Upload an object, or raise :class:`CacheError`."""
         path = self._path(name)
-        try:
+        with _remote_errors(f"write {path}"):
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(path, data)
-        except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"cannot write {path}: {error}") from error
 
     def get(self, name: str) -> bytes:
         """Download an object, or raise :class:`CacheMiss` if it does not exist."""
         path = self._path(name)
-        try:
-            data: bytes = self._files.cat_file(path)
-        except FileNotFoundError as error:
-            raise CacheMiss(f"no entry {name[:12]} in {self._url}") from error
-        except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"cannot read {path}: {error}") from error
-        return data
+        with _remote_errors(f"read {path}"):
+            try:
+                return bytes(self._files.cat_file(path))
+            except FileNotFoundError as error:
+                raise CacheMiss(f"no entry {name[:12]} in {self._url}") from error
 
     def has(self, name: str) -> bool:
         """Whether the object exists."""
         path = self._path(name)
-        try:
+        with _remote_errors(f"look up {path}"):
             return bool(self._files.exists(path))
-        except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"cannot look up {path}: {error}") from error
 
     def delete(self, name: str) -> None:
         """Delete an object if it exists."""
         path = self._path(name)
-        try:
+        with _remote_errors(f"delete {path}"), suppress(FileNotFoundError):
             self._files.rm_file(path)
-        except FileNotFoundError:
-            return
-        except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"cannot delete {path}: {error}") from error
 
     def names(self) -> Iterator[str]:
         """Yield all names."""
-        try:
+        with _remote_errors(f"list {self._url}"):
             paths = self._files.glob(f"{self._root}/??/*{_SUFFIX}")
-        except Exception as error:  # every fsspec backend has errors of its own
-            raise CacheError(f"cannot list {self._url}: {error}") from error
         for path in paths:
             stem = str(path).rpartition("/")[2].removesuffix(_SUFFIX)
             if _NAME.fullmatch(stem):
@@ -202,13 +186,23 @@ class RemoteBlobs:
         """Do nothing: object stores drop unfinished uploads themselves."""
 
     def _path(self, name: str) -> str:
-        _check(name)
-        return f"{self._root}/{name[:2]}/{name}{_SUFFIX}"
+        return f"{self._root}/{_relative_path(name)}"
 
 
-def _check(name: str) -> None:
+def _relative_path(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise CacheError(f"invalid entry name {name!r:.80}: it must be 64 hexadecimal digits")
+    return f"{name[:2]}/{name}{_SUFFIX}"
+
+
+@contextmanager
+def _remote_errors(task: str) -> Iterator[None]:
+    try:
+        yield
+    except CacheError:
+        raise
+    except Exception as error:  # every fsspec backend has errors of its own
+        raise CacheError(f"cannot {task}: {error}") from error
 
 
 def _sync_folder(folder: Path) -> None:
@@ -219,11 +213,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def _remove_if_abandoned(path: Path) -> None:
-    try:
-        if time.time() - path.stat().st_mtime > _ABANDONED:
-            path.unlink()
-    except OSError:
-        return  # another process removed it first

@@ -63,8 +63,6 @@ class TokenCache(Closeable):
         """Close the index."""
         self._index.close()
 
-    # -- storing and finding --------------------------------------------------------------
-
     def find(self, key: TokenKey) -> VisionTokens | None:
         """Return the tokens stored under this key, or None.
 
@@ -119,16 +117,9 @@ class TokenCache(Closeable):
         return any(map(self._entries.has, self._index.names_of_page(document, sha256, page)))
 
     def link_page(self, document: str, sha256: str, page: int, ref: PageRef) -> bool:
-        """Record that the tokens of a page belong to an equal page, too.
+        """Record that the tokens of a page (see :meth:`has_page`) belong to an equal page, too.
 
-        Args:
-            document: id of the document whose page has tokens.
-            sha256: hash of its file.
-            page: 0-based.
-            ref: the equal page.
-
-        Returns:
-            Whether the page has tokens.
+        Returns whether the page has tokens.
 
         Raises:
             CacheError: the cache cannot be read or written.
@@ -178,10 +169,7 @@ class TokenCache(Closeable):
         raise CacheMiss(explain_miss(query, pages))
 
     def document(self, name: str) -> DocumentRef | None:
-        """Return the document with this name and tokens, in its current content, or None.
-
-        Args:
-            name: id, path or file name.
+        """Return the document with this id, path or file name, or None if it has no tokens.
 
         Raises:
             CacheMiss: several documents have this name.
@@ -189,8 +177,6 @@ class TokenCache(Closeable):
         """
         stored = self._pages_of_one(name)
         return stored[0].ref.document if stored else None
-
-    # -- maintenance ----------------------------------------------------------------------
 
     def pages(self, document: str | None = None) -> list[StoredPage]:
         """List the stored pages of all documents, or of one by its id, path or file name."""
@@ -201,15 +187,9 @@ class TokenCache(Closeable):
         return self._index.totals()
 
     def delete(self, document: str) -> int:
-        """Delete a document's tokens, including those of its earlier contents.
+        """Delete the tokens of a document, by id, path or file name, and of its earlier contents.
 
-        Entries that belong to other documents, too, stay.
-
-        Args:
-            document: id, path or file name.
-
-        Returns:
-            Number of entries removed.
+        Entries that belong to other documents, too, stay. Returns the number of entries removed.
 
         Raises:
             CacheMiss: no tokens of the document are stored, or several documents have this name.
@@ -226,15 +206,10 @@ class TokenCache(Closeable):
         return len(names)
 
     def collect(self, quota: int | None = None) -> int:
-        """Remove the least recently used entries until at most ``quota`` bytes are left.
+        """Remove the least recently used entries above a quota in bytes, and return their number.
 
-        Also finishes what dead processes left undone.
-
-        Args:
-            quota: in bytes; None for the quota of the configuration.
-
-        Returns:
-            Number of entries removed because of the quota.
+        Without a quota, the quota of the configuration applies. Also finishes what dead processes
+        left undone.
         """
         self._entries.recover()
         names = self._index.oldest_above(self.config.quota if quota is None else quota)
@@ -263,7 +238,7 @@ class TokenCache(Closeable):
                 return
             self._touched[name] = now
         with best_effort(f"the time of use of {name[:12]} is not recorded"):
-            self._index.touch([name])
+            self._index.touch(name)
 
 
 def _width(mode: str) -> int:

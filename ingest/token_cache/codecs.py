@@ -58,20 +58,12 @@ _NOISE: Final = zstandard.ZstdCompressionParameters.from_level(1, write_checksum
 
 
 def pack_values(values: NDArray[Any], codec: Codec) -> Parts:
-    """Compress an array.
-
-    Args:
-        values: ``[..., channels]``, float32, or uint16 with the raw bits of bfloat16.
-        codec: name of the codec.
-    """
+    """Compress ``[..., channels]`` in float32, or in uint16 with the raw bits of bfloat16."""
     return _PACKERS[codec](values)
 
 
 def unpack_values(
-    parts: Mapping[str, bytes | memoryview],
-    codec: Codec,
-    shape: tuple[int, ...],
-    dtype: TokenDtype,
+    parts: Mapping[str, bytes | memoryview], codec: Codec, shape: tuple[int, ...], dtype: TokenDtype
 ) -> NDArray[Any]:
     """Restore an array with the shape and dtype it had.
 

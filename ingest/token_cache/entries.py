@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -45,12 +45,7 @@ class VerifyReport:
 
 
 class Entries:
-    """Operations that change both the files and the index.
-
-    Args:
-        blobs: the files.
-        index: the index of these files.
-    """
+    """Operations that change both the files and their index."""
 
     def __init__(self, blobs: BlobStore, index: TokenIndex) -> None:
         self._blobs = blobs
@@ -93,9 +88,9 @@ class Entries:
 
     def link(self, name: str, ref: PageRef) -> bool:
         """Record that an entry belongs to a page, too; False if there is no such entry."""
-        if self._index.is_linked(name, ref):
-            return self._blobs.has(name)
-        return self._blobs.has(name) and self._index.link(name, ref)
+        if not self._blobs.has(name):
+            return False
+        return self._index.is_linked(name, ref) or self._index.link(name, ref)
 
     def record(self, name: str, data: bytes) -> None:
         """Record an existing file."""
@@ -112,18 +107,12 @@ class Entries:
             CacheError: the entries cannot be removed.
         """
         for name in names:
-            if self._found_room_to_remove(names):
+            with suppress(CacheFull):
+                self._index.remove(names, self._blobs.delete)
                 return
             self._blobs.delete(name)
         if names:
             self._index.remove(names, self._blobs.delete)
-
-    def _found_room_to_remove(self, names: Sequence[str]) -> bool:
-        try:
-            self._index.remove(names, self._blobs.delete)
-        except CacheFull:
-            return False
-        return True
 
     def discard(self, name: str, error: CacheCorrupt) -> None:
         """Remove an entry that was read as damaged, if it still is."""
@@ -150,14 +139,14 @@ class Entries:
     def recover(self) -> None:
         """Finish or undo the writes and removals that dead processes had announced."""
         self._blobs.remove_unfinished()
-        for pending in self._index.pending():
-            with best_effort(f"the {pending.action} of {pending.name[:12]} stays pending"):
-                if pending.action == "remove":
-                    self._index.remove([pending.name], self._blobs.delete)
-                elif self._state(pending.name) == "whole":
-                    self._adopt(pending.name)
-                elif time.time() - pending.since > _ABANDONED:
-                    self._index.drop_pending([pending.name])
+        for name, action, since in self._index.pending():
+            with best_effort(f"the {action} of {name[:12]} stays pending"):
+                if action == "remove":
+                    self._index.remove([name], self._blobs.delete)
+                elif self._state(name) == "whole":
+                    self._adopt(name)
+                elif time.time() - since > _ABANDONED:
+                    self._index.drop_pending(name)
 
     def _adopt(self, name: str) -> None:
         data = self.read(name)
@@ -186,11 +175,7 @@ class Entries:
 
 @contextmanager
 def best_effort(consequence: str) -> Iterator[None]:
-    """Log an error of the body instead of raising it: reading must not depend on writing.
-
-    Args:
-        consequence: what the failure leaves behind, for the log.
-    """
+    """Log an error of the body and its consequence: reading must not depend on writing."""
     try:
         yield
     except CacheError as error:

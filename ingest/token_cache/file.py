@@ -21,22 +21,12 @@ from ..core.errors import CacheCorrupt, EngineError
 from ..core.vision import TokenDtype, TokenKey, VisionTokens
 from .codecs import CODECS, Codec, Parts, pack_values, unpack_values
 
-__all__ = [
-    "FORMAT",
-    "FileHeader",
-    "decode_file",
-    "decode_tokens",
-    "encode_tokens",
-    "read_header",
-]
+__all__ = ["FORMAT", "FileHeader", "decode_file", "decode_tokens", "encode_tokens", "read_header"]
 
 FORMAT: Final = "opticalrag-vision-tokens/1"
 _HEADER_LIMIT: Final = 64 * 1024
 _VALUES_LIMIT: Final = 4 * 1024**2  # numbers in a view; the widest page has 1,156 x 1,280
 _AXES: Final = {"global_view": 2, "tiles": 3}
-
-
-# -- writing ------------------------------------------------------------------------------
 
 
 def encode_tokens(key: TokenKey, tokens: VisionTokens, codec: Codec = "lossless") -> bytes:
@@ -71,15 +61,9 @@ def _pack(about: dict[str, str], parts: Parts) -> bytes:
 
 
 def _checksum(about: Mapping[str, str], entries: Mapping[str, Any]) -> str:
-    """Return the checksum of the header; zstd adds one to each part.
-
-    It detects damage, not forgery: a forger can compute it, too.
-    """
+    """Return a checksum against damage, not forgery, of the header; zstd adds one to each part."""
     content = json.dumps([sorted(about.items()), sorted(entries.items())]).encode()
     return f"{zlib.crc32(content):08x}"
-
-
-# -- reading ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +81,7 @@ def decode_tokens(data: bytes, key: TokenKey | None = None) -> VisionTokens:
 
 
 def decode_file(data: bytes, key: TokenKey | None = None) -> tuple[VisionTokens, FileHeader]:
-    """Read the file of a page and its header.
-
-    Args:
-        data: the whole file.
-        key: the key the file must have; None for any.
+    """Read the file of a page and its header; ``key`` is the key it must have, or None for any.
 
     Raises:
         CacheCorrupt: the file is damaged, has another key, or is not in this format.

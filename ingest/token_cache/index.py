@@ -23,7 +23,7 @@ from ..core.records import DocumentRef, PageRef
 from ..system.closeable import Closeable
 from ..system.sqlite import Database
 
-__all__ = ["Entry", "Pending", "StoredPage", "TokenIndex", "Totals"]
+__all__ = ["Entry", "StoredPage", "TokenIndex", "Totals"]
 
 _VERSION: Final = 2
 # Nothing sets `pinned` any more. The column stays so that existing caches still open. Entries
@@ -81,15 +81,6 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Pending:
-    """An announced write or removal that may not have ended; ``since`` is seconds since 1970."""
-
-    name: str
-    action: Action
-    since: float
-
-
-@dataclass(frozen=True, slots=True)
 class StoredPage:
     """A page of a document and the entry with its tokens.
 
@@ -135,24 +126,16 @@ class TokenIndex(Closeable):
         """Close the file."""
         self._db.close()
 
-    # -- entries --------------------------------------------------------------------------
-
     def announce(self, names: Sequence[str], action: Action) -> None:
         """Announce writes or removals of files; a later announcement replaces an earlier one."""
         with self._db.write() as db:
             _announce(db, names, action)
 
     def add(self, entry: Entry, ref: PageRef | None, exists: Callable[[str], bool]) -> bool:
-        """Record a file and its page, and drop the announcement of its write.
+        """Record a file and its page, if known, and drop the announcement of its write.
 
-        Args:
-            entry: the file.
-            ref: the page, if known.
-            exists: checks that no other process has just removed the file. It runs inside the
-                transaction, when none can.
-
-        Returns:
-            Whether the file exists and is recorded.
+        ``exists`` checks that no other process has just removed the file. It runs inside the
+        transaction, when none can. Returns whether the file exists and is recorded.
         """
         with self._db.write() as db:
             if not exists(entry.name):
@@ -166,8 +149,7 @@ class TokenIndex(Closeable):
     def link(self, name: str, ref: PageRef) -> bool:
         """Record that a file belongs to a page, too; False if the file is not recorded."""
         with self._db.write() as db:
-            known = _codec(db, name) is not None
-            if known:
+            if known := _codec(db, name) is not None:
                 _link(db, name, ref)
             return known
 
@@ -195,21 +177,15 @@ class TokenIndex(Closeable):
             )
             return [row[0] for row in rows.fetchall()]
 
-    def touch(self, names: Sequence[str]) -> None:
-        """Set the time of last use of files to now."""
+    def touch(self, name: str) -> None:
+        """Set the time of last use of a file to now."""
         with self._db.write() as db:
-            now = time.time()
-            db.executemany(
-                "UPDATE entries SET accessed = ? WHERE name = ?", [(now, n) for n in names]
-            )
+            db.execute("UPDATE entries SET accessed = ? WHERE name = ?", (time.time(), name))
 
     def remove(self, names: Sequence[str], delete: Callable[[str], None]) -> None:
         """Announce the removal of files, then delete them and their records.
 
-        Args:
-            names: files.
-            delete: deletes one file. It runs inside the transaction, so that no other process
-                records the file meanwhile.
+        ``delete`` runs inside the transaction, so that no other process records the file meanwhile.
         """
         self.announce(names, "remove")
         with self._db.write() as db:
@@ -221,23 +197,18 @@ class TokenIndex(Closeable):
     ) -> None:
         """Remove files that were found damaged or missing, if they still are.
 
-        Another process may have just written a good file under the name. So this announces no
-        removal, which a crash would leave for the next process to finish.
-
-        Args:
-            names: files.
-            delete: deletes one file.
-            is_bad: checks a file again, inside the transaction.
+        Another process may have just written a good file under the name. So ``is_bad`` checks
+        again, inside the transaction, and this announces no removal, which a crash would leave for
+        the next process to finish.
         """
         with self._db.write() as db:
             for name in filter(is_bad, names):
                 _remove(db, name, delete)
 
-    def drop_pending(self, names: Sequence[str]) -> None:
-        """Drop the announcements for files."""
+    def drop_pending(self, name: str) -> None:
+        """Drop the announcement for a file."""
         with self._db.write() as db:
-            for name in names:
-                _drop_pending(db, name)
+            _drop_pending(db, name)
 
     def oldest_above(self, quota: int) -> list[str]:
         """Choose the least recently used files whose removal leaves at most ``quota`` bytes."""
@@ -253,12 +224,10 @@ class TokenIndex(Closeable):
                     total -= row[1]
             return chosen
 
-    def pending(self) -> list[Pending]:
-        """Return the announcements that were not dropped."""
+    def pending(self) -> list[tuple[str, Action, float]]:
+        """Return (name, action, seconds since 1970) of the announcements that were not dropped."""
         with self._db.read() as db:
-            return [Pending(*row) for row in db.execute("SELECT name, action, since FROM pending")]
-
-    # -- pages ----------------------------------------------------------------------------
+            return db.execute("SELECT name, action, since FROM pending").fetchall()
 
     def pages(self, document: str | None = None, *, former: bool = False) -> list[StoredPage]:
         """List pages, sorted by file name, document and number.
@@ -273,7 +242,9 @@ class TokenIndex(Closeable):
             weights, codec, bytes, accessed FROM pages JOIN entries USING (name)
             WHERE (current OR :former) {where}
             ORDER BY file, document, page, bytes"""  # noqa: S608  no value is part of the text
-        a, b = _locations(document or "")
+        # The locations an ingest of this path would record, as typed and normalized.
+        a = str(Path(document or "").absolute())
+        b = normpath(a)
         with self._db.read() as db:
             values = {"it": document, "a": a, "b": b, "former": former}
             found = [StoredPage(*row) for row in db.execute(query, values)]
@@ -287,10 +258,9 @@ class TokenIndex(Closeable):
             return {row[0] for row in db.execute("SELECT name FROM entries")}
 
     def forget(self, document: str) -> list[str]:
-        """Delete the records of a document, by id, and announce the removal of its files.
+        """Delete the records of a document, by id.
 
-        Returns:
-            The files that belong to no other document.
+        Announces the removal of the files that belong to no other document, and returns them.
         """
         with self._db.write() as db:
             rows = db.execute("SELECT DISTINCT name FROM pages WHERE document = ?", (document,))
@@ -307,12 +277,6 @@ class TokenIndex(Closeable):
             counted = """SELECT COUNT(DISTINCT document), COUNT(*)
                 FROM (SELECT DISTINCT document, page FROM pages WHERE current)"""
             return Totals(*sizes, *db.execute(counted).fetchone())
-
-
-def _locations(typed: str) -> tuple[str, str]:
-    """Return the location an ingest of this path would record, as typed and normalized."""
-    location = str(Path(typed).absolute())
-    return location, normpath(location)
 
 
 def _codec(db: sqlite3.Connection, name: str) -> str | None:

@@ -15,15 +15,7 @@ _SHOWN: Final = 200  # characters of a name in a message: language models invent
 
 @dataclass(frozen=True, slots=True)
 class TokenQuery:
-    """A search for the tokens of one page.
-
-    Attributes:
-        document: id, path or file name.
-        page: 0-based.
-        weights: fingerprint of the model that must have made them; None for any.
-        mode: name of the mode; None for any.
-        sha256: hash of the file they must come from; empty for the file last stored.
-    """
+    """A search for the tokens of one page: the arguments of :meth:`.cache.TokenCache.load`."""
 
     document: str
     page: int
@@ -42,13 +34,8 @@ class TokenQuery:
 
 
 def explain_miss(query: TokenQuery, stored: Sequence[StoredPage]) -> str:
-    """Explain why a query found nothing, and what helps besides encoding the page.
-
-    Args:
-        query: the query.
-        stored: all stored pages of its document.
-    """
-    name = f"{query.document:.{_SHOWN}}"
+    """Explain why a query found nothing in the stored pages of its document, and what helps."""
+    name = query.document[:_SHOWN]
     if not stored:
         return (
             "no vision tokens are stored for a document with the id, path or file name"

@@ -1,9 +1,8 @@
 """Reads and writes points of qdrant-edge with the methods of :class:`qdrant_client.QdrantClient`.
 
 ``qdrant-edge`` runs the server's storage and HNSW index in this process, without pickles. It
-answers in milliseconds where the client in memory compares every vector. Its classes differ from
-``qdrant_client``'s. This module takes and returns the client's, so that the store and the search
-work with any engine.
+answers in milliseconds where the client in memory compares every vector. This module takes and
+returns the client's classes, so that the store and the search work with any engine.
 
 A write is in the engine's write-ahead log when the call returns, and survives a killed process. The
 HNSW index is built on closing, once there are enough new points (see :mod:`.config`). Until then,
@@ -21,43 +20,21 @@ from qdrant_client.conversions.common_types import QueryResponse
 
 from ...core.errors import NotSupported
 from .collections import EdgeCollections
-from .folder import engine_errors
-from .requests import (
-    to_filter,
-    to_params,
-    to_prefetches,
-    to_query,
-    to_selection,
-    to_vectors,
-)
+from .requests import to_filter, to_params, to_prefetches, to_query, to_selection, to_vectors
 
 __all__ = ["EdgeClient"]
 
 
 class EdgeClient(EdgeCollections):
-    """The collections in a folder and their points. Thread-safe.
-
-    Args:
-        folder: the store's folder; it must exist.
-
-    Raises:
-        StoreLocked: another process has the folder open.
-        StoreDamaged: the lock file is not a regular file.
-        OSError: the folder is not writable.
-    """
-
-    # -- reading -------------------------------------------------------------------------------
+    """The collections in a folder and their points. Thread-safe."""
 
     def count(
-        self,
-        collection_name: str,
-        count_filter: models.Filter | None = None,
-        exact: bool = True,
+        self, collection_name: str, count_filter: models.Filter | None = None, exact: bool = True
     ) -> models.CountResult:
         """Count points."""
-        with engine_errors(self._root / collection_name):
+        with self._reading(collection_name) as shard:
             request = edge.CountRequest(exact=exact, filter=to_filter(count_filter))
-        return models.CountResult(count=self._read(collection_name, "count", request))
+            return models.CountResult(count=shard.count(request))
 
     def scroll(
         self,
@@ -69,7 +46,7 @@ class EdgeClient(EdgeCollections):
         with_vectors: bool | list[str] = False,
     ) -> tuple[list[models.Record], Any]:
         """Return points in the order of their ids, and the offset of the next ones."""
-        with engine_errors(self._root / collection_name):
+        with self._reading(collection_name) as shard:
             request = edge.ScrollRequest(
                 offset=offset,
                 limit=limit,
@@ -77,7 +54,7 @@ class EdgeClient(EdgeCollections):
                 with_payload=to_selection(with_payload),
                 with_vector=with_vectors,
             )
-        records, following = self._read(collection_name, "scroll", request)
+            records, following = shard.scroll(request)
         return [_record(one) for one in records], None if following is None else _id(following)
 
     def retrieve(
@@ -88,9 +65,8 @@ class EdgeClient(EdgeCollections):
         with_vectors: bool | list[str] = False,
     ) -> list[models.Record]:
         """Return the points that exist, by id."""
-        found = self._read(
-            collection_name, "retrieve", list(ids), to_selection(with_payload), with_vectors
-        )
+        with self._reading(collection_name) as shard:
+            found = shard.retrieve(list(ids), to_selection(with_payload), with_vectors)
         return [_record(one) for one in found]
 
     def query_points(  # noqa: PLR0913  arguments of QdrantClient
@@ -108,7 +84,7 @@ class EdgeClient(EdgeCollections):
         score_threshold: float | None = None,
     ) -> QueryResponse:
         """Return points, best first."""
-        with engine_errors(self._root / collection_name):
+        with self._reading(collection_name) as shard:
             request = edge.QueryRequest(
                 limit=limit,
                 offset=offset,
@@ -120,10 +96,8 @@ class EdgeClient(EdgeCollections):
                 with_vector=with_vectors,
                 score_threshold=score_threshold,
             )
-        found = self._read(collection_name, "query", request)
+            found = shard.query(request)
         return QueryResponse(points=[_scored(one, bool(with_vectors)) for one in found])
-
-    # -- writing -------------------------------------------------------------------------------
 
     def upsert(
         self, collection_name: str, points: Sequence[models.PointStruct], wait: bool = True
@@ -133,9 +107,9 @@ class EdgeClient(EdgeCollections):
         Raises:
             StoreError: a vector has a number that is not finite, or the engine refuses a point.
         """
-        with engine_errors(self._root / collection_name):
+        with self._writing(collection_name) as shard:
             made = [edge.Point(p.id, to_vectors(p.vector), p.payload) for p in points]
-        self._update(collection_name, edge.UpdateOperation.upsert_points(made))
+            shard.update(edge.UpdateOperation.upsert_points(made))
 
     def batch_update_points(
         self,
@@ -152,11 +126,9 @@ class EdgeClient(EdgeCollections):
             if not isinstance(operation, models.OverwritePayloadOperation):
                 raise NotSupported(f"the embedded engine does not support {operation!r:.100}")
             change = operation.overwrite_payload
-            with engine_errors(self._root / collection_name):
-                update = edge.UpdateOperation.overwrite_payload(
-                    list(change.points or ()), change.payload
-                )
-            self._update(collection_name, update)
+            ids = list(change.points or ())
+            with self._writing(collection_name) as shard:
+                shard.update(edge.UpdateOperation.overwrite_payload(ids, change.payload))
 
     def delete(
         self,
@@ -173,18 +145,12 @@ class EdgeClient(EdgeCollections):
             selector = selector.filter
         if isinstance(selector, models.PointIdsList):
             selector = selector.points
-        with engine_errors(self._root / collection_name):
+        with self._writing(collection_name) as shard:
             if isinstance(selector, models.Filter):
-                where = to_filter(selector) or edge.Filter()
-                operation = edge.UpdateOperation.delete_points_by_filter(where)
+                where: Any = to_filter(selector)
+                shard.update(edge.UpdateOperation.delete_points_by_filter(where))
             else:
-                operation = edge.UpdateOperation.delete_points(list(selector))
-        self._update(collection_name, operation)
-
-    def _read(self, name: str, method: str, *arguments: Any) -> Any:
-        shard = self._opened(name).shard
-        with engine_errors(self._root / name):
-            return getattr(shard, method)(*arguments)
+                shard.update(edge.UpdateOperation.delete_points(list(selector)))
 
 
 def _id(value: Any) -> int | str:

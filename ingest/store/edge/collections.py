@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,7 @@ import qdrant_edge as edge
 from qdrant_client import models
 
 from ...core.errors import StoreDamaged, StoreError, StoreLocked, StoreUnavailable
-from .config import index_params, index_type, info, shard_config
+from .config import index_schema, info, shard_config
 from .folder import (
     DOOMED,
     UNFINISHED,
@@ -28,6 +28,7 @@ from .folder import (
     allocated,
     check_folder,
     check_room,
+    damaged,
     engine_errors,
     holes,
     make_private,
@@ -39,7 +40,7 @@ from .folder import (
     write_spec,
 )
 
-__all__ = ["EdgeCollections", "OpenCollection"]
+__all__ = ["EdgeCollections"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ _TO_WRITE: Final = 64 * _MIB  # a request of 8 MiB goes to the log and to the st
 
 
 @dataclass(slots=True)
-class OpenCollection:
+class _OpenCollection:
     """A collection in use; ``changed`` is True if points were written since it was opened."""
 
     shard: Any
@@ -88,7 +89,7 @@ class EdgeCollections:
         lock.chmod(0o600)
         self._root.mkdir(mode=0o700, exist_ok=True)
         remove_leftovers(self._root)
-        self._open: dict[str, OpenCollection] = {}
+        self._open: dict[str, _OpenCollection] = {}
         self._opening = threading.RLock()
 
     def close(self) -> None:
@@ -98,8 +99,6 @@ class EdgeCollections:
         with self._opening, self._file, ExitStack() as stack:
             for name in self._open:  # a failure does not keep the others open
                 stack.callback(self._shut, name, optimize=True)
-
-    # -- collections ---------------------------------------------------------------------------
 
     def collection_exists(self, collection_name: str) -> bool:
         """Whether a collection, or an alias of one, has this name."""
@@ -128,7 +127,9 @@ class EdgeCollections:
             if self.collection_exists(collection_name):  # under the lock, so that one thread wins
                 raise StoreError(f"the collection {collection_name!r} exists already")
             check_room(self._root, _TO_CREATE)
-            self._forget_alias(collection_name)
+            aliases = read_aliases(self._root)
+            if aliases.pop(collection_name, None):  # left by a crash: its collection is gone
+                write_aliases(self._root, aliases)
             remove_folder(unfinished)
             unfinished.mkdir(mode=0o700)
             edge.EdgeShard.create(str(unfinished / _SHARD), config).close()
@@ -147,16 +148,16 @@ class EdgeCollections:
             doomed = folder.with_name(f"{DOOMED}{collection_name}")
             remove_folder(doomed)
             folder.rename(doomed)  # first, so that a crash leaves no half collection
-            kept = {a: c for a, c in self._aliases().items() if c != collection_name}
-            write_aliases(self._root, kept)
+            aliases = read_aliases(self._root).items()
+            write_aliases(self._root, {a: c for a, c in aliases if c != collection_name})
             remove_folder(doomed)
         return True
 
     def get_collection(self, collection_name: str) -> models.CollectionInfo:
         """Return the settings and counts of a collection."""
-        opened = self._opened(collection_name)
-        with engine_errors(self._root / collection_name):
-            return info(opened.spec, opened.shard)
+        spec = self._opened(collection_name).spec
+        with self._reading(collection_name) as shard:
+            return info(spec, shard)
 
     def create_payload_index(
         self,
@@ -166,22 +167,17 @@ class EdgeCollections:
         wait: bool = True,
     ) -> None:
         """Index a payload field."""
-        params = index_params(field_schema)
-        kind = index_type(field_schema)
-        self._update(
-            collection_name, edge.UpdateOperation.create_field_index(field_name, params or kind)
-        )
-
-    # -- aliases -------------------------------------------------------------------------------
+        schema = index_schema(field_schema)
+        with self._writing(collection_name) as shard:
+            shard.update(edge.UpdateOperation.create_field_index(field_name, schema))
 
     def get_aliases(self) -> models.CollectionsAliasesResponse:
         """Return all aliases."""
-        return models.CollectionsAliasesResponse(
-            aliases=[
-                models.AliasDescription(alias_name=alias, collection_name=collection)
-                for alias, collection in sorted(self._aliases().items())
-            ]
-        )
+        aliases = [
+            models.AliasDescription(alias_name=alias, collection_name=collection)
+            for alias, collection in sorted(read_aliases(self._root).items())
+        ]
+        return models.CollectionsAliasesResponse(aliases=aliases)
 
     def update_collection_aliases(
         self,
@@ -195,7 +191,7 @@ class EdgeCollections:
             StoreError: a collection does not exist, or has the name of a new alias.
         """
         with self._opening:
-            aliases = self._aliases()
+            aliases = read_aliases(self._root)
             for change in change_aliases_operations:
                 if isinstance(change, models.DeleteAliasOperation):
                     aliases.pop(change.delete_alias.alias_name, None)
@@ -209,28 +205,26 @@ class EdgeCollections:
             write_aliases(self._root, aliases)
         return True
 
-    def _aliases(self) -> dict[str, str]:
-        return read_aliases(self._root)
-
-    def _forget_alias(self, name: str) -> None:
-        """Remove an alias whose collection is gone, which a crash can leave."""
-        aliases = self._aliases()
-        if aliases.pop(name, None) is not None:
-            write_aliases(self._root, aliases)
-
     def _resolved(self, name: str) -> str:
-        return name if (self._root / name).is_dir() else self._aliases().get(name, name)
+        return name if (self._root / name).is_dir() else read_aliases(self._root).get(name, name)
 
-    # -- open collections ----------------------------------------------------------------------
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[Any]:
+        """Lend the shard of a collection; turn the engine's errors into ours."""
+        opened = self._opened(name)
+        with engine_errors(self._root / name):
+            yield opened.shard
 
-    def _update(self, name: str, operation: Any) -> None:
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[Any]:
+        """Lend the shard of a collection to one writer, if the disk has room."""
         opened = self._opened(name)
         with opened.writing, engine_errors(self._root / name):
             check_room(self._root, _TO_WRITE)
-            opened.shard.update(operation)
+            yield opened.shard
             opened.changed = True
 
-    def _opened(self, name: str) -> OpenCollection:
+    def _opened(self, name: str) -> _OpenCollection:
         """Return an open collection, opening it the first time."""
         name = self._resolved(name)
         with self._opening:
@@ -240,20 +234,17 @@ class EdgeCollections:
                 self._open[name] = self._load(name)
             return self._open[name]
 
-    def _load(self, name: str) -> OpenCollection:
+    def _load(self, name: str) -> _OpenCollection:
         folder = self._root / name
         if not folder.is_dir():
             raise StoreError(f"no collection {name!r} at {self._root.parent}")
         check_folder(folder)
         spec = read_spec(folder)
         if not (folder / _SHARD).is_dir():
-            raise StoreDamaged(
-                f"{folder / _SHARD} is missing: restore a copy of the store, or ingest into a new"
-                " folder"
-            )
+            raise damaged(folder / _SHARD, "it is missing")
         check_room(folder, holes(folder))
         with engine_errors(folder, StoreDamaged):
-            return OpenCollection(edge.EdgeShard.load(str(folder / _SHARD)), spec)
+            return _OpenCollection(edge.EdgeShard.load(str(folder / _SHARD)), spec)
 
     def _shut(self, name: str, *, optimize: bool) -> None:
         opened = self._open.pop(name, None)
@@ -267,7 +258,7 @@ class EdgeCollections:
                 opened.shard.close()
         make_private(self._root / name)
 
-    def _build_index(self, name: str, opened: OpenCollection) -> None:
+    def _build_index(self, name: str, opened: _OpenCollection) -> None:
         """Build the HNSW index, if the disk has room and there are enough new points."""
         try:
             # The engine writes the points again, and the graph, before it deletes the old files.

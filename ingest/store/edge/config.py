@@ -11,7 +11,7 @@ from qdrant_client import models
 from ...core.errors import NotSupported
 from .folder import CollectionSpec
 
-__all__ = ["index_params", "index_type", "info", "shard_config"]
+__all__ = ["index_schema", "info", "shard_config"]
 
 # Chosen by measurement with 100,000 vectors of 384 numbers (benchmarks/retrieval/qdrant.py).
 _M: Final = 16
@@ -22,20 +22,9 @@ _EF_CONSTRUCT: Final = 128
 _INDEXING_KB: Final = 30_000
 _FULL_SCAN_KB: Final = 10_000
 
-_DISTANCES: Final[Mapping[models.Distance, Any]] = {
-    models.Distance.COSINE: edge.Distance.Cosine,
-    models.Distance.DOT: edge.Distance.Dot,
-    models.Distance.EUCLID: edge.Distance.Euclid,
-    models.Distance.MANHATTAN: edge.Distance.Manhattan,
-}
 _TYPES: Final[Mapping[models.PayloadSchemaType, Any]] = {
-    models.PayloadSchemaType.KEYWORD: edge.PayloadSchemaType.Keyword,
-    models.PayloadSchemaType.INTEGER: edge.PayloadSchemaType.Integer,
-    models.PayloadSchemaType.FLOAT: edge.PayloadSchemaType.Float,
-    models.PayloadSchemaType.BOOL: edge.PayloadSchemaType.Bool,
-    models.PayloadSchemaType.DATETIME: edge.PayloadSchemaType.Datetime,
-    models.PayloadSchemaType.TEXT: edge.PayloadSchemaType.Text,
-    models.PayloadSchemaType.UUID: edge.PayloadSchemaType.Uuid,
+    models.PayloadSchemaType(name.lower()): getattr(edge.PayloadSchemaType, name)
+    for name in ("Keyword", "Integer", "Float", "Bool", "Datetime", "Text", "Uuid")
 }
 
 
@@ -62,46 +51,24 @@ def shard_config(
     )
 
 
-def index_type(schema: models.PayloadSchemaType | models.KeywordIndexParams) -> Any:
-    """Return the type of a payload index.
+def index_schema(schema: models.PayloadSchemaType | models.KeywordIndexParams) -> Any:
+    """Return the type or the options of a payload index.
 
     Raises:
         NotSupported: the engine does not have this type of index.
     """
     if isinstance(schema, models.KeywordIndexParams):
-        return edge.PayloadSchemaType.Keyword
+        return edge.KeywordIndexParams(is_tenant=schema.is_tenant)
     if schema not in _TYPES:
         raise NotSupported(f"the embedded engine has no payload index of type {schema!r}")
     return _TYPES[schema]
 
 
-def index_params(schema: models.PayloadSchemaType | models.KeywordIndexParams) -> Any:
-    """Return the options of a payload index, or None."""
-    if isinstance(schema, models.KeywordIndexParams):
-        return edge.KeywordIndexParams(is_tenant=schema.is_tenant)
-    return None
-
-
 def info(spec: CollectionSpec, shard: Any) -> models.CollectionInfo:
     """Describe a collection as a server does."""
     state = shard.info()
-    names = {value: key for key, value in _TYPES.items()}
-    return models.CollectionInfo(
-        status=models.CollectionStatus.GREEN,
-        optimizer_status=models.OptimizersStatusOneOf.OK,
-        points_count=state.points_count,
-        indexed_vectors_count=state.indexed_vectors_count,
-        segments_count=state.segments_count,
-        config=_config(spec),
-        payload_schema={
-            key: models.PayloadIndexInfo(data_type=names[index.data_type], points=index.points)
-            for key, index in state.payload_schema.items()
-        },
-    )
-
-
-def _config(spec: CollectionSpec) -> models.CollectionConfig:
-    return models.CollectionConfig(
+    kinds = {value: key for key, value in _TYPES.items()}
+    config = models.CollectionConfig(
         params=models.CollectionParams(
             vectors=dict(spec.vectors), sparse_vectors=dict(spec.sparse_vectors)
         ),
@@ -111,14 +78,24 @@ def _config(spec: CollectionSpec) -> models.CollectionConfig:
         optimizer_config=models.OptimizersConfig(default_segment_number=1, flush_interval_sec=0),
         metadata=dict(spec.metadata),
     )
+    return models.CollectionInfo(
+        status=models.CollectionStatus.GREEN,
+        optimizer_status=models.OptimizersStatusOneOf.OK,
+        points_count=state.points_count,
+        indexed_vectors_count=state.indexed_vectors_count,
+        segments_count=state.segments_count,
+        config=config,
+        payload_schema={
+            key: models.PayloadIndexInfo(data_type=kinds[index.data_type], points=index.points)
+            for key, index in state.payload_schema.items()
+        },
+    )
 
 
 def _dense(params: models.VectorParams) -> edge.EdgeVectorParams:
-    return edge.EdgeVectorParams(
-        params.size,
-        _DISTANCES[params.distance],
-        memory=edge.Memory.Cold if params.on_disk else None,
-    )
+    distance = getattr(edge.Distance, params.distance.value)
+    memory = edge.Memory.Cold if params.on_disk else None
+    return edge.EdgeVectorParams(params.size, distance, memory=memory)
 
 
 def _sparse(params: models.SparseVectorParams) -> edge.EdgeSparseVectorParams:

@@ -30,6 +30,7 @@ __all__ = [
     "allocated",
     "check_folder",
     "check_room",
+    "damaged",
     "engine_errors",
     "holes",
     "is_collection_name",
@@ -42,8 +43,7 @@ __all__ = [
     "write_spec",
 ]
 
-# Name prefixes of a collection being created and of one being deleted. No collection can have such
-# a name.
+# Name prefixes of collections being created and deleted. No collection can have such a name.
 UNFINISHED: Final = "~made~"
 DOOMED: Final = "~doomed~"
 _ABOUT: Final = "about.json"
@@ -76,13 +76,12 @@ def is_collection_name(name: str) -> bool:
 
 def write_spec(folder: Path, spec: CollectionSpec) -> None:
     """Write the vectors and metadata of a collection."""
-    values = {
-        "format": _FORMAT,
-        "vectors": _dumped(spec.vectors),
-        "sparse_vectors": _dumped(spec.sparse_vectors),
-        "metadata": dict(spec.metadata),
-    }
-    _write_json(folder / _ABOUT, values)
+    vectors, sparse = (
+        {name: params.model_dump(mode="json", exclude_none=True) for name, params in part.items()}
+        for part in (spec.vectors, spec.sparse_vectors)
+    )
+    values = {"vectors": vectors, "sparse_vectors": sparse, "metadata": dict(spec.metadata)}
+    _write_json(folder / _ABOUT, {"format": _FORMAT, **values})
 
 
 def read_spec(folder: Path) -> CollectionSpec:
@@ -94,10 +93,10 @@ def read_spec(folder: Path) -> CollectionSpec:
     path = folder / _ABOUT
     values = _read_json(path)
     if values.get("format") != _FORMAT:
-        raise _damaged(path, f"format {values.get('format')!r:.40}, expected {_FORMAT}")
+        raise damaged(path, f"format {values.get('format')!r:.40}, expected {_FORMAT}")
     parts: list[Any] = [values.get(key) for key in ("vectors", "sparse_vectors", "metadata")]
     if not all(isinstance(part, dict) for part in parts):
-        raise _damaged(path, "vectors or metadata are missing")
+        raise damaged(path, "vectors or metadata are missing")
     dense, sparse, metadata = parts
     try:
         return CollectionSpec(
@@ -106,7 +105,7 @@ def read_spec(folder: Path) -> CollectionSpec:
             metadata,
         )
     except ValidationError as error:
-        raise _damaged(path, str(error).replace("\n", " ")[:200]) from error
+        raise damaged(path, str(error).replace("\n", " ")[:200]) from error
 
 
 def write_aliases(root: Path, aliases: Mapping[str, str]) -> None:
@@ -127,7 +126,7 @@ def read_aliases(root: Path) -> dict[str, str]:
     names = [*values, *values.values()]
     wrong = [n for n in names if not (isinstance(n, str) and is_collection_name(n))]
     if wrong:  # a path could lead out of the store
-        raise _damaged(path, f"invalid collection name {wrong[0]!r:.80}")
+        raise damaged(path, f"invalid collection name {wrong[0]!r:.80}")
     return values
 
 
@@ -140,7 +139,7 @@ def check_folder(folder: Path) -> None:
     inside = (Path(at) / name for at, *named in os.walk(folder) for part in named for name in part)
     for path in (folder, *inside):
         if not (stat.S_ISDIR(mode := path.lstat().st_mode) or stat.S_ISREG(mode)):
-            raise _damaged(path, "neither a folder nor a regular file")
+            raise damaged(path, "neither a folder nor a regular file")
 
 
 def remove_folder(folder: Path) -> None:
@@ -178,13 +177,9 @@ def holes(folder: Path) -> int:
 
 
 def check_room(folder: Path, needed: int) -> None:
-    """Check that the disk has room.
+    """Check that the disk of a folder has this many bytes free.
 
     The engine writes to mapped memory: on a full disk, the operating system kills the process.
-
-    Args:
-        folder: a folder on the disk.
-        needed: bytes that must be free.
 
     Raises:
         StoreUnavailable: fewer bytes are free.
@@ -209,25 +204,18 @@ def engine_errors(folder: object, raised: type[StoreError] = StoreError) -> Iter
         yield
     except OpticalRagError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        # The class of Rust's panics is not an Exception and cannot be imported.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
         if _IN_USE in str(error):
             raise StoreLocked.of(folder) from error
-        raise raised(f"the embedded engine at {folder} failed: {error}") from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # the class cannot be imported
-            raise
         raise raised(f"the embedded engine at {folder} failed: {error}") from error
 
 
 def _states(folder: Path) -> Iterator[os.stat_result]:
     for inner, _, files in os.walk(folder):
         yield from ((Path(inner) / name).lstat() for name in files)
-
-
-def _dumped(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.model_dump(mode="json", exclude_none=True) for name, value in params.items()
-    }
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
@@ -243,23 +231,24 @@ def _write_json(path: Path, values: dict[str, Any]) -> None:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         if not stat.S_ISREG(path.lstat().st_mode):  # a pipe would block forever
-            raise _damaged(path, "not a regular file")
+            raise damaged(path, "not a regular file")
         with path.open("rb") as file:
             raw = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise _damaged(path, str(error)) from error
+        raise damaged(path, str(error)) from error
     if len(raw) > _MOST_BYTES:
-        raise _damaged(path, f"more than {_MOST_BYTES:,} bytes")
+        raise damaged(path, f"more than {_MOST_BYTES:,} bytes")
     try:
         values = json.loads(raw)
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, str(error)[:200]) from error
+        raise damaged(path, str(error)[:200]) from error
     if not isinstance(values, dict):
-        raise _damaged(path, f"a {type(values).__name__} instead of an object")
+        raise damaged(path, f"a {type(values).__name__} instead of an object")
     return values
 
 
-def _damaged(path: Path, why: str) -> StoreDamaged:
+def damaged(path: Path, why: str) -> StoreDamaged:
+    """Return the error for a damaged file of a store."""
     return StoreDamaged(
         f"{path} is damaged ({why}): restore a copy of the store, or ingest into a new folder"
     )

@@ -31,14 +31,12 @@ def to_filter(where: models.Filter | None) -> edge.Filter | None:
     """
     if where is None:
         return None
-    least = where.min_should
+    least: Any = where.min_should
     return edge.Filter(
         must=_conditions(where.must),
         should=_conditions(where.should),
         must_not=_conditions(where.must_not),
-        min_should=None
-        if least is None
-        else edge.MinShould(_conditions(least.conditions) or [], least.min_count),
+        min_should=least and edge.MinShould(_conditions(least.conditions) or [], least.min_count),
     )
 
 
@@ -84,16 +82,13 @@ def to_params(params: models.SearchParams | None) -> edge.SearchParams | None:
     """Translate search parameters."""
     if params is None:
         return None
-    quantized = params.quantization
+    given: Any = params.quantization
     return edge.SearchParams(
         hnsw_ef=params.hnsw_ef,
         exact=bool(params.exact),
         indexed_only=bool(params.indexed_only),
-        quantization=None
-        if quantized is None
-        else edge.QuantizationSearchParams(
-            bool(quantized.ignore), quantized.rescore, quantized.oversampling
-        ),
+        quantization=given
+        and edge.QuantizationSearchParams(bool(given.ignore), given.rescore, given.oversampling),
     )
 
 
@@ -158,11 +153,8 @@ def _conditions(conditions: Any) -> list[Any] | None:
 
 
 def _condition(condition: Any) -> Any:
-    make = _CONDITIONS.get(type(condition))
-    if make is None:
-        raise _unknown(condition)
     try:
-        return make(condition)
+        return _translated(condition)
     except OpticalRagError:
         raise
     except (TypeError, ValueError, OverflowError) as error:
@@ -170,6 +162,15 @@ def _condition(condition: Any) -> Any:
             f"the embedded engine cannot filter by {_shown(condition)}: use integers of up to 64"
             " bits, ids that are UUIDs or non-negative integers, and valid Unicode"
         ) from error
+
+
+def _translated(part: Any) -> Any:
+    if part is None:
+        return None
+    translate = _TRANSLATIONS.get(type(part))
+    if translate is None:
+        raise _unknown(part)
+    return translate(part)
 
 
 def _shown(condition: Any) -> str:
@@ -182,24 +183,14 @@ def _shown(condition: Any) -> str:
 def _field(condition: models.FieldCondition) -> edge.FieldCondition:
     if condition.geo_bounding_box or condition.geo_radius or condition.geo_polygon:
         raise _unknown(condition)
-    count = condition.values_count
     return edge.FieldCondition(
         condition.key,
-        match=None if condition.match is None else _match(condition.match),
-        range=None if condition.range is None else _range(condition.range),
-        values_count=None
-        if count is None
-        else edge.ValuesCount(count.lt, count.gt, count.lte, count.gte),
+        match=_translated(condition.match),
+        range=_translated(condition.range),
+        values_count=_translated(condition.values_count),
         is_empty=condition.is_empty,
         is_null=condition.is_null,
     )
-
-
-def _match(match: Any) -> Any:
-    make = _MATCHES.get(type(match))
-    if make is None:
-        raise _unknown(match)
-    return make(match)
 
 
 def _match_value(match: models.MatchValue) -> edge.MatchValue:
@@ -208,14 +199,9 @@ def _match_value(match: models.MatchValue) -> edge.MatchValue:
     return edge.MatchValue(value)
 
 
-def _range(bounds: Any) -> Any:
-    if isinstance(bounds, models.Range):
-        return edge.RangeFloat(*_tightest(bounds.gte, bounds.gt, bounds.lte, bounds.lt))
-    if isinstance(bounds, models.DatetimeRange):
-        given = (bounds.gte, bounds.gt, bounds.lte, bounds.lt)
-        ends = _tightest(*(None if end is None else _moment(end) for end in given))
-        return edge.RangeDateTime(*(None if end is None else end.isoformat() for end in ends))
-    raise _unknown(bounds)
+def _datetime_range(r: models.DatetimeRange) -> edge.RangeDateTime:
+    ends = _tightest(*(end and _moment(end) for end in (r.gte, r.gt, r.lte, r.lt)))
+    return edge.RangeDateTime(*(end and end.isoformat() for end in ends))
 
 
 def _tightest(gte: Any, gt: Any, lte: Any, lt: Any) -> tuple[Any, Any, Any, Any]:
@@ -241,7 +227,7 @@ def _unknown(condition: Any) -> NotSupported:
     )
 
 
-_CONDITIONS: Final[Mapping[type, Callable[[Any], Any]]] = {
+_TRANSLATIONS: Final[Mapping[type, Callable[[Any], Any]]] = {
     models.Filter: to_filter,
     models.FieldCondition: _field,
     models.HasIdCondition: lambda c: edge.HasIdCondition(set(c.has_id)),
@@ -251,13 +237,13 @@ _CONDITIONS: Final[Mapping[type, Callable[[Any], Any]]] = {
     models.NestedCondition: lambda c: edge.NestedCondition(
         c.nested.key, to_filter(c.nested.filter) or edge.Filter()
     ),
-}
-
-_MATCHES: Final[Mapping[type, Callable[[Any], Any]]] = {
     models.MatchValue: _match_value,
     models.MatchAny: lambda m: edge.MatchAny(list(m.any)),
     models.MatchExcept: lambda m: edge.MatchExcept(list(m.except_)),
     models.MatchText: lambda m: edge.MatchText(m.text),
     models.MatchTextAny: lambda m: edge.MatchTextAny(m.text_any),
     models.MatchPhrase: lambda m: edge.MatchPhrase(m.phrase),
+    models.Range: lambda r: edge.RangeFloat(*_tightest(r.gte, r.gt, r.lte, r.lt)),
+    models.DatetimeRange: _datetime_range,
+    models.ValuesCount: lambda c: edge.ValuesCount(c.lt, c.gt, c.lte, c.gte),
 }
