@@ -248,7 +248,7 @@ class QdrantStore(Closeable):
         return self._count(equal(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}))
 
     def documents(self, where: models.Filter | None = None) -> list[StoredDocument]:
-        """Return the documents that have points matching a filter, sorted by path."""
+        """Return the documents with points that match a filter, sorted by path."""
         if not self.exists():
             return []
         return stored_documents(self.scroll(where, DOCUMENT_FIELDS))

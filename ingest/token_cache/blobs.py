@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, TypeAlias
 
 from ..core.errors import CacheError, CacheMiss
 
@@ -18,33 +18,6 @@ __all__ = ["BlobStore", "FolderBlobs", "RemoteBlobs", "open_blobs"]
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
 _SUFFIX: Final = ".safetensors"
 _ABANDONED: Final = 3600.0  # seconds; no write of a few megabytes takes longer
-
-
-class BlobStore(Protocol):
-    """Stores bytes by name. A name is 64 hexadecimal digits."""
-
-    def put(self, name: str, data: bytes) -> None:
-        """Store bytes; they are durable when this returns."""
-
-    def get(self, name: str) -> bytes:
-        """Return the bytes, or raise :class:`CacheMiss`."""
-
-    def has(self, name: str) -> bool:
-        """Whether bytes are stored under this name."""
-
-    def delete(self, name: str) -> None:
-        """Delete the bytes if they exist."""
-
-    def names(self) -> Iterator[str]:
-        """Yield all names, in no particular order."""
-
-    def remove_unfinished(self) -> None:
-        """Remove the temporary files of writers that died."""
-
-
-def open_blobs(location: str, folder: Path) -> BlobStore:
-    """Open the fsspec URL ``location`` (``s3://...``), or ``folder`` if it is not a URL."""
-    return RemoteBlobs(location) if "://" in location else FolderBlobs(folder)
 
 
 class FolderBlobs:
@@ -58,7 +31,7 @@ class FolderBlobs:
         self._folder = folder
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file.
+        """Write a file; it is durable when this returns.
 
         Raises:
             CacheError: the disk is full, or the folder is not writable.
@@ -109,7 +82,7 @@ class FolderBlobs:
             raise CacheError(f"cannot delete {self._path(name)}: {error}") from error
 
     def names(self) -> Iterator[str]:
-        """Yield all names."""
+        """Yield all names, in no particular order."""
         for path in self._folder.glob(f"??/*{_SUFFIX}"):
             if _NAME.fullmatch(path.stem):
                 yield path.stem
@@ -146,7 +119,7 @@ class RemoteBlobs:
             raise CacheError(f"cannot open {url}: {error}") from error
 
     def put(self, name: str, data: bytes) -> None:
-        """Upload an object, or raise :class:`CacheError`."""
+        """Upload an object, or raise :class:`CacheError`; it is durable when this returns."""
         path = self._path(name)
         with _remote_errors(f"write {path}"):
             self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
@@ -174,7 +147,7 @@ class RemoteBlobs:
             self._files.rm_file(path)
 
     def names(self) -> Iterator[str]:
-        """Yield all names."""
+        """Yield all names, in no particular order."""
         with _remote_errors(f"list {self._url}"):
             paths = self._files.glob(f"{self._root}/??/*{_SUFFIX}")
         for path in paths:
@@ -187,6 +160,15 @@ class RemoteBlobs:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{_relative_path(name)}"
+
+
+BlobStore: TypeAlias = FolderBlobs | RemoteBlobs
+"""Stores bytes by name. A name is 64 hexadecimal digits."""
+
+
+def open_blobs(location: str, folder: Path) -> BlobStore:
+    """Open the fsspec URL ``location`` (``s3://...``), or ``folder`` if it is not a URL."""
+    return RemoteBlobs(location) if "://" in location else FolderBlobs(folder)
 
 
 def _relative_path(name: str) -> str:

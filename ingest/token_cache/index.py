@@ -263,12 +263,12 @@ class TokenIndex(Closeable):
         Announces the removal of the files that belong to no other document, and returns them.
         """
         with self._db.write() as db:
-            rows = db.execute("SELECT DISTINCT name FROM pages WHERE document = ?", (document,))
-            names = [row[0] for row in rows.fetchall()]
+            query = """SELECT DISTINCT name FROM pages AS own WHERE document = ? AND NOT EXISTS
+                (SELECT 1 FROM pages WHERE name = own.name AND document <> own.document)"""
+            names = [row[0] for row in db.execute(query, (document,)).fetchall()]
             db.execute("DELETE FROM pages WHERE document = ?", (document,))
-            alone = [name for name in names if not _has_page(db, name)]
-            _announce(db, alone, "remove")
-            return alone
+            _announce(db, names, "remove")
+            return names
 
     def totals(self) -> Totals:
         """Return the size of the cache."""
@@ -282,10 +282,6 @@ class TokenIndex(Closeable):
 def _codec(db: sqlite3.Connection, name: str) -> str | None:
     row = db.execute("SELECT codec FROM entries WHERE name = ?", (name,)).fetchone()
     return None if row is None else str(row[0])
-
-
-def _has_page(db: sqlite3.Connection, name: str) -> bool:
-    return db.execute("SELECT 1 FROM pages WHERE name = ?", (name,)).fetchone() is not None
 
 
 def _announce(db: sqlite3.Connection, names: Sequence[str], action: Action) -> None:

@@ -121,7 +121,11 @@ class EdgeCollections:
         """
         folder = self._root / collection_name
         unfinished = folder.with_name(f"{UNFINISHED}{collection_name}")
-        spec = CollectionSpec(dict(vectors_config), dict(sparse_vectors_config), dict(metadata))
+        spec = CollectionSpec(
+            vectors=dict(vectors_config),
+            sparse_vectors=dict(sparse_vectors_config),
+            metadata=dict(metadata),
+        )
         config = shard_config(spec, hnsw_config, quantization_config)
         with self._opening, engine_errors(folder):
             if self.collection_exists(collection_name):  # under the lock, so that one thread wins

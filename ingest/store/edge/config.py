@@ -69,14 +69,12 @@ def info(spec: CollectionSpec, shard: Any) -> models.CollectionInfo:
     state = shard.info()
     kinds = {value: key for key, value in _TYPES.items()}
     config = models.CollectionConfig(
-        params=models.CollectionParams(
-            vectors=dict(spec.vectors), sparse_vectors=dict(spec.sparse_vectors)
-        ),
+        params=models.CollectionParams(vectors=spec.vectors, sparse_vectors=spec.sparse_vectors),
         hnsw_config=models.HnswConfig(
             m=_M, ef_construct=_EF_CONSTRUCT, full_scan_threshold=_FULL_SCAN_KB
         ),
         optimizer_config=models.OptimizersConfig(default_segment_number=1, flush_interval_sec=0),
-        metadata=dict(spec.metadata),
+        metadata=spec.metadata,
     )
     return models.CollectionInfo(
         status=models.CollectionStatus.GREEN,

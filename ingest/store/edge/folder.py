@@ -14,11 +14,10 @@ import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from qdrant_client import models
 
 from ...core.errors import OpticalRagError, StoreDamaged, StoreError, StoreLocked, StoreUnavailable
@@ -56,13 +55,12 @@ _MOST_NAME_BYTES: Final = 200  # file systems allow 255, including the prefixes 
 _BLOCK_UNIT: Final = 512  # bytes per unit of st_blocks
 
 
-@dataclass(frozen=True, slots=True)
-class CollectionSpec:
+class CollectionSpec(BaseModel, frozen=True):
     """Vectors and metadata of a collection."""
 
-    vectors: Mapping[str, models.VectorParams]
-    sparse_vectors: Mapping[str, models.SparseVectorParams]
-    metadata: Mapping[str, Any]
+    vectors: dict[str, models.VectorParams]
+    sparse_vectors: dict[str, models.SparseVectorParams]
+    metadata: dict[str, Any]
 
 
 def is_collection_name(name: str) -> bool:
@@ -76,12 +74,8 @@ def is_collection_name(name: str) -> bool:
 
 def write_spec(folder: Path, spec: CollectionSpec) -> None:
     """Write the vectors and metadata of a collection."""
-    vectors, sparse = (
-        {name: params.model_dump(mode="json", exclude_none=True) for name, params in part.items()}
-        for part in (spec.vectors, spec.sparse_vectors)
-    )
-    values = {"vectors": vectors, "sparse_vectors": sparse, "metadata": dict(spec.metadata)}
-    _write_json(folder / _ABOUT, {"format": _FORMAT, **values})
+    values = spec.model_dump(mode="json", exclude_none=True)
+    _write_json(folder / _ABOUT, {"format": _FORMAT, **values, "metadata": spec.metadata})
 
 
 def read_spec(folder: Path) -> CollectionSpec:
@@ -94,16 +88,8 @@ def read_spec(folder: Path) -> CollectionSpec:
     values = _read_json(path)
     if values.get("format") != _FORMAT:
         raise damaged(path, f"format {values.get('format')!r:.40}, expected {_FORMAT}")
-    parts: list[Any] = [values.get(key) for key in ("vectors", "sparse_vectors", "metadata")]
-    if not all(isinstance(part, dict) for part in parts):
-        raise damaged(path, "vectors or metadata are missing")
-    dense, sparse, metadata = parts
     try:
-        return CollectionSpec(
-            {name: models.VectorParams.model_validate(v) for name, v in dense.items()},
-            {name: models.SparseVectorParams.model_validate(v) for name, v in sparse.items()},
-            metadata,
-        )
+        return CollectionSpec.model_validate(values)
     except ValidationError as error:
         raise damaged(path, str(error).replace("\n", " ")[:200]) from error
 
