@@ -248,7 +248,7 @@ class QdrantStore(Closeable):
         return self._count(equal(**{Field.FILE_ID: document_id, Field.FINGERPRINT: fingerprint}))
 
     def documents(self, where: models.Filter | None = None) -> list[StoredDocument]:
-        """Return the documents with points that match a filter, sorted by path."""
+        """Return the documents of the points that match a filter, sorted by path."""
         if not self.exists():
             return []
         return stored_documents(self.scroll(where, DOCUMENT_FIELDS))
@@ -391,6 +391,8 @@ class QdrantStore(Closeable):
             key=Field.INGESTED_AT, range=models.DatetimeRange(lt=before)
         )
         return self._delete_matching(orphans, [settled] if self.is_server else [])
+
+    # -- requests ------------------------------------------------------------------------------
 
     @cached_property
     def _search_params(self) -> models.SearchParams | None:
