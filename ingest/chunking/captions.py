@@ -24,17 +24,17 @@ _PROSE: Final = re.compile(
     r"\s*[,;]|\s+(?!cont\b|continued|suite\b)[a-zß-öø-ÿа-я]|[은는이가을를에과와의]|[はがにをとで]"
 )
 """What follows the number if the text is a sentence: "Table 2 compares", "図2に"."""
+_CONTINUED: Final = re.compile(
+    r"\b(?:cont(?:inued|inuation|\.|'d)|fortsetzung|continuación)|\bsuite\W*\Z|续|續|続|계속",
+    re.IGNORECASE,
+)
 _LONGEST: Final = 2000  # characters
 
 
 def is_caption(text: str, *, of_code: bool = False) -> bool:
-    """Whether a text beside a table, figure or listing begins like its caption.
+    """Whether a text beside a table, figure or (``of_code``) listing begins like its caption.
 
     A sentence that begins with a label ("Table 2 compares") is not a caption.
-
-    Args:
-        text: the text.
-        of_code: whether it stands beside a listing.
     """
     if len(text) > _LONGEST:
         return False
@@ -57,11 +57,4 @@ def labels_code(caption: str) -> bool:
 
 def says_continued(caption: str) -> bool:
     """Whether a caption says that its table continues from the page before."""
-    return bool(
-        re.search(
-            r"\b(?:cont(?:inued|inuation|\.|'d)|fortsetzung|continuación)|\bsuite\W*\Z",
-            caption,
-            re.IGNORECASE,
-        )
-        or re.search("续|續|続|계속", caption)
-    )
+    return _CONTINUED.search(caption) is not None

@@ -1,10 +1,8 @@
 """Turns the pages of a document into chunks with bounded tokens, headings and page spans.
 
-Knows nothing of PDFs, models or stores: the input is located Markdown and a token counter. The
-stages are :mod:`.flow` (join the pages into elements), :mod:`.cutting` (cut long elements) and
-:mod:`.packing` (group pieces into chunks). Every piece is counted with its context before it is
-accepted, and every chunk is counted again as a whole. A single character always counts as
-fitting.
+The stages are :mod:`.flow` (join the pages into elements), :mod:`.cutting` (cut long elements)
+and :mod:`.packing` (group pieces into chunks). Every piece is counted with its context before it
+is accepted, and every chunk again as a whole. A single character always counts as fitting.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise, takewhile
 from operator import itemgetter
 from typing import Final
@@ -34,8 +32,8 @@ from .text_cutting import cut_text, last_sentences
 __all__ = ["Repeats", "chunk_pages"]
 
 Repeats = Counter[tuple[str | int, ...]]
-"""Counts how often an id was made from the same facts, so that every id is unique. For a chunk
-the facts are the document's id, the 0-based first page and the embedded text."""
+"""Counts ids made from the same facts, so that every id is unique. The facts of a chunk are the
+document's id, the 0-based first page and the embedded text."""
 
 _PATH_SEPARATOR: Final = " > "
 _PATH_SHARE: Final = 0.3
@@ -44,8 +42,8 @@ _INTRODUCTION_SHARE: Final = 0.25
 """Largest share of the cap that a caption or a lead-in may take."""
 _OVERLAPPING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM, BlockKind.OTHER})
 _LONGEST_TOKEN: Final = 16
-"""Characters that count as at least one token. WordPiece takes 100,000 letters without a space
-for one unknown word; a chunk that long would be cited, shown and paid for as a whole."""
+"""Characters that count as at least one token: for WordPiece, 100,000 letters without a space are
+one unknown word, but a chunk that long would be cited, shown and paid for as a whole."""
 _WIDEST_GAP: Final = 40  # characters of white space between blocks; wider becomes an empty line
 
 
@@ -60,19 +58,18 @@ def chunk_pages(
 
     Args:
         document: the document of the pages.
-        pages: its pages in order, as Markdown with located blocks.
+        pages: its pages in order.
         counter: counts tokens as the embedder does.
-        config: sizes; None for the defaults.
-        repeats: texts that were chunks before, if the document is chunked in several calls.
-            Updated in place. None for the first or only call.
+        config: None for the defaults.
+        repeats: of earlier calls, if the document is chunked in several. Updated in place.
 
     Raises:
         ConfigError: the cap exceeds the embedder's longest input.
 
     Returns:
-        Chunks in reading order. No chunk has more ``tokens`` than the cap. Every character of
-        text is in exactly one chunk; contexts repeat some of it. Running heads and page numbers
-        are left out unless the configuration keeps them.
+        Chunks in reading order, each of at most the cap's ``tokens``. Every character of text is
+        in exactly one chunk, but running heads and page numbers only if the configuration keeps
+        them. Contexts repeat some text.
     """
     chunker = _Chunker(document, pages, counter, config or ChunkingConfig())
     return list(chunker.run(Counter() if repeats is None else repeats))
@@ -98,10 +95,9 @@ class _Chunker:
         # Some tokenizers count a line break as a token; there are two between blocks.
         self.gap = max(self.count("a\n\na") - 2 * self.count("a") + self.special, 0)
         self._contexts: dict[tuple[tuple[str, ...], int | None], tuple[str, int]] = {}
-        self._languages: dict[int, str] = {}
+        self.language = cache(lambda page: detect_language(pages[page].text))
 
     def run(self, repeats: Repeats) -> Iterator[Chunk]:
-        """Cut the elements, pack the pieces, and number the chunks."""
         ordinal = 0
         before: Chunk | None = None
         for group in pack(list(self._pieces()), self._size, self.target - self.overlap, self.cap):
@@ -114,25 +110,19 @@ class _Chunker:
                 ordinal += 1
                 yield before
 
-    # -- pieces ----------------------------------------------------------------------------
-
     def _pieces(self) -> Iterator[Piece]:
         headings: list[Element] = []  # right above the current element, on the same page
         for element in self.elements:
             if headings and headings[-1].page != element.page:
-                headings.clear()
+                headings = []
             yield from self._cut(element, headings)
-            if element.rank:
-                headings.append(element)
-            else:
-                headings.clear()
+            headings = [*headings, element] if element.rank else []
 
     def _cut(self, element: Element, headings: Sequence[Element]) -> Iterator[Piece]:
         # A heading's context is the headings above it; a part of a long one repeats it, too.
         paths = (element.path[:-1], element.path) if element.rank else (element.path,)
-        context, added = max(
-            (self._context(p, element.introduced_by) for p in paths), key=itemgetter(1)
-        )
+        contexts = (self._context(path, element.introduced_by) for path in paths)
+        context, added = max(contexts, key=itemgetter(1))
 
         def size(text: str) -> int:
             return self.count(_join(context, text))
@@ -161,17 +151,14 @@ class _Chunker:
         tokens = context + sum(p.tokens for p in pieces) + self.gap * len(pieces) + self.special
         return max(tokens, sum(len(p.text) + 2 for p in pieces) // _LONGEST_TOKEN)
 
-    # -- context ---------------------------------------------------------------------------
-
     def _context(self, path: tuple[str, ...], introduction: int | None) -> tuple[str, int]:
         """The line of headings and the introduction below it, and the tokens they add."""
         key = (path, introduction)
-        found = self._contexts.get(key)
-        if found is None:
+        if key not in self._contexts:
             lines = [self._path_line(path), self._introduction_lines(introduction)]
-            text = "\n".join(line for line in lines if line)
-            found = self._contexts[key] = (text, self.count(text) - self.special if text else 0)
-        return found
+            text = "\n".join(filter(None, lines))
+            self._contexts[key] = (text, self.count(text) - self.special if text else 0)
+        return self._contexts[key]
 
     def _path_line(self, path: tuple[str, ...]) -> str:
         """The path as a line; the outer headings are dropped first if it is too long."""
@@ -206,8 +193,6 @@ class _Chunker:
         start, end = next(pieces, (0, 0))
         return text[start:end]
 
-    # -- chunks ----------------------------------------------------------------------------
-
     def _chunks(self, group: list[Piece], before: Chunk | None) -> Iterator[Chunk]:
         """The chunk of a group, or several if the pieces exceed the cap when counted together."""
         while group:
@@ -223,7 +208,6 @@ class _Chunker:
     def _chunk(self, pieces: Sequence[Piece]) -> Chunk:
         context, _ = self._context(_shown_path(pieces[0]), _introduction(pieces))
         text = self._text(pieces)
-        spans = self._spans(pieces)
         return Chunk(
             id="",
             document=self.document,
@@ -231,10 +215,10 @@ class _Chunker:
             context=context,
             heading_path=_common_path(pieces),
             kinds=tuple(dict.fromkeys(p.element.kind for p in pieces)),
-            spans=spans,
+            spans=self._spans(pieces),
             tokens=self.count(_join(context, text)),
             ordinal=0,
-            language=self._language(pieces[0].element.page),
+            language=self.language(pieces[0].element.page),
         )
 
     def _overlapping(self, chunk: Chunk, first: Piece, before: Chunk | None) -> Chunk:
@@ -243,7 +227,7 @@ class _Chunker:
             return chunk
         room = min(self.overlap, self.cap - chunk.tokens - self.gap)
         tail = last_sentences(before.text, lambda t: self.count(t) - self.special <= room)
-        context = "\n".join(part for part in (chunk.context, tail) if part)
+        context = "\n".join(filter(None, (chunk.context, tail)))
         tokens = self.count(_join(context, chunk.text))
         return replace(chunk, context=context, tokens=tokens) if tokens <= self.cap else chunk
 
@@ -256,10 +240,7 @@ class _Chunker:
         return text
 
     def _between(self, left: Piece, right: Piece, indent: int) -> str:
-        """The white space between two neighbours on the page; an empty line if there is text.
-
-        List items lose as much indentation as the first item of the chunk has lost.
-        """
+        """White space between two neighbours, without a list's ``indent``; or an empty line."""
         a, b = left.provenance[-1], right.provenance[0]
         if a.page == b.page and a.ranges and b.ranges:
             between = self.pages[a.page].text[a.ranges[-1][1] : b.ranges[0][0]]
@@ -268,7 +249,7 @@ class _Chunker:
         return "\n\n"
 
     def _indent(self, piece: Piece) -> int:
-        """Indentation of a piece's first line, in characters."""
+        """The characters of indentation that a piece has lost on its first line."""
         first = piece.provenance[0]
         text = self.pages[first.page].text
         start = first.ranges[0][0] if first.ranges else 0
@@ -292,11 +273,6 @@ class _Chunker:
                 )
             )
         return tuple(spans)
-
-    def _language(self, page: int) -> str:
-        if page not in self._languages:
-            self._languages[page] = detect_language(self.pages[page].text)
-        return self._languages[page]
 
 
 def _count(counter: TokenCounter, text: str) -> int:
@@ -324,20 +300,16 @@ def _shown_path(first: Piece) -> tuple[str, ...]:
 
 def _introduction(pieces: Sequence[Piece]) -> int | None:
     """The first introduction that the chunk's pieces need and do not include themselves."""
-    held = {piece.element.number for piece in pieces}
-    for piece in pieces:
-        if piece.element.introduced_by is not None and piece.element.introduced_by not in held:
-            return piece.element.introduced_by
-    return None
+    held = {None, *(piece.element.number for piece in pieces)}
+    found = (piece.element.introduced_by for piece in pieces)
+    return next((number for number in found if number not in held), None)
 
 
 def _common_path(pieces: Sequence[Piece]) -> tuple[str, ...]:
     """The headings that all of a chunk's text has in common; if none, those of its first text."""
     paths = [p.element.path for p in pieces if not p.element.rank] or [pieces[-1].element.path]
-    common = [
-        titles[0] for titles in takewhile(lambda t: len(set(t)) == 1, zip(*paths, strict=False))
-    ]
-    return tuple(common) or paths[0]
+    levels = takewhile(lambda titles: len(set(titles)) == 1, zip(*paths, strict=False))
+    return tuple(titles[0] for titles in levels) or paths[0]
 
 
 def _follows(before: Chunk, chunk: Chunk, first: Piece) -> bool:

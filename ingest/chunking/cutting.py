@@ -38,7 +38,7 @@ _EVEN: Final = 1.15
 class Piece:
     """An element, or (``part``) one part of an element that is too long for a chunk.
 
-    ``text`` is embedded as part of a chunk and ``tokens`` is its share of the chunk's tokens.
+    ``tokens`` is its share of its chunk's tokens.
     """
 
     element: Element
@@ -49,7 +49,7 @@ class Piece:
 
 
 def cut(
-    element: Element, size: Callable[[str], int], room: int, first_room: int | None = None
+    element: Element, size: Callable[[str], int], room: int, first_room: int
 ) -> Iterator[Piece]:
     """Cut an element into pieces, in order.
 
@@ -57,17 +57,16 @@ def cut(
         element: the element.
         size: counts the tokens of a text together with its context in a chunk.
         room: the largest size of a piece.
-        first_room: the largest size of the first piece, which may share its chunk with
-            headings; None for ``room``.
+        first_room: the largest size of the first piece, which may share its chunk with headings.
     """
     if element.table is not None:
         pieces = list(cut_table(element.table, size, room))
-        for piece in pieces:
-            yield Piece(element, piece.text, piece.provenance, len(pieces) > 1)
-    elif not element.text or size(element.text) <= (first_room or room):
+        for text, provenance in pieces:
+            yield Piece(element, text, provenance, len(pieces) > 1)
+    elif not element.text or size(element.text) <= first_room:
         yield Piece(element, element.text, _provenance(element, 0, len(element.text)))
     else:
-        yield from _cut_long_text(element, size, room, first_room or room)
+        yield from _cut_long_text(element, size, room, first_room)
 
 
 def _cut_long_text(
@@ -79,7 +78,9 @@ def _cut_long_text(
         # Delimiters that take more than half of the room would leave too little text.
         return size(marks) - size("") <= (min(room, first_room) - size("")) / 2
 
-    frame = _frame(element, fits)
+    frame = enclosure(element.kind, text)  # the delimiters that every piece gets
+    if frame is None or not fits(frame.opens + frame.closes):
+        frame = Delimited(0, len(text), "", "", 0, len(text))
     start, end = frame.start, frame.end
     spans = spans_that_fit(
         inner_spans(element.kind, text, start, end),
@@ -105,14 +106,6 @@ def _cut_long_text(
         left = 0 if number == 0 else start + a
         right = len(text) if number == len(ranges) - 1 else start + b
         yield Piece(element, written(a, b), _provenance(element, left, right), part=len(ranges) > 1)
-
-
-def _frame(element: Element, fits: Callable[[str], bool]) -> Delimited:
-    """The delimiters that every piece gets: the element's own, or none."""
-    outer = enclosure(element.kind, element.text)
-    if outer and fits(outer.opens + outer.closes):
-        return outer
-    return Delimited(0, len(element.text), "", "", 0, len(element.text))
 
 
 def _even(total: int, room: int) -> int:

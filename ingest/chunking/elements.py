@@ -1,4 +1,4 @@
-"""The records between the pages and their chunks: elements, their fragments and provenance."""
+"""The records between pages and chunks. A ``page`` is a position in the sequence of pages."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ CAPTIONED: Final = frozenset({BlockKind.TABLE, BlockKind.FIGURE, BlockKind.CODE}
 class Fragment:
     """The part of an element on one page.
 
-    ``page`` is the page's position in the sequence of pages. ``start`` and ``end`` are offsets
-    into its Markdown. ``at`` is the offset in :attr:`Element.text` at which the fragment begins.
-    The element's text lacks the fragment's last character if that is a hyphen at a page break.
+    ``start`` and ``end`` are offsets into the page's Markdown, ``at`` is the fragment's offset in
+    :attr:`Element.text`. That text lacks the fragment's last hyphen if it is at a page break.
     """
 
     page: int
@@ -33,12 +32,11 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One logical element of a document: a paragraph, a list item, a table, a heading.
+    """A paragraph, list item, table, heading …; one that page breaks split has several fragments.
 
-    A block that a page break splits is one element of two fragments. ``path`` lists the
-    headings above the element, and the element itself if it is a heading. ``rank`` is the depth
-    of a heading, 0 for all other kinds. ``introduced_by`` is the number of the element that
-    introduces this one: the caption of a table or figure, the sentence that leads to a list.
+    ``path`` lists the headings above the element, and the element itself if it is a heading.
+    ``rank`` is the depth of a heading, 0 for all other kinds. ``introduced_by`` is the number of
+    its caption, of its parent list item, or of the sentence that leads to its list.
     """
 
     number: int
@@ -52,7 +50,7 @@ class Element:
 
     @property
     def page(self) -> int:
-        """Position of the page on which the element begins."""
+        """The page on which the element begins."""
         return self.fragments[0].page
 
 
@@ -60,9 +58,8 @@ class Element:
 class Provenance:
     """The part of one block from which a piece of an element was cut.
 
-    ``page`` is the page's position in the sequence of pages, ``block`` the block's index on it.
-    ``ranges`` are character offsets into the page's Markdown. ``box`` encloses the part;
-    ``exact`` is False if the box was interpolated or encloses more than the part.
+    ``block`` is the block's index on the page, ``ranges`` are character offsets into the page's
+    Markdown. ``exact`` is False if ``box`` was interpolated or encloses more than the part.
     """
 
     page: int

@@ -33,42 +33,36 @@ _SHORT: Final = 30
 
 
 def build_flow(pages: Sequence[PageMarkdown], *, drop_running: bool = True) -> list[Element]:
-    """Read the pages of a document as one text.
-
-    Args:
-        pages: pages of a document, in order.
-        drop_running: leave out running heads and page numbers that the engine took for text.
+    """Read the pages of a document, in order, as one text.
 
     Returns:
-        Elements in reading order. Every block with text, and every figure, is in exactly one.
+        Elements in reading order. Every block with text, and every figure, is in exactly one,
+        but (``drop_running``) not the running heads and page numbers that the engine took for text.
     """
     running = find_running_blocks(pages) if drop_running else frozenset()
     entries: list[list[Fragment]] = []
     for number, page in enumerate(pages):
-        new = [[s] for s in _fragments(number, page) if (number, s.block.index) not in running]
-        new = _with_footnotes(page.text, _with_captions(page.text, new))
+        fragments = [
+            Fragment(number, block, block.start, block.end)
+            for block in page.blocks
+            if (block.end > block.start or block.kind is BlockKind.FIGURE)
+            and (number, block.index) not in running
+        ]
+        fragments = _with_footnotes(page.text, _with_captions(page.text, fragments))
+        new = [[fragment] for fragment in fragments]
         if number and pages[number - 1].index + 1 == page.index:
             _continue(pages, entries, new)
         entries += new
     return link_introductions(list(_elements(pages, entries)))
 
 
-def _fragments(number: int, page: PageMarkdown) -> Iterator[Fragment]:
-    for block in page.blocks:
-        if block.end > block.start or block.kind is BlockKind.FIGURE:
-            yield Fragment(number, block, block.start, block.end)
-
-
-# -- captions ------------------------------------------------------------------------------
-
-
-def _with_captions(text: str, entries: list[list[Fragment]]) -> list[list[Fragment]]:
+def _with_captions(text: str, fragments: list[Fragment]) -> list[Fragment]:
     """Turn text beside a table, figure or listing into a caption if it begins like one."""
-    kinds = [entry[0].block.kind for entry in entries]
+    kinds = [fragment.block.kind for fragment in fragments]
     result = []
-    for at, (fragment, *_) in enumerate(entries):
+    for at, fragment in enumerate(fragments):
         beside = {kinds[n] for n in (at - 1, at + 1) if 0 <= n < len(kinds)} & CAPTIONED
-        result.append([_as_caption(text, fragment, beside) if beside else fragment])
+        result.append(_as_caption(text, fragment, beside) if beside else fragment)
     return result
 
 
@@ -84,15 +78,12 @@ def _as_caption(text: str, fragment: Fragment, beside: set[BlockKind]) -> Fragme
     return replace(fragment, block=block, start=start)
 
 
-# -- footnotes -----------------------------------------------------------------------------
-
-
-def _with_footnotes(text: str, entries: list[list[Fragment]]) -> list[list[Fragment]]:
+def _with_footnotes(text: str, fragments: list[Fragment]) -> list[Fragment]:
     """Move each footnote after the block that refers to it, if there is exactly one."""
-    notes = [e[0] for e in entries if e[0].block.kind is BlockKind.FOOTNOTE]
+    notes = [f for f in fragments if f.block.kind is BlockKind.FOOTNOTE]
     if not notes:
-        return entries
-    others = [e[0] for e in entries if e[0].block.kind is not BlockKind.FOOTNOTE]
+        return fragments
+    others = [f for f in fragments if f.block.kind is not BlockKind.FOOTNOTE]
     found = find_references(
         [text[note.start : note.end] for note in notes], [text[o.start : o.end] for o in others]
     )
@@ -101,14 +92,11 @@ def _with_footnotes(text: str, entries: list[list[Fragment]]) -> list[list[Fragm
         if position is not None:
             after.setdefault(others[position].block.index, []).append(note)
     moved = {note.block.index for group in after.values() for note in group}
-    result: list[list[Fragment]] = []
-    for entry in entries:
-        if entry[0].block.index not in moved:
-            result += [entry, *([note] for note in after.get(entry[0].block.index, ()))]
+    result = []
+    for fragment in fragments:
+        if fragment.block.index not in moved:
+            result += [fragment, *after.get(fragment.block.index, ())]
     return result
-
-
-# -- page breaks ---------------------------------------------------------------------------
 
 
 def _continue(
@@ -179,9 +167,6 @@ def _is_cut(pages: Sequence[PageMarkdown], tail: list[Fragment], head: Fragment)
     first = right[:1]
     caseless = first.isalpha() and not first.isupper() and not first.islower()
     return first.islower() or caseless or (left.endswith(",") and first.isalpha())
-
-
-# -- elements ---------------------------------------------------------------------------------
 
 
 def _elements(pages: Sequence[PageMarkdown], entries: list[list[Fragment]]) -> Iterator[Element]:

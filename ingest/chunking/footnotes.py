@@ -27,17 +27,12 @@ _NUMBERS: Final = (
 
 
 def find_references(notes: Sequence[str], texts: Sequence[str]) -> list[int | None]:
-    """Find the text that refers to each footnote.
+    """Find the text that refers to each footnote of a page (``notes``, with their marks).
 
     The most reliable kind of reference that occurs in exactly one text decides.
 
-    Args:
-        notes: the footnotes of a page, with their marks.
-        texts: the page's other blocks.
-
     Returns:
-        For each footnote the position in ``texts``, or None if no text, or more than one,
-        refers to it.
+        For each footnote the position in ``texts``; None unless exactly one refers to it.
     """
     index: dict[tuple[str, str], set[int]] = defaultdict(set)
     for position, text in enumerate(texts):

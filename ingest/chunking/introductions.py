@@ -19,15 +19,11 @@ _NUMBER: Final = re.compile(r"\s*\(?(\d{1,3})[.)]")
 def link_introductions(elements: Sequence[Element]) -> list[Element]:
     """Set ``introduced_by`` of each element.
 
-    A caption introduces its table, figure or listing. A list item is introduced by its parent
-    item, or by the sentence that leads to the list. An item also introduces the paragraphs and
-    other elements inside it.
+    A caption introduces its table, figure or listing. A parent item, or the sentence that leads
+    to the list, introduces a list item. An item introduces the other elements inside it.
     """
     found = dict(_leads(elements)) | dict(_captions(elements))
     return [replace(element, introduced_by=found.get(element.number)) for element in elements]
-
-
-# -- captions ------------------------------------------------------------------------------
 
 
 def _captions(elements: Sequence[Element]) -> Iterator[tuple[int, int]]:
@@ -40,11 +36,7 @@ def _captions(elements: Sequence[Element]) -> Iterator[tuple[int, int]]:
 
 
 def _caption(elements: Sequence[Element], at: int, taken: set[int]) -> int | None:
-    """The number of the caption next to a table, figure or listing.
-
-    Between two captions the nearer one wins. If the boxes do not decide, a table takes the
-    caption above it and a figure the one below.
-    """
+    """The caption beside an element: the nearer one; in doubt, above a table, below a figure."""
     element = elements[at]
     beside = [
         elements[n]
@@ -71,9 +63,6 @@ def _gap(element: Element, caption: Element) -> float | None:
         return None
     a, b = own.block.box, other.block.box
     return max(0.0, a.y0 - b.y1, b.y0 - a.y1)
-
-
-# -- lists ---------------------------------------------------------------------------------
 
 
 def _leads(elements: Sequence[Element]) -> Iterator[tuple[int, int]]:

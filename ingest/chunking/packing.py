@@ -26,13 +26,10 @@ Sizes = Callable[[Sequence[Piece]], int]
 
 
 def pack(pieces: Sequence[Piece], size: Sizes, target: int, cap: int) -> Iterator[list[Piece]]:
-    """Group pieces into chunks, in order.
+    """Group the pieces of a document into chunks, in order.
 
-    Args:
-        pieces: the pieces of a document.
-        size: about how many tokens some pieces take as one chunk.
-        target: size up to which neighbours are merged.
-        cap: size up to which a caption is merged with its table.
+    ``size`` estimates the tokens of some pieces as one chunk. Neighbours are merged up to
+    ``target``, a caption and its table up to ``cap``.
     """
     carried: list[Piece] = []
     for _, run in groupby(pieces, key=lambda piece: piece.element.page):

@@ -7,7 +7,7 @@ begins with the key columns, which identify each row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from typing import Final
@@ -18,7 +18,7 @@ from .elements import Provenance
 from .table_view import TableRow, TableView
 from .text_cutting import SizeEstimate, cut_text, longest_fit
 
-__all__ = ["TablePiece", "cut_table"]
+__all__ = ["cut_table"]
 
 _NAME_SHARE: Final = 0.25
 """A column name longer than this share of the room is not a name: the header becomes rows."""
@@ -28,22 +28,14 @@ _KEY_SHARE: Final = 0.15
 """Largest share of the room that repeated key columns may take."""
 _MOST_KEYS: Final = 3  # columns
 
-
-@dataclass(frozen=True, slots=True)
-class TablePiece:
-    """A part of a table, written as a pipe table."""
-
-    text: str
-    provenance: tuple[Provenance, ...]
+_Piece = tuple[str, tuple[Provenance, ...]]
+"""A part of a table, written as a pipe table, and its provenance."""
 
 
-def cut_table(view: TableView, size: Callable[[str], int], room: int) -> Iterator[TablePiece]:
-    """Cut a table into pieces.
+def cut_table(view: TableView, size: Callable[[str], int], room: int) -> Iterator[_Piece]:
+    """Cut a table into pieces of at most ``room``.
 
-    Args:
-        view: the table.
-        size: counts the tokens of a piece's text together with its context.
-        room: the largest size of a piece.
+    ``size`` counts the tokens of a piece's text together with its context.
     """
     base = size("")
     if any(size(name) - base > _NAME_SHARE * (room - base) for name in view.names):
@@ -66,24 +58,25 @@ class _Cutter:
         self.room = room
         self.base = size("")
         self.columns = view.columns
-        self.edges = _edges(view.rows)
+        blocks = (list(rows) for _, rows in groupby(view.rows, key=_page_and_block))
+        self.edges = {_page_and_block(rows[0]): (rows[0], rows[-1]) for rows in blocks}
         self.keys = self._key_columns()
 
-    def cut(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[TablePiece]:
+    def cut(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[_Piece]:
         """Cut some rows and columns; every piece repeats the key columns."""
         if not self._says_anything(rows, cols):
             return
         text = self._text(rows, cols)
         own = [c for c in cols if c not in self.keys] or cols
         if self.size(text) <= self.room:
-            yield TablePiece(text, self._provenance(rows, cols))
+            yield text, self._provenance(rows, cols)
         elif len(own) > 1 and len(rows) == 1:
             yield from self._by_columns(rows, cols, own, self.room)
-        elif len(own) > 1 and self._share("\n".join(self._lines([], cols))) > _HEADER_SHARE:
+        elif len(own) > 1 and self._share(self._text([], cols)) > _HEADER_SHARE:
             room = self.base + int((self.room - self.base) * _HEADER_SHARE)
             yield from self._by_columns(rows, cols, own, room)
         elif len(rows) > 1:
-            for start, end in self._batches(len(rows), partial(self._rows_size, rows, cols)):
+            for start, end in self._batches(len(rows), lambda a, b: self._text(rows[a:b], cols)):
                 yield from self.cut(rows[start:end], cols)
         elif self._repeats_keys(rows[0], own[0]):
             yield from self._cut_cell(rows[0], cols)
@@ -93,30 +86,27 @@ class _Cutter:
 
     def _by_columns(
         self, rows: Sequence[int], cols: Sequence[int], own: Sequence[int], room: int
-    ) -> Iterator[TablePiece]:
+    ) -> Iterator[_Piece]:
         """Cut by columns: as many at a time as fit with the one row, or with their names."""
         sample = rows if len(rows) == 1 else []
-
-        def measure(start: int, end: int) -> int:
-            return self.size(self._text(sample, own[start:end]))
-
         lead = cols[: len(cols) - len(own)]  # part of the first piece; repeated by the others
-        for start, end in self._batches(len(own), measure, room):
+        for start, end in self._batches(len(own), lambda a, b: self._text(sample, own[a:b]), room):
             yield from self.cut(rows, [*lead, *own[start:end]])
             lead = ()
 
     def _batches(
-        self, length: int, measure: Callable[[int, int], int], room: int | None = None
+        self, length: int, text: Callable[[int, int], str], room: int | None = None
     ) -> Iterator[tuple[int, int]]:
-        """Positions of consecutive batches, each of as many items as fit."""
+        """Positions of consecutive batches, each of as many items as fit when written."""
+
+        def measure(start: int, end: int) -> int:
+            return self.size(text(start, end))
+
         start, estimate = 0, SizeEstimate(self.base)
         while start < length:
             end, estimate = longest_fit(length, start, measure, room or self.room, estimate)
             yield start, end
             start = end
-
-    def _rows_size(self, rows: Sequence[int], cols: Sequence[int], start: int, end: int) -> int:
-        return self.size(self._text(rows[start:end], cols))
 
     def _says_anything(self, rows: Sequence[int], cols: Sequence[int]) -> bool:
         named = any(self._header(cols)) and any(self.view.rows[row].above for row in rows)
@@ -126,15 +116,9 @@ class _Cutter:
         """The share of the room that a text takes."""
         return (self.size(text) - self.base) / max(self.room - self.base, 1)
 
-    # -- writing ---------------------------------------------------------------------------
-
     def _text(self, rows: Sequence[int], cols: Sequence[int]) -> str:
-        return "\n".join(self._lines(rows, cols))
-
-    def _lines(self, rows: Sequence[int], cols: Sequence[int]) -> list[str]:
-        key = self._key(cols)
-        header = self._header([*key, *cols])
-        return pipe_lines(header, [self._shown(r, [*key, *cols]) for r in rows])
+        cols = [*self._key(cols), *cols]
+        return "\n".join(pipe_lines(self._header(cols), [self._shown(r, cols) for r in rows]))
 
     def _header(self, cols: Sequence[int]) -> list[str]:
         return [self.view.names[c] for c in cols] if self.view.names else []
@@ -147,10 +131,7 @@ class _Cutter:
         return [c for c in self.keys if c not in cols]
 
     def _key_columns(self) -> range:
-        """The fewest first columns that identify every row.
-
-        If none do, the first column. No column if they would take too much room.
-        """
+        """The fewest first columns that identify every row, or the first; none if too long."""
         rows = [row.cells for row in self.view.rows]
         for number in range(1, min(_MOST_KEYS, self.columns - 1) + 1):
             if len({cells[:number] for cells in rows}) == len(rows) and self._is_short(number):
@@ -162,7 +143,7 @@ class _Cutter:
         longest = [max((row.cells[c] for row in self.view.rows), key=len) for c in range(number)]
         return self._share("\n".join([*self._header(range(number)), *longest])) <= _KEY_SHARE
 
-    def _cut_cell(self, row: int, cols: Sequence[int]) -> Iterator[TablePiece]:
+    def _cut_cell(self, row: int, cols: Sequence[int]) -> Iterator[_Piece]:
         """Cut the last of some cells into parts; every part repeats the cells before it."""
         cell = self.view.rows[row].cells[cols[-1]]
         write = self._writer(row, cols[-1])
@@ -179,13 +160,10 @@ class _Cutter:
             stop = cuts[number + 1][0] if number + 1 < len(cuts) else len(cell)
             whole = (first, stop) == (0, len(cell))
             part = source if whole else _share(source, first, stop, len(cell))
-            yield TablePiece(write(cell[start:end]), (part,))
+            yield write(cell[start:end]), (part,)
 
     def _writer(self, row: int, col: int) -> Callable[[str], str]:
-        """A function that writes a part of a cell.
-
-        It adds the key columns, or only the column's name, if they leave half of the room.
-        """
+        """Writes a part of a cell with the key columns or its column's name, whichever fits."""
         if self._repeats_keys(row, col):
             return partial(self._beside, row, [*self._key([col]), col])
         if self._share(self._beside(row, [col], "")) <= 1 / 2:
@@ -202,30 +180,21 @@ class _Cutter:
         line = [*self._shown(row, cols[:-1]), part]
         return "\n".join(pipe_lines(self._header(cols), [line]))
 
-    # -- provenance ------------------------------------------------------------------------
-
     def _provenance(self, rows: Sequence[int], cols: Sequence[int]) -> tuple[Provenance, ...]:
         whole = len(cols) == self.columns
         found: list[Provenance] = []
-        for _, group in groupby((self.view.rows[r] for r in rows), key=_page_and_block):
+        for (page, block), group in groupby((self.view.rows[r] for r in rows), _page_and_block):
             members = list(group)
-            ranges: list[tuple[int, int]] = []
+            ranges = [(members[0].start, members[-1].end)]  # whole rows are contiguous
             if not whole:
-                ranges += _cell_ranges(members[0].above, cols)
-            ranges += _row_ranges(members) if whole else _cell_ranges(members, cols)
-            page, block = _page_and_block(members[0])
-            box, exact = _box(self.edges, members)
+                ranges = _cell_ranges([*members[0].above, *members], cols)
+            box, exact = _box(self.edges[page, block], members)
             found.append(Provenance(page, block, tuple(ranges), box, exact and whole))
         return tuple(found)
 
 
 def _page_and_block(row: TableRow) -> tuple[int, int]:
     return row.page, row.block.index
-
-
-def _row_ranges(rows: Sequence[TableRow]) -> list[tuple[int, int]]:
-    """One range: whole rows are contiguous."""
-    return [(rows[0].start, rows[-1].end)]
 
 
 def _cell_ranges(rows: Sequence[TableRow], cols: Sequence[int]) -> list[tuple[int, int]]:
@@ -237,31 +206,18 @@ def _cell_ranges(rows: Sequence[TableRow], cols: Sequence[int]) -> list[tuple[in
     return ranges
 
 
-def _edges(rows: Sequence[TableRow]) -> dict[tuple[int, int], tuple[TableRow, TableRow]]:
-    """The first and last row on each page."""
-    edges: dict[tuple[int, int], tuple[TableRow, TableRow]] = {}
-    for row in rows:
-        first, _ = edges.get(_page_and_block(row), (row, row))
-        edges[_page_and_block(row)] = (first, row)
-    return edges
-
-
-def _box(
-    edges: dict[tuple[int, int], tuple[TableRow, TableRow]], rows: Sequence[TableRow]
-) -> tuple[Box | None, bool]:
-    """The box around rows of one page, and whether it is exact.
+def _box(edges: tuple[TableRow, TableRow], rows: Sequence[TableRow]) -> tuple[Box | None, bool]:
+    """The box around rows of a block, and whether it is exact. ``edges`` are the block's rows.
 
     The first row's box includes the header above it, the last row's the rest of the block.
     """
-    block = rows[0].block
-    if block.box is None:
+    box = rows[0].block.box
+    if box is None:
         return None, True
-    top_row, bottom_row = edges[_page_and_block(rows[0])]
-    first, last = rows[0] is top_row, rows[-1] is bottom_row
-    top = block.box.y0 if first else rows[0].top
-    bottom = block.box.y1 if last else rows[-1].bottom
-    box = Box.clipped(block.box.x0, top, block.box.x1, bottom)
-    return box, (first and last) or rows[0].exact
+    first, last = rows[0] is edges[0], rows[-1] is edges[1]
+    top = box.y0 if first else rows[0].top
+    bottom = box.y1 if last else rows[-1].bottom
+    return Box.clipped(box.x0, top, box.x1, bottom), (first and last) or rows[0].exact
 
 
 def _share(source: Provenance, start: int, end: int, length: int) -> Provenance:

@@ -27,11 +27,11 @@ _RAGGED_SIDE: Final = 0.15
 class TableRow:
     """A row: the text of every column, with spans written out.
 
-    ``page`` is the page's position in the sequence of pages. ``start`` and ``end`` are character
+    ``page`` is the page's position in the sequence of pages, ``start`` and ``end`` are character
     offsets into its Markdown. Together the rows cover the whole table; the first body row also
-    covers the header rows, which are then in ``above``. ``cell_ranges`` has the range of each
-    column's cell, None where a cell from above or from the left spans the slot. ``top`` and
-    ``bottom`` are fractions of the page's height; ``exact`` is False if they are interpolated.
+    covers the header rows, which are then in ``above``. ``cell_ranges`` has None where a cell from
+    above or from the left spans the slot. ``top`` and ``bottom`` are fractions of the page's
+    height; ``exact`` is False if they are interpolated.
     """
 
     page: int
@@ -50,8 +50,7 @@ class TableRow:
 class TableView:
     """A table on one page, or joined over several.
 
-    ``rows`` are the body rows. ``names`` are the column names, with several header rows joined
-    into one; empty without a header.
+    ``rows`` are the body rows. ``names`` are the column names, empty without a header.
     """
 
     header: tuple[TableRow, ...]
@@ -65,13 +64,7 @@ class TableView:
 
 
 def view_table(page: int, text: str, block: BlockSpan) -> TableView | None:
-    """Read the table in a block of a page; None if its text is not a grid.
-
-    Args:
-        page: position of the page in the sequence of pages.
-        text: the page's Markdown.
-        block: the table.
-    """
+    """Read the table in a block of a page's Markdown; None if its text is not a grid."""
     located = locate_table(text[block.start : block.end])
     if located is None:
         return None
@@ -120,8 +113,9 @@ def joined(parts: Sequence[TableView]) -> TableView:
 
 
 def _view(header: tuple[TableRow, ...], rows: tuple[TableRow, ...]) -> TableView:
-    named = (_own_cells(row) for row in header)
-    names = tuple(_name(column) for column in zip(*named, strict=True))
+    columns = zip(*map(_own_cells, header), strict=True)
+    # Several header cells become one name, without repetitions from spans.
+    names = tuple(" / ".join(dict.fromkeys(filter(None, column))) for column in columns)
     head, *rest = rows
     if not any(names):  # an empty header: drop it, but cover its marks
         start = header[0].start if header else head.start
@@ -131,14 +125,7 @@ def _view(header: tuple[TableRow, ...], rows: tuple[TableRow, ...]) -> TableView
 
 def _own_cells(row: TableRow) -> tuple[str, ...]:
     """The cells of a header row; a title over all columns names only the first."""
-    if any(row.cell_ranges[1:]):
-        return row.cells
-    return (*row.cells[:1], *("" for _ in row.cells[1:]))
-
-
-def _name(column: Sequence[str]) -> str:
-    """The header cells of a column as one name, without repetitions from spans."""
-    return " / ".join(dict.fromkeys(cell for cell in column if cell))
+    return row.cells if any(row.cell_ranges[1:]) else (row.cells[0], *[""] * len(row.cells[1:]))
 
 
 def _rows(page: int, text: str, block: BlockSpan, located: LocatedTable) -> Iterator[TableRow]:

@@ -54,8 +54,6 @@ def cut_text(
 ) -> Iterator[tuple[int, int]]:
     """Cut ``text`` into few pieces that fit, at natural boundaries.
 
-    The pieces cover everything but white space at their edges, and none is empty.
-
     Args:
         text: the text to cut.
         measure: size of ``text[start:end]``.
@@ -66,7 +64,7 @@ def cut_text(
             and a line is cut only if it does not fit alone.
 
     Yields:
-        Character ranges ``(start, end)``.
+        Character ranges ``(start, end)``, none empty. They cover all but white space at the cuts.
     """
     cuts = [_allowed(sorted({m.end() for m in level.finditer(text)}), avoid) for level in _LEVELS]
     preferred = cuts[: _LINE_LEVEL + 1] if lines else cuts
@@ -138,7 +136,7 @@ def longest_fit(
         start: position at which the part begins. A single item always counts as fitting.
         measure: size of the part between two positions.
         room: largest size of the part.
-        estimate: the estimate from earlier parts.
+        estimate: from earlier parts.
 
     Returns:
         The end of the part, and the improved estimate.
@@ -172,13 +170,10 @@ def _cut(
 ) -> int:
     """The offset at which to end a piece that begins at ``start``, at most ``longest``."""
     least = start + (longest - start) * _MIN_FILL
-    for offsets in preferred:
+    tries = [*((p, least) for p in preferred), (preferred[-1], start), (words, start)]
+    for offsets, above in tries:
         position = bisect_right(offsets, longest) - 1
-        if position >= 0 and offsets[position] > least:
-            return offsets[position]
-    for offsets in (preferred[-1], words):
-        position = bisect_right(offsets, longest) - 1
-        if position >= 0 and offsets[position] > start:
+        if position >= 0 and offsets[position] > above:
             return offsets[position]
     return _outside(_whole_character(text, start, longest), start, avoid)
 
@@ -205,11 +200,8 @@ def _whole_character(text: str, start: int, end: int) -> int:
 
 def _extends(char: str) -> bool:
     """Whether a character modifies the previous one: marks, joiners, skin tones."""
-    return (
-        unicodedata.category(char)[0] == "M"
-        or char in "\u200d\ufe0f"
-        or ("\U0001f3fb" <= char <= "\U0001f3ff")
-    )
+    is_mark = unicodedata.category(char)[0] == "M"
+    return is_mark or char in "\u200d\ufe0f" or "\U0001f3fb" <= char <= "\U0001f3ff"
 
 
 def _is_flag(text: str, cut: int) -> bool:
@@ -225,13 +217,7 @@ def _is_indicator(char: str) -> bool:
 
 
 def last_sentences(text: str, fits: Callable[[str], bool], most: int = 100) -> str:
-    """The last whole sentences of a text that fit together; empty if none fits.
-
-    Args:
-        text: the text.
-        fits: whether a text is short enough.
-        most: upper bound of the number of sentences.
-    """
+    """The last whole sentences of a text, ``most`` at most, that fit together; may be empty."""
     starts = [0, *(m.end() for m in _SENTENCE_END.finditer(text.rstrip()))]
     tail = ""
     for start in reversed(starts[-most:]):

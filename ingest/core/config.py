@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from .errors import ConfigError
@@ -28,15 +28,10 @@ __all__ = [
 PageFurniture = Literal["keep", "drop", "metadata"]
 """Running headers and footers: keep them in the text, drop them, or store them as metadata."""
 
-MIN_TOKENS: Final = 32
-"""Smallest size of a chunk, in tokens."""
-
-MIN_MEMORY: Final = 256 * 1024**2
-"""Smallest memory limit of a worker, in bytes: the models alone need this much."""
-
-MAX_SECONDS: Final = 365 * 24 * 3600
-"""Longest time limit of a worker: a timer of the system overflows far above it."""
-
+_MIN_TOKENS: Final = 32  # for the context and a sentence
+_MIN_MEMORY: Final = 256 * 1024**2  # bytes; the models alone need this much
+_YEAR: Final = 365 * 86_400  # seconds; a timer of the system overflows far above it
+_WEEK: Final = 7 * 86_400  # seconds; socket timeouts overflow far above it
 
 KernelPolicy = Literal["auto", "on", "off"]
 """Triton kernels on a GPU: those measured on this GPU (auto), all (on) or none (off)."""
@@ -44,13 +39,7 @@ KernelPolicy = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True, slots=True)
 class PageLimits:
-    """Limits above which a document is refused.
-
-    Attributes:
-        file_bytes: size of the file.
-        pages: number of pages of the document.
-        pixels: width times height of one rendered page or image file.
-    """
+    """Limits above which a document is refused; ``pixels`` of one rendered page or image file."""
 
     file_bytes: int = 2 * 1024**3
     pages: int = 50_000
@@ -61,9 +50,7 @@ class PageLimits:
 class WorkLimits:
     """Limits of a worker process while it reads one page or opens one document.
 
-    Attributes:
-        seconds: time.
-        memory: resident memory of the process in bytes, enforced on Linux only.
+    ``memory`` is the process's resident memory in bytes, enforced on Linux only.
     """
 
     seconds: float = 120.0  # the slowest page of the test documents takes 6 s, with OCR on one core
@@ -71,14 +58,14 @@ class WorkLimits:
 
     def __post_init__(self) -> None:
         """Require limits that a worker can keep and a page can be read under."""
-        if not 0 < self.seconds <= MAX_SECONDS:
+        if not 0 < self.seconds <= _YEAR:
             raise ConfigError(
-                f"the time limit is {self.seconds:g} s: use more than 0 and at most"
-                f" {MAX_SECONDS:,} s, a year"
+                f"the time limit is {self.seconds:g} s: use more than 0 and at most {_YEAR:,} s,"
+                " a year"
             )
-        if self.memory < MIN_MEMORY:
+        if self.memory < _MIN_MEMORY:
             raise ConfigError(
-                f"the memory limit is {self.memory:,} bytes: use at least {MIN_MEMORY:,}, which"
+                f"the memory limit is {self.memory:,} bytes: use at least {_MIN_MEMORY:,}, which"
                 " the models need"
             )
 
@@ -90,7 +77,6 @@ class SourceConfig:
     Attributes:
         password: opens encrypted files; never appears in a repr.
         pages: selected pages, counted from 1, such as ``"1-3,7"``; None: all.
-        limits: limits above which a document is refused.
     """
 
     password: str | None = field(default=None, repr=False)
@@ -143,12 +129,11 @@ class OpticalConfig:
         model: folder with the published files, or hub id; None: the published model.
         revision: commit on the hub; None: the one that this version knows.
         mode: a name of :data:`.modes.MODES`, or ``"auto"``.
-        prompt: see :func:`.prompts.prompt_named`.
+        prompt: a name or text, see :func:`.prompts.prompt_named`.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, or several GPUs as ``"cuda:0,cuda:1"``.
         batch: pages decoded at a time; None: chosen for the device.
         max_output_tokens: maximum answer for one page; None: estimated from the text on the page.
         tokens: where vision tokens are cached; None: nowhere.
-        kernels: see :data:`KernelPolicy`.
     """
 
     model: str | None = None
@@ -160,9 +145,6 @@ class OpticalConfig:
     max_output_tokens: int | None = None
     tokens: TokenCacheConfig | None = None
     kernels: KernelPolicy = "auto"
-
-
-_WEEK = 7 * 86_400  # seconds; socket timeouts overflow far above it
 
 
 def _is_server(url: str) -> bool:
@@ -184,8 +166,7 @@ class VllmConfig:
 
     Attributes:
         url: ``http://host:port``, with or without ``/v1``.
-        api_key: API key; white space around it is removed. Never appears in a repr.
-        model: name of the model on the server.
+        api_key: white space around it is removed; never appears in a repr.
         concurrency: number of pages requested at the same time.
         timeout: seconds allowed for one answer.
         wait: seconds to wait for a server that does not answer.
@@ -239,11 +220,8 @@ class EngineConfig:
     Attributes:
         name: one of :data:`.engines.choice.ENGINES`.
         workers: number of processes that read pages.
-        layout: options of the layout engine.
-        optical: options of the DeepSeek-OCR engine.
-        limits: limits of each worker, which is killed when a page exceeds them. None: no limits,
-            and a single worker is then this process instead of a new one.
-        vllm: server of the vllm engine.
+        limits: a worker is killed when a page exceeds them. None: no limits, and a single worker
+            is then this process instead of a new one.
     """
 
     name: str = "auto"
@@ -298,16 +276,8 @@ class CollectionOptions:
         """Require a known quantization and positive numbers."""
         if self.quantization not in (None, "scalar", "binary"):
             raise ConfigError(f"quantization is {self.quantization!r}: use scalar or binary")
-        counts = (
-            "hnsw_m",
-            "hnsw_ef_construct",
-            "shard_number",
-            "replication_factor",
-            "write_consistency_factor",
-        )
-        for name in counts:
-            value = getattr(self, name)
-            if value is not None and value < 1:
+        for name, value in asdict(self).items():
+            if type(value) is int and value < 1:  # not on_disk, a bool
                 raise ConfigError(f"{name} is {value}: use at least 1")
 
 
@@ -317,15 +287,13 @@ class StoreConfig:
 
     Attributes:
         location: a server's URL, a folder, or ``":memory:"``.
-        collection: name of the collection.
-        api_key: API key of the server; never appears in a repr.
+        api_key: of the server; never appears in a repr.
         tenant: owner of the points that are written, and of all points that are read; None: no
             owner, and points of all owners.
         prefer_grpc: use gRPC with a server.
         wait: seconds to wait for a folder in use or a server that does not answer.
         journal: folder of the journal; ``"auto"``: inside the store's folder, or
             ``.opticalrag/journal`` for a server; ``"off"``: no journal.
-        options: layout of a new collection.
     """
 
     location: str
@@ -347,7 +315,7 @@ class ChunkingConfig:
         target_tokens: size up to which small neighbours are merged; None: the maximum.
         overlap_tokens: maximum size of the sentences repeated from the previous chunk, if both
             chunks are text of the same section on the same page.
-        furniture: what happens to running headers and footers.
+        furniture: see :data:`PageFurniture`.
     """
 
     max_tokens: int | None = None
@@ -359,9 +327,9 @@ class ChunkingConfig:
         """Require sizes that leave room for text."""
         for name in ("max_tokens", "target_tokens"):
             value = getattr(self, name)
-            if value is not None and value < MIN_TOKENS:
+            if value is not None and value < _MIN_TOKENS:
                 raise ConfigError(
-                    f"{name} is {value}: use at least {MIN_TOKENS}, enough for the context and a"
+                    f"{name} is {value}: use at least {_MIN_TOKENS}, enough for the context and a"
                     " sentence"
                 )
         if self.overlap_tokens < 0:

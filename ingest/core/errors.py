@@ -1,43 +1,4 @@
-"""The error tree of the library.
-
-```
-OpticalRagError
-  ConfigError(ValueError)      an option has an invalid value
-  SourceError(ValueError)      a file or page cannot be used
-    UnsupportedSource            not a PDF or a supported image
-    EncryptedDocument            the password is missing or wrong
-    DamagedDocument              the document does not open, or has no pages
-    PageRangeError               a page selection matches no page of the document
-    PageRenderFailed             one page could not be rendered or parsed
-    LimitExceeded                more bytes, pages or pixels than allowed
-    SourceMissing                a file that was read before is gone
-    SourceChanged                a file changed since it was read
-    WorkTimeout                  a page or document took too long
-    ProcessCrashed               the process that read a page or document died
-  EngineError(RuntimeError)    a model cannot run
-    ModelNotFound                no weights at the given location
-    CheckpointMismatch           the weights are damaged or of another model
-    OutOfMemory                  not enough memory for the request
-    EngineUnavailable            the model server does not answer
-    BadAnswer                    the model server sent an invalid answer
-  CacheError                   the vision-token cache failed
-    CacheMiss(KeyError)          no entry under this key
-    CacheCorrupt                 stored bytes fail their checksum
-    CacheFull                    the disk is full
-    CacheVersion                 an index or journal of another version of this library
-  StoreError                   the vector store failed
-    SchemaMismatch               the collection has other vectors or fields
-    StoreUnavailable             the store does not answer or cannot be opened
-      StoreLocked                  another process uses the store's folder
-    StoreDamaged                 files of a store's folder are missing or invalid
-    NotSupported                 the store's engine lacks this operation
-  FilterError(ValueError)      the store cannot apply a metadata filter
-  MissingExtra(ImportError)    an optional dependency is not installed
-```
-
-Every class has a stable ``code`` for machine-readable output. A message says what happened, with
-which value, and what to do.
-"""
+"""The error tree of the library. A message says what happened, with which value, and what to do."""
 
 from __future__ import annotations
 
@@ -83,147 +44,108 @@ class OpticalRagError(Exception):
     """Base class of all errors that this library raises on purpose."""
 
     code: ClassVar[str] = "error"
+    """Identifies the class in machine-readable output. Never changes."""
     file: str = ""
     """The file that was being worked on, where the error ended a whole run."""
+
+    def __init_subclass__(cls, code: str | None = None) -> None:
+        super().__init_subclass__()
+        cls.code = code or cls.code
 
     def __str__(self) -> str:
         # KeyError, a base class of CacheMiss, would show the repr of its argument.
         return str(self.args[0]) if self.args else self.code
 
 
-class ConfigError(OpticalRagError, ValueError):
+class ConfigError(OpticalRagError, ValueError, code="config"):
     """An option has an invalid value."""
 
-    code = "config"
 
-
-class SourceError(OpticalRagError, ValueError):
+class SourceError(OpticalRagError, ValueError, code="source"):
     """A file, or one page of it, cannot be used."""
 
-    code = "source"
 
-
-class UnsupportedSource(SourceError):
+class UnsupportedSource(SourceError, code="unsupported_source"):
     """The file is not a PDF or a supported image."""
 
-    code = "unsupported_source"
 
-
-class EncryptedDocument(SourceError):
+class EncryptedDocument(SourceError, code="encrypted"):
     """The password is missing or wrong."""
 
-    code = "encrypted"
 
-
-class DamagedDocument(SourceError):
+class DamagedDocument(SourceError, code="damaged"):
     """The document does not open, or has no pages."""
 
-    code = "damaged"
 
-
-class PageRangeError(SourceError):
+class PageRangeError(SourceError, code="page_range"):
     """A page selection is malformed or matches no page of the document."""
 
-    code = "page_range"
 
-
-class PageRenderFailed(SourceError):
+class PageRenderFailed(SourceError, code="page_failed"):
     """One page could not be rendered or parsed. Other pages are not affected."""
 
-    code = "page_failed"
 
-
-class LimitExceeded(SourceError):
+class LimitExceeded(SourceError, code="limit_exceeded"):
     """A file has more bytes, pages or pixels than the limits allow."""
 
-    code = "limit_exceeded"
 
-
-class SourceMissing(SourceError):
+class SourceMissing(SourceError, code="source_missing"):
     """A file that was read before is gone."""
 
-    code = "source_missing"
 
-
-class SourceChanged(SourceError):
+class SourceChanged(SourceError, code="source_changed"):
     """A file changed since it was read."""
 
-    code = "source_changed"
 
-
-class WorkTimeout(SourceError):
+class WorkTimeout(SourceError, code="timeout"):
     """Reading a page or opening a document took too long."""
 
-    code = "timeout"
 
-
-class ProcessCrashed(SourceError):
+class ProcessCrashed(SourceError, code="crashed"):
     """The process that read a page or opened a document died."""
 
-    code = "crashed"
 
-
-class EngineError(OpticalRagError, RuntimeError):
+class EngineError(OpticalRagError, RuntimeError, code="engine"):
     """A model cannot run."""
 
-    code = "engine"
 
-
-class ModelNotFound(EngineError):
+class ModelNotFound(EngineError, code="model_not_found"):
     """There are no weights at the given location."""
 
-    code = "model_not_found"
 
-
-class CheckpointMismatch(EngineError):
+class CheckpointMismatch(EngineError, code="checkpoint_mismatch"):
     """The weights are damaged or belong to another model."""
 
-    code = "checkpoint_mismatch"
 
-
-class OutOfMemory(EngineError):
+class OutOfMemory(EngineError, code="out_of_memory"):
     """There is not enough memory for the request."""
 
-    code = "out_of_memory"
 
-
-class EngineUnavailable(EngineError):
+class EngineUnavailable(EngineError, code="engine_unavailable"):
     """The model server does not answer."""
 
-    code = "engine_unavailable"
 
-
-class BadAnswer(EngineError):
+class BadAnswer(EngineError, code="bad_answer"):
     """The model server sent an invalid answer."""
 
-    code = "bad_answer"
 
-
-class CacheError(OpticalRagError):
+class CacheError(OpticalRagError, code="cache"):
     """The vision-token cache failed."""
 
-    code = "cache"
 
-
-class CacheMiss(CacheError, KeyError):
+class CacheMiss(CacheError, KeyError, code="cache_miss"):
     """There is no entry under this key."""
 
-    code = "cache_miss"
 
-
-class CacheCorrupt(CacheError):
+class CacheCorrupt(CacheError, code="cache_corrupt"):
     """Stored bytes fail their checksum."""
 
-    code = "cache_corrupt"
 
-
-class CacheFull(CacheError):
+class CacheFull(CacheError, code="cache_full"):
     """The disk of the vision-token cache is full."""
 
-    code = "cache_full"
 
-
-class CacheVersion(CacheError):
+class CacheVersion(CacheError, code="cache_version"):
     """An index or journal was written by another version of this library.
 
     Args:
@@ -231,35 +153,25 @@ class CacheVersion(CacheError):
         found: the schema version of the file.
     """
 
-    code = "cache_version"
-
     def __init__(self, message: str, found: int = 0) -> None:
         self.found = found
         super().__init__(message, found)
 
 
-class StoreError(OpticalRagError):
+class StoreError(OpticalRagError, code="store"):
     """The vector store failed."""
 
-    code = "store"
 
-
-class SchemaMismatch(StoreError):
+class SchemaMismatch(StoreError, code="schema_mismatch"):
     """The collection has other vectors or fields."""
 
-    code = "schema_mismatch"
 
-
-class StoreUnavailable(StoreError):
+class StoreUnavailable(StoreError, code="store_unavailable"):
     """The vector store does not answer or cannot be opened."""
 
-    code = "store_unavailable"
 
-
-class StoreLocked(StoreUnavailable):
+class StoreLocked(StoreUnavailable, code="store_locked"):
     """Another process uses the store's folder."""
-
-    code = "store_locked"
 
     @classmethod
     def of(cls, folder: object) -> StoreLocked:
@@ -270,33 +182,25 @@ class StoreLocked(StoreUnavailable):
         )
 
 
-class StoreDamaged(StoreError):
+class StoreDamaged(StoreError, code="store_damaged"):
     """Files of an embedded store are missing or invalid."""
 
-    code = "store_damaged"
 
-
-class NotSupported(StoreError):
+class NotSupported(StoreError, code="not_supported"):
     """The store's engine does not support this operation."""
 
-    code = "not_supported"
 
-
-class FilterError(OpticalRagError, ValueError):
+class FilterError(OpticalRagError, ValueError, code="filter"):
     """The store cannot apply a metadata filter, or not with this value."""
 
-    code = "filter"
 
-
-class MissingExtra(OpticalRagError, ImportError):
+class MissingExtra(OpticalRagError, ImportError, code="missing_extra"):
     """An optional dependency is not installed.
 
     Args:
         what: the feature that needs it, e.g. ``"OCR of scanned pages"``.
         extra: the extra of this package that installs it.
     """
-
-    code = "missing_extra"
 
     def __init__(self, what: str, extra: str) -> None:
         self.what = what

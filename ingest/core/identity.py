@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import uuid
-from functools import cache
+from typing import Final
 
 from .schema import NAMESPACE
 
 __all__ = ["chunk_id", "document_id", "page_id", "parent_id", "point_id"]
 
 
-@cache
-def _namespace() -> uuid.UUID:
-    return uuid.UUID(NAMESPACE)
+_UUIDS: Final = uuid.UUID(NAMESPACE)
 
 
 def _uuid(name: str) -> str:
     try:
         name.encode()
     except UnicodeEncodeError:  # a file name that is not UTF-8
-        name = name.encode("utf-8", "surrogatepass").hex()
-    return str(uuid.uuid5(_namespace(), name))
+        return _hex_uuid(name)
+    return str(uuid.uuid5(_UUIDS, name))
+
+
+def _hex_uuid(key: str) -> str:
+    # Broken PDF encodings yield lone surrogates, which UTF-8 cannot encode.
+    return str(uuid.uuid5(_UUIDS, key.encode("utf-8", "surrogatepass").hex()))
 
 
 def document_id(uri: str, sha256: str, tenant: str | None = None) -> str:
@@ -33,7 +36,7 @@ def document_id(uri: str, sha256: str, tenant: str | None = None) -> str:
     Args:
         uri: location of the file; empty if it has none.
         sha256: of the file's bytes; decides if there is no location.
-        tenant: owner of the document, or None.
+        tenant: owner of the document.
     """
     owner = "" if tenant is None else f"tenant:{tenant}\0"
     return _uuid(f"{owner}document:{uri or sha256}")
@@ -47,30 +50,19 @@ def page_id(document: str, index: int) -> str:
 def chunk_id(document: str, page_index: int, embedded_text: str, repeat: int) -> str:
     """The id of a chunk.
 
-    Args:
-        document: id of the document.
-        page_index: 0-based page on which the chunk begins.
-        embedded_text: the chunk's context and text.
-        repeat: how many chunks with the same text already begin on that page. Counting
-            repeats instead of chunks keeps the ids of neighbours when a chunk is inserted.
+    ``repeat`` counts the chunks with the same text that already begin on the 0-based page.
+    Counting repeats instead of chunks keeps the ids of neighbours when a chunk is inserted.
     """
-    key = f"chunk:{document}:{page_index}:{repeat}:{embedded_text}"
-    # Broken PDF encodings yield lone surrogates, which UTF-8 cannot encode.
-    return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))
+    return _hex_uuid(f"chunk:{document}:{page_index}:{repeat}:{embedded_text}")
 
 
 def parent_id(document: str, kind: str, page_index: int, name: str, repeat: int) -> str:
     """The id of a section or page that is the parent of chunks.
 
-    Args:
-        document: id of the document.
-        kind: ``"section"`` or ``"page"``.
-        page_index: 0-based page on which it begins.
-        name: name of the section.
-        repeat: how many sections of this name already begin on that page.
+    ``kind`` is ``"section"`` or ``"page"``. ``repeat`` counts the sections of this name that
+    already begin on the 0-based page.
     """
-    key = f"{kind}:{document}:{page_index}:{repeat}:{name}"
-    return str(uuid.uuid5(_namespace(), key.encode("utf-8", "surrogatepass").hex()))
+    return _hex_uuid(f"{kind}:{document}:{page_index}:{repeat}:{name}")
 
 
 def point_id(node_id: str) -> str:

@@ -16,11 +16,8 @@ def lazy_exports(
 
     Type checkers and editors cannot see names that are loaded this way. The package imports them
     once more under ``TYPE_CHECKING``, and calls this function in the ``else`` branch: a module
-    with a ``__getattr__`` would otherwise pass every misspelt name.
-
-    Args:
-        package: ``__name__`` of the package.
-        exports: public names by the module that defines them, relative to the package.
+    with a ``__getattr__`` would otherwise pass every misspelt name. ``exports`` has the public
+    names by the module that defines them, relative to the package.
     """
     modules = {name: module for module, names in exports.items() for name in names}
 

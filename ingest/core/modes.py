@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Final
 
 from .errors import ConfigError
@@ -42,8 +43,8 @@ _DENSE_COLUMN_TOKENS = 1000
 class Mode:
     """A resolution.
 
-    Units: pixels. ``base_size`` is the side of the square view of the whole page. A large page
-    is also cut into square tiles with sides of ``tile_size``, at most ``max_tiles`` of them.
+    ``base_size`` is the side in pixels of the square view of the whole page. A large page is
+    also cut into at most ``max_tiles`` square tiles with sides of ``tile_size`` pixels.
     """
 
     name: str
@@ -66,41 +67,29 @@ MODES: Final[Mapping[str, Mode]] = {
 
 
 def mode_named(name: str, modes: Mapping[str, Mode] = MODES) -> Mode:
-    """The mode with this name.
-
-    Raises:
-        ConfigError: there is no such mode.
-    """
+    """The mode with this name. Raises a ConfigError if there is none."""
     if name not in modes:
         raise ConfigError(f"unknown mode {name!r}: choose one of {', '.join((AUTO, *modes))}")
     return modes[name]
 
 
-def tile_grid(
-    width: int, height: int, max_tiles: int, tile_size: int = _TILE, min_tiles: int = 2
-) -> tuple[int, int]:
-    """Columns and rows of tiles for a page; (1, 1) means no tiles.
+def tile_grid(width: int, height: int, max_tiles: int, tile_size: int = _TILE) -> tuple[int, int]:
+    """Columns and rows of tiles for a page; (1, 1) means no tiles. All lengths are in pixels.
 
     As in the published ``dynamic_preprocess``, the grid with the aspect ratio nearest to the
     page's. Of two equally near grids, the larger one if the page fills more than half of it.
-
-    Units: ``width``, ``height`` and ``tile_size`` are in pixels.
     """
-    if max_tiles < min_tiles or (width <= tile_size and height <= tile_size):
+    if width <= tile_size and height <= tile_size:
         return (1, 1)
     best, nearest = (1, 1), float("inf")
-    for cols, rows in _grids(min_tiles, max_tiles):
+    sides = range(1, max_tiles + 1)
+    grids = ((c, r) for c in sides for r in sides if 2 <= c * r <= max_tiles)
+    for cols, rows in sorted(grids, key=prod):
         distance = abs(width / height - cols / rows)
         fills = width * height > 0.5 * tile_size**2 * cols * rows
         if distance < nearest or (distance == nearest and fills):
             best, nearest = (cols, rows), distance
     return best
-
-
-def _grids(least: int, most: int) -> list[tuple[int, int]]:
-    sides = range(1, most + 1)
-    grids = [(c, r) for c in sides for r in sides if least <= c * r <= most]
-    return sorted(grids, key=lambda grid: grid[0] * grid[1])
 
 
 def vision_tokens(mode: Mode, grid: tuple[int, int]) -> int:
@@ -137,13 +126,8 @@ def choose_mode(
 
     Dense pages with several columns are always tiled, because their letters are small relative
     to the page (newspapers: edit distance .94 in tiny, .12 in gundam; paper, table 4).
-
-    Args:
-        load: the estimated text of the page.
-        width: width of the rendered page in pixels; decides the tiles together with ``height``.
-        height: height of the rendered page in pixels.
-        modes: modes to choose from.
-        compression: text tokens per vision token up to which the model reads well.
+    ``width`` and ``height`` of the rendered page are in pixels. ``compression`` is the number of
+    text tokens per vision token up to which the model reads well.
     """
     grids = {m.name: tile_grid(width, height, m.max_tiles, m.tile_size) for m in modes.values()}
     by_cost = sorted(modes.values(), key=lambda m: (vision_tokens(m, grids[m.name]), m.max_tiles))

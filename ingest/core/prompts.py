@@ -23,8 +23,7 @@ class Prompt:
     """A prompt about one page.
 
     ``text`` contains ``<image>`` in the page's position. The answer to a ``grounded`` prompt
-    has boxes; with a ``phrase``, the boxes of that phrase. The answer to a ``whole`` prompt has
-    all text of the page.
+    has boxes (of the ``phrase`` if there is one), to a ``whole`` prompt all text of the page.
     """
 
     name: str
@@ -54,8 +53,8 @@ def prompt_named(name: str) -> Prompt:
             text of a prompt that contains ``<image>`` once.
 
     Raises:
-        ConfigError: the name is none of these or too long, or the phrase is empty or contains
-            special tokens of the model.
+        ConfigError: the name is none of these or too long, or the phrase is empty or has special
+            tokens.
     """
     if name in PROMPTS:
         return PROMPTS[name]

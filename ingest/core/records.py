@@ -1,8 +1,6 @@
 """The records that pass between stages. Frozen, picklable, without vendor types.
 
-Coordinates: every :class:`Box` is in fractions of the page *as displayed*, with crop box and
-rotation applied. The origin is the top left corner, x goes right, y goes down. Page indices are
-0-based; page numbers, which people read and type, are 1-based.
+Page indices are 0-based; page numbers, which people read and type, are 1-based.
 """
 
 from __future__ import annotations
@@ -44,9 +42,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle on a page.
+    """A rectangle in fractions of the page *as displayed*, with crop box and rotation applied.
 
-    Units: fractions of the displayed page, origin top left; ``0 <= x0 <= x1 <= 1``.
+    The origin is the top left corner, x goes right, y goes down; ``0 <= x0 <= x1 <= 1``.
     """
 
     x0: float
@@ -152,9 +150,9 @@ class TableGrid:
 class Block:
     """A region of a page with its content, such as a paragraph or a table.
 
-    ``text`` is plain text in reading order. A table has an empty text and a ``table``; the text
-    of a formula is LaTeX if the engine provides it. ``level`` is the 1-based depth of a title,
-    heading or list item, 0 for other kinds. ``raw_kind`` is the engine's own label.
+    ``text`` is plain text, LaTeX for a formula if the engine provides it, and empty for a table.
+    ``level`` is the 1-based depth of a title, heading or list item, 0 for other kinds.
+    ``raw_kind`` is the engine's own label.
     """
 
     kind: BlockKind
@@ -168,10 +166,9 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class DocumentRef:
-    """A document.
+    """A document: its id (see :func:`.identity.document_id`) and the sha256 of the file's bytes.
 
-    ``id`` identifies the document in the store (see :func:`.identity.document_id`). ``sha256``
-    is of the file's bytes. ``uri`` is the location of the file; empty if it has none.
+    ``uri`` is the location of the file; empty if it has none.
     """
 
     id: str
@@ -203,9 +200,9 @@ Stamp = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """How any process can open a document again. The password never appears in a repr.
+    """How any process can open a document again: with a ``stamp``, only if it did not change.
 
-    With a ``stamp``, the file is opened only if it did not change since the stamp was taken.
+    The password never appears in a repr.
     """
 
     path: Path
@@ -228,12 +225,10 @@ class PageTask:
 
 @dataclass(frozen=True, slots=True)
 class PageImage:
-    """A rendered page.
+    """A rendered page, as displayed. Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB.
 
-    Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB, as displayed.
-    Units: the fields ``width`` and ``height`` are in points (1/72 inch), as displayed.
-
-    ``mended`` says that the file was damaged and had to be repaired.
+    Units: the fields ``width`` and ``height`` are in points (1/72 inch). ``mended`` says that
+    the file was damaged and had to be repaired.
     """
 
     ref: PageRef
@@ -248,8 +243,7 @@ class PageImage:
 class Attempt:
     """One attempt of an optical engine to read a page.
 
-    ``finish_reason`` is ``"eos"``, ``"length"`` or ``"loop"``. ``flags`` are the quality flags
-    of the result (see :class:`.flags.Flag`).
+    ``finish_reason`` is a :data:`.vision.FinishReason`, ``flags`` are of :class:`.flags.Flag`.
     """
 
     mode: str
@@ -265,9 +259,8 @@ class Attempt:
 class OpticalReading:
     """How an optical engine read a page.
 
-    ``expected_tokens`` is the estimate of the page's text before reading, which determined the
-    mode. ``chosen`` is the index of the attempt whose text was used, or None if the text layer
-    replaced all attempts.
+    ``expected_tokens``, the text estimated before reading, determined the mode. ``chosen`` is the
+    index of the attempt whose text was used, or None if the text layer replaced all attempts.
     """
 
     model: str
@@ -288,8 +281,7 @@ class ParsedPage:
     """A page that an engine has read: blocks in reading order.
 
     ``width`` and ``height`` are in points (1/72 inch), as displayed. ``flags`` describe the
-    page's quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``. ``optical`` is
-    the record of an optical engine.
+    page's quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``.
     """
 
     ref: PageRef
@@ -331,8 +323,7 @@ PageOutcome = ParsedPage | PageFailure
 class PageSpan:
     """The part of one page that a chunk contains.
 
-    ``ranges`` are character offsets into the page's Markdown (see
-    :func:`opticalrag.ingest.markdown.render.page_markdown`), in reading order. Joined by line
+    ``ranges`` are character offsets into the page's Markdown, in reading order. Joined by line
     breaks, the slices have exactly the chunk's words. ``boxes`` enclose that part; ``exact`` is
     False if a box is interpolated inside a larger block. ``blocks`` are indices into
     :attr:`ParsedPage.blocks`.
@@ -351,11 +342,10 @@ class Chunk:
     """The unit of retrieval.
 
     ``context`` makes the text understandable on its own: it repeats headings, a table's caption,
-    the sentence that leads to a list, the end of the previous chunk. ``text`` has the content
-    of the spans in readable form. Mostly it is the slices themselves, but words split by a page
-    break are joined, tables are pipes with column names and with spans written out, and split
-    pairs of delimiters are completed. The embedder gets :attr:`embedded_text`; ``tokens`` is its
-    exact size with special tokens. ``language`` is an ISO 639-1 code, or empty.
+    the sentence that leads to a list, the end of the previous chunk. ``text`` is the slices of
+    the spans, but words split by a page break are joined, tables are pipes with column names and
+    with spans written out, and split pairs of delimiters are completed. ``tokens`` is the exact
+    size of :attr:`embedded_text` with special tokens. ``language`` is an ISO 639-1 code, or empty.
     """
 
     id: str
@@ -386,10 +376,7 @@ SparseVector = tuple[list[int], list[float]]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A stored chunk: id (a uuid), payload (see :mod:`.schema`) and vectors.
-
-    Shape: ``dense`` is float32 ``[dimension]``, unit length.
-    """
+    """A stored chunk: id (a uuid), payload (see :mod:`.schema`) and vectors (as in Vectors)."""
 
     id: str
     payload: dict[str, object]
@@ -399,10 +386,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """The vectors of a stored text.
-
-    Shape: ``dense`` is float32 ``[dimension]``, unit length.
-    """
+    """The vectors of a stored text. Shape: ``dense`` is float32 ``[dimension]``, unit length."""
 
     dense: NDArray[np.float32]
     sparse: SparseVector

@@ -1,22 +1,15 @@
 """The names of the vectors and payload fields in Qdrant.
 
 The payload of a point has the fields below and those of LlamaIndex (``_node_content``,
-``_node_type``, ``doc_id``, ``document_id``, ``ref_doc_id``). LlamaIndex's ``QdrantVectorStore``
-can therefore read our points, and we can read its points.
+``_node_type``, ``doc_id``, ``document_id``, ``ref_doc_id``), so that its ``QdrantVectorStore``
+and ours can read each other's points.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-__all__ = [
-    "DENSE",
-    "INDEXED",
-    "NAMESPACE",
-    "SCHEMA_VERSION",
-    "SPARSE",
-    "Field",
-]
+__all__ = ["DENSE", "INDEXED", "NAMESPACE", "SCHEMA_VERSION", "SPARSE", "Field"]
 
 SCHEMA_VERSION: Final = 2
 """Increased when a field changes its meaning; stored in every point."""

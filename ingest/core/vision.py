@@ -41,9 +41,8 @@ _STORAGE = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(np.uint16)}
 class VisionTokens:
     """An encoded page: the output of the projector.
 
-    The newline and separator rows that the decoder also reads are constants of the weights and
-    not included. The global view and the tiles are separate, so that a part of the page can be
-    decoded alone (:meth:`tile`).
+    Without the newline and separator rows that the decoder also reads: they are constants of the
+    weights. Global view and tiles are separate, so that a tile can be decoded alone.
 
     Shape: ``global_view`` is ``[side * side, dim]``, row by row. ``tiles`` is
     ``[cols * rows, tile_side * tile_side, dim]``, row by row, or ``[0, 0, dim]`` for the grid
@@ -60,11 +59,7 @@ class VisionTokens:
     preprocessing: str
 
     def __post_init__(self) -> None:
-        """Validate the arrays.
-
-        Raises:
-            EngineError: shapes, dtype and grid contradict each other.
-        """
+        """Require that shapes, dtype and grid agree."""
         if problem := self._problem():
             raise EngineError(
                 f"invalid vision tokens: {problem} (global view {self.global_view.shape}"
@@ -90,11 +85,7 @@ class VisionTokens:
         return ""
 
     def tile(self, column: int, row: int) -> VisionTokens:
-        """One tile as a page that can be decoded alone. Boxes in the answer refer to the tile.
-
-        Raises:
-            IndexError: there is no such tile.
-        """
+        """One tile as a page that can be decoded alone. Boxes in the answer refer to the tile."""
         cols, rows = self.grid
         if not (0 <= column < cols and 0 <= row < rows and len(self.tiles)):
             raise IndexError(f"no tile ({column}, {row}) in a grid of {cols} x {rows}")
@@ -121,8 +112,8 @@ class VisionTokens:
     def decoder_count(self) -> int:
         """Rows that enter the decoder: with a newline per row of tokens and one separator."""
         cols, rows = self.grid
-        lines = rows * self.tile_side
-        return self.side * (self.side + 1) + lines * (cols * self.tile_side + 1) * bool(lines) + 1
+        lines = rows * self.tile_side  # 0 without tiles
+        return self.side * (self.side + 1) + lines * (cols * self.tile_side + 1) + 1
 
     @property
     def nbytes(self) -> int:
@@ -134,8 +125,8 @@ class VisionTokens:
 class TokenKey:
     """Everything that determines vision tokens: equal keys mean equal tokens.
 
-    ``page`` is the sha256 of the page's pixels and their shape. ``profile`` identifies how the
-    page was rendered. ``weights`` is the fingerprint of the model's weights.
+    ``page`` is the sha256 of the page's pixels and their shape, ``profile`` identifies how the
+    page was rendered, ``weights`` is the fingerprint of the model's weights.
     """
 
     page: str
@@ -148,14 +139,7 @@ class TokenKey:
     def for_page(
         cls, pixels: NDArray[np.uint8], profile: str, mode: str, model: OpticalModel
     ) -> TokenKey:
-        """The key of a rendered page.
-
-        Args:
-            pixels: uint8 ``[height, width, 3]``.
-            profile: identifies how the page was rendered.
-            mode: name of the mode.
-            model: the model that encodes the page.
-        """
+        """The key of a rendered page. Shape: ``pixels`` is uint8 ``[height, width, 3]``."""
         digest = hashlib.sha256(repr(pixels.shape).encode())
         digest.update(np.ascontiguousarray(pixels).data)
         return cls(digest.hexdigest(), profile, mode, model.weights, model.preprocessing)
@@ -172,8 +156,6 @@ class DecodeRequest:
     """A page to decode.
 
     Attributes:
-        tokens: the page.
-        prompt: the prompt.
         max_tokens: upper bound of the answer; None for the model's context.
         expected_tokens: estimated length of the answer, or None. Long answers start first.
         draft: text that the answer may contain, such as the page's text layer or an earlier
@@ -219,9 +201,7 @@ def bfloat16_bits(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
 
 
-def float32_values(
-    array: NDArray[np.float32] | NDArray[np.uint16],
-) -> NDArray[np.float32]:
+def float32_values(array: NDArray[np.float32] | NDArray[np.uint16]) -> NDArray[np.float32]:
     """The float32 values of vision tokens stored in either dtype. Same shape."""
     if array.dtype == np.uint16:
         return (array.astype(np.uint32) << 16).view(np.float32)

@@ -1,7 +1,6 @@
 """Finds pairs of delimiters in Markdown and LaTeX, and completes pieces cut between them. Pure.
 
-A piece that is cut inside a pair gets both delimiters, so that it can be read, highlighted and
-typeset alone.
+A completed piece can be read, highlighted and typeset alone.
 """
 
 from __future__ import annotations
@@ -44,9 +43,8 @@ _LONGEST_SPAN: Final = 4000
 class Delimited:
     """A span of text between two delimiters.
 
-    All offsets are in characters: ``start`` and ``end`` exclude the delimiters, ``left`` and
-    ``right`` include them. A piece cut out of the span gets ``opens`` before it and ``closes``
-    after it.
+    ``start`` and ``end`` are character offsets without the delimiters, ``left`` and ``right``
+    with them. A piece cut out of the span gets ``opens`` before it and ``closes`` after it.
     """
 
     start: int
@@ -67,12 +65,8 @@ def enclosure(kind: BlockKind, text: str) -> Delimited | None:
 def inner_spans(kind: BlockKind, text: str, start: int, end: int) -> tuple[Delimited, ...]:
     """The delimited spans inside a block, outer before inner.
 
-    Args:
-        kind: a formula is parsed as LaTeX, code is not parsed, every other kind is running
-            text with inline spans.
-        text: the block's Markdown.
-        start: end of the block's own opening delimiter.
-        end: start of the block's own closing delimiter.
+    A formula is parsed as LaTeX between ``start`` and ``end``, the inner edges of its own
+    delimiters. Code is not parsed; every other kind is running text with inline spans.
     """
     if kind is BlockKind.CODE:
         return ()
@@ -82,11 +76,7 @@ def inner_spans(kind: BlockKind, text: str, start: int, end: int) -> tuple[Delim
 
 
 class Nesting:
-    """Answers which spans enclose an offset. Spans are nested or disjoint.
-
-    Args:
-        spans: outer before inner.
-    """
+    """Answers which spans enclose an offset: nested or disjoint spans, outer before inner."""
 
     def __init__(self, spans: Sequence[Delimited]) -> None:
         self._spans = spans
@@ -120,11 +110,9 @@ def wrap(spans: Nesting, text: str, start: int, end: int) -> str:
 def spans_that_fit(
     spans: Sequence[Delimited], fits: Callable[[str], bool]
 ) -> tuple[Delimited, ...]:
-    """The outer levels of spans whose delimiters fit into any piece together.
+    """The outer levels of spans (outer before inner) whose delimiters fit together.
 
-    Args:
-        spans: outer before inner.
-        fits: whether some delimiters leave enough room for text.
+    ``fits`` tells whether some delimiters leave enough room for text.
     """
     nested: list[tuple[Delimited, str]] = []  # enclosing spans, each with all delimiters so far
     depths: dict[int, list[tuple[Delimited, str]]] = {}

@@ -21,13 +21,8 @@ def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[in
     """Decide how to join two parts of running text at a line or page break.
 
     A hyphen between lower-case letters is dropped. It stays if a conjunction follows, or if
-    ``known`` has the compound, or both parts as separate words. Scripts without spaces are
-    joined without a space.
-
-    Args:
-        left: text before the break.
-        right: text after the break.
-        known: words of the document in lower case.
+    ``known`` (words of the document in lower case) has the compound, or both parts as separate
+    words. Scripts without spaces are joined without a space.
 
     Returns:
         How many characters to drop from the end of ``left``, and the text to insert.
@@ -47,11 +42,7 @@ def words_of(text: str) -> list[str]:
 
 
 def is_spaceless(char: str) -> bool:
-    """Whether the script of a character is written without spaces between words.
-
-    True for Chinese, Japanese, Thai and Lao. Korean uses spaces, although its lines may break
-    inside a word.
-    """
+    """Whether a script has no spaces between words. Korean has, but its lines break in words."""
     code = ord(char) if char else 0
     return (
         0x0E00 <= code <= 0x0EFF  # Thai, Lao
@@ -65,8 +56,7 @@ def is_spaceless(char: str) -> bool:
 
 def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]:
     first = left[:-1].rsplit(maxsplit=1)[-1].lower()
-    second = re.match(r"[\w-]*", right)
-    rest = second[0].lower() if second else ""
+    rest = re.split(r"[^\w-]", right, maxsplit=1)[0].lower()
     if rest in _CONJUNCTIONS and first + rest not in known:
         return 0, " "
     is_compound = (

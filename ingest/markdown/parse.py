@@ -2,7 +2,7 @@
 
 Reads the Markdown of other readers and models: ATX and underlined headings, fences, lists, pipe
 and HTML tables (also inside a paragraph, or cut off), display formulas, images, footnotes,
-comments and front matter. It is not a full Markdown parser: everything else is text.
+comments and front matter. Everything else is text.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from typing import Final
 
 from ..core.records import BlockKind
@@ -62,18 +61,12 @@ def parse_markdown(text: str, index: int = 0, label: str = "1") -> PageMarkdown:
     """Locate the blocks of a page's Markdown. They have no boxes.
 
     ``level`` is the depth of a heading. For every other kind it is the depth inside a list, or
-    0 outside lists.
-
-    Args:
-        text: the Markdown.
-        index: 0-based page.
-        label: printed page number.
+    0 outside lists. ``index`` is the 0-based page, ``label`` its printed number.
     """
-    numbers = count()
-    spans = [
-        BlockSpan(next(numbers), p.kind, p.start, p.end, p.level, header_rows=p.header_rows)
-        for p in _Parser(text).parts()
-    ]
+    spans = (
+        BlockSpan(number, p.kind, p.start, p.end, p.level, header_rows=p.header_rows)
+        for number, p in enumerate(_Parser(text).parts())
+    )
     return PageMarkdown(index, label, text, tuple(spans))
 
 
@@ -88,7 +81,6 @@ class _Parser:
         self.in_list = False
 
     def parts(self) -> Iterator[_Part]:
-        """The blocks, in order."""
         at = self._front_matter_end()
         if at:
             yield _Part(BlockKind.OTHER, *strip_range(self.text, 0, self.lines[at - 1].end))
@@ -108,8 +100,6 @@ class _Parser:
             return 1 + line.indent // 2
         inside = self.in_list and line.indent >= _INSIDE_ITEM and kind is not BlockKind.HEADING
         return line.indent // 2 if inside else 0
-
-    # -- where a block ends ----------------------------------------------------------------
 
     def _front_matter_end(self) -> int:
         """The position of the line after the front matter; 0 without front matter."""
@@ -176,12 +166,7 @@ class _Parser:
     def _find(
         self, at: int, closing: re.Pattern[str], barrier: re.Pattern[str] | None = None
     ) -> tuple[int, bool]:
-        """Find the line after the next one that matches ``closing``.
-
-        Returns:
-            The position of that line and True. If a line matches ``barrier`` first, or if the
-            text ends, the position of the barrier or the end, and False.
-        """
+        """Position after the next ``closing`` line and True; at a barrier or the end, and False."""
         for end in range(at + 1, len(self.lines)):
             if closing.match(self.lines[end].text):
                 return end + 1, True
@@ -237,8 +222,6 @@ class _Parser:
         while at < len(self.lines) and self.lines[at].text.strip() and belongs(self.lines[at].text):
             at += 1
         return at
-
-    # -- the parts of a block --------------------------------------------------------------
 
     def _parts(self, kind: BlockKind, level: int, start: int, stop: int) -> Iterator[_Part]:
         start, stop = strip_range(self.text, start, stop)

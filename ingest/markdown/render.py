@@ -1,14 +1,10 @@
-"""Renders blocks as Markdown and records each block's offsets. Pure.
-
-This is *the* Markdown of a page: the reader returns it, chunks are slices of it, and all offsets
-refer to it.
-"""
+"""Renders blocks as *the* Markdown of a page, to which all offsets of blocks and chunks refer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.config import PageFurniture
@@ -32,9 +28,8 @@ class BlockSpan:
 
     ``start`` and ``end`` are character offsets. ``index`` is the block's position in
     :attr:`ParsedPage.blocks`. ``level`` is the depth of a heading or list item. ``box`` is None
-    if the source had no geometry (plain Markdown). For a table, ``header_rows`` is the number of
-    header rows, and ``row_edges`` are the vertical edges of the rows in fractions of the page,
-    one more than there are rows; empty if unknown.
+    if the source had no geometry (plain Markdown). ``row_edges`` are the vertical edges of a
+    table's rows in fractions of the page, one more than there are rows; empty if unknown.
     """
 
     index: int
@@ -98,39 +93,23 @@ class PageMarkdown:
 
 def _span_to_json(span: BlockSpan) -> list[Any]:
     box = list(span.box.as_tuple()) if span.box else None
-    return [
-        span.index,
-        span.kind.value,
-        span.start,
-        span.end,
-        span.level,
-        box,
-        span.header_rows,
-        list(span.row_edges),
-    ]
+    plain = (span.index, span.kind.value, span.start, span.end, span.level)
+    return [*plain, box, span.header_rows, list(span.row_edges)]
 
 
 def _span_from_json(item: list[Any]) -> BlockSpan:
     index, kind, start, end, level, box, header_rows, row_edges = item
-    return BlockSpan(
-        index=int(index),
-        kind=BlockKind(kind),
-        start=int(start),
-        end=int(end),
-        level=int(level),
-        box=Box.clipped(*box) if box else None,
-        header_rows=int(header_rows),
-        row_edges=tuple(float(edge) for edge in row_edges),
-    )
+    numbers = (int(start), int(end), int(level))
+    shape = Box.clipped(*box) if box else None
+    edges = tuple(map(float, row_edges))
+    return BlockSpan(int(index), BlockKind(kind), *numbers, shape, int(header_rows), edges)
 
 
 def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> PageMarkdown:
     """Write a page's blocks as Markdown, in their order.
 
-    Args:
-        page: the parsed page.
-        furniture: running headers and footers: ``"keep"`` leaves them in the text, ``"drop"``
-            removes them, ``"metadata"`` moves them to :attr:`PageMarkdown.furniture`.
+    Running headers and footers stay in the text (``"keep"``), are removed (``"drop"``), or move
+    to :attr:`PageMarkdown.furniture` (``"metadata"``).
     """
     text = ""
     spans: list[BlockSpan] = []
@@ -141,7 +120,8 @@ def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> Pa
         if block.kind in FURNITURE and furniture != "keep" and not bare:
             left_out.append(block.text)
             continue
-        separator = _separator(spans, block) if text else ""
+        in_list = spans and spans[-1].kind is block.kind is BlockKind.LIST_ITEM
+        separator = ("\n" if in_list else "\n\n") if text else ""
         span, written = _render_block(index, block, len(text) + len(separator))
         if written:
             text += separator + written
@@ -165,28 +145,13 @@ def block_markdown(block: Block) -> str:
     return _render_block(0, block, 0)[1]
 
 
-def _separator(before: list[BlockSpan], block: Block) -> str:
-    """An empty line between blocks, a line break between the items of a list."""
-    in_list = before and before[-1].kind is block.kind is BlockKind.LIST_ITEM
-    return "\n" if in_list else "\n\n"
-
-
 def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str]:
-    if block.table is not None:
-        text = render_table(block.table)
-        span = BlockSpan(
-            index,
-            block.kind,
-            offset,
-            offset + len(text),
-            box=block.box,
-            header_rows=block.table.header_rows,
-            row_edges=row_edges(block.table),
-        )
-        return span, text
-    written = _RENDERERS.get(block.kind, _plain)(block)
-    span = BlockSpan(index, block.kind, offset, offset + len(written), block.level, block.box)
-    return span, written
+    table = block.table
+    text = render_table(table) if table else _RENDERERS.get(block.kind, _plain)(block)
+    span = BlockSpan(index, block.kind, offset, offset + len(text), box=block.box)
+    if table:
+        return replace(span, header_rows=table.header_rows, row_edges=row_edges(table)), text
+    return replace(span, level=block.level), text
 
 
 def _plain(block: Block) -> str:

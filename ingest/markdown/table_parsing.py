@@ -52,10 +52,9 @@ _PIPE = re.compile(r"(?<!\\)\|")
 
 @dataclass(frozen=True, slots=True)
 class LocatedTable:
-    """A table and the source range of each of its cells.
+    """A table and the character range that each of its cells was read from.
 
-    ``cell_ranges[i]`` is the character range that ``grid.cells[i]`` was read from. The ranges
-    are in ascending order and do not overlap.
+    ``cell_ranges[i]`` belongs to ``grid.cells[i]``. The ranges ascend and do not overlap.
     """
 
     grid: TableGrid
@@ -90,9 +89,7 @@ def parse_html_table(html: str) -> TableGrid | None:
 
 
 def parse_pipe_table(text: str) -> TableGrid | None:
-    r"""Read a Markdown table: a header row, the rule below it, and body rows.
-
-    A pipe inside a cell is written ``\|``.
+    r"""Read a Markdown table: a header row, the rule below it, and body rows, with ``\|`` in cells.
 
     Returns:
         The grid. None if the second line is not a rule, if no cell has text, or if there are
@@ -103,10 +100,7 @@ def parse_pipe_table(text: str) -> TableGrid | None:
 
 
 def locate_table(text: str) -> LocatedTable | None:
-    """Read an HTML table or a pipe table, with the source range of each cell.
-
-    See :func:`parse_html_table` and :func:`parse_pipe_table`.
-    """
+    """As :func:`parse_html_table` or :func:`parse_pipe_table`, with each cell's source range."""
     return _locate_html(text) if text.lstrip().startswith("<") else _locate_pipes(text)
 
 
@@ -163,10 +157,8 @@ def _without_cut_tag(html: str) -> str:
     """Drop a table tag whose name is cut off at the end of the text: ``…</t``."""
     at = html.rfind("<")
     tail = html[at:].lower() if at >= 0 else ""
-    cut = tail and any(
-        f"<{slash}{name}".startswith(tail) for name in _STRUCTURE for slash in ("", "/")
-    )
-    return html[:at] if cut else html
+    tags = (f"<{slash}{name}" for name in _STRUCTURE for slash in ("", "/"))
+    return html[:at] if tail and any(tag.startswith(tail) for tag in tags) else html
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +207,8 @@ class _RowReader:
         if not tag:
             self._text.append(event.value)
         elif self._nested or (tag == "table" and self._cell is not None):
-            self._nest(tag)
+            self._nested += (tag == "table") - (tag == "/table")
+            self._text.append(" ")
         elif name in ("td", "th"):
             self._end_cell(event.start)
             self._cell = None if tag != name else self._begin_cell(name, event.value)
@@ -234,10 +227,6 @@ class _RowReader:
             self._rows[0] = [_over_all(self._rows[0], self._rows[1:])]
         return self._rows
 
-    def _nest(self, tag: str) -> None:
-        self._nested += (tag == "table") - (tag == "/table")
-        self._text.append(" ")
-
     def _begin_cell(self, name: str, attributes: str) -> _Cell:
         spans = {m[1].lower(): int(m[2]) for m in _SPAN.finditer(attributes)}
         rows, cols = (min(max(spans.get(axis, 1), 1), _MAX_SPAN) for axis in ("row", "col"))
@@ -250,8 +239,7 @@ class _RowReader:
         cell = self._cell or (_Cell("", header=self._in_head) if text else None)
         self._cell = None
         if cell is not None:
-            if self._row is None:
-                self._row = []
+            self._row = self._row or []
             self._row.append(replace(cell, text=text, range=(self._start, end)))
 
     def _end_row(self, tag: str, end: int) -> None:

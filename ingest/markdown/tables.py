@@ -12,10 +12,7 @@ __all__ = ["expand", "pipe_lines", "render_table", "row_edges"]
 
 
 def expand(grid: TableGrid) -> list[list[str]]:
-    """Write every cell's text into every slot it covers.
-
-    Shape: ``grid.rows`` lists of ``grid.cols`` strings.
-    """
+    """Write every cell's text into all its slots. Shape: ``rows`` lists of ``cols`` strings."""
     slots = [[""] * grid.cols for _ in range(grid.rows)]
     for cell in grid.cells:
         for row in range(cell.row, min(cell.row + cell.row_span, grid.rows)):
@@ -25,10 +22,10 @@ def expand(grid: TableGrid) -> list[list[str]]:
 
 
 def row_edges(grid: TableGrid) -> tuple[float, ...]:
-    """The vertical edges of the rows, from the boxes of their cells.
+    """The vertical edges of the rows, from the boxes of their cells, in fractions of the page.
 
-    Units: fractions of the page. ``grid.rows + 1`` numbers from top to bottom; empty if a row
-    has no box or if boxes contradict each other.
+    ``grid.rows + 1`` numbers from top to bottom; empty if a row has no box or if boxes contradict
+    each other.
     """
     tops: dict[int, float] = {}
     bottoms: dict[int, float] = {}
@@ -59,33 +56,18 @@ def pipe_lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str
 
 
 def _pipe_row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(_pipe_cell(cell) for cell in cells) + " |"
-
-
-def _pipe_cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return "| " + " | ".join(" ".join(c.split()).replace("|", "\\|") for c in cells) + " |"
 
 
 def _render_html(grid: TableGrid) -> str:
-    by_row: list[list[TableCell]] = [[] for _ in range(grid.rows)]
-    for cell in sorted(grid.cells, key=lambda c: (c.row, c.col)):
-        by_row[cell.row].append(cell)
-    lines = (
-        _html_row(cells, "th" if row < grid.header_rows else "td")
-        for row, cells in enumerate(by_row)
-    )
-    return "\n".join(["<table>", *lines, "</table>"])
-
-
-def _html_row(cells: Sequence[TableCell], tag: str) -> str:
-    return "<tr>" + "".join(_html_cell(cell, tag) for cell in cells) + "</tr>"
+    rows: list[list[str]] = [[] for _ in range(grid.rows)]
+    for cell in sorted(grid.cells, key=lambda c: c.col):
+        rows[cell.row].append(_html_cell(cell, "th" if cell.row < grid.header_rows else "td"))
+    return "\n".join(["<table>", *(f"<tr>{''.join(cells)}</tr>" for cells in rows), "</table>"])
 
 
 def _html_cell(cell: TableCell, tag: str) -> str:
-    spans = "".join(
-        f' {name}="{value}"'
-        for name, value in (("rowspan", cell.row_span), ("colspan", cell.col_span))
-        if value > 1
-    )
+    spans = f' rowspan="{cell.row_span}"' if cell.row_span > 1 else ""
+    spans += f' colspan="{cell.col_span}"' if cell.col_span > 1 else ""
     text = html.escape(" ".join(cell.text.split()), quote=False)
     return f"<{tag}{spans}>{text}</{tag}>"
