@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["lazy_exports"]
 
 
 def lazy_exports(
-    package: str, exports: Mapping[str, Sequence[str]]
+    package: str, exports: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Make the ``__getattr__`` and the ``__dir__`` of a package.
 
@@ -20,9 +20,10 @@ def lazy_exports(
 
     Args:
         package: ``__name__`` of the package.
-        exports: public names by the module that defines them, relative to the package.
+        exports: public names, separated by spaces, by the module (relative to the package) that
+            defines them.
     """
-    modules = {name: module for module, names in exports.items() for name in names}
+    modules = {name: module for module, names in exports.items() for name in names.split()}
 
     def load(name: str) -> Any:
         if name not in modules:
