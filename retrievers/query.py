@@ -55,9 +55,6 @@ class Query:
     """A question, and how to search for its answer.
 
     Args:
-        text: the question.
-        top_k: number of hits to return.
-        mode: which vectors to search.
         filters: LlamaIndex metadata filters; or a mapping from payload fields
             (:class:`opticalrag.ingest.core.schema.Field`) to the required value, or to a list
             of allowed values.

@@ -41,9 +41,7 @@ class HybridRetriever(BaseRetriever):
         api_key: API key of the server, if ``store`` is a URL.
         tenant: search only this tenant's points, if ``store`` is a location.
         embedder: a model name or folder, or an embedder; None for the default model.
-        similarity_top_k: number of nodes to return.
-        mode: see :class:`Query`.
-        filters: see :class:`Query`.
+        mode: see :class:`Query`, also for ``filters``.
         reranker: a cross-encoder, or its folder or name, that reorders the best hits.
         options: the other fields of :class:`Query`, such as ``mmr`` and ``context``.
 

@@ -67,7 +67,6 @@ class Candidate:
         file: the file as given.
         spec: the PDF to read: the same file, or for an image the PDF to make from it.
         name: file name for messages.
-        limits: limits of the document.
     """
 
     file: Path
@@ -82,7 +81,6 @@ class Facts:
 
     Attributes:
         sha256: hash of the file as given, in hexadecimal.
-        page_count: number of pages.
         title: title in the file's metadata, or empty.
         labels: page labels stored in the file, one per page; None if it has none.
         stamp: stamp of the PDF that was examined.

@@ -33,9 +33,7 @@ class SourceDocument(Closeable):
     """An opened document. Close it, or use it in a ``with`` statement.
 
     Attributes:
-        ref: identifies the document.
         spec: lets any process open the document until this one closes it.
-        limits: limits of its pages.
         mended: whether the file was damaged, so that pages may be missing.
     """
 
