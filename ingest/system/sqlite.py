@@ -33,7 +33,6 @@ class Database:
     Args:
         path: the file; created if it does not exist.
         schema: statements that create the tables in an empty file.
-        version: recorded in the file with its schema.
         remedy: for error messages, what to do with a file that is damaged or of another version.
         read_only: create and change nothing, not even SQLite's files beside this one.
 
