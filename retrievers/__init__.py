@@ -35,16 +35,16 @@ __all__ = [
 ]
 
 _EXPORTS = {
-    "answer_quality": ["NOT_LOCATED", "OTHER_PHRASE"],
-    "citations": ["Citation", "CitedPage", "cite", "markdown_slices"],
-    "hybrid_search": ["search"],
-    "pictures": ["PagePicture", "page_pictures"],
-    "postprocessors": ["CrossEncoderRerank", "WiderContext"],
-    "query": ["Context", "Hit", "Query"],
-    "redecode": ["PageTarget", "Redecoder", "Redecoding"],
-    "rerank": ["CrossEncoderReranker", "Reranker"],
-    "retriever": ["HybridRetriever"],
-    "second_look": ["SecondLook", "redecode_tool"],
+    "answer_quality": "NOT_LOCATED OTHER_PHRASE",
+    "citations": "Citation CitedPage cite markdown_slices",
+    "hybrid_search": "search",
+    "pictures": "PagePicture page_pictures",
+    "postprocessors": "CrossEncoderRerank WiderContext",
+    "query": "Context Hit Query",
+    "redecode": "PageTarget Redecoder Redecoding",
+    "rerank": "CrossEncoderReranker Reranker",
+    "retriever": "HybridRetriever",
+    "second_look": "SecondLook redecode_tool",
 }
 
 if TYPE_CHECKING:

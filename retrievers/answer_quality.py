@@ -1,7 +1,4 @@
-"""Finds what is wrong with an answer about a stored page, from the answer alone. Pure.
-
-There is neither a picture nor a text layer to compare the answer with.
-"""
+"""Finds what is wrong with an answer about a stored page, from the answer alone. Pure."""
 
 from __future__ import annotations
 
@@ -25,16 +22,11 @@ OTHER_PHRASE: Final = "other_phrase"
 
 
 def assess_answer(prompt: Prompt, answer: Transcript, grounding: Grounding) -> tuple[str, ...]:
-    """List what is wrong with an answer.
-
-    Args:
-        prompt: the question.
-        answer: the output of the model.
-        grounding: the blocks parsed from that output.
+    """List what is wrong with an answer; ``grounding`` holds its blocks.
 
     Returns:
         Flags of pages (:class:`opticalrag.ingest.Flag`), :data:`NOT_LOCATED` or
-        :data:`OTHER_PHRASE`; empty if nothing looks wrong.
+        :data:`OTHER_PHRASE`.
     """
     located = _location_flags(prompt.phrase, answer) if prompt.phrase else ()
     # NOT_LOCATED already reports markers without a box.

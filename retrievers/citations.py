@@ -47,9 +47,8 @@ class CitedPage:
 class Citation:
     """The source of one hit.
 
-    ``page``, ``page_label``, ``boxes`` and ``link`` describe the first page of the hit;
-    ``cited_pages`` describes all of them. ``page`` is 1-based and ``page_label`` is the printed
-    page number. ``doubtful`` lists flags that say the text may be wrong.
+    ``page``, ``page_label``, ``boxes`` and ``link`` are those of its first page (see
+    :class:`CitedPage`). ``doubtful`` lists flags that say the text may be wrong.
     """
 
     file: str
@@ -139,15 +138,10 @@ def markdown_slices(hit: Hit, pages: Mapping[int, str]) -> dict[int, tuple[str, 
 
     Args:
         hit: the hit.
-        pages: Markdown by 1-based page number. Pages of the hit that are missing here are left
-            out.
-
-    Returns:
-        The slices by 1-based page number.
+        pages: Markdown by 1-based page number; without some pages, so is the result.
 
     Raises:
-        SourceChanged: a range ends after the Markdown, which was therefore made from another
-            file or by another engine.
+        SourceChanged: a range ends after the Markdown, so that comes from another file or engine.
     """
     slices: dict[int, tuple[str, ...]] = {}
     for cited in _cited_pages(hit):

@@ -7,12 +7,9 @@ NEXT, as LlamaIndex stores them), their section and their pages, so no larger po
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice, pairwise, takewhile
-from typing import Any
-
-from qdrant_client import models
+from itertools import groupby, islice, pairwise, takewhile
 
 from ..ingest.core.identity import point_id
 from ..ingest.core.schema import Field
@@ -35,9 +32,6 @@ def add_context(store: QdrantStore, hits: Sequence[Hit], query: Query) -> list[H
     Whole chunks are added on both sides, the nearest first, while the text fits into
     ``query.context_chars`` characters. Text that a chunk repeats from the previous one (headings,
     column names, overlap) is written once. A hit that is itself longer gets no other chunks.
-
-    Raises:
-        StoreError: the store failed.
     """
     if query.context is None or not hits:
         return list(hits)
@@ -59,29 +53,20 @@ def drop_covered(hits: Sequence[Hit]) -> list[Hit]:
     return kept
 
 
-def _context(hit: Hit, around: Sequence[Hit], query: Query) -> Context:
+def _context(hit: Hit, chunks: Sequence[Hit], query: Query) -> Context:
     """Join the hit with as many surrounding chunks as fit, in document order."""
-    chunks = [*around] if any(chunk.id == hit.id for chunk in around) else [hit]
-    position = next(n for n, chunk in enumerate(chunks) if chunk.id == hit.id)
-    first, last = position, position + 1
-    text = hit.text
-    for start, stop in _growing(position, len(chunks)):
-        wider = _joined(chunks[min(start, first) : max(stop, last)])
+    position = [chunk.id for chunk in chunks].index(hit.id)
+    nearest = sorted(range(len(chunks)), key=lambda n: (abs(n - position), n < position))
+    first, last, text = position, position + 1, hit.text
+    for added in nearest[1:]:
+        start, stop = min(added, first), max(added + 1, last)
+        wider = _joined(chunks[start:stop])
         if len(wider) > query.context_chars:
             break
-        first, last, text = min(start, first), max(stop, last), wider
+        first, last, text = start, stop, wider
     chosen = chunks[first:last]
     pages = sorted({page for chunk in chosen for page in chunk.pages})
     return Context(text, tuple(chunk.id for chunk in chosen), tuple(pages))
-
-
-def _growing(position: int, size: int) -> Iterable[tuple[int, int]]:
-    """Ranges that grow around a position, by one element after it and one before it in turn."""
-    for distance in range(1, size):
-        if position + distance < size:
-            yield position, position + distance + 1
-        if position - distance >= 0:
-            yield position - distance, position + 1
 
 
 # -- neighbours by id ------------------------------------------------------------------------
@@ -90,7 +75,7 @@ def _growing(position: int, size: int) -> Iterable[tuple[int, int]]:
 def _neighbours(store: QdrantStore, hits: Sequence[Hit], max_chars: int) -> dict[str, list[Hit]]:
     """Chains of chunks around each hit. Each step is one request for all chains."""
     chains = {hit.id: [hit] for hit in hits}
-    known: dict[str, Hit] = {hit.id: hit for hit in hits}
+    known = {hit.id: hit for hit in hits}
     growing = set(chains)
     while growing:
         wanted = {
@@ -113,10 +98,8 @@ def _neighbour_ids(chain: Sequence[Hit]) -> tuple[str, str]:
 
 
 def _grown(chain: list[Hit], known: Mapping[str, Hit]) -> list[Hit]:
-    in_chain = {hit.id for hit in chain}
-    before, after = (known.get(neighbour) for neighbour in _neighbour_ids(chain))
-    left = [before] if before is not None and before.id not in in_chain else []
-    right = [after] if after is not None and after.id not in in_chain else []
+    new = {*known} - {hit.id for hit in chain}
+    left, right = ([known[n]] if n in new else [] for n in _neighbour_ids(chain))
     return [*left, *chain, *right]
 
 
@@ -130,14 +113,7 @@ def _neighbour_id(hit: Hit, relation: str) -> str:
 
 
 def load_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
-    """Load the points of nodes by node id, as hits with a score of 0.
-
-    Returns:
-        The hits by point id, without those that are not stored.
-
-    Raises:
-        StoreError: the store failed.
-    """
+    """Load stored nodes by node id, as hits with a score of 0, by point id."""
     wanted = sorted({point_id(node_id) for node_id in ids})
     if not wanted or not store.exists():
         return {}
@@ -151,38 +127,25 @@ def load_hits(store: QdrantStore, ids: Iterable[str]) -> dict[str, Hit]:
 def _same_section_or_page(store: QdrantStore, hit: Hit, kind: str) -> list[Hit]:
     """The chunks of the hit's section or pages, in document order."""
     section = str(hit.payload.get(Field.SECTION) or "")
-    shared: dict[str, Any] = {Field.FILE_ID: hit.file_id}
-    shared |= {Field.SECTION: section} if kind == "section" else {Field.PAGES: list(hit.pages)}
     if not hit.file_id or (kind == "section" and not section):
         return [hit]
-    chunks = _load_matching(store, qdrant_filter(shared))
+    shared = {Field.SECTION: section} if kind == "section" else {Field.PAGES: list(hit.pages)}
+    where = qdrant_filter({Field.FILE_ID: hit.file_id, **shared})
+    records = islice(store.scroll(where), _MAX_CHUNKS)
+    chunks = [hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records]
     chunks.sort(key=_ordinal)
-    position = next((n for n, chunk in enumerate(chunks) if chunk.id == hit.id), None)
-    if position is None or kind == "page":
-        return chunks
-    return _consecutive(chunks, position)
+    # Other sections of the same name, elsewhere in the document, are cut off.
+    runs = [chunks] if kind == "page" else _consecutive(chunks)
+    return next((run for run in runs if any(chunk.id == hit.id for chunk in run)), [hit])
 
 
-def _consecutive(chunks: list[Hit], position: int) -> list[Hit]:
-    """The run of consecutive chunks around a position.
-
-    Another section of the same name elsewhere in the document is cut off.
-    """
-    first = last = position
-    while first > 0 and _ordinal(chunks[first]) - _ordinal(chunks[first - 1]) == 1:
-        first -= 1
-    while last + 1 < len(chunks) and _ordinal(chunks[last + 1]) - _ordinal(chunks[last]) == 1:
-        last += 1
-    return chunks[first : last + 1]
+def _consecutive(chunks: Sequence[Hit]) -> Iterator[list[Hit]]:
+    for _, run in groupby(enumerate(chunks), lambda pair: _ordinal(pair[1]) - pair[0]):
+        yield [chunk for _, chunk in run]
 
 
 def _ordinal(hit: Hit) -> int:
     return int(hit.payload.get(Field.ORDINAL) or 0)
-
-
-def _load_matching(store: QdrantStore, where: models.Filter | None) -> list[Hit]:
-    records = islice(store.scroll(where), _MAX_CHUNKS)
-    return [hit_from_payload(str(r.id), 0.0, r.payload or {}) for r in records]
 
 
 # -- joining chunks --------------------------------------------------------------------------

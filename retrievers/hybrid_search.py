@@ -37,15 +37,8 @@ def search(
 ) -> list[Hit]:
     """Find the chunks that answer a question, best first.
 
-    Args:
-        store: the store to search.
-        embedder: the embedding model of the collection.
-        sparse: the sparse encoder of the collection.
-        query: the question and the search options.
-        reranker: scores the best hits together with the question and reorders them.
-
-    Returns:
-        The hits; none if the collection does not exist.
+    ``embedder`` and ``sparse`` are those of the collection. Without a collection, there are no
+    hits.
 
     Raises:
         FilterError: Qdrant has no equivalent of a filter.
@@ -79,18 +72,15 @@ def _ranked(
     wanted = max(query.top_k, reranker.depth) if reranker else query.top_k
     limit = wanted if query.mmr is None else min(wanted, MAX_MMR_TOP_K)
     while True:
-        hits = _fetch(store, _request(replace(query, top_k=limit), vectors, where))
+        request = _request(replace(query, top_k=limit), vectors, where)
+        points = store.query(**request, with_payload=True)
+        hits = [hit_from_payload(str(p.id), p.score, p.payload or {}) for p in points]
         kept = cap_hits(hits, query)
         maximum = max(limit, _MAX_LIMIT if query.mmr is None else MAX_MMR_TOP_K)
         if len(kept) >= wanted or len(hits) < limit or limit == maximum:
             break
         limit = min(limit * _LIMIT_GROWTH, maximum)
     return reranker.rerank(query.text, kept[:wanted]) if reranker else kept
-
-
-def _fetch(store: QdrantStore, request: dict[str, Any]) -> list[Hit]:
-    points = store.query(**request, with_payload=True)
-    return [hit_from_payload(str(point.id), point.score, point.payload or {}) for point in points]
 
 
 def _vectors(query: Query, embedder: Embedder, sparse: SparseEncoder) -> dict[str, Any]:
@@ -140,15 +130,10 @@ def _where(query: Query) -> models.Filter | None:
     where = qdrant_filter(query.filters)
     if not query.skip_flagged:
         return where
-    must = [] if where is None else [where]
-    return models.Filter(must=must, must_not=[_doubtful()])
-
-
-def _doubtful() -> models.Filter:
-    """Match the chunks whose :attr:`Hit.doubtful` is not empty."""
     flagged = models.MatchAny(any=sorted(DOUBTFUL))
     replaced = models.MatchValue(value=Flag.FROM_TEXT_LAYER)
-    return models.Filter(
+    doubtful = models.Filter(  # as Hit.doubtful
         must=[models.FieldCondition(key=Field.FLAGS, match=flagged)],
         must_not=[models.FieldCondition(key=Field.FLAGS, match=replaced)],
     )
+    return models.Filter(must=[where] if where else [], must_not=[doubtful])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from llama_index.core.schema import TextNode
+from llama_index.core.schema import BaseNode, TextNode
 from llama_index.core.vector_stores.utils import metadata_dict_to_node
 
 from .citations import cite
 from .query import Hit
 
-__all__ = ["CITATION_KEY", "CONTEXT_KEY", "hit_to_node"]
+__all__ = ["CITATION_KEY", "CONTEXT_KEY", "add_metadata", "hit_to_node"]
 
 CITATION_KEY = "citation"
 """Metadata key of the citation: :meth:`opticalrag.retrievers.Citation.as_dict`."""
@@ -20,11 +20,7 @@ CONTEXT_KEY = "context"
 
 
 def hit_to_node(hit: Hit) -> TextNode:
-    """Rebuild the stored node of a hit and add its citation.
-
-    If the hit has context, the context becomes the node's text. The citation still describes the
-    chunk that was found.
-    """
+    """Rebuild the stored node of a hit, with its citation; a hit's context becomes its text."""
     payload = dict(hit.payload)
     stored = None
     with suppress(ValueError, TypeError, KeyError):  # a point that LlamaIndex did not write
@@ -38,15 +34,15 @@ def hit_to_node(hit: Hit) -> TextNode:
             metadata=stored.metadata if stored else payload,
         )
     )
-    _add_metadata(node, CITATION_KEY, cite(hit).as_dict())
+    add_metadata(node, CITATION_KEY, cite(hit).as_dict())
     if hit.context is not None:
         node.set_content(hit.context.text)
         chunks, pages = list(hit.context.chunk_ids), list(hit.context.pages)
-        _add_metadata(node, CONTEXT_KEY, {"chunks": chunks, "pages": pages})
+        add_metadata(node, CONTEXT_KEY, {"chunks": chunks, "pages": pages})
     return node
 
 
-def _add_metadata(node: TextNode, key: str, value: object) -> None:
+def add_metadata(node: BaseNode, key: str, value: object) -> None:
     """Add metadata that is neither embedded nor sent to a language model."""
     node.metadata[key] = value
     node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, key]

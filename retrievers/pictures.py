@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import os
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -70,30 +70,18 @@ def page_pictures(
     if not pages:
         return []
     path = Path(file) if file else path_of(hit.file_path)
-    if path is None or not _is_file(path):
+    if path is None or not os.path.isfile(path):  # noqa: PTH113  no error for an invalid name
         raise SourceMissing(
             f"{hit.file_path or hit.file_name or 'the file of the hit'} is not on this disk:"
             " pass its current path as file=, or ingest it again"
         )
     with open_document(path, password=password) as source:
-        _check_same(source, hit)
+        if hit.payload.get(Field.FILE_SHA256) not in (None, "", source.ref.sha256):
+            raise SourceChanged(
+                f"{source.ref.name} was edited after it was ingested, so the boxes may be wrong:"
+                " ingest it again"
+            )
         return [_draw(source, cited, long_side, whole_page) for cited in pages]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # not a valid file name
-        return False
-
-
-def _check_same(source: SourceDocument, hit: Hit) -> None:
-    stored = str(hit.payload.get(Field.FILE_SHA256) or "")
-    if stored and stored != source.ref.sha256:
-        raise SourceChanged(
-            f"{source.ref.name} was edited after it was ingested, so the boxes may be wrong:"
-            " ingest it again"
-        )
 
 
 def _draw(
@@ -102,19 +90,13 @@ def _draw(
     page = source.render(cited.page - 1, long_side=long_side, dpi=_DPI)
     height, width = page.pixels.shape[:2]
     drawn = draw_boxes(page, [(_padded(b, _GAP / width, _GAP / height), "") for b in cited.boxes])
-    whole = Box(0.0, 0.0, 1.0, 1.0)
-    crop = whole if whole_page or not cited.boxes else _around(cited.boxes)
-    corners = (
-        int(crop.x0 * width),
-        int(crop.y0 * height),
-        max(round(crop.x1 * width), int(crop.x0 * width) + 1),
-        max(round(crop.y1 * height), int(crop.y0 * height) + 1),
-    )
+    crop = Box(0.0, 0.0, 1.0, 1.0)
+    if cited.boxes and not whole_page:
+        crop = _padded(reduce(Box.union, cited.boxes), _MARGIN, _MARGIN)
+    left, top = int(crop.x0 * width), int(crop.y0 * height)
+    right, bottom = round(crop.x1 * width), round(crop.y1 * height)
+    corners = (left, top, max(right, left + 1), max(bottom, top + 1))
     return PagePicture(cited.page, crop, drawn.crop(corners))
-
-
-def _around(boxes: Sequence[Box]) -> Box:
-    return _padded(reduce(Box.union, boxes), _MARGIN, _MARGIN)
 
 
 def _padded(box: Box, x: float, y: float) -> Box:

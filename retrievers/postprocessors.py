@@ -51,11 +51,8 @@ class CrossEncoderRerank(BaseNodePostprocessor):
             return nodes[: self.top_n]
         texts = [found.node.get_content(MetadataMode.NONE) for found in nodes]
         scores = self._reranker.scores(query_bundle.query_str, texts)
-        scored = [
-            NodeWithScore(node=found.node, score=score)
-            for found, score in zip(nodes, scores, strict=True)
-        ]
-        return sorted(scored, key=lambda found: -(found.score or 0.0))[: self.top_n]
+        ranked = sorted(zip(scores, nodes, strict=True), key=lambda pair: -pair[0])
+        return [NodeWithScore(node=it.node, score=score) for score, it in ranked[: self.top_n]]
 
 
 class WiderContext(BaseNodePostprocessor):
@@ -88,18 +85,15 @@ class WiderContext(BaseNodePostprocessor):
     def _postprocess_nodes(
         self, nodes: list[NodeWithScore], query_bundle: QueryBundle | None = None
     ) -> list[NodeWithScore]:
-        scores = {point_id(found.node.node_id): found.score for found in nodes}
+        ids = [point_id(found.node.node_id) for found in nodes]
+        scores = {key: found.score for key, found in zip(ids, nodes, strict=True)}
         stored = load_hits(self._store, scores)
         query = Query("?", context=self.kind, context_chars=self.max_chars)
-        wanted = [
-            replace(stored[key], score=score or 0.0)
-            for key, score in scores.items()
-            if key in stored
-        ]
+        wanted = [replace(stored[key], score=scores[key] or 0.0) for key in scores if key in stored]
         kept = drop_covered(add_context(self._store, wanted, query))
         wider = {hit.id: NodeWithScore(node=hit_to_node(hit), score=scores[hit.id]) for hit in kept}
         return [
             wider.get(key, found)
-            for key, found in ((point_id(found.node.node_id), found) for found in nodes)
+            for key, found in zip(ids, nodes, strict=True)
             if key in wider or key not in stored
         ]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ..ingest.core.errors import ConfigError
 from ..ingest.core.flags import doubts
@@ -34,9 +35,9 @@ Fusion = Literal["rrf", "dbsf"]
 ContextKind = Literal["neighbours", "section", "page"]
 
 _CHOICES = {
-    "mode": ("hybrid", "dense", "sparse"),
-    "fusion": ("rrf", "dbsf"),
-    "context": (None, "neighbours", "section", "page"),
+    "mode": get_args(SearchMode),
+    "fusion": get_args(Fusion),
+    "context": (None, *get_args(ContextKind)),
 }
 _MAXIMA = {
     "top_k": 10_000,
@@ -54,9 +55,6 @@ class Query:
     """A question, and how to search for its answer.
 
     Args:
-        text: the question.
-        top_k: number of hits to return.
-        mode: which vectors to search.
         filters: LlamaIndex metadata filters; or a mapping from payload fields
             (:class:`opticalrag.ingest.core.schema.Field`) to the required value, or to a list
             of allowed values.
@@ -68,8 +66,8 @@ class Query:
         mmr: diversity from 0 to 1 of maximal marginal relevance over the dense vectors, which
             ranks hits lower that resemble better ones. Limits ``top_k`` to
             :data:`MAX_MMR_TOP_K`. None turns it off.
-        per_page: maximum number of hits that start on one page; None for no maximum.
-        per_document: maximum number of hits from one document; None for no maximum.
+        per_page: maximum number of hits that start on one page.
+        per_document: maximum number of hits from one document.
         skip_flagged: skip pages whose OCR is doubtful (see :attr:`Hit.doubtful`).
         min_score: drop hits with a lower score. Scores depend on mode and fusion; those of
             reciprocal rank fusion reflect ranks only.
@@ -115,10 +113,7 @@ class Query:
                 raise ConfigError(
                     f"invalid {name} {value!r}: use a whole number from 1 to {maximum:,}"
                 )
-        self._check_weights()
         self._check_mmr()
-
-    def _check_weights(self) -> None:
         weights: Sequence[float] = self.weights  # callers may not have been type-checked
         if len(weights) != 2 or not all(0 < weight < math.inf for weight in weights):
             raise ConfigError(
@@ -208,7 +203,7 @@ def _boxes(stored: Sequence[Any]) -> Iterator[tuple[int, Box]]:
 
 
 def markdown_ranges(payload: Mapping[str, Any]) -> dict[int, tuple[tuple[int, int], ...]]:
-    """Read the ranges [start, end) in each page's Markdown from a payload, by 1-based page."""
+    """Read the ranges [start, end) in the Markdown of each page (1-based) from a payload."""
     found: dict[int, tuple[tuple[int, int], ...]] = {}
     for span in _list_field(payload, Field.SPANS):
         with suppress(TypeError, KeyError, ValueError):
@@ -219,19 +214,12 @@ def markdown_ranges(payload: Mapping[str, Any]) -> dict[int, tuple[tuple[int, in
 def cap_hits(hits: Sequence[Hit], query: Query) -> list[Hit]:
     """Drop hits beyond ``per_page`` and ``per_document``; keep the order."""
     kept: list[Hit] = []
-    pages: dict[tuple[str, int], int] = {}
-    documents: dict[str, int] = {}
+    counts: Counter[Hashable] = Counter()
     for hit in hits:
         document = hit.file_id or hit.file_path or hit.file_name or hit.id
         page = (document, hit.pages[0] if hit.pages else 0)
-        page_is_full = _is_full(pages.get(page, 0), query.per_page)
-        if page_is_full or _is_full(documents.get(document, 0), query.per_document):
-            continue
-        pages[page] = pages.get(page, 0) + 1
-        documents[document] = documents.get(document, 0) + 1
-        kept.append(hit)
+        caps = ((page, query.per_page), (document, query.per_document))
+        if all(cap is None or counts[key] < cap for key, cap in caps):
+            counts.update((page, document))
+            kept.append(hit)
     return kept
-
-
-def _is_full(count: int, maximum: int | None) -> bool:
-    return maximum is not None and count >= maximum

@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from ..ingest.core.errors import CacheMiss, OpticalRagError, SourceChanged, SourceError
 from ..ingest.core.modes import AUTO, mode_named
-from ..ingest.core.prompts import Prompt, prompt_named
+from ..ingest.core.prompts import prompt_named
 from ..ingest.core.protocols import OpticalModel
-from ..ingest.core.records import Block, DocumentRef, PageRef
+from ..ingest.core.records import Block, DocumentRef
 from ..ingest.core.schema import Field
-from ..ingest.core.vision import DecodeRequest, TokenKey, Transcript, VisionTokens
+from ..ingest.core.vision import DecodeRequest, TokenKey, VisionTokens
 from ..ingest.documents.pages import open_document
 from ..ingest.documents.sources import path_of
 from ..ingest.engines.deepseek_ocr.attempts import DPI, LONG_SIDE, PROFILE, survey_page
@@ -28,8 +28,6 @@ from .query import Hit
 
 __all__ = ["PageTarget", "Redecoder", "Redecoding", "redecode_all", "target_from_hit"]
 
-_PATH_SEPARATORS: Final = {"/", os.sep}
-"""A document that contains one of these is a path, not a file name."""
 _MAX_SHOWN: Final = 200  # characters of a path in an error message
 
 
@@ -37,9 +35,8 @@ _MAX_SHOWN: Final = 200  # characters of a path in an error message
 class PageTarget:
     """A page to decode again.
 
-    ``document`` is an id, path or file name; ``page`` is 1-based. ``path`` is the path of the file
-    and ``sha256`` the hash of its bytes, if known: tokens of another version of the file are not
-    used.
+    ``document`` is an id, path or file name; ``page`` is 1-based. ``sha256`` is the hash of the
+    file, if known: tokens of another version are not used.
     """
 
     document: str
@@ -49,11 +46,7 @@ class PageTarget:
 
 
 def target_from_hit(hit: Hit) -> PageTarget:
-    """Return the page on which a hit starts.
-
-    Raises:
-        CacheMiss: the hit does not name its document and page.
-    """
+    """Return the page on which a hit starts; raise CacheMiss if the hit names none."""
     if not hit.pages or not (hit.file_id or hit.file_path):
         raise CacheMiss(f"the hit {hit.id} does not name its document and page; ingest it again")
     sha256 = str(hit.payload.get(Field.FILE_SHA256) or "")
@@ -65,9 +58,8 @@ class Redecoding:
     """The answer of the model. ``page`` is 1-based; boxes are as in :class:`Block`.
 
     ``text`` is the raw output with its markers, and ``blocks`` are parsed from it.
-    ``output_tokens`` counts all decoded tokens, including those of a loop that was cut off.
-    ``seconds`` is the decoding time. ``flags`` say why the answer may be wrong (see
-    :func:`.answer_quality.assess_answer`).
+    ``output_tokens`` includes those of a loop that was cut off. ``seconds`` is the decoding time.
+    ``flags`` say why the answer may be wrong (see :func:`.answer_quality.assess_answer`).
     """
 
     document: str
@@ -94,12 +86,7 @@ class Redecoding:
 
 
 class Redecoder:
-    """Decodes cached pages again.
-
-    Args:
-        cache: the cache of vision tokens.
-        model: the model that encoded the pages.
-    """
+    """Decodes cached pages again, with the model that encoded them."""
 
     def __init__(self, cache: TokenCache, model: OpticalModel) -> None:
         self.cache = cache
@@ -129,14 +116,26 @@ class Redecoder:
             CacheMiss: the cache has no tokens of this page made by this model. The message says
                 whether ``encode`` would help.
             ConfigError: the prompt or mode does not exist.
-            SourceChanged: with ``encode``, the file is not the one that was ingested.
-            SourceError: with ``encode``, the file cannot be opened or lacks the page.
+            SourceError: with ``encode``, the file has changed, cannot be opened or lacks the page.
         """
         page = target_from_hit(target) if isinstance(target, Hit) else target
         asked = prompt_named(prompt)
         tokens = self._tokens(page, None if mode == AUTO else mode, encode)
         (transcript,) = self.model.decode([DecodeRequest(tokens, asked, max_tokens)])
-        return _redecoding(page, asked, tokens, transcript)
+        grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
+        return Redecoding(
+            document=page.document,
+            page=page.page,
+            prompt=transcript.prompt_name,
+            mode=tokens.mode,
+            text=transcript.text,
+            blocks=grounding.blocks,
+            finish_reason=transcript.finish_reason,
+            output_tokens=transcript.written,
+            vision_tokens=transcript.vision_tokens,
+            seconds=transcript.seconds,
+            flags=assess_answer(asked, transcript, grounding),
+        )
 
     def _tokens(self, page: PageTarget, mode: str | None, encode: bool) -> VisionTokens:
         if mode is not None:
@@ -151,7 +150,9 @@ class Redecoder:
                 sha256=page.sha256,
             )
         except CacheMiss as miss:
-            if known and _is_beyond(page, known):
+            # Another version of the file may have more pages.
+            is_same = known and page.sha256 in ("", known.sha256)
+            if known and is_same and not 1 <= page.page <= known.page_count:
                 raise
             file = _source_file(page, known)
             if isinstance(file, str):
@@ -167,31 +168,25 @@ class Redecoder:
             _check_same(path, document.ref, page, known)
             image = document.render(page.page - 1, dpi=DPI, long_side=LONG_SIDE)
         model = self.model
-        named = mode_named(mode, model.modes) if mode else None
-        limits = (model.modes, model.compression)
-        chosen = named or survey_page(image, model.count_text_tokens, *limits).mode
+        if mode:
+            chosen = mode_named(mode, model.modes)
+        else:
+            count = model.count_text_tokens
+            chosen = survey_page(image, count, model.modes, model.compression).mode
         (tokens,) = model.encode([image.pixels], chosen)
         key = TokenKey.for_page(image.pixels, PROFILE, chosen.name, self.model)
-        self.cache.store(key, tokens, _in_document(image.ref, known))
+        ref = image.ref
+        if known:  # its identity counts, even if its file has moved
+            found = replace(ref.document, id=known.id, name=known.name, uri=known.uri)
+            ref = replace(ref, document=found)
+        self.cache.store(key, tokens, ref)
         return tokens
 
 
-def _is_beyond(page: PageTarget, known: DocumentRef) -> bool:
-    """Whether the page number is too large for the document the cache knows.
-
-    False if the target is another version of the file, which may have more pages.
-    """
-    is_same = page.sha256 in ("", known.sha256)
-    return is_same and not 1 <= page.page <= known.page_count
-
-
 def _source_file(page: PageTarget, known: DocumentRef | None) -> Path | str:
-    """The file to encode the page from, or the reason why there is none.
-
-    A file name is looked up in the cache and never in the current directory: a file of that name
-    there may be another document.
-    """
-    is_path = any(separator in page.document for separator in _PATH_SEPARATORS)
+    """The file to encode the page from, or the reason why there is none."""
+    # A mere file name is not a path: the current folder may hold another file of that name.
+    is_path = any(separator in page.document for separator in {"/", os.sep})
     location = page.path or (known.uri if known else page.document if is_path else "")
     if not location and known:
         return "it was not read from a file: ingest it again"
@@ -201,7 +196,7 @@ def _source_file(page: PageTarget, known: DocumentRef | None) -> Path | str:
     path = path_of(location)
     if path is None:
         return f"it was read from {shown}, which is not on this disk: ingest it again"
-    if _is_file(path):
+    if os.path.isfile(path):  # noqa: PTH113  no error for an invalid name
         return path
     if known or page.path:
         return f"its file {shown} no longer exists: ingest it from its new location"
@@ -221,48 +216,10 @@ def _check_same(
         )
 
 
-def _in_document(ref: PageRef, known: DocumentRef | None) -> PageRef:
-    """The page under the identity of the known document, even if its file has moved."""
-    if known is None:
-        return ref
-    document = replace(ref.document, id=known.id, name=known.name, uri=known.uri)
-    return replace(ref, document=document)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # not a valid file name
-        return False
-
-
-def _redecoding(
-    page: PageTarget, asked: Prompt, tokens: VisionTokens, transcript: Transcript
-) -> Redecoding:
-    grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
-    return Redecoding(
-        document=page.document,
-        page=page.page,
-        prompt=transcript.prompt_name,
-        mode=tokens.mode,
-        text=transcript.text,
-        blocks=grounding.blocks,
-        finish_reason=transcript.finish_reason,
-        output_tokens=transcript.written,
-        vision_tokens=transcript.vision_tokens,
-        seconds=transcript.seconds,
-        flags=assess_answer(asked, transcript, grounding),
-    )
-
-
 def redecode_all(
     redecoder: Redecoder, asked: Sequence[tuple[PageTarget, str]], budget: int
 ) -> list[Redecoding | OpticalRagError]:
-    """Decode pages one after another until ``budget`` output tokens are used up.
-
-    Returns:
-        One answer or error per decoded page; fewer than ``asked`` if the budget ran out.
-    """
+    """Decode pages until ``budget`` output tokens are used up; return an answer or error each."""
     answers: list[Redecoding | OpticalRagError] = []
     for target, prompt in asked:
         if budget < 1:
@@ -271,7 +228,7 @@ def redecode_all(
             answer = redecoder.redecode(target, prompt, max_tokens=budget)
         except OpticalRagError as error:
             answers.append(error)
-            continue
-        budget -= answer.output_tokens
-        answers.append(answer)
+        else:
+            budget -= answer.output_tokens
+            answers.append(answer)
     return answers

@@ -68,17 +68,12 @@ class CrossEncoderReranker:
         for option, value in numbers.items():
             if value is not None and value < 1:
                 raise ConfigError(f"invalid {option} {value}: use at least 1")
+        self.name = str(model)
         self.depth = depth
-        self._requested = str(model)
         self._max_length = max_length
         self._batch_size = batch_size
         self._device = device
         self._lock = threading.RLock()
-
-    @property
-    def name(self) -> str:
-        """The folder or name that was passed as ``model``."""
-        return self._requested
 
     def scores(self, question: str, texts: Sequence[str]) -> list[float]:
         """Score how well each text answers the question; comparable within one model.
@@ -94,7 +89,7 @@ class CrossEncoderReranker:
             values = self._model.predict(
                 pairs, batch_size=self._batch_size, show_progress_bar=False
             )
-        return [float(value) for value in values]
+        return [*map(float, values)]
 
     def rerank(self, question: str, hits: Sequence[Hit]) -> list[Hit]:
         """Return the hits with the model's scores, best first; ties keep their order.
@@ -108,28 +103,24 @@ class CrossEncoderReranker:
 
     @cached_property
     def _model(self) -> Any:
-        folder = model_folder(resolve_model(self._requested, "reranking"), "reranking")
-        model = _load(folder, self._device, self._max_length)
+        from sentence_transformers import CrossEncoder
+
+        folder = model_folder(resolve_model(self.name, "reranking"), "reranking")
+        try:
+            with hide_progress_bars():
+                model = CrossEncoder(
+                    str(folder),
+                    device=self._device,
+                    max_length=self._max_length,
+                    trust_remote_code=False,
+                    local_files_only=True,
+                    model_kwargs={"use_safetensors": True},
+                )
+        except (OSError, ValueError, KeyError) as error:
+            raise CheckpointMismatch(f"cannot load {folder} as a cross-encoder: {error}") from error
         if model.num_labels != 1:
             raise CheckpointMismatch(
                 f"the model in {folder} gives {model.num_labels} scores per pair: use a reranker,"
                 " which gives one"
             )
         return model
-
-
-def _load(folder: Path, device: str | None, max_length: int | None) -> Any:
-    from sentence_transformers import CrossEncoder
-
-    try:
-        with hide_progress_bars():
-            return CrossEncoder(
-                str(folder),
-                device=device,
-                max_length=max_length,
-                trust_remote_code=False,
-                local_files_only=True,
-                model_kwargs={"use_safetensors": True},
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointMismatch(f"cannot load {folder} as a cross-encoder: {error}") from error

@@ -41,13 +41,9 @@ class HybridRetriever(BaseRetriever):
         api_key: API key of the server, if ``store`` is a URL.
         tenant: search only this tenant's points, if ``store`` is a location.
         embedder: a model name or folder, or an embedder; None for the default model.
-        similarity_top_k: number of nodes to return.
-        mode: ``"hybrid"``, ``"dense"`` or ``"sparse"``.
-        filters: LlamaIndex metadata filters, or payload fields and the values they must have.
+        mode: see :class:`Query`, also for ``filters``.
         reranker: a cross-encoder, or its folder or name, that reorders the best hits.
-        options: the other fields of :class:`Query`: ``fusion``, ``rrf_k``, ``weights``, ``mmr``,
-            ``per_page``, ``per_document``, ``skip_flagged``, ``min_score``, ``context``,
-            ``context_chars``.
+        options: the other fields of :class:`Query`, such as ``mmr`` and ``context``.
 
     Raises:
         ConfigError: an option is invalid.
@@ -73,18 +69,14 @@ class HybridRetriever(BaseRetriever):
     ) -> None:
         self._query = Query("?", similarity_top_k, mode, filters or {}, **options)
         self._owns_store = not isinstance(store, QdrantStore)
-        self._store = (
-            store
-            if isinstance(store, QdrantStore)
-            else QdrantStore(
+        if not isinstance(store, QdrantStore):
+            store = QdrantStore(
                 store, collection=collection, api_key=api_key, tenant=tenant, create=False
             )
-        )
-        self._embedder: Embedder = (
-            SentenceTransformerEmbedder(embedder)
-            if embedder is None or isinstance(embedder, str)
-            else embedder
-        )
+        self._store = store
+        if embedder is None or isinstance(embedder, str):
+            embedder = SentenceTransformerEmbedder(embedder)
+        self._embedder = embedder
         self._sparse = Bm25Encoder()
         self._reranker = CrossEncoderReranker(reranker) if isinstance(reranker, str) else reranker
         super().__init__(callback_manager=callback_manager)

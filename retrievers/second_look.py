@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 from llama_index.core.bridge.pydantic import Field as PydanticField
@@ -13,10 +12,11 @@ from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, Te
 from llama_index.core.tools import FunctionTool
 
 from ..ingest.core.errors import OpticalRagError
-from ..ingest.core.records import Block, BlockKind
+from ..ingest.core.records import BlockKind
 from ..ingest.core.schema import Field
 from ..ingest.markdown.render import block_markdown
 from .answer_quality import NOT_LOCATED
+from .nodes import add_metadata
 from .redecode import PageTarget, Redecoder, Redecoding, redecode_all
 
 __all__ = ["REDECODED_KEY", "SecondLook", "redecode_tool"]
@@ -87,30 +87,29 @@ class SecondLook(BaseNodePostprocessor):
 
 
 def _target(hit: NodeWithScore) -> PageTarget | None:
-    metadata = hit.node.metadata
-    pages = metadata.get(Field.PAGES)
+    fields = (Field.FILE_ID, Field.FILE_PATH, Field.FILE_SHA256)
+    file_id, path, sha256 = (str(hit.node.metadata.get(name) or "") for name in fields)
+    pages = hit.node.metadata.get(Field.PAGES)
     page = str(pages[0]) if isinstance(pages, list) and pages else ""
-    document = metadata.get(Field.FILE_ID) or metadata.get(Field.FILE_PATH)
-    if not page.isdecimal() or not document:
+    if not page.isdecimal() or not (file_id or path):
         return None
-    path, sha256 = metadata.get(Field.FILE_PATH), metadata.get(Field.FILE_SHA256)
-    return PageTarget(str(document), int(page), str(path or ""), str(sha256 or ""))
+    return PageTarget(file_id or path, int(page), path, sha256)
 
 
 def _add_answer(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
     """Add the answer to a copy of the node; the given node stays unchanged."""
     text = _answer_text(answer)
+    # If nothing was located, the box of every block is the whole page.
+    located = () if NOT_LOCATED in answer.flags else answer.blocks
     redecoded = {
         "prompt": answer.prompt,
         "page": answer.page,
         "text": text,
-        "boxes": [list(block.box.as_tuple()) for block in _located_blocks(answer)],
+        "boxes": [list(block.box.as_tuple()) for block in located],
         "flags": list(answer.flags),
     }
     node = hit.node.model_copy(deep=True)
-    node.metadata[REDECODED_KEY] = redecoded
-    node.excluded_embed_metadata_keys = [*node.excluded_embed_metadata_keys, REDECODED_KEY]
-    node.excluded_llm_metadata_keys = [*node.excluded_llm_metadata_keys, REDECODED_KEY]
+    add_metadata(node, REDECODED_KEY, redecoded)
     if isinstance(node, TextNode) and text and answer.prompt != "locate":
         node.set_content(f"{node.get_content(MetadataMode.NONE)}\n\n{_with_doubts(text, answer)}")
     return NodeWithScore(node=node, score=hit.score)
@@ -118,17 +117,9 @@ def _add_answer(hit: NodeWithScore, answer: Redecoding) -> NodeWithScore:
 
 def _answer_text(answer: Redecoding) -> str:
     """The answer as Markdown. From a whole page decoded for its tables, only the tables."""
-    tables = [block for block in answer.blocks if block.table is not None]
-    blocks: Sequence[Any] = tables if answer.prompt == "markdown" else answer.blocks
+    is_page = answer.prompt == "markdown"
+    blocks = (block for block in answer.blocks if block.table is not None or not is_page)
     return "\n\n".join(filter(None, map(block_markdown, blocks)))
-
-
-def _located_blocks(answer: Redecoding) -> Sequence[Block]:
-    """The blocks whose boxes carry information.
-
-    If nothing was located, the box of every block is the whole page.
-    """
-    return () if NOT_LOCATED in answer.flags else answer.blocks
 
 
 def _with_doubts(text: str, answer: Redecoding) -> str:
@@ -137,11 +128,7 @@ def _with_doubts(text: str, answer: Redecoding) -> str:
 
 
 def redecode_tool(redecoder: Redecoder) -> FunctionTool:
-    """Make a tool that lets an agent read a page again.
-
-    Args:
-        redecoder: decodes cached pages.
-    """
+    """Make a tool that lets an agent read a page again."""
 
     def read_page_again(document: str, page: int, prompt: str = "free_ocr") -> str:
         """Read a page of an ingested document again, with another prompt for the OCR model.

@@ -16,14 +16,9 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#
 
 
 def draw_boxes(page: PageImage, boxes: Iterable[tuple[Box, str]]) -> Image.Image:
-    """Draw labelled boxes on a page; equal labels have equal colours.
+    """Draw boxes, in fractions of the page with the origin top left, each with its label.
 
-    Args:
-        page: the rendered page.
-        boxes: boxes in fractions of the page, origin top left, each with its label.
-
-    Returns:
-        A new RGB image of the page's size.
+    Equal labels have equal colours. The result is a new RGB image of the page's size.
     """
     picture = Image.fromarray(page.pixels).convert("RGB")
     pen = ImageDraw.Draw(picture)

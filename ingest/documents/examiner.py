@@ -37,10 +37,9 @@ class DocumentExaminer(Closeable):
         self._pool = WorkerPool(1, limits)
 
     def __call__(self, candidate: Candidate) -> Facts:
-        """Examine a document with :func:`.opening.examine`, within the limits.
+        """Examine a document with :func:`.opening.examine`.
 
         Raises:
-            SourceError: raised by :func:`.opening.examine`.
             WorkTimeout, OutOfMemory, ProcessCrashed: the process exceeded a limit, or died.
         """
         (facts,) = self._pool.map(examine, [candidate])
@@ -49,15 +48,10 @@ class DocumentExaminer(Closeable):
         return facts
 
     def page_hashes(self, spec: SourceSpec, sha256: str, indices: Sequence[int]) -> Iterator[str]:
-        """Yield the hashes of pages, a bounded number ahead: see :mod:`.page_hash`.
+        """Yield the hashes of pages (0-based), a bounded number ahead: see :mod:`.page_hash`.
 
         Where the process dies, the remaining pages get :func:`.page_hash.hash_of_position`. So do
         the pages of a file that vanished or changed: the error shows when they are read.
-
-        Args:
-            spec: the document.
-            sha256: hash of its file.
-            indices: the pages, 0-based.
         """
         starts = range(0, len(indices), _AT_A_TIME)
         jobs = ((spec, sha256, indices[at : at + _AT_A_TIME]) for at in starts)

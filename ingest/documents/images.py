@@ -22,13 +22,7 @@ _IMAGE_FORMATS: Final = ("PNG", "JPEG", "TIFF", "WEBP")
 def pdf_of_image(path: Path, name: str, limits: PageLimits, target: Path) -> None:
     """Make a PDF from an image file: one page per frame, upright, transparency on white.
 
-    The resolution of the image decides the size of the pages.
-
-    Args:
-        path: the image.
-        name: its name for messages.
-        limits: limits of pixels and frames.
-        target: the PDF to write.
+    The resolution of the image decides the size of the pages. ``name`` is for messages.
 
     Raises:
         UnsupportedSource: the file is not an image of a supported format.
@@ -87,12 +81,11 @@ def _check_image(image: Image.Image, name: str, limits: PageLimits) -> None:
 
 
 def _add_page(document: Any, frame: Image.Image) -> None:
-    upright = ImageOps.exif_transpose(frame)
-    picture = _rgb(upright)
+    picture = _rgb(ImageOps.exif_transpose(frame))
     dpi = [_sane_dpi(v) for v in (*frame.info.get("dpi", ()), 0, 0)[:2]]
-    width, height = (picture.width * 72 / dpi[0], picture.height * 72 / dpi[1])
     packed = io.BytesIO()
     picture.save(packed, "PNG", compress_level=1)
+    width, height = picture.width * 72 / dpi[0], picture.height * 72 / dpi[1]
     page = document.new_page(width=width, height=height)
     page.insert_image(page.rect, stream=packed.getvalue())
 

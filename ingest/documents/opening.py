@@ -44,7 +44,8 @@ __all__ = [
 pymupdf.TOOLS.mupdf_display_errors(False)
 pymupdf.TOOLS.mupdf_display_warnings(False)
 
-_EMPTY_EVERY: Final = 8  # pages; then fonts and pictures that pages share are read again
+_EMPTY_EVERY: Final = 8  # pages
+_loads = count(1)
 
 MUPDF_ERRORS: Final = (
     RuntimeError,
@@ -66,18 +67,12 @@ class Candidate:
         file: the file as given.
         spec: the PDF to read: the same file, or for an image the PDF to make from it.
         name: file name for messages.
-        limits: limits of the document.
     """
 
     file: Path
     spec: SourceSpec
     name: str
     limits: PageLimits
-
-    @property
-    def is_image(self) -> bool:
-        """Whether the file is an image, whose PDF must be made first."""
-        return self.file != self.spec.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,6 @@ class Facts:
 
     Attributes:
         sha256: hash of the file as given, in hexadecimal.
-        page_count: number of pages.
         title: title in the file's metadata, or empty.
         labels: page labels stored in the file, one per page; None if it has none.
         stamp: stamp of the PDF that was examined.
@@ -102,19 +96,11 @@ class Facts:
 
 
 def examine(candidate: Candidate) -> Facts:
-    """Open a document and examine it.
-
-    Raises:
-        UnsupportedSource: the file is neither a PDF nor a supported image.
-        EncryptedDocument: the password is missing or wrong.
-        DamagedDocument: the file cannot be opened or has no pages.
-        LimitExceeded: the document has too many pages or pixels.
-        SourceChanged: the file was written to meanwhile.
-    """
+    """Open a document and examine it; raises the errors of :func:`.pages.open_document`."""
     name, limits = candidate.name, candidate.limits
     before = stamp_of(candidate.file)
     sha256 = sha256_of(candidate.file)
-    if candidate.is_image:
+    if candidate.file != candidate.spec.path:
         pdf_of_image(candidate.file, name, limits, candidate.spec.path)
     document = _open(candidate.spec, name)
     if document.page_count > limits.pages:
@@ -122,7 +108,9 @@ def examine(candidate: Candidate) -> Facts:
             f"{name} has {document.page_count:,} pages, the limit is {limits.pages:,};"
             " split it, for example with qpdf, or raise PageLimits.pages"
         )
-    labels, title, mended = _labels(document), _title(document), bool(document.is_repaired)
+    title = (document.metadata or {}).get("title")
+    title = _plain(title) if isinstance(title, str) else ""
+    labels, mended = _labels(document), bool(document.is_repaired)
     if stamp_of(candidate.file) != before:
         raise _changed(name)
     _remember(candidate.spec, document)
@@ -150,17 +138,11 @@ def _open(spec: SourceSpec, name: str) -> Any:
 
 def _labels(document: Any) -> tuple[str, ...] | None:
     try:
-        labelled = bool(document.get_page_labels())  # if not, no page needs to be loaded
+        if not document.get_page_labels():  # no page needs to be loaded
+            return None
     except MUPDF_ERRORS:
         return None  # PyMuPDF cannot read all valid labels, for example references
-    if not labelled:
-        return None
     return tuple(page_label(document, index) for index in range(document.page_count))
-
-
-def _title(document: Any) -> str:
-    title = (document.metadata or {}).get("title")
-    return _plain(title) if isinstance(title, str) else ""
 
 
 def page_label(document: Any, index: int) -> str:
@@ -188,7 +170,11 @@ def load(spec: SourceSpec) -> Any:
         DamagedDocument, EncryptedDocument: the file can no longer be opened.
         SourceChanged: the file has changed since it was examined.
     """
-    _empty_store_sometimes()
+    # MuPDF's store of decoded pictures and fonts grows to 256 MiB in every process, and the
+    # pictures of scanned pages are never used again. PyMuPDF can neither set that limit nor report
+    # the size. Once it is empty, fonts and pictures that pages share are read again.
+    if next(_loads) % _EMPTY_EVERY == 0:
+        pymupdf.TOOLS.store_shrink(100)
     stamp = _checked_stamp(spec)
     if _last is not None and _last[:2] == (spec.unstamped, stamp):
         return _last[2]
@@ -199,11 +185,7 @@ def load(spec: SourceSpec) -> Any:
 
 @contextmanager
 def reading(spec: SourceSpec) -> Iterator[Any]:
-    """Load a document, and check after the body that its file has not changed.
-
-    Raises:
-        SourceError: raised by :func:`load`, or because the file changed.
-    """
+    """Load a document, and check after the body that its file has not changed."""
     document = load(spec)
     yield document
     _checked_stamp(spec)
@@ -214,19 +196,6 @@ def _checked_stamp(spec: SourceSpec) -> Stamp:
     if spec.stamp not in (None, stamp):
         raise _changed(spec.path.name)
     return stamp
-
-
-_loads = count(1)
-
-
-def _empty_store_sometimes() -> None:
-    """Empty MuPDF's store of decoded pictures and fonts at every eighth load.
-
-    The store grows to 256 MiB in every process, and the pictures of scanned pages are never used
-    again. PyMuPDF can neither set that limit nor report the size.
-    """
-    if next(_loads) % _EMPTY_EVERY == 0:
-        pymupdf.TOOLS.store_shrink(100)
 
 
 def close_document(spec: SourceSpec) -> None:
@@ -245,11 +214,7 @@ def _remember(spec: SourceSpec, document: Any) -> None:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return the time of the last change, in ns, and the size of a file, in bytes.
-
-    Raises:
-        DamagedDocument: the file is gone, or access is denied.
-    """
+    """Return the time of the last change, in ns, and the size of a file, in bytes."""
     try:
         stat = path.stat()
     except OSError as error:

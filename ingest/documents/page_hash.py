@@ -61,25 +61,16 @@ def hash_of_position(sha256: str, index: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Object:
-    """A parsed PDF object.
+    """A parsed PDF object."""
 
-    Attributes:
-        texts: its text, split at its references.
-        references: the object numbers between the texts.
-        stream: hash of its stream, or empty.
-        stream_bytes: size of its stream.
-        tags: key of its marked content in the structure tree, or None.
-    """
-
-    texts: tuple[str, ...]
-    references: tuple[int, ...]
-    stream: bytes = b""
+    texts: tuple[str, ...]  # split at its references
+    references: tuple[int, ...]  # the object numbers between the texts
+    stream: bytes = b""  # hash of its stream
     stream_bytes: int = 0
-    tags: int | None = None
+    tags: int | None = None  # key of its marked content in the structure tree
 
     @classmethod
     def of(cls, written: Sequence[str], stream: bytes | None = None) -> _Object:
-        """Make an object from its tokens and its stream."""
         texts: list[list[str]] = [[]]
         references: list[int] = []
         for token in written:
@@ -98,12 +89,7 @@ class _Object:
 
 
 class PageHasher:
-    """Hashes the pages of one opened document.
-
-    Args:
-        document: a PyMuPDF document.
-        sha256: hash of its file, in hexadecimal.
-    """
+    """Hashes the pages of a PyMuPDF document, whose file has the hash ``sha256``."""
 
     def __init__(self, document: Any, sha256: str) -> None:
         self._document = document
@@ -130,7 +116,7 @@ class PageHasher:
         return found or hash_of_position(self._sha256, index)
 
     def _content_hash(self, index: int) -> str | None:
-        """Return the hash of a page's content, or None if it has too many objects or bytes."""
+        """The hash of a page's content, or None if it has too many objects or bytes."""
         walk = _Walk(repr(self._outline.get(index)))
         for root in self._roots(self._document.page_xref(index)):
             walk.add(root)
@@ -162,7 +148,7 @@ class PageHasher:
         if len(values) > _MAX_OBJECTS:
             raise ValueError(f"a page has {len(values)} annotations")
         found = [one for one in map(self._resolved, values) if one != ["null"]]
-        return [_annotation(one) for one in found]
+        return [*map(_annotation, found)]
 
     def _inherited(self, page: int, key: str) -> _Object:
         xref = page
@@ -185,13 +171,10 @@ class PageHasher:
         return _Object.of([f"/{key}", *tokens(value)])
 
     def _structure_elements(self, tags: int | None) -> Iterator[_Object]:
-        """Yield the elements of the structure tree for marked content."""
         if tags is None:
             return
-        path = "Root/StructTreeRoot/ParentTree"
-        tree = mupdf.pdf_dict_getp(
-            mupdf.pdf_trailer(mupdf.pdf_document_from_fz_document(self._document.this)), path
-        )
+        trailer = mupdf.pdf_trailer(mupdf.pdf_document_from_fz_document(self._document.this))
+        tree = mupdf.pdf_dict_getp(trailer, "Root/StructTreeRoot/ParentTree")
         array = mupdf.pdf_lookup_number(tree, tags)
         for position in range(mupdf.pdf_array_len(array)):
             element = mupdf.pdf_array_get(array, position)
@@ -224,7 +207,7 @@ class PageHasher:
         return tokens(self._document.xref_object(xref, compressed=True))
 
     def _resolved(self, value: Sequence[str]) -> Sequence[str]:
-        """Return the tokens of a value, or of the object it refers to."""
+        """The tokens of a value, or of the object it refers to."""
         number = reference(value[0])
         return value if number is None else self._tokens(number)
 
@@ -245,7 +228,6 @@ def _annotation(written: Sequence[str]) -> dict[str, list[str]]:
 
 
 def _without(entries: dict[str, list[str]], keys: Collection[str]) -> list[str]:
-    """Return the tokens of a dictionary without these keys."""
     kept = ((key, *value) for key, value in entries.items() if key not in keys)
     return ["<<", *(token for entry in kept for token in entry), ">>"]
 

@@ -33,9 +33,7 @@ class SourceDocument(Closeable):
     """An opened document. Close it, or use it in a ``with`` statement.
 
     Attributes:
-        ref: identifies the document.
         spec: lets any process open the document until this one closes it.
-        limits: limits of the document.
         mended: whether the file was damaged, so that pages may be missing.
     """
 
@@ -62,24 +60,15 @@ class SourceDocument(Closeable):
     @property
     def warning(self) -> str:
         """A warning for the reader of a damaged file; empty for a sound one."""
-        if not self.mended:
-            return ""
-        return f"{self.ref.uri or self.ref.name} is damaged and was mended: pages may be missing"
+        name = self.ref.uri or self.ref.name
+        return f"{name} is damaged and was mended: pages may be missing" if self.mended else ""
 
     def page_refs(self, pages: str | None = None) -> tuple[PageRef, ...]:
-        """Return the pages of a 1-based range such as ``"1-3,7"``; None for all.
-
-        Raises:
-            PageRangeError: the range is malformed or outside the document.
-        """
-        indices = (
-            range(self.ref.page_count)
-            if pages is None
-            else parse_page_range(pages, self.ref.page_count)
-        )
-        return tuple(
-            PageRef(self.ref, i, self._labels[i] if self._labels else str(i + 1)) for i in indices
-        )
+        """Return the pages of a range (see :func:`parse_page_range`); None for all."""
+        count = self.ref.page_count
+        indices = range(count) if pages is None else parse_page_range(pages, count)
+        labels = self._labels
+        return tuple(PageRef(self.ref, i, labels[i] if labels else str(i + 1)) for i in indices)
 
     def tasks(self, pages: str | None = None) -> Iterator[PageTask]:
         """Yield the pages of a range as tasks for an engine; see :meth:`page_refs`."""
@@ -93,14 +82,12 @@ class SourceDocument(Closeable):
     def render(
         self, index: int, *, long_side: int | None = None, dpi: int | None = None
     ) -> PageImage:
-        """Render a page.
-
-        Give ``long_side``, ``dpi`` or both; with both, the smaller scale counts.
+        """Render a page (0-based).
 
         Args:
-            index: the page, 0-based.
-            long_side: pixels of the longer side.
-            dpi: pixels per inch.
+            index: the page.
+            long_side: pixels of the longer side. With ``dpi``, the smaller scale counts.
+            dpi: pixels per inch; required without ``long_side``.
 
         Raises:
             LimitExceeded: the page would have more pixels than allowed.
@@ -126,7 +113,7 @@ def open_document(  # noqa: PLR0913  all but the source have a default
     Args:
         source: a path, the bytes, or a binary file object.
         password: user or owner password of an encrypted PDF.
-        limits: limits of the document; None for the defaults.
+        limits: None for the defaults.
         name: file name for messages; None for the path's.
         fs: an fsspec file system with ``source`` as a path in it.
         tenant: owner of the document; part of its id.
@@ -168,9 +155,8 @@ def _temporary(stack: ExitStack) -> Path:
     """Create a private file; the stack removes it."""
     descriptor, name = tempfile.mkstemp(prefix="opticalrag-", suffix=".pdf")  # mode 0600
     os.close(descriptor)
-    path = Path(name)
-    stack.callback(path.unlink, missing_ok=True)
-    return path
+    stack.callback(Path(name).unlink, missing_ok=True)
+    return Path(name)
 
 
 def _local(

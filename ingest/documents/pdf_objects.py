@@ -33,17 +33,10 @@ def tokens(text: str) -> list[str]:
     Raises:
         ValueError: the text has a part that is not a token.
     """
-    found: list[str] = []
-    end = 0
-    for match in _TOKEN.finditer(text):
-        if match.start() != end:
-            break
-        end = match.end()
-        if not match[0].isspace():
-            found.append(match[0])
-    if end != len(text):
-        raise ValueError(f"invalid token of a PDF object at character {end} of {len(text)}")
-    return found
+    found: list[str] = _TOKEN.findall(text)
+    if sum(map(len, found)) != len(text):
+        raise ValueError("a PDF object has text outside of tokens")
+    return [token for token in found if not token.isspace()]
 
 
 def reference(token: str) -> int | None:
@@ -67,11 +60,7 @@ def dictionary(written: Sequence[str]) -> dict[str, list[str]]:
 
 
 def elements(written: Sequence[str]) -> list[list[str]]:
-    """Return the tokens of each element of an array.
-
-    Raises:
-        ValueError: the tokens are not an array.
-    """
+    """Return the tokens of each element of an array; raise ValueError if there is none."""
     return _inside(written, "[")
 
 

@@ -45,8 +45,7 @@ def render_page(
     try:
         page = document[ref.index]
         rect = page.rect
-        scale = _scale(max(rect.width, rect.height, 1e-6), long_side, dpi, name)
-        _check_pixels(rect.width * scale, rect.height * scale, name, limits or PageLimits())
+        scale = _scale(rect, long_side, dpi, name, (limits or PageLimits()).pixels)
         pixmap = page.get_pixmap(
             matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
         )
@@ -63,20 +62,19 @@ def render_page(
     return PageImage(ref, pixels, rect.width, rect.height, words, mended)
 
 
-def _scale(points: float, long_side: int | None, dpi: int | None, name: str) -> float:
+def _scale(rect: Any, long_side: int | None, dpi: int | None, name: str, maximum: int) -> float:
     scales = [dpi / 72] if dpi else []
-    scales += [long_side / points] if long_side else []
+    scales += [long_side / max(rect.width, rect.height, 1e-6)] if long_side else []
     if not scales:
         raise PageRenderFailed(f"cannot render {name}: give long_side, dpi or both")
-    return min(scales)
-
-
-def _check_pixels(width: float, height: float, name: str, limits: PageLimits) -> None:
-    if width * height > limits.pixels:
+    scale = min(scales)
+    width, height = rect.width * scale, rect.height * scale
+    if width * height > maximum:
         raise LimitExceeded(
             f"{name} would have {width:.0f} x {height:.0f} pixels, the limit is"
-            f" {limits.pixels:,}; render it smaller or raise PageLimits.pixels"
+            f" {maximum:,}; render it smaller or raise PageLimits.pixels"
         )
+    return scale
 
 
 def render_pages(
@@ -99,11 +97,8 @@ def render_pages(
 
 def _render_task(job: tuple[PageTask, int | None, int | None]) -> PageImage | PageFailure:
     task, long_side, dpi = job
-    document = task.ref.document
     try:
         with reading(task.source) as opened:
             return render_page(opened, task.ref, long_side=long_side, dpi=dpi)
     except OpticalRagError as error:
-        return PageFailure(
-            document.uri or document.name, task.ref.index, error.code, str(error), document.id
-        )
+        return PageFailure.of(task.ref, error.code, str(error))

@@ -11,8 +11,9 @@ import io
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
@@ -38,7 +39,6 @@ SUFFIXES = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"}
 _BLOCK = 1 << 20
 # PDF 1.7, implementation note 13: readers accept junk before the header, in 1024 bytes.
 _PDF_HEADER_WITHIN = 1024
-_HAS_DIGEST = hasattr(hashlib, "file_digest")  # Python 3.11
 
 
 def location_of(path: Path) -> str:
@@ -65,10 +65,9 @@ def expand_sources(paths: Iterable[str | Path]) -> tuple[Path, ...]:
     """Expand paths, folders and glob patterns to files, without duplicates.
 
     Searches folders recursively for :data:`SUFFIXES`, except hidden names and links to folders,
-    and sorts the result of each.
-
-    The result includes paths that cannot be read: missing files, broken links, folders that cannot
-    be listed, and empty folders or patterns among others. Opening them raises the reason.
+    and sorts the result of each. The result includes paths that cannot be read: missing files,
+    broken links, folders that cannot be listed, and empty folders or patterns among others.
+    Opening them raises the reason.
 
     Raises:
         UnsupportedSource: there is no PDF or image in any of the folders and patterns.
@@ -101,29 +100,26 @@ def roots_of(paths: Iterable[str | Path]) -> tuple[str, ...]:
 def _root(path: Path) -> Path:
     if not glob.has_magic(str(path)) or path.exists():
         return path
-    first = next(n for n, part in enumerate(path.parts) if glob.has_magic(part))
-    return Path(*path.parts[:first])
+    return Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
 
 
 def _expand(path: Path) -> list[Path]:
-    if _test(Path.is_dir, path):
-        files = sorted(_walk(path))
-        kind = "folder"
-    elif glob.has_magic(str(path)) and not _test(Path.exists, path):
-        matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
-        files = sorted(
-            f for match in matches for f in (_walk(match) if _test(Path.is_dir, match) else [match])
-        )
-        kind = "pattern"
+    # Unlike Path's methods, those of os.path raise no error if access is denied.
+    if os.path.isdir(path):  # noqa: PTH112
+        kind, matches = "folder", [str(path)]
+    elif glob.has_magic(str(path)) and not os.path.exists(path):  # noqa: PTH110
+        kind, matches = "pattern", glob.glob(str(path), recursive=True)  # noqa: PTH207
     else:
         return [path]
+    found = (_walk(it) if os.path.isdir(it) else [Path(it)] for it in matches)  # noqa: PTH112
+    files = sorted(chain.from_iterable(found))
     if not files:
         names = ", ".join(sorted(SUFFIXES))
         raise UnsupportedSource(f"the {kind} {str(path)!r} has no supported file ({names})")
     return files
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def _walk(folder: str) -> Iterator[Path]:
     errors: list[OSError] = []
     for root, folders, names in os.walk(folder, onerror=errors.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -143,20 +139,8 @@ def _may_be_file(path: Path) -> bool:
         return True
 
 
-def _test(check: Callable[[Path], bool], path: Path) -> bool:
-    """Whether a check of a path succeeds; False if the path is invalid or access is denied."""
-    try:
-        return check(path)
-    except (OSError, ValueError):
-        return False
-
-
 def local_copy(source: bytes | BinaryIO, limits: PageLimits) -> Path:
-    """Write bytes or a stream to a private temporary file, which the caller must remove.
-
-    Raises:
-        LimitExceeded: there are more bytes than allowed.
-    """
+    """Write bytes or a stream to a private temporary file, which the caller must remove."""
     stream = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
     if stream.seekable():
         stream.seek(0)  # a stream that was just written is at its end
@@ -201,14 +185,10 @@ def check_size(size: int, name: str, limits: PageLimits) -> None:
 
 def sha256_of(path: Path) -> str:
     """Return the hash of a file's bytes in hexadecimal."""
+    digest = hashlib.sha256()  # hashlib.file_digest needs Python 3.11
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() if _HAS_DIGEST else _digest(file)
-
-
-def _digest(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        digest.update(block)
+        while block := file.read(_BLOCK):
+            digest.update(block)
     return digest.hexdigest()
 
 

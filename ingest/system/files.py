@@ -23,7 +23,15 @@ def check_target(file: Path) -> None:
             belongs to something other than a file.
     """
     try:
-        _try_to_write(file.resolve())
+        path = file.resolve()
+        if not path.exists():  # only the file system knows which names it accepts
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            path.unlink()
+        elif not path.is_file():  # replace_file would replace a device or pipe by a file
+            raise ValueError("it is not a file")  # noqa: TRY301
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
+        os.close(descriptor)
+        Path(name).unlink()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link to itself
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ConfigError(
@@ -31,29 +39,8 @@ def check_target(file: Path) -> None:
         ) from error
 
 
-def _try_to_write(path: Path) -> None:
-    """Create and remove the file, unless it exists, and a temporary file beside it.
-
-    Only the file system knows which names it accepts.
-    """
-    if not path.exists():
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        path.unlink()
-    elif not path.is_file():  # replace_file would replace a device or pipe by a file
-        raise ValueError("it is not a file")
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
-    os.close(descriptor)
-    Path(name).unlink()
-
-
 def replace_file(path: Path, text: str, mode: int) -> None:
-    """Write a file atomically: readers see the old or the new content. Follows a link.
-
-    Args:
-        path: the file.
-        text: its new content.
-        mode: its permissions, such as ``0o600``.
-    """
+    """Write a file atomically, with permissions such as ``0o600``. Follows a link."""
     path = path.resolve()
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)
     temporary = Path(name)

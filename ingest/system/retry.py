@@ -10,15 +10,11 @@ __all__ = ["Retry"]
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """A schedule of retries with exponential backoff.
-
-    Each wait is multiplied by a random factor between 0.5 and 1, so that several clients do not
-    retry at the same moment.
+    """A schedule of retries with exponential backoff, in seconds.
 
     Attributes:
-        total: seconds to keep trying, including the first try.
-        first: seconds of the first wait; each wait doubles the one before.
-        longest: seconds of the longest wait.
+        total: time to keep trying, including the first try.
+        first: the first wait; each wait doubles the one before, up to ``longest``.
     """
 
     total: float = 60.0
@@ -28,4 +24,5 @@ class Retry:
     def wait(self, tries: int) -> float:
         """Return the seconds to wait after ``tries`` failed tries."""
         step = min(self.longest, self.first * 2.0 ** min(tries - 1, 30))
+        # A random factor keeps several clients from retrying at the same moment.
         return step * random.uniform(0.5, 1.0)  # noqa: S311  not a secret

@@ -33,7 +33,6 @@ class Database:
     Args:
         path: the file; created if it does not exist.
         schema: statements that create the tables in an empty file.
-        version: version of the schema.
         remedy: for error messages, what to do with a file that is damaged or of another version.
         read_only: create and change nothing, not even SQLite's files beside this one.
 
@@ -60,7 +59,15 @@ class Database:
     def _prepare(self, schema: str, version: int) -> None:
         if not self._read_only:
             _make_file(self._path)
-        if self._version(version) == 0:
+        with self.read() as db:
+            found = _user_version(db)
+        if found not in (0, version):
+            raise CacheVersion(
+                f"{self._path} was made by another version of this library (schema {found}, this"
+                f" one uses {version}); {self._remedy}",
+                found,
+            )
+        if not found:
             if self._read_only:
                 raise CacheError(f"{self._path} is empty; {self._remedy}")
             with self.write() as db:
@@ -71,18 +78,17 @@ class Database:
 
     def close(self) -> None:
         """Close all idle connections now, and those in use when they are returned."""
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         with self._lock:
-            self._closed = True
             while self._idle:
                 self._idle.pop().close()
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection for reading.
-
-        Raises:
-            CacheError: the file cannot be read.
-        """
+        """Lend a connection for reading."""
         with self._typed_errors("read"), self._lent(self._readable) as db:
             yield db
 
@@ -108,29 +114,13 @@ class Database:
 
         The test is to leave WAL mode: SQLite allows that to a sole connection only, and does not
         count killed processes. The next connection enters WAL mode again.
-
-        Raises:
-            CacheError: the file cannot be written.
         """
-        with self._lock:
-            while self._idle:
-                self._idle.pop().close()
+        self._close_idle()
         with (
             self._typed_errors("write"),
             closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as db,
         ):
-            return _leaves_wal(db)
-
-    def _version(self, supported: int) -> int:
-        with self.read() as db:
-            found = _user_version(db)
-        if found not in (0, supported):
-            raise CacheVersion(
-                f"{self._path} was made by another version of this library (schema {found}, this"
-                f" one uses {supported}); {self._remedy}",
-                found,
-            )
-        return found
+            return _sets_journal_mode(db, "DELETE")
 
     # -- connections ----------------------------------------------------------------------
 
@@ -178,11 +168,8 @@ class Database:
         return db
 
     def _read_only_connection(self) -> sqlite3.Connection:
-        """Open the file for reading.
-
-        Without a ``-wal`` file there is no writer, so ``immutable`` is safe. It keeps SQLite from
-        creating files beside this one.
-        """
+        # Without a -wal file there is no writer, so "immutable" is safe. It keeps SQLite from
+        # creating files beside this one.
         has_writer = not self._read_only or Path(f"{self._path}-wal").exists()
         for mode in ("mode=ro", "immutable=1") if has_writer else ("immutable=1",):
             db = sqlite3.connect(
@@ -229,25 +216,15 @@ def _make_file(path: Path) -> None:
 def _use_wal(db: sqlite3.Connection) -> None:
     """Switch to WAL mode; while another connection does so, SQLite fails instead of waiting."""
     end = time.monotonic() + _BUSY_SECONDS
-    while not _uses_wal(db, patient=time.monotonic() < end):
+    while not _sets_journal_mode(db, "WAL", patient=time.monotonic() < end):
         time.sleep(_RETRY_SECONDS)
 
 
-def _uses_wal(db: sqlite3.Connection, patient: bool) -> bool:
+def _sets_journal_mode(db: sqlite3.Connection, mode: str, *, patient: bool = True) -> bool:
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        db.execute(f"PRAGMA journal_mode = {mode}")
     except sqlite3.OperationalError as error:
         if patient and _is_locked(error):
-            return False
-        raise
-    return True
-
-
-def _leaves_wal(db: sqlite3.Connection) -> bool:
-    try:
-        db.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.OperationalError as error:
-        if _is_locked(error):
             return False
         raise
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import signal
 from pathlib import Path
 from typing import Final, Literal
@@ -25,18 +26,11 @@ INTERVAL: Final = 0.05
 _PAUSE: Final = 1.0
 """Seconds between two checks that mean this process was stopped, and not merely slow."""
 
-_PAGE_BYTES: Final = 4096
 _GIB: Final = 1024**3
 
 
 def exceeded_limit(limits: WorkLimits, seconds: float, resident: int) -> Cause | None:
-    """Return which limit a worker exceeds, or None.
-
-    Args:
-        limits: the limits of its item.
-        seconds: time spent on the item.
-        resident: memory of the process, in bytes.
-    """
+    """Return which limit a worker exceeds after ``seconds``, with ``resident`` bytes of memory."""
     if resident > limits.memory:
         return "out_of_memory"
     return "timeout" if seconds > limits.seconds else None
@@ -61,15 +55,7 @@ def resident_bytes(pid: int) -> int:
         fields = Path(f"/proc/{pid}/statm").read_bytes().split()
     except OSError:
         return 0
-    return int(fields[1]) * _page_size()
-
-
-def _page_size() -> int:
-    try:
-        from resource import getpagesize
-    except ImportError:  # Windows
-        return _PAGE_BYTES
-    return getpagesize()
+    return int(fields[1]) * mmap.PAGESIZE
 
 
 def explain_death(cause: Cause, limits: WorkLimits | None, exit_code: int | None) -> str:

@@ -72,10 +72,7 @@ def _prefer_for_oom_kill() -> None:
 
 @contextmanager
 def _alarm(seconds: float | None) -> Iterator[None]:
-    """Let the kernel end this process if the parent does not.
-
-    Native code that hangs does not notice that the parent is gone.
-    """
+    """Let the kernel end this process if it hangs in native code after the parent is gone."""
     if seconds is None or not hasattr(signal, "setitimer"):  # Windows has no setitimer
         yield
         return

@@ -1,9 +1,7 @@
 """A pool of processes that maps a function over items, in order, and survives their deaths.
 
-The pool kills a process that takes too much time or memory, and starts another.
-
-It uses processes because PyMuPDF and the ONNX models hold the interpreter lock or are not
-thread-safe. It knows nothing about pages.
+The pool kills a process that takes too much time or memory, and starts another. It uses processes
+because PyMuPDF and the ONNX models hold the interpreter lock or are not thread-safe.
 
 Each process has its own pipe, which no other process holds open. When either side dies, even in
 the middle of a message, the other side reads an end of file. So nothing hangs, the pool knows the
@@ -27,7 +25,7 @@ from multiprocessing.context import SpawnProcess
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from ..core.config import WorkLimits
 from .closeable import Closeable
@@ -50,7 +48,6 @@ class WorkerCrash(Generic[T]):
     """The result for an item whose process died.
 
     Attributes:
-        item: the item.
         code: which limit the process exceeded, or ``"crashed"``.
         reason: how the process died, and what to do.
         own_fault: False if an earlier item may have caused the death.
@@ -103,13 +100,10 @@ class WorkerPool(Closeable):
 
         Args:
             function: a function in an importable module, not in the user's script. It and the
-                items must be picklable.
+                items must be picklable. Its exceptions are raised here.
             items: arguments of the function.
             seconds: returns the time allowed for an item, in place of ``limits.seconds``. Without
                 limits it has no effect.
-
-        Raises:
-            Exception: whatever ``function`` raises.
         """
         if self._in_process:
             yield from map(function, items)
@@ -151,7 +145,7 @@ class WorkerPool(Closeable):
         limits = self._limits
         if limits and seconds:
             limits = replace(limits, seconds=seconds(item))
-        return self._group.submit(function, item, limits, in_new_process)
+        return self._group.threads.submit(self._group.run, function, item, limits, in_new_process)
 
 
 class _WorkerGroup:
@@ -165,17 +159,12 @@ class _WorkerGroup:
         self._idle: SimpleQueue[_Worker] = SimpleQueue()
         for worker in self._workers:
             self._idle.put(worker)
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="opticalrag-worker")
+        self.threads = ThreadPoolExecutor(size, thread_name_prefix="opticalrag-worker")
         self._ended = Event()
         if is_watched:
             Thread(target=self._watch, name="opticalrag-watchdog", daemon=True).start()
 
-    def submit(
-        self, function: Callable[[T], R], item: T, limits: WorkLimits | None, in_new_process: bool
-    ) -> Future[R | WorkerCrash[T]]:
-        return self._threads.submit(self._run, function, item, limits, in_new_process)
-
-    def _run(
+    def run(
         self, function: Callable[[T], R], item: T, limits: WorkLimits | None, in_new_process: bool
     ) -> R | WorkerCrash[T]:
         worker = self._idle.get()  # never blocks: there are as many workers as threads
@@ -195,10 +184,10 @@ class _WorkerGroup:
                 worker.check(paused)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
             worker.kill()
-        self._threads.shutdown(wait=True)
+        self.threads.shutdown(wait=True)
         self._ended.set()
         for worker in self._workers:
             worker.discard()
@@ -244,15 +233,10 @@ class _Worker:
         error, result = message
         if error is not None:
             raise error
-        answer: R = result
-        return answer
+        return cast("R", result)
 
     def check(self, paused: float = 0) -> None:
-        """Kill the process if it exceeds a limit.
-
-        Args:
-            paused: seconds since the last check that do not count against the item.
-        """
+        """Kill the process if it exceeds a limit; ``paused`` seconds do not count."""
         with self._lock:
             process, since = self._process, self._started
             if self._limits is None or process is None or since is None or self._cause:
@@ -272,11 +256,7 @@ class _Worker:
                 self._process.kill()
 
     def discard(self) -> int | None:
-        """Release the process and its pipe; only the thread that waits for its answers may.
-
-        Returns:
-            The exit code of the process.
-        """
+        """Release the process and return its exit code; only the thread that runs its items may."""
         with self._lock:
             process, self._process = self._process, None
             connection, self._connection = self._connection, None
@@ -285,7 +265,8 @@ class _Worker:
             connection.close()
         if process is None:
             return None
-        if connection is not None and not _ended(process):
+        if connection is not None:
+            process.join(1)  # the pipe closes a moment before the exit code is known
             process.kill()
         process.join()
         return process.exitcode
@@ -312,8 +293,7 @@ class _Worker:
             if self._closed:
                 return None
             ours, theirs = context.Pipe()
-            arguments = (theirs, self._environment)
-            process = context.Process(target=serve, args=arguments, daemon=True)
+            process = context.Process(target=serve, args=(theirs, self._environment), daemon=True)
             # The parent must close its copy of `theirs`, or it would never read an end of file.
             with theirs, _hidden_script():
                 process.start()
@@ -321,22 +301,13 @@ class _Worker:
             return ours
 
 
-def _ended(process: SpawnProcess) -> bool:
-    """Whether a process ended by itself; its pipe closes a moment before its exit code is known."""
-    process.join(1)
-    return process.exitcode is not None
-
-
 _hiding = Lock()
 
 
 @contextmanager
 def _hidden_script() -> Iterator[None]:
-    """Keep multiprocessing from importing ``__main__`` in the child.
-
-    That would run an unguarded script again, and workers run functions of modules only. This
-    replaces the module instead of changing it: other threads go on running the script.
-    """
+    """Keep multiprocessing from importing ``__main__``: the child would run the script again."""
+    # Replace the module instead of changing it: other threads go on running the script.
     with _hiding:
         script = sys.modules["__main__"]
         sys.modules["__main__"] = ModuleType("__main__")

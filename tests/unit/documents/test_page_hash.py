@@ -137,7 +137,7 @@ def test_a_packed_page_is_restored() -> None:
     made = page_markdown(page(block("One \ud800"), block("Two")))
 
     assert unpack_page(pack_page(made)) == made
-    with pytest.raises(ValueError, match="no page"):
+    with pytest.raises(ValueError, match="not a packed page"):
         unpack_page(pack_page(made)[:-3])
 
 
