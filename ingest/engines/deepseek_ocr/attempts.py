@@ -268,11 +268,8 @@ def token_budget(page: PageAttempts, config: OpticalConfig) -> int:
 
 def failure(task: PageTask, error: OpticalRagError) -> PageFailure:
     """Return the outcome of a page that could not be read."""
-    document = task.ref.document
-    message = f"page {task.ref.number} of {document.name} cannot be read: {error}"
-    return PageFailure(
-        document.uri or document.name, task.ref.index, error.code, message, document.id
-    )
+    message = f"page {task.ref.number} of {task.ref.document.name} cannot be read: {error}"
+    return PageFailure.of(task.ref, error.code, message)
 
 
 def _text(blocks: Iterable[Block]) -> str:

@@ -114,8 +114,8 @@ def test_running_headers_can_be_kept(data: Path) -> None:
     assert header in DeepSeekOCRReader(furniture="keep").load_data(paper)[0].text
 
 
-def test_a_choice_of_engine_is_said_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """With engine auto the log names the engine that reads."""
+def test_the_chosen_engine_is_logged_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With ``engine="auto"`` the log names the engine that is used."""
     from opticalrag.ingest.engines.choice import _log_auto
 
     _log_auto.cache_clear()
