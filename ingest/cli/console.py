@@ -149,7 +149,8 @@ def exit_for_failures(done: int, codes: Collection[str]) -> Exit:
 def note_failures(failures: Iterable[PageFailure]) -> None:
     """Print failures to stderr."""
     for failure in failures:
-        location = failure.file + (f", page {failure.number}" if failure.number else "")
+        location = failure.file or "store"
+        location += f", page {failure.number}" if failure.number else ""
         notes.print(
             f"failed: {location}: {failure.code}: {failure.message}",
             style="red",

@@ -42,11 +42,12 @@ def test_an_ingest_that_is_stopped_leaves_no_copies_and_no_processes(
         preexec_fn=partial(signal.signal, number, signal.SIG_DFL),
     ) as process:
         ends = time.monotonic() + 120
-        while not any(copies.glob("opticalrag-*.pdf")):
+        workers: list[psutil.Process] = []
+        while not (workers and any(copies.glob("opticalrag-*.pdf"))):
             assert process.poll() is None
             assert time.monotonic() < ends
             time.sleep(0.05)
-        workers = psutil.Process(process.pid).children(recursive=True)
+            workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         out, words = process.communicate(timeout=60)
 
