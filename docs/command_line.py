@@ -53,12 +53,12 @@ def commands(command: Any, name: str) -> Iterator[Iterator[str]]:
 def section(command: Any, name: str) -> Iterator[str]:
     """Heading, usage, help, and a table of options for each panel."""
     arguments = [one for one in command.params if one.param_type_name == "argument"]
-    words = [one.name.upper() + ("..." if one.nargs < 0 else "") for one in arguments]
+    words = [word(one) for one in arguments]
     yield f"## {name}\n"
     yield f"`{' '.join([name, *words, '[OPTIONS]'])}`\n"
     yield paragraph(command.help) + "\n"
-    for word, argument in zip(words, arguments, strict=True):
-        yield f"`{word}`: {paragraph(argument.help)}\n"
+    for argument in arguments:
+        yield f"`{word(argument)}`: {paragraph(argument.help)}\n"
     panels: dict[str, list[Any]] = {}
     for one in command.params:
         if one.param_type_name == "option" and one.name != "help":
@@ -66,6 +66,12 @@ def section(command: Any, name: str) -> Iterator[str]:
     for panel, options in panels.items():
         yield f"| {panel} | | default |\n|---|---|---|"
         yield "\n".join(row(option) for option in options) + "\n"
+
+
+def word(argument: Any) -> str:
+    """An argument as usage lines show it."""
+    name = argument.name.upper() + ("..." if argument.nargs < 0 else "")
+    return name if argument.required else f"[{name}]"
 
 
 def row(option: Any) -> str:
@@ -85,6 +91,8 @@ def choices(option: Any) -> str:
 
 def default(option: Any) -> str:
     """The default as a reader would type it."""
+    if option.required:
+        return "required"
     hidden = option.default is None or option.default is False or callable(option.default)
     return "" if hidden else f"`{option.default}`"
 
