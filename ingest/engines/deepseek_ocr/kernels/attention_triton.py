@@ -13,6 +13,7 @@ import math
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from .tiles import Tile
 
@@ -22,11 +23,11 @@ _LEAST = 16  # smallest side of a tile for tensor cores
 
 
 def attend(
-    query: torch.Tensor,
-    cache: torch.Tensor,
-    positions: torch.Tensor,
+    query: Tensor,
+    cache: Tensor,
+    positions: Tensor,
     tile: Tile,
-) -> torch.Tensor:
+) -> Tensor:
     """See :func:`.attention.attend`; the number of keys to read comes from ``positions``."""
     slots, tokens, count, dim = query.shape
     mixed = torch.empty_like(query, memory_format=torch.contiguous_format)
