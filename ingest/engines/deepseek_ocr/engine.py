@@ -165,9 +165,8 @@ class DeepSeekOcrEngine:
             elif drawn := pages.take_drawn(self._batch):
                 surveyed = [self._survey(task, image) for task, image in drawn]
                 pages.add(surveyed)
-                self._make_ready(
-                    pages, [page for page in surveyed if isinstance(page, PageAttempts)]
-                )
+                unread = [page for page in surveyed if isinstance(page, PageAttempts)]
+                self._make_ready(pages, unread)
             elif pages.decoding:  # they may become ready again: the model asks while it decodes
                 yield None
             else:

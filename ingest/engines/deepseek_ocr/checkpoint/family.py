@@ -95,10 +95,7 @@ TINY_SYNTHETIC = Family(
     architecture="DeepseekOCRForCausalLM",
     fixed=DEEPSEEK_OCR.fixed,
     special=SpecialTokens(
-        image=("<image>", 3),
-        det=("<|det|>", 4),
-        cell=("<td>", 5),
-        cell_end=("</td>", 6),
+        image=("<image>", 3), det=("<|det|>", 4), cell=("<td>", 5), cell_end=("</td>", 6)
     ),
     # The released names, with views sized for pages of a few hundred characters.
     modes={

@@ -13,15 +13,7 @@ from functools import reduce
 
 from ....core.records import BlockKind, Box
 
-__all__ = [
-    "COORDINATE_MAX",
-    "KINDS",
-    "WHOLE_PAGE",
-    "Marker",
-    "Segment",
-    "read_segments",
-    "scrub",
-]
+__all__ = ["COORDINATE_MAX", "KINDS", "WHOLE_PAGE", "Marker", "Segment", "read_segments", "scrub"]
 
 KINDS: dict[str, BlockKind] = {
     # Labels in the model's published outputs.

@@ -133,7 +133,7 @@ def _kind(marker: Marker) -> BlockKind:
 def _assign(
     kinds: Sequence[BlockKind], passages: Sequence[Passage]
 ) -> Iterator[tuple[int, Passage]]:
-    """Pair passages with the indices of markers of their kind, in order; the last takes the rest."""
+    """Pair passages with markers of their kind, by index, in order; the last takes the rest."""
     everything = range(len(kinds))
     not_prose = (BlockKind.TABLE, BlockKind.FORMULA, BlockKind.FIGURE)
     prose = [i for i in everything if kinds[i] not in not_prose] or [len(kinds) - 1]

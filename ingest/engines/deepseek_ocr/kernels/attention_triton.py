@@ -22,12 +22,7 @@ __all__ = ["attend"]
 _LEAST = 16  # smallest side of a tile for tensor cores
 
 
-def attend(
-    query: Tensor,
-    cache: Tensor,
-    positions: Tensor,
-    tile: Tile,
-) -> Tensor:
+def attend(query: Tensor, cache: Tensor, positions: Tensor, tile: Tile) -> Tensor:
     """See :func:`.attention.attend`; the number of keys to read comes from ``positions``."""
     slots, tokens, count, dim = query.shape
     mixed = torch.empty_like(query, memory_format=torch.contiguous_format)

@@ -26,13 +26,7 @@ class Kernels:
     def __init__(self, tiles: Tiles | None = None) -> None:
         self.tiles = tiles or Tiles()
 
-    def attend(
-        self,
-        query: Tensor,
-        cache: Tensor,
-        positions: Tensor,
-        span: int,
-    ) -> Tensor:
+    def attend(self, query: Tensor, cache: Tensor, positions: Tensor, span: int) -> Tensor:
         """See :func:`.attention.attend`."""
         if tiles := self.tiles.find("attend", query.shape[0]):
             from . import attention_triton
@@ -41,11 +35,7 @@ class Kernels:
         return attention.attend(query, cache, positions, span)
 
     def rotate_and_store(
-        self,
-        qkv: Qkv,
-        angles: tuple[Tensor, Tensor],
-        positions: Tensor,
-        cache: Tensor,
+        self, qkv: Qkv, angles: tuple[Tensor, Tensor], positions: Tensor, cache: Tensor
     ) -> Tensor:
         """See :func:`.rotary.rotate_and_store`."""
         if tiles := self.tiles.find("rotate", positions.numel()):

@@ -12,10 +12,7 @@ __all__ = ["rotate_and_store"]
 
 
 def rotate_and_store(
-    qkv: Qkv,
-    angles: tuple[Tensor, Tensor],
-    positions: Tensor,
-    cache: Tensor,
+    qkv: Qkv, angles: tuple[Tensor, Tensor], positions: Tensor, cache: Tensor
 ) -> Tensor:
     """Rotate queries and keys; write keys and values to ``cache``; return the queries.
 

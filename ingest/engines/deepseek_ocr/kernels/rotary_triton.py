@@ -16,11 +16,7 @@ __all__ = ["rotate_and_store"]
 
 
 def rotate_and_store(
-    qkv: Qkv,
-    angles: tuple[Tensor, Tensor],
-    positions: Tensor,
-    cache: Tensor,
-    tile: Tile,
+    qkv: Qkv, angles: tuple[Tensor, Tensor], positions: Tensor, cache: Tensor, tile: Tile
 ) -> Tensor:
     """See :func:`.rotary.rotate_and_store`."""
     slots, tokens, count, dim = qkv.query.shape
