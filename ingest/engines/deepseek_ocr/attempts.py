@@ -132,7 +132,7 @@ def survey_page(
 
 
 def record_answer(page: PageAttempts, transcript: Transcript, tokens: int) -> None:
-    """Read the answer of the page's next step, of so many ``tokens``, into blocks, and flag it."""
+    """Read the answer to the page's next step into blocks, flag it, and record the attempt."""
     grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
     prompt = prompt_named(page.step.prompt)
     flags = flag_answer(transcript, grounding, prompt, page.evidence, page.image.pixels)
@@ -157,7 +157,7 @@ def flag_answer(
     evidence: Evidence,
     pixels: NDArray[np.uint8],
 ) -> tuple[str, ...]:
-    """Return the flags of an answer to a page of uint8 ``[height, width, 3]``; none if all is well.
+    """Return the flags of an answer; none if no fault is found.
 
     Only a prompt for the whole page can have too short an answer.
     """

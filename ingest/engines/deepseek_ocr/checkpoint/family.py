@@ -52,7 +52,7 @@ class Family:
     # accepted, because these are the defaults of the published code.
     fixed: Mapping[str, object]
     special: SpecialTokens = SpecialTokens()
-    modes: Mapping[str, Mode] = field(default_factory=lambda: MODES)  # it was trained at
+    modes: Mapping[str, Mode] = field(default_factory=lambda: MODES)  # its training resolutions
     compression: float = TARGET_COMPRESSION  # text tokens per vision token that it reads well
     caution: str = ""  # logged when it is loaded, if not empty
 

@@ -37,7 +37,7 @@ def locate(
     Args:
         source: a local folder, or a repository such as ``"deepseek-ai/DeepSeek-OCR"``.
         revision: commit of the repository, so that a call always loads the same weights. None
-            takes the commit pinned in this version, which other repositories lack.
+            takes the commit pinned in this version; other repositories have none.
         download: False to use the local cache only.
 
     Raises:

@@ -124,7 +124,7 @@ def free_bytes(device: str) -> int | None:
 
 
 def require_memory(needed: int, free: int | None, what: str, remedy: str) -> None:
-    """Check that ``what`` finds the bytes it needs, unless the free bytes are unknown (None).
+    """Check that ``what`` can allocate the bytes it needs; skip this if ``free`` is None (unknown).
 
     Raises:
         OutOfMemory: less than needed is free.
