@@ -77,27 +77,16 @@ _EXPLAINED: Final = 0.5
 
 @dataclass(slots=True, eq=False)
 class PageAttempts:
-    """A page, the facts about it, and the attempts at reading it so far.
-
-    Attributes:
-        task: the page to read.
-        image: the page, drawn.
-        evidence: facts that answers are checked against.
-        load: estimated tokens and columns of text.
-        steps: the planned attempts.
-        tokens: vision tokens by mode.
-        attempts: records of the attempts so far.
-        readings: blocks of each attempt.
-    """
+    """A page, the facts about it, and the attempts at reading it so far."""
 
     task: PageTask
     image: PageImage
-    evidence: Evidence
+    evidence: Evidence  # answers are checked against it
     load: PageLoad
-    steps: tuple[Step, ...]
-    tokens: dict[str, VisionTokens] = field(default_factory=dict)
+    steps: tuple[Step, ...]  # the planned attempts
+    tokens: dict[str, VisionTokens] = field(default_factory=dict)  # by mode
     attempts: list[Attempt] = field(default_factory=list)
-    readings: list[tuple[Block, ...]] = field(default_factory=list)
+    readings: list[tuple[Block, ...]] = field(default_factory=list)  # blocks of each attempt
 
     @property
     def step(self) -> Step:
@@ -128,12 +117,7 @@ def survey_page(
     """Estimate how much text is on a page, and choose the mode to read it in.
 
     The estimate comes from the text layer if it is reliable, else from the print.
-
-    Args:
-        image: the page, drawn.
-        count_tokens: counts the tokens of a text in the model's vocabulary.
-        modes: the model's modes by name.
-        compression: text tokens per vision token that the model can read.
+    ``count_tokens`` and ``compression`` (text tokens per vision token) are those of the model.
     """
     words = tuple(word.text for word in image.words)
     load = estimate_load(image.pixels)
@@ -148,13 +132,7 @@ def survey_page(
 
 
 def record_answer(page: PageAttempts, transcript: Transcript, tokens: int) -> None:
-    """Read an answer into blocks, flag it, and record the attempt.
-
-    Args:
-        page: the page, whose next step was answered.
-        transcript: the answer.
-        tokens: number of tokens in the answer.
-    """
+    """Read the answer to the page's next step into blocks, flag it, and record the attempt."""
     grounding = read_grounding(transcript.text, truncated=transcript.finish_reason != "eos")
     prompt = prompt_named(page.step.prompt)
     flags = flag_answer(transcript, grounding, prompt, page.evidence, page.image.pixels)
@@ -181,12 +159,7 @@ def flag_answer(
 ) -> tuple[str, ...]:
     """Return the flags of an answer; none if no fault is found.
 
-    Args:
-        transcript: the answer.
-        grounding: the answer, read into blocks.
-        prompt: the prompt. Only a prompt for the whole page can have too short an answer.
-        evidence: facts about the page.
-        pixels: the page, drawn; uint8 ``[height, width, 3]``.
+    Only a prompt for the whole page can have too short an answer.
     """
     return assess(
         _text(grounding.blocks),
@@ -209,14 +182,9 @@ def _pictured(blocks: Iterable[Block], evidence: Evidence, pixels: NDArray[np.ui
 def build_page(
     page: PageAttempts, seconds: float, *, engine: str, model: str, fallback: PageEngine
 ) -> ParsedPage:
-    """Build the result from the best answer, or from the text layer if that answer is flagged.
+    """Build the result from the best answer; a blank page has none.
 
-    Args:
-        page: the page with its attempts. A blank page has none.
-        seconds: time that the page took.
-        engine: name of the engine.
-        model: name of the model.
-        fallback: reads the page if the best answer is flagged and the text layer is reliable.
+    If that answer is flagged and the text layer is reliable, ``fallback`` reads the page instead.
 
     Raises:
         OpticalRagError: the fallback failed.
@@ -233,32 +201,20 @@ def build_page(
             best, blocks = None, other.blocks
             flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
     flags = tuple(dict.fromkeys((*flags, *flag_damage(blocks, mended=page.image.mended))))
-    reading = OpticalReading(
-        model,
-        page.load.text_tokens,
-        page.load.columns,
-        tuple(page.attempts),
-        best,
-    )
-    image = page.image
+    load, image = page.load, page.image
+    reading = OpticalReading(model, load.text_tokens, load.columns, tuple(page.attempts), best)
     return ParsedPage(image.ref, image.width, image.height, blocks, engine, flags, seconds, reading)
 
 
 def _flags(page: PageAttempts, best: int) -> tuple[str, ...]:
-    """Return the flags of a page whose best answer is ``best``.
-
-    An answer without boxes has no markup to break. Without a reliable text layer to check it
-    against, broken markup in earlier answers still counts against the page.
-    """
+    # An answer without boxes has no markup to break. Without a reliable text layer to check it
+    # against, broken markup in earlier answers still counts against the page.
     flags = page.attempts[best].flags
     broken = any(Flag.GRAMMAR in attempt.flags for attempt in page.attempts[:best])
-    if not broken or _is_grounded(page.steps[best]) or page.evidence.is_reliable:
+    is_grounded = prompt_named(page.steps[best].prompt).grounded
+    if not broken or is_grounded or page.evidence.is_reliable:
         return flags
     return (*flags, Flag.GRAMMAR)
-
-
-def _is_grounded(step: Step) -> bool:
-    return prompt_named(step.prompt).grounded
 
 
 def token_budget(page: PageAttempts, config: OpticalConfig) -> int:

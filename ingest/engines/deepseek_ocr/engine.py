@@ -34,7 +34,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from typing import Final
 
 from ...core.config import OpticalConfig
@@ -137,16 +137,14 @@ class DeepSeekOcrEngine:
     def _decode_stream(
         self, pages: _PagesInProgress
     ) -> Iterator[tuple[PageAttempts, Transcript | OpticalRagError]]:
-        """Decode pages in one stream until none is left, and yield each page with its answer.
-
-        If the stream breaks, decode the pages it held one by one, so that one bad page does not
-        cost the others, and end. The caller starts a new stream for the rest.
-        """
+        """Decode pages in one stream until none is left or it breaks; yield pages with answers."""
         try:
             for number, answer in self._model.stream(self._requests(pages), self._config.batch):
                 yield pages.decoding.pop(number), answer
-        except OpticalRagError:
-            for page in pages.take_decoding():
+        except OpticalRagError:  # decode alone what it held: one bad page must not cost the others
+            broken = list(pages.decoding.values())
+            pages.decoding.clear()
+            for page in broken:
                 yield page, self._decode_alone(page)
 
     def _decode_alone(self, page: PageAttempts) -> Transcript | OpticalRagError:
@@ -157,21 +155,19 @@ class DeepSeekOcrEngine:
         return transcript
 
     def _requests(self, pages: _PagesInProgress) -> Iterator[DecodeRequest | None]:
-        """Yield requests for the model: ready pages first, then newly drawn ones.
-
-        Yields None when only pages in decoding are left. They may become ready again, for another
-        attempt, so the model asks again while it decodes (see :meth:`.OpticalModel.stream`).
-        """
-        number = 0
+        """Yield requests for the model: ready pages first, then newly drawn ones."""
+        numbers = count()
         while True:
             if pages.ready:
                 page = pages.ready.popleft()
-                pages.decoding[number] = page
-                number += 1
+                pages.decoding[next(numbers)] = page
                 yield self._request(page)
             elif drawn := pages.take_drawn(self._batch):
-                self._start(pages, drawn)
-            elif pages.decoding:
+                surveyed = [self._survey(task, image) for task, image in drawn]
+                pages.add(surveyed)
+                unread = [page for page in surveyed if isinstance(page, PageAttempts)]
+                self._make_ready(pages, unread)
+            elif pages.decoding:  # they may become ready again: the model asks while it decodes
                 yield None
             else:
                 return
@@ -185,14 +181,6 @@ class DeepSeekOcrEngine:
             expected_tokens=page.load.text_tokens,
             draft=" ".join(evidence.words) if evidence.is_reliable else "",
         )
-
-    def _start(
-        self, pages: _PagesInProgress, drawn: Sequence[tuple[PageTask, PageImage | PageFailure]]
-    ) -> None:
-        """Survey drawn pages, and encode those that the model must read."""
-        surveyed = [self._survey(task, image) for task, image in drawn]
-        pages.add(surveyed)
-        self._make_ready(pages, [page for page in surveyed if isinstance(page, PageAttempts)])
 
     def _survey(self, task: PageTask, image: PageImage | PageFailure) -> PageAttempts | PageOutcome:
         """Return the page with its planned attempts, or its outcome if it needs none."""
@@ -275,22 +263,12 @@ class DeepSeekOcrEngine:
 
 
 class _PagesInProgress:
-    """The pages of one call of ``parse``, by state; see the module's docstring.
-
-    Args:
-        tasks: the pages to read.
-        pool: worker processes that draw them.
-
-    Attributes:
-        ready: encoded pages that wait for the model, for a first or a further attempt.
-        decoding: pages that the model decodes, by number of the request.
-        task_error: the error that ended ``tasks``. It is raised after the pages before it.
-    """
+    """The pages of one call of ``parse``, by state; see the module's docstring."""
 
     def __init__(self, tasks: Iterable[PageTask], pool: WorkerPool) -> None:
-        self.ready: deque[PageAttempts] = deque()
-        self.decoding: dict[int, PageAttempts] = {}
-        self.task_error: OpticalRagError | None = None
+        self.ready: deque[PageAttempts] = deque()  # for a first or a further attempt
+        self.decoding: dict[int, PageAttempts] = {}  # by number of the request
+        self.task_error: OpticalRagError | None = None  # it ended ``tasks``; raised last
         self._drawing: deque[PageTask] = deque()
         self._in_order: deque[PageAttempts | PageOutcome] = deque()
         self._all_drawn = False
@@ -313,32 +291,20 @@ class _PagesInProgress:
         """Append pages, or their outcomes, in the order of their tasks."""
         self._in_order.extend(surveyed)
 
-    def take_decoding(self) -> list[PageAttempts]:
-        """Take back all pages that the model holds."""
-        pages = list(self.decoding.values())
-        self.decoding.clear()
-        return pages
-
     def finish(self, page: PageAttempts, outcome: PageOutcome) -> None:
-        """Replace a page by its outcome."""
         self._in_order[self._in_order.index(page)] = outcome
 
     def pop_finished(self) -> Iterator[PageOutcome]:
-        """Take the outcomes before the first unfinished page."""
         while self._in_order and not isinstance(first := self._in_order[0], PageAttempts):
             self._in_order.popleft()
             yield first
 
     def lap(self) -> float:
-        """Seconds since the last call.
-
-        Pages are decoded together. Their laps add up to the time of the run.
-        """
+        """Seconds since the last call; the laps of pages decoded together add up to the run."""
         before, self._lap_start = self._lap_start, time.perf_counter()
         return self._lap_start - before
 
     def _draw(self, tasks: Iterable[PageTask]) -> Iterator[PageTask]:
-        """Pass tasks on to the processes that draw them."""
         try:
             for task in tasks:
                 self._drawing.append(task)

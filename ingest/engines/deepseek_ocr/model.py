@@ -37,16 +37,13 @@ class DeepSeekOcr:
         device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
         precision: ``"auto"``, or ``"float32"`` to reproduce reference numbers.
         rule: no-repeat n-gram rule of the decoder.
-        kernels: the kernels to use on a GPU.
+        kernels: see :func:`.kernels.dispatch.choose_kernels`.
 
     Attributes:
         name: hub id, or name of the folder.
         weights: fingerprint of the weights.
         runtime: device and precisions.
-        tokenizer: tokenizer of the checkpoint.
         network: the model of transformers.
-        decoder: writes the answers.
-        kernels: the kernels in use.
 
     Raises:
         ModelNotFound: files are missing.
@@ -110,11 +107,7 @@ class DeepSeekOcr:
         return self._family.compression
 
     def encode(self, pages: Sequence[NDArray[np.uint8]], mode: Mode) -> list[VisionTokens]:
-        """Encode page images into vision tokens.
-
-        Args:
-            pages: page images, each uint8 ``[height, width, 3]``, RGB, as displayed.
-            mode: the resolution to read them at.
+        """Encode page images as displayed. Shape: each is uint8 ``[height, width, 3]``, RGB.
 
         Raises:
             PageRenderFailed: an array is not a page image.

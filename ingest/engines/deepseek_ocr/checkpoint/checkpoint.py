@@ -26,21 +26,13 @@ _SAMPLE = 4096
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A verified checkpoint.
-
-    Attributes:
-        folder: holds the files.
-        name: of the model.
-        shape: its sizes.
-        tensors: location of each tensor, by name.
-        fingerprint: identifies the weights; it does not depend on the folder.
-    """
+    """A verified checkpoint."""
 
     folder: Path
-    name: str
+    name: str  # of the model
     shape: ModelShape
-    tensors: Mapping[str, TensorInfo]
-    fingerprint: str
+    tensors: Mapping[str, TensorInfo]  # by name
+    fingerprint: str  # identifies the weights; it does not depend on the folder
 
     @property
     def files(self) -> list[Path]:
@@ -49,11 +41,7 @@ class Checkpoint:
 
 
 def open_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoint:
-    """Find a model and verify its files.
-
-    Args:
-        source: a local folder or a Hugging Face repository.
-        revision: commit of the repository (see :func:`.locate.locate`).
+    """Find a model (see :func:`.locate.locate`) and verify its files.
 
     Raises:
         ModelNotFound: a file is missing.

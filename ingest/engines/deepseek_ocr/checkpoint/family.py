@@ -41,32 +41,20 @@ class SpecialTokens:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A model and what its configuration must say.
-
-    Attributes:
-        name: short name.
-        repo: Hugging Face repository; empty if it is not published.
-        revision: pinned commit of the repository.
-        model_type: in config.json.
-        architecture: in config.json.
-        fixed: configuration values that this code assumes. Another value is refused. A missing
-            one is accepted, because these are the defaults of the published code.
-        special: special tokens.
-        modes: resolutions it was trained at, by name.
-        compression: text tokens per vision token up to which it reads well.
-        caution: logged when it is loaded, if not empty.
-    """
+    """A model and what its config.json must say."""
 
     name: str
-    repo: str
-    revision: str
+    repo: str  # Hugging Face repository; empty if it is not published
+    revision: str  # pinned commit of the repository
     model_type: str
     architecture: str
+    # Configuration values that this code assumes. Another value is refused. A missing one is
+    # accepted, because these are the defaults of the published code.
     fixed: Mapping[str, object]
     special: SpecialTokens = SpecialTokens()
-    modes: Mapping[str, Mode] = field(default_factory=lambda: MODES)
-    compression: float = TARGET_COMPRESSION
-    caution: str = ""
+    modes: Mapping[str, Mode] = field(default_factory=lambda: MODES)  # its training resolutions
+    compression: float = TARGET_COMPRESSION  # text tokens per vision token that it reads well
+    caution: str = ""  # logged when it is loaded, if not empty
 
 
 DEEPSEEK_OCR = Family(
@@ -107,10 +95,7 @@ TINY_SYNTHETIC = Family(
     architecture="DeepseekOCRForCausalLM",
     fixed=DEEPSEEK_OCR.fixed,
     special=SpecialTokens(
-        image=("<image>", 3),
-        det=("<|det|>", 4),
-        cell=("<td>", 5),
-        cell_end=("</td>", 6),
+        image=("<image>", 3), det=("<|det|>", 4), cell=("<td>", 5), cell_end=("</td>", 6)
     ),
     # The released names, with views sized for pages of a few hundred characters.
     modes={
@@ -129,12 +114,9 @@ FAMILIES: tuple[Family, ...] = (*PUBLISHED, TINY_SYNTHETIC)
 
 @dataclass(frozen=True, slots=True)
 class SamShape:
-    """Sizes of the SAM encoder, which reads the pixels.
+    """Sizes of the SAM encoder, which reads the pixels."""
 
-    ``image_size`` is the side of the views that its position tables were trained for.
-    """
-
-    image_size: int
+    image_size: int  # side of the views that its position tables were trained for
     width: int
     heads: int
     layers: int
@@ -231,14 +213,13 @@ def _sam(config: Mapping[str, Any]) -> SamShape:
     vision = _section(config, "vision_config")
     sizes = _section(_section(vision, "width"), "sam_vit_b")
     layers = _integer(sizes, "layers", 1, 64)
-    chosen = _integers(sizes, "global_attn_indexes", 0, layers - 1, 64)
     first, second = _integers(sizes, "downsample_channels", 1, 8192, 2, exactly=True)
     shape = SamShape(
         image_size=_integer(vision, "image_size", 64, 4096),
         width=_integer(sizes, "width", 1, 8192),
         heads=_integer(sizes, "heads", 1, 128),
         layers=layers,
-        global_layers=chosen,
+        global_layers=_integers(sizes, "global_attn_indexes", 0, layers - 1, 64),
         downsample=(first, second),
     )
     if shape.image_size % 64:

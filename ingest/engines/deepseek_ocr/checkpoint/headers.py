@@ -138,11 +138,9 @@ def _tensor(path: Path, name: str, entry: object, base: int) -> TensorInfo:
 
 
 def _are_naturals(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= 8
-        and all(type(number) is int and 0 <= number < 1 << 48 for number in value)
-    )
+    if not isinstance(value, list) or len(value) > 8:
+        return False
+    return all(type(number) is int and 0 <= number < 1 << 48 for number in value)
 
 
 def _check_layout(path: Path, tensors: Mapping[str, TensorInfo], start: int, size: int) -> None:

@@ -36,9 +36,8 @@ def locate(
 
     Args:
         source: a local folder, or a repository such as ``"deepseek-ai/DeepSeek-OCR"``.
-        revision: commit of the repository. None takes the commit pinned in this version; other
-            repositories have none pinned and need it, so that a call always loads the same
-            weights.
+        revision: commit of the repository, so that a call always loads the same weights. None
+            takes the commit pinned in this version; other repositories have none.
         download: False to use the local cache only.
 
     Raises:
@@ -90,11 +89,8 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _is_plain_name(name: object) -> bool:
-    return (
-        isinstance(name, str)
-        and re.fullmatch(r"[\w.-]+\.safetensors", name) is not None
-        and not name.startswith(".")
-    )
+    plain = r"(?!\.)[\w.-]+\.safetensors"
+    return isinstance(name, str) and re.fullmatch(plain, name) is not None
 
 
 def _no_files_message(folder: Path) -> str:

@@ -16,11 +16,12 @@ _ENCODER = ("model.sam_model.", "model.vision_model.", "model.projector.")
 
 def tensor_shapes(shape: ModelShape) -> dict[str, tuple[int, ...]]:
     """List name and shape of every tensor that the checkpoint must hold; it may hold no others."""
+    fused = shape.sam.downsample[1] + shape.clip.width
     return {
         **dict(_sam(shape.sam)),
         **dict(_clip(shape.clip)),
         **dict(_decoder(shape.decoder)),
-        **dict(_linear("model.projector.layers", shape.decoder.hidden, _fused(shape), bias=True)),
+        **dict(_linear("model.projector.layers", shape.decoder.hidden, fused, bias=True)),
         "model.image_newline": (shape.decoder.hidden,),
         "model.view_seperator": (shape.decoder.hidden,),  # the spelling of the released files
     }
@@ -34,10 +35,6 @@ def encoder_parameters(shape: ModelShape) -> int:
 def decoder_parameters(shape: ModelShape) -> int:
     """Count all other parameters."""
     return sum(prod(s) for n, s in tensor_shapes(shape).items() if not n.startswith(_ENCODER))
-
-
-def _fused(shape: ModelShape) -> int:
-    return shape.sam.downsample[1] + shape.clip.width
 
 
 def _sam(sam: SamShape) -> Named:

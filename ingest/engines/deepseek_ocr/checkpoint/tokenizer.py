@@ -64,9 +64,7 @@ class Tokenizer:
         return self._backend.decode(list(ids), skip_special_tokens=False)
 
     def prompt(self, text: str) -> PromptIds:
-        """Encode a prompt in two parts, before and after the page.
-
-        White space around the prompt is removed, as in the published code.
+        """Encode a prompt without white space around it, as in the published code.
 
         Raises:
             ConfigError: the prompt does not contain ``<image>`` exactly once.

@@ -45,7 +45,7 @@ _LAG: Final = 2  # enough for the host to read one step while the device compute
 
 
 class Decoder:
-    """Decodes vision tokens with the language model.
+    """Decodes vision tokens with the language model; ``tally`` counts all work so far.
 
     Args:
         network: transformers' ``UnlimitedOcrForConditionalGeneration``.
@@ -54,9 +54,6 @@ class Decoder:
         rule: no-repeat n-gram rule; None for the published one.
         is_loop: stops a page whose ids repeat; None for :class:`.loops.RepetitionDetector`.
         kernels: for the device; None means plain PyTorch.
-
-    Attributes:
-        tally: counts of all work so far.
     """
 
     def __init__(
@@ -99,11 +96,7 @@ class Decoder:
     def decode(
         self, requests: Sequence[DecodeRequest], plan: DecodePlan | None = None
     ) -> list[Transcript]:
-        """Decode pages together and return their transcripts in order.
-
-        Args:
-            requests: the pages.
-            plan: slots and pace; None plans for the device.
+        """Decode pages together, in order; without ``plan``, as fits the device.
 
         Raises:
             EngineError: the tokens come from other weights, or have another width.
@@ -124,12 +117,8 @@ class Decoder:
         """Decode pages as they arrive; yield the number and the transcript of each when it is done.
 
         A request that :meth:`decode` would refuse yields its error instead. The others continue.
-
-        Args:
-            requests: read a few at a time, when all read before have started. None in it means
-                that no request is available now: the stream asks again while pages are under way,
-                and ends if none is.
-            plan: slots and pace; None plans for the device.
+        Requests are read a few at a time, when all read before have started. None means that no
+        request is available now: the stream asks again while pages are under way, else it ends.
 
         Raises:
             OutOfMemory: a single page does not fit the device.
@@ -144,11 +133,7 @@ class Decoder:
         yield from refused
 
     def make_plan(self, pages: int | None = None) -> DecodePlan:
-        """Plan slots for this device.
-
-        Args:
-            pages: to decode at a time; None for the device's maximum. Fewer if memory is short.
-        """
+        """Plan slots for ``pages`` at a time (None: the maximum); fewer if memory is short."""
         weight = self._network.lm_head.weight
         guesses = _GPU_GUESSES if self._gpu else _CPU_GUESSES
         break_even = _GPU_BREAK_EVEN if self._gpu else _CPU_BREAK_EVEN
@@ -177,7 +162,7 @@ class Decoder:
         return newline.detach().float().cpu().numpy(), separator.detach().float().cpu().numpy()
 
     def prompt_length(self, request: DecodeRequest) -> int:
-        """Count the decoder's input tokens: those of the page and of the prompt."""
+        """Count the tokens of the page and of the prompt."""
         ids = self._tokenizer.prompt(request.prompt.text)
         return len(ids.before) + request.tokens.decoder_count + len(ids.after)
 
@@ -230,18 +215,13 @@ class Decoder:
                 yield None
                 continue
             number = next(numbers)
-            if error := self._refusal(request, plan):
+            try:
+                self._check(request)
+                self._check_room(request, plan)
+            except OpticalRagError as error:  # must not end the stream: others are running
                 refused.append((number, error))
             else:
                 yield number, request
-
-    def _refusal(self, request: DecodeRequest, plan: DecodePlan) -> OpticalRagError | None:
-        try:
-            self._check(request)
-            self._check_room(request, plan)
-        except OpticalRagError as error:  # must not end the stream: other requests are running
-            return error
-        return None
 
     def _run(
         self,
@@ -250,12 +230,12 @@ class Decoder:
         lookahead: int | None,
     ) -> Iterator[tuple[int, Transcript]]:
         running: dict[int, DecodeRequest] = {}
-        scheduler = self._scheduler(plan)
+        scheduler = self._take_scheduler(plan)
         for page in scheduler.run(self._pages(requests, running), lookahead):
             yield page.number, self._transcript(running.pop(page.number), page)
         self._spare = scheduler if plan.graphs else None  # its CUDA graphs belong to its slots
 
-    def _scheduler(self, plan: DecodePlan) -> Scheduler:
+    def _take_scheduler(self, plan: DecodePlan) -> Scheduler:
         from .scheduler import Scheduler
 
         # Taken out while in use: another thread, or a second stream in this one, gets its own.
@@ -270,30 +250,24 @@ class Decoder:
         running: dict[int, DecodeRequest],
     ) -> Iterator[Page | None]:
         for numbered in requests:
-            if numbered is None:
-                yield None
-                continue
-            number, request = numbered
-            running[number] = request
-            yield self._page(number, request)
+            if numbered:
+                number, request = numbered
+                running[number] = request
+            yield self._page(*numbered) if numbered else None
 
     def _page(self, number: int, request: DecodeRequest) -> Page:
         from .scheduler import Page
 
-        budget = self._budget(request)
+        budget, eos = self._budget(request), self._stepper.eos
         return Page(
             number=number,
             prompt_length=self.prompt_length(request),
             embed=partial(self._embed, request),
             budget=budget,
             expected=min(request.expected_tokens or _TYPICAL, budget),
-            draft=tuple(self._draft(request)),
+            # The end-of-sentence id is never guessed, so the draft cannot hold it.
+            draft=tuple(i for i in self._tokenizer.encode(request.draft) if i != eos),
         )
-
-    def _draft(self, request: DecodeRequest) -> Iterator[int]:
-        # The end-of-sentence id is never guessed, so the draft cannot hold it.
-        eos = self._stepper.eos
-        return (i for i in self._tokenizer.encode(request.draft) if i != eos)
 
     def _embed(self, request: DecodeRequest) -> Tensor:
         """Make the decoder's input, the page between the parts of the prompt: ``[tokens, dim]``."""

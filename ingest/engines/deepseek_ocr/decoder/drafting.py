@@ -3,11 +3,10 @@
 The draft is text that the page may hold, such as its text layer or an earlier answer. Guesses
 never change the answer: a guess is accepted only if greedy decoding chooses the same id.
 
-The offset in the draft is looked up anew at each step, by the last ids written. It cannot just be
-counted on, because an answer holds what the draft lacks (boxes, table tags, heading marks) and
-the other way round. The markup that opens a block is guessed from a template instead. Decoded one
-id a step, it took a quarter to two thirds of the steps on pages with boxes. Everything runs on the
-device.
+The offset in the draft is looked up anew at each step, by the last ids written, because an answer
+holds what the draft lacks (boxes, table tags, heading marks) and the other way round. The markup
+that opens a block is guessed from a template instead. Decoded one id a step, it took a quarter to
+two thirds of the steps on pages with boxes.
 """
 
 from __future__ import annotations
@@ -41,15 +40,10 @@ _BLOCK: Final = "{}text{}{}[[0, 0, 0, 0]]{}\n".format(*_SIGNS)
 
 @dataclass(frozen=True, slots=True)
 class BlockTemplate:
-    """The markup that opens a block: its label and its box, with arbitrary label and numbers.
+    """The markup that opens a block: its label and its box, with arbitrary label and numbers."""
 
-    Attributes:
-        ids: the markup, ``[length]``.
-        anchors: offsets in ``ids`` of special tokens, each of which occurs once, ``[n]``.
-    """
-
-    ids: Tensor
-    anchors: Tensor
+    ids: Tensor  # [length]
+    anchors: Tensor  # offsets in ``ids`` of special tokens, each of which occurs once, [n]
 
     @classmethod
     def of(cls, encode: Callable[[str], Sequence[int]], device: torch.device) -> BlockTemplate:
@@ -86,11 +80,6 @@ def propose(rows: Rows, count: int, template: BlockTemplate) -> tuple[Tensor, Te
 
     Inside block markup guesses come from the template, elsewhere from the draft: after the best
     match, or from the cursor if nothing matches.
-
-    Args:
-        rows: state of the pages.
-        count: guesses per row.
-        template: of block markup.
 
     Returns:
         Guesses, ``[rows, count]``, -1 for none; and the offset in the draft of the first one,

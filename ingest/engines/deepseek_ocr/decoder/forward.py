@@ -26,42 +26,24 @@ __all__ = ["Forward", "PrefillSlot", "SlotView"]
 
 @dataclass(frozen=True, slots=True)
 class SlotView:
-    """The leading slots of one class that take part in a step.
+    """The leading slots of one class that take part in a step."""
 
-    Attributes:
-        cache: ``[layers, 2, slots, length, heads, head_dim]``, keys before values.
-        slots: how many take part.
-        span: leading KV entries that attention reads in each slot; no page in them is longer
-            after the step.
-    """
-
-    cache: Tensor
+    cache: Tensor  # [layers, 2, slots, length, heads, head_dim], keys before values
     slots: int
-    span: int
+    span: int  # KV entries that attention reads; no page in the slots is longer after the step
 
 
 @dataclass(frozen=True, slots=True)
 class PrefillSlot:
-    """The slot that a new page is prefilled into.
-
-    Attributes:
-        cache: as in :class:`SlotView`.
-        slot: index in it.
-        length: tokens of the page and its prompt.
-    """
+    """The slot of ``cache`` (see :class:`SlotView`) that a new page is prefilled into."""
 
     cache: Tensor
     slot: int
-    length: int
+    length: int  # tokens of the page and its prompt
 
 
 class Forward:
-    """Runs the text part of transformers' model.
-
-    Args:
-        network: ``UnlimitedOcrForConditionalGeneration``.
-        kernels: for its device; None means plain PyTorch.
-    """
+    """Runs the text part of transformers' ``UnlimitedOcrForConditionalGeneration``."""
 
     def __init__(self, network: Any, kernels: Kernels | None = None) -> None:
         self._text = network.model.language_model
@@ -74,11 +56,7 @@ class Forward:
         self.vocabulary = int(config.vocab_size)
 
     def needs_span(self, slots: int) -> bool:
-        """Whether attention over so many slots reads up to :attr:`SlotView.span`.
-
-        The kernel reads each slot up to its own length instead, so one CUDA graph with the kernel
-        serves every span.
-        """
+        """Whether attention over so many slots reads up to their span, not their own lengths."""
         return not self._kernels.tiles.find("attend", slots)
 
     @property
@@ -88,21 +66,14 @@ class Forward:
         return like.new_zeros(self.layers, 2, 0, 0, self._heads, self.head_dim)
 
     def on_device(self) -> AbstractContextManager[None]:
-        """Make the model's GPU the current device (see :func:`.transfer.on_device_of`).
-
-        Leave the context before a generator yields: the caller's code runs in the same thread.
-        """
+        """See :func:`.transfer.on_device_of`. Leave it before a generator yields to other code."""
         return on_device_of(self._head.weight)
 
     def prefill(self, packed: Tensor, slots: Sequence[PrefillSlot]) -> Tensor:
-        """Run new pages through the layers and store their keys and values.
+        """Run new pages through the layers and store their keys and values, one slot per page.
 
-        Args:
-            packed: ``[tokens, hidden]``, the pages one after the other, without padding.
-            slots: one per page, in the same order.
-
-        Returns:
-            Scores of the first id of each answer, ``[pages, vocabulary]``, float32.
+        Shape: ``packed [tokens, hidden]``, the pages without padding, to the scores of the first
+        id of each answer, ``[pages, vocabulary]``, float32.
         """
         sizes = [slot.length for slot in slots]
         positions = torch.cat([torch.arange(n, device=packed.device) for n in sizes])[None]
@@ -114,19 +85,14 @@ class Forward:
             _store(number, k[0], v[0], slots)
             mixed = _attend_pages(Qkv(q[0], k[0], v[0]), sizes)
             hidden = self._finish(layer, hidden, mixed[None])
-        # Indexed by Python integers. A tensor of indices would have to be copied from the host.
+        # Indexed by Python integers: a tensor of indices would be copied from the host.
         return self._scores(torch.stack([hidden[0, end - 1] for end in accumulate(sizes)]))
 
     def step(self, ids: Tensor, positions: Tensor, views: Sequence[SlotView]) -> Tensor:
         """Run one decode step: one token per row, or several to verify guesses.
 
-        Args:
-            ids: ``[rows, tokens]``, the slots of all views one after the other.
-            positions: ``[rows, tokens]``, position of each token in its slot.
-            views: the slots.
-
-        Returns:
-            Scores of the id after each token, ``[rows, tokens, vocabulary]``, float32.
+        Shape: ``ids`` and their ``positions`` in the slots, ``[rows, tokens]``, the views one after
+        the other, to the scores of the id after each, ``[rows, tokens, vocabulary]``, float32.
         """
         hidden = self._text.embed_tokens(ids)
         sizes = [view.slots for view in views]
@@ -179,10 +145,7 @@ class Forward:
 
 
 def _attend_pages(qkv: Qkv, sizes: list[int]) -> Tensor:
-    """Causal attention within each of several packed pages.
-
-    Shape: ``[tokens, heads, head_dim]``, the pages one after the other.
-    """
+    """Causal attention within each of several packed pages: ``[tokens, heads, head_dim]``."""
     # [heads, tokens, head_dim] per page
     split = [torch.split(t.transpose(0, 1), sizes, dim=1) for t in qkv]
     mixed = [

@@ -13,7 +13,6 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from .plan import SlotClass
 from .slots import Slots
 from .step import Shape, Stepper
 
@@ -27,12 +26,7 @@ _log = logging.getLogger(__name__)
 
 
 class EagerSteps:
-    """Runs each step as it comes.
-
-    Args:
-        stepper: runs a step.
-        classes: all slots.
-    """
+    """Runs each step as it comes."""
 
     def __init__(self, stepper: Stepper, classes: Sequence[Slots]) -> None:
         self._stepper = stepper
@@ -64,16 +58,13 @@ class GraphSteps(EagerSteps):
 
     def round_shape(self, shape: Shape) -> Shape:
         """Round rows and spans up to powers of two; take the full span if attention ignores it."""
-        return tuple(
-            self._round(count, span, slots.size)
-            for (count, span), slots in zip(shape, self._classes, strict=True)
-        )
-
-    def _round(self, count: int, span: int, size: SlotClass) -> tuple[int, int]:
-        rows = _next_power_of_2(count, size.slots)
-        if not self._stepper.forward.needs_span(rows):
-            return rows, size.length
-        return rows, _next_power_of_2(span, size.length)
+        rounded = []
+        for (count, span), slots in zip(shape, self._classes, strict=True):
+            rows, longest = _next_power_of_2(count, slots.size.slots), slots.size.length
+            # The kernel reads each slot up to its own length: one graph serves every span.
+            needs_span = self._stepper.forward.needs_span(rows)
+            rounded.append((rows, _next_power_of_2(span, longest) if needs_span else longest))
+        return tuple(rounded)
 
     def step(self, shape: Shape, guesses: int) -> Tensor:
         """Replay the graph of this shape; capture it first if it is new."""

@@ -18,15 +18,10 @@ __all__ = ["Greedy"]
 
 @dataclass(frozen=True, slots=True)
 class Greedy:
-    """Chooses the id with the highest score that the rule allows.
-
-    Attributes:
-        rule: the no-repeat rule.
-        allowed: ids that are never banned.
-    """
+    """Chooses the id with the highest score that the rule allows."""
 
     rule: NoRepeat
-    allowed: Sequence[int]
+    allowed: Sequence[int]  # ids that are never banned
 
     def choose(self, scores: Tensor, history: Tensor, guesses: Tensor, generated: Tensor) -> Tensor:
         """Choose an id at every position.
@@ -36,13 +31,9 @@ class Greedy:
 
         Args:
             scores: ``[rows, 1 + guesses, vocabulary]``, float32; changed in place.
-            history: the last ids written, padded with -1 on the left, ``[rows, n]`` with n at
-                least the rule's window.
+            history: the last ids written, padded with -1 on the left, at least the rule's window.
             guesses: ``[rows, guesses]``.
             generated: number of ids written, ``[rows]``.
-
-        Returns:
-            ``[rows, 1 + guesses]``.
         """
         size, window = self.rule.size, self.rule.window
         if 2 <= size <= window:

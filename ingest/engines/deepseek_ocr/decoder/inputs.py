@@ -20,13 +20,8 @@ __all__ = ["lay_out_page", "to_tensor"]
 def lay_out_page(tokens: VisionTokens, newline: Tensor, separator: Tensor) -> Tensor:
     """Arrange the vision tokens of one page as the decoder reads them.
 
-    Args:
-        tokens: the page.
-        newline: ``[dim]``; the result has its dtype and device.
-        separator: ``[dim]``.
-
-    Returns:
-        ``[tokens.decoder_count, dim]``.
+    Shape: ``newline [dim]``, ``separator [dim]`` to ``[tokens.decoder_count, dim]``, with the
+    dtype and device of ``newline``.
     """
     import torch
 

@@ -34,18 +34,13 @@ _DRIFT_BLOCKS = 12  # rows of icons or ruled lines give fewer
 
 @dataclass(frozen=True, slots=True)
 class RepetitionDetector:
-    """Detects cycles, stutters and drifts.
+    """Detects cycles, stutters and drifts."""
 
-    Attributes:
-        numbers: ids of number tokens, with their values.
-        marker: id that opens the box of a block.
-    """
-
-    numbers: Mapping[int, int] = field(repr=False)
-    marker: int
+    numbers: Mapping[int, int] = field(repr=False)  # ids of number tokens, with their values
+    marker: int  # id that opens the box of a block
 
     def __call__(self, ids: Sequence[int]) -> bool:
-        """Whether ``ids`` end in a cycle, a stutter or a drift."""
+        """Whether ``ids`` end in one of them."""
         return is_cycle(ids) or is_stutter(ids) or is_drift(ids, self.numbers, self.marker)
 
 
@@ -55,11 +50,7 @@ def is_cycle(ids: Sequence[int]) -> bool:
 
 
 def cycle_start(ids: Sequence[int]) -> int:
-    """Find where the repetition starts: the position after the first round of the final cycle.
-
-    Returns:
-        The position, or the length of ``ids`` if they do not end in a cycle.
-    """
+    """Return the position after the first round of the final cycle, or ``len(ids)`` if none."""
     period = _period(ids)
     if not period:
         return len(ids)

@@ -17,15 +17,10 @@ _LONG_EVERY: Final = 16  # one slot of the full context per 16 short ones
 
 @dataclass(frozen=True, slots=True)
 class SlotClass:
-    """Slots of equal length.
-
-    Attributes:
-        slots: how many.
-        length: KV cache entries of each, in tokens.
-    """
+    """Slots of equal length."""
 
     slots: int
-    length: int
+    length: int  # KV cache entries of each, in tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +52,7 @@ class DecodePlan:
         return sum(size.slots for size in self.classes)
 
     def halved(self) -> DecodePlan | None:
-        """Halve the slots of each class, to at least one.
-
-        Once each class has one slot, only the longest class is left. None means that there is
-        nothing left to halve.
-        """
+        """Halve each class, to at least one slot; then keep only the longest class; then None."""
         halves = tuple(replace(size, slots=(size.slots + 1) // 2) for size in self.classes)
         if halves == self.classes:
             halves = self.classes[-1:]
@@ -71,7 +62,7 @@ class DecodePlan:
 def plan_slots(
     wanted: int, context: int, token_bytes: int, row_bytes: int, free: int | None
 ) -> tuple[SlotClass, ...]:
-    """Choose the number of short and long slots that fit the memory.
+    """Choose the number of short slots, at least one, and of long slots that fit the memory.
 
     Args:
         wanted: short slots, if they fit.
@@ -79,9 +70,6 @@ def plan_slots(
         token_bytes: KV cache bytes per token.
         row_bytes: further bytes that a step needs per row.
         free: free bytes; None if unknown, which counts as enough.
-
-    Returns:
-        Short slots, at least one, and long slots.
     """
     short = -(-context // _SHORT)
 

@@ -40,66 +40,37 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False, slots=True)
 class Page:
-    """A page to decode, and its answer so far.
+    """A page to decode, and its answer so far."""
 
-    Attributes:
-        number: of the request.
-        prompt_length: tokens of the page and its prompt.
-        embed: makes their embeddings, ``[prompt_length, hidden]``.
-        budget: maximum of ids to write.
-        expected: ids it will probably write.
-        draft: ids of text it may hold.
-        ids: ids read back from the device, without the end-of-sentence id.
-        reason: why it ended.
-        is_done: whether it ended.
-        is_paused: whether it waits for a longer slot.
-        started: when it was prefilled, by ``time.perf_counter``.
-        seconds: from then to its end.
-        acceptance: accepted guesses per step, a moving average.
-    """
-
-    number: int
-    prompt_length: int
-    embed: Callable[[], Tensor]
-    budget: int
-    expected: int
-    draft: tuple[int, ...] = ()
-    ids: list[int] = field(default_factory=list)
+    number: int  # of the request
+    prompt_length: int  # tokens of the page and its prompt
+    embed: Callable[[], Tensor]  # makes their embeddings, [prompt_length, hidden]
+    budget: int  # maximum of ids to write
+    expected: int  # ids it will probably write
+    draft: tuple[int, ...] = ()  # ids of text it may hold
+    ids: list[int] = field(default_factory=list)  # those read back, without end-of-sentence
     reason: FinishReason = "length"
     is_done: bool = False
-    is_paused: bool = False
-    started: float = 0.0
-    seconds: float = 0.0
-    acceptance: float = 0.0
+    is_paused: bool = False  # waits for a longer slot
+    started: float = 0.0  # when it was prefilled, by ``time.perf_counter``
+    seconds: float = 0.0  # from then to its end
+    acceptance: float = 0.0  # accepted guesses per step, a moving average
 
     @property
     def length(self) -> int:
         """Tokens of the prompt and of the answer, as far as the host has read it."""
         return self.prompt_length + len(self.ids)
 
-    def restart(self) -> None:
-        """Drop the ids written so far."""
-        self.ids.clear()
-        self.is_paused = False
-
 
 @dataclass(slots=True)
 class Tally:
-    """Counts the work of decoding.
+    """Counts the work of decoding."""
 
-    Attributes:
-        steps: decode steps (prefills do not count).
-        rows: rows computed in them.
-        useful: rows that wrote at least one id.
-        guessed: ids guessed in rows that wrote at least one.
-        accepted: guesses that were accepted.
-    """
-
-    steps: int = 0
-    rows: int = 0
-    useful: int = 0
-    guessed: int = 0
-    accepted: int = 0
+    steps: int = 0  # decode steps; prefills do not count
+    rows: int = 0  # computed in them
+    useful: int = 0  # rows that wrote at least one id
+    guessed: int = 0  # ids guessed in rows that wrote at least one
+    accepted: int = 0  # of the guessed ids
 
 
 class _SlotId(NamedTuple):
@@ -109,32 +80,14 @@ class _SlotId(NamedTuple):
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
-class _InFlight:
-    """A prefill or step whose ids the host has not read: the page of each row, and the ids."""
-
-    pages: list[Page | None]
-    written: Download
-
-
 class Scheduler:
-    """Decodes pages. Run only one at a time per thread and model.
+    """Decodes pages, each with up to ``draft`` draft ids, and adds its work to ``tally``.
 
-    Args:
-        stepper: the device's half.
-        plan: slots and pace.
-        is_loop: whether the ids of a page end in a loop.
-        draft: maximum of draft ids per page.
-        tally: counts are added to it.
+    Run only one at a time per thread and model.
     """
 
     def __init__(
-        self,
-        stepper: Stepper,
-        plan: DecodePlan,
-        is_loop: LoopDetector,
-        draft: int,
-        tally: Tally,
+        self, stepper: Stepper, plan: DecodePlan, is_loop: LoopDetector, draft: int, tally: Tally
     ) -> None:
         self._stepper = stepper
         self.plan = plan
@@ -143,18 +96,17 @@ class Scheduler:
         self._classes: list[Slots] = []
         self._pages: list[list[Page | None]] = []  # per class and slot; None where a page ended
         self._waiting: deque[Page] = deque()
-        self._in_flight: deque[_InFlight] = deque()
+        # Prefills and steps whose ids the host has not read: the page of each row, and the ids.
+        self._in_flight: deque[tuple[list[Page | None], Download]] = deque()
         self._steps = EagerSteps(stepper, [])
         self._tally = tally
 
     def run(self, source: Iterable[Page | None], lookahead: int | None = None) -> Iterator[Page]:
         """Decode pages and yield each one when it is done.
 
-        Args:
-            source: read further only when all pages read before have started. None in it means
-                that no page is available now. The run ends if that happens while no page is
-                under way.
-            lookahead: pages to read at a time, which are started longest first; None reads all.
+        Reads ``lookahead`` pages at a time (None: all) once all read before have started, and
+        starts the longest first. None in ``source`` means that no page is available now; the run
+        ends if that happens while no page is under way.
 
         Raises:
             OutOfMemory: a single page does not fit.
@@ -202,7 +154,8 @@ class Scheduler:
         # Running pages start again: the state of their slots is unknown after a failed step.
         lost = [page for page in self._running() if page]
         for page in lost:
-            page.restart()
+            page.ids.clear()
+            page.is_paused = False
         self._waiting.extendleft(reversed(lost))
         self._in_flight.clear()
         self._steps = EagerSteps(self._stepper, [])  # releases the memory of graphs
@@ -218,9 +171,8 @@ class Scheduler:
         return [page for pages in self._pages for page in pages]
 
     def _growth(self) -> int:
-        # Upper bound of the KV entries that a row may write beyond Page.length up to the next
-        # step: those of steps in flight and of the next one, and the guesses that a row which has
-        # ended still writes past its end.
+        # Upper bound of KV entries written beyond Page.length: those of steps in flight and of the
+        # next one, and the guesses that a row which has ended still writes past its end.
         guesses = self.plan.guesses
         return (len(self._in_flight) + 1) * (1 + guesses) + guesses
 
@@ -269,14 +221,13 @@ class Scheduler:
                 break
         return found
 
-    def _free_slots(self) -> int:
-        return self.plan.slots - sum(page is not None for page in self._running())
-
     def _admit(self) -> bool:
         """Prefill waiting pages. False if it waits until more slots are free."""
-        if self._waiting and self._free_slots() < max(1, self.plan.slots // _REFILL):
+        free = self.plan.slots - sum(page is not None for page in self._running())
+        if self._waiting and free < max(1, self.plan.slots // _REFILL):
             return False
-        while batch := self._next_batch(self._free_slots()):
+        while batch := self._next_batch(free):
+            free -= len(batch)
             self._prefill(batch)
         return True
 
@@ -313,7 +264,7 @@ class Scheduler:
         parts = zip(self._classes, torch.split(indices, counts), new.split(counts), strict=True)
         for of_class, where, started in parts:
             of_class.rows.put(where, started)
-        self._in_flight.append(_InFlight([page for page, _ in batch], Download.of(written)))
+        self._in_flight.append(([page for page, _ in batch], Download.of(written)))
 
     def _compact(self) -> None:
         """Fill gaps with pages from the end of a class, because steps compute leading slots."""
@@ -336,7 +287,7 @@ class Scheduler:
         written = self._steps.step(shape, guesses)
         self._tally.steps += 1
         self._tally.rows += len(pages)
-        self._in_flight.append(_InFlight(pages, Download.of(written)))
+        self._in_flight.append((pages, Download.of(written)))
 
     def _shape(self) -> Shape:
         shape = []
@@ -351,8 +302,8 @@ class Scheduler:
         finished: list[Page] = []
         lag = self.plan.lag if any(self._running()) else 0
         while len(self._in_flight) > lag:
-            oldest = self._in_flight.popleft()
-            for page, ids in zip(oldest.pages, oldest.written.read(), strict=True):
+            pages, written = self._in_flight.popleft()
+            for page, ids in zip(pages, written.read(), strict=True):
                 if page and not page.is_done and self._record(page, ids):
                     finished.append(page)
         for page in finished:

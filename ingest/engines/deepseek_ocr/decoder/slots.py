@@ -21,27 +21,16 @@ __all__ = ["NewPage", "Rows", "Slots", "upload_rows"]
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Decoding state on the device, one row per slot. All int64, except ``active``.
+    """Decoding state on the device, one row per slot: int64 ``[rows]`` unless noted."""
 
-    Attributes:
-        ids: the id written last; no layer has processed it yet. ``[rows]``.
-        lengths: KV entries in the slot, and so the position of ``ids``. ``[rows]``.
-        generated: number of ids written. ``[rows]``.
-        budgets: maximum of ``generated``. ``[rows]``.
-        active: whether the page goes on, bool. ``[rows]``.
-        history: the last ids written, padded with -1 on the left. ``[rows, window]``.
-        drafts: ids of the draft text, padded with -1 on the right. ``[rows, draft]``.
-        cursors: offset in the draft of the next expected id. ``[rows]``.
-    """
-
-    ids: Tensor
-    lengths: Tensor
-    generated: Tensor
-    budgets: Tensor
-    active: Tensor
-    history: Tensor
-    drafts: Tensor
-    cursors: Tensor
+    ids: Tensor  # the id written last; no layer has processed it yet
+    lengths: Tensor  # KV entries in the slot, and so the position of ``ids``
+    generated: Tensor  # number of ids written
+    budgets: Tensor  # maximum of ``generated``
+    active: Tensor  # whether the page goes on, bool
+    history: Tensor  # the last ids written, padded with -1 on the left, [rows, window]
+    drafts: Tensor  # ids of the draft text, padded with -1 on the right, [rows, draft]
+    cursors: Tensor  # offset in the draft of the next expected id
 
     @classmethod
     def empty(cls, rows: int, window: int, draft: int, device: torch.device) -> Rows:
@@ -102,35 +91,22 @@ class Rows:
 
 
 class NewPage(NamedTuple):
-    """A page about to be prefilled.
+    """A page about to be prefilled."""
 
-    Attributes:
-        slot: index in its class.
-        length: tokens of the page and its prompt.
-        budget: maximum of ids it may write.
-        draft: ids of its draft text.
-    """
-
-    slot: int
-    length: int
-    budget: int
+    slot: int  # index in its class
+    length: int  # tokens of the page and its prompt
+    budget: int  # maximum of ids it may write
     draft: Sequence[int]
 
 
 def upload_rows(
     pages: Sequence[NewPage], window: int, draft: int, device: torch.device
 ) -> tuple[Tensor, Rows]:
-    """Make the rows of new pages with a single copy from the host.
-
-    Args:
-        pages: at least one.
-        window: ids of history per row.
-        draft: draft ids per row; longer drafts are cut.
-        device: of the slots.
+    """Make the rows of new pages, at least one, with a single copy from the host.
 
     Returns:
         Slot indices, ``[pages]``, and the rows before prefill: ``lengths`` is one less than the
-        page's, because prefill counts the first id it writes.
+        page's, because prefill counts the first id it writes. Drafts are cut to ``draft`` ids.
     """
     longest = min(draft, max(len(page.draft) for page in pages))
     host = torch.full((len(pages), 3 + longest), -1)
@@ -147,18 +123,13 @@ def upload_rows(
 
 
 class Slots:
-    """All slots of one class.
+    """All slots of one class; ``cache`` is ``[layers, 2, slots, length, heads, head_dim]``.
 
     Args:
         size: number and length of the slots.
         like: an empty ``[layers, 2, 0, 0, heads, head_dim]`` with the dtype and device.
         window: ids of history per row.
         draft: draft ids per row.
-
-    Attributes:
-        cache: ``[layers, 2, slots, length, heads, head_dim]``, keys before values.
-        rows: state of each slot.
-        size: as given.
     """
 
     def __init__(self, size: SlotClass, like: Tensor, window: int, draft: int) -> None:
@@ -174,14 +145,7 @@ class Slots:
         self.rows.active[slot] = active
 
     def move(self, slot: int, target: Slots, target_slot: int, length: int) -> None:
-        """Copy a page to another slot and deactivate its old row.
-
-        Args:
-            slot: the page's slot.
-            target: this class or another.
-            target_slot: index in ``target``.
-            length: KV entries to copy; at least as many as the page has.
-        """
+        """Copy ``length`` KV entries (at least all of the page) and the row; deactivate the old."""
         target.cache[:, :, target_slot, :length] = self.cache[:, :, slot, :length]
         target.rows.copy_row(target_slot, self.rows, slot)
         self.set_active(slot, False)

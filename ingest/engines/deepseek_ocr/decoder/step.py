@@ -24,18 +24,11 @@ Shape = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Stepper:
-    """The device's half of decoding.
-
-    Attributes:
-        forward: the layers.
-        greedy: chooses ids.
-        eos: end-of-sentence id.
-        template: of block markup, for guesses.
-    """
+    """The device's half of decoding."""
 
     forward: Forward
     greedy: Greedy
-    eos: int
+    eos: int  # end-of-sentence id
     template: BlockTemplate
 
     @property
@@ -46,12 +39,7 @@ class Stepper:
     def prefill(
         self, packed: Tensor, slots: Sequence[PrefillSlot], new: Rows
     ) -> tuple[Tensor, Rows]:
-        """Prefill pages and choose the first id of each.
-
-        Args:
-            packed: ``[tokens, hidden]``, the pages one after the other.
-            slots: one per page.
-            new: rows of the pages, from :func:`.slots.upload_rows`.
+        """Prefill pages (see :meth:`.Forward.prefill`) with rows of :func:`.slots.upload_rows`.
 
         Returns:
             The first ids, ``[pages, 1]``, and the rows to put into the slots.
@@ -62,12 +50,7 @@ class Stepper:
         return self._accept(new, chosen, no_guesses, new.cursors)
 
     def step(self, classes: Sequence[Slots], shape: Shape, guesses: int) -> Tensor:
-        """Advance every active row by one id and by its accepted guesses.
-
-        Args:
-            classes: all slots.
-            shape: which of them take part.
-            guesses: ids to guess per row; 0 for a plain decode step.
+        """Advance every active row of ``shape`` by one id and by its accepted guesses.
 
         Returns:
             Ids written, ``[rows, 1 + guesses]``, padded with -1 on the right; inactive rows hold

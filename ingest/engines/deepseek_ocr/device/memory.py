@@ -21,13 +21,7 @@ def split_on_out_of_memory(
 ) -> list[R]:
     """Call ``function(items)``; if memory runs out, call it on each half instead, recursively.
 
-    Args:
-        function: returns one result per item.
-        items: at least one.
-        what: names the work in the log and in the error, e.g. ``"encoding a page"``.
-
-    Returns:
-        One result per item, in order.
+    Returns one result per item, in order. ``what`` names the work in the log and in the error.
 
     Raises:
         OutOfMemory: a single item does not fit.

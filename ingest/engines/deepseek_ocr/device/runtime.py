@@ -28,34 +28,21 @@ _BYTES: Final[dict[Dtype, int]] = {"float32": 4, "bfloat16": 2}
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this machine supports.
+    """What this machine supports."""
 
-    Attributes:
-        gpus: per GPU, whether it computes in bfloat16.
-        cpu_bfloat16: whether the CPU has bfloat16 matrix instructions.
-        flash_attention: whether the ``flash_attn`` package is installed.
-    """
-
-    gpus: tuple[bool, ...]
-    cpu_bfloat16: bool
-    flash_attention: bool
+    gpus: tuple[bool, ...]  # per GPU, whether it computes in bfloat16
+    cpu_bfloat16: bool  # whether the CPU has bfloat16 matrix instructions
+    flash_attention: bool  # whether the flash_attn package is installed
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Where and how the model runs.
+    """Where and how the model runs."""
 
-    Attributes:
-        device: ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-        encoder: dtype of the encoder.
-        decoder: dtype of the decoder.
-        attention: transformers' attention implementation for the decoder. The encoder adds a
-            bias to its scores, so it always uses SDPA.
-    """
-
-    device: str
+    device: str  # cpu, cuda or cuda:N
     encoder: Dtype
     decoder: Dtype
+    # Of the decoder. The encoder adds a bias to its scores, so it always uses SDPA.
     attention: Literal["sdpa", "flash_attention_2"]
 
     @property
@@ -76,11 +63,6 @@ def plan_runtime(machine: Machine, device: str = "auto", precision: Precision = 
     float32; the decoder is memory-bound and fifteen times as fast in bfloat16 (measured on an
     AVX-512 Xeon).
 
-    Args:
-        machine: from :func:`probe_machine`.
-        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
-        precision: see :data:`Precision`.
-
     Raises:
         ConfigError: the device is unknown or missing.
     """
@@ -92,9 +74,8 @@ def plan_runtime(machine: Machine, device: str = "auto", precision: Precision = 
     if precision == "float32" or not is_fast:
         return Runtime(chosen, "float32", "float32", "sdpa")
     if kind == "cpu":
-        return Runtime(
-            chosen, "bfloat16" if machine.cpu_bfloat16 else "float32", "bfloat16", "sdpa"
-        )
+        encoder: Dtype = "bfloat16" if machine.cpu_bfloat16 else "float32"
+        return Runtime(chosen, encoder, "bfloat16", "sdpa")
     attention: Literal["sdpa", "flash_attention_2"]
     attention = "flash_attention_2" if machine.flash_attention else "sdpa"
     return Runtime(chosen, "bfloat16", "bfloat16", attention)
@@ -143,13 +124,7 @@ def free_bytes(device: str) -> int | None:
 
 
 def require_memory(needed: int, free: int | None, what: str, remedy: str) -> None:
-    """Check that enough memory is free before it is allocated.
-
-    Args:
-        needed: bytes.
-        free: from :func:`free_bytes`; None skips the check.
-        what: needs the memory; the subject of the message.
-        remedy: what the user can do; the end of the message.
+    """Check that ``what`` can allocate the bytes it needs; skip this if ``free`` is None (unknown).
 
     Raises:
         OutOfMemory: less than needed is free.

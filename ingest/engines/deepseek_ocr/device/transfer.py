@@ -37,8 +37,7 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 class Download:
     """A copy from the device to the host that may still be running.
 
-    The device tensor may be overwritten as soon as :meth:`of` has returned: the copy is queued
-    on the same stream, before any later write.
+    The device tensor may be overwritten at once: the copy is queued before any later write.
     """
 
     values: Tensor

@@ -31,24 +31,16 @@ _ViewKey = tuple[int, int]  # page and view in it: 0 is the global view, the til
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The model that made vision tokens.
-
-    Attributes:
-        model: its name.
-        weights: fingerprint of its weights.
-    """
+    """The name of the model that made vision tokens, and the fingerprint of its weights."""
 
     model: str
     weights: str
 
 
 class Encoder:
-    """Runs the vision tower and the projector of a loaded model.
+    """Runs the vision tower and the projector of ``UnlimitedOcrForConditionalGeneration``.
 
-    Args:
-        network: transformers' ``UnlimitedOcrForConditionalGeneration``.
-        origin: recorded in the tokens.
-        dtype: dtype of the tokens: that of the decoder.
+    ``origin`` is recorded in the tokens; ``dtype`` is that of the tokens, and so of the decoder.
     """
 
     def __init__(self, network: Any, origin: Origin, dtype: TokenDtype) -> None:

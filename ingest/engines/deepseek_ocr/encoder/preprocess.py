@@ -27,28 +27,16 @@ _STRETCHED_UP_TO = 640
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedPage:
-    """The views of one page, before normalization.
-
-    Attributes:
-        mode: name of the mode.
-        grid: columns and rows of tiles; (1, 1) means no tiles.
-        global_view: the whole page, uint8 ``[base, base, 3]``, RGB.
-        tiles: uint8 ``[columns * rows, tile, tile, 3]``, row by row; ``[0, tile, tile, 3]`` without
-            tiles.
-    """
+    """The views of one page, before normalization: uint8, RGB."""
 
     mode: str
-    grid: tuple[int, int]
-    global_view: NDArray[np.uint8]
-    tiles: NDArray[np.uint8]
+    grid: tuple[int, int]  # columns and rows of tiles; (1, 1) means no tiles
+    global_view: NDArray[np.uint8]  # [base, base, 3], the whole page
+    tiles: NDArray[np.uint8]  # [columns * rows, tile, tile, 3], row by row; 0 without tiles
 
 
 def prepare(pixels: NDArray[np.uint8], mode: Mode) -> PreparedPage:
-    """Scale a page to its global view and cut it into tiles.
-
-    Args:
-        pixels: uint8 ``[height, width, 3]``, RGB, as displayed.
-        mode: sizes of the views.
+    """Scale a page as displayed, uint8 ``[height, width, 3]`` in RGB, and cut it into tiles.
 
     Raises:
         PageRenderFailed: the array has another dtype or shape, or the page is so thin that it

@@ -14,23 +14,13 @@ __all__ = ["RelativeAttention", "replace_attention"]
 
 
 def replace_attention(tower: Any, kernels: Kernels) -> None:
-    """Replace the attention of every SAM layer by :class:`RelativeAttention`; share the weights.
-
-    Args:
-        tower: transformers' vision tower, on its device.
-        kernels: for that device.
-    """
+    """Replace the attention of every SAM layer of a vision tower, sharing the weights."""
     for layer in tower.sam_encoder.layers:
         layer.attn = RelativeAttention(layer.attn, kernels)
 
 
 class RelativeAttention(nn.Module):
-    """Drop-in replacement of ``UnlimitedOcrSamVisionAttention`` with the same weights.
-
-    Args:
-        original: the module to replace.
-        kernels: for its device.
-    """
+    """Drop-in replacement of ``UnlimitedOcrSamVisionAttention`` with the same weights."""
 
     def __init__(self, original: Any, kernels: Kernels) -> None:
         super().__init__()
@@ -54,12 +44,12 @@ class RelativeAttention(nn.Module):
         return self.proj(mixed.transpose(1, 2).reshape(hidden_states.shape)), None
 
     def _table(self, side: int) -> tuple[Tensor, Tensor]:
-        # As in the published code, tables are resized in float32 if the side is not the trained
-        # one.
+        # As in the published code, tables for another side than the trained one are resized in
+        # float32.
         if side not in self._tables:
-            tables = [
-                self._get_rel_pos(side, side, t.float()) for t in (self.rel_pos_h, self.rel_pos_w)
-            ]
-            like = self.qkv.weight
-            self._tables[side] = (tables[0].to(like.dtype), tables[1].to(like.dtype))
+            by_row, by_column = (
+                self._get_rel_pos(side, side, table.float()).to(self.qkv.weight.dtype)
+                for table in (self.rel_pos_h, self.rel_pos_w)
+            )
+            self._tables[side] = by_row, by_column
         return self._tables[side]

@@ -85,7 +85,6 @@ class _Splitter:
         self._last_tag = max((tag.end() for tag in _TABLE_TAG.finditer(text)), default=0)
 
     def read(self, mark: re.Match[str]) -> None:
-        """Read the next mark."""
         if self._kind is BlockKind.CODE:
             self._read_in_code(mark)
         elif self._kind is BlockKind.TABLE:
@@ -98,7 +97,6 @@ class _Splitter:
             self._gap_end = mark.end()
 
     def finish(self) -> list[Passage]:
-        """End the last passage and return all passages."""
         self._switch(BlockKind.TEXT, len(self._text), len(self._text))
         return self._passages
 
@@ -175,15 +173,13 @@ def strip_fences(text: str) -> str:
 def read_headings(text: str, default: BlockKind) -> list[BlockContent]:
     """Read prose under the label of a heading. The number of ``#`` gives the level.
 
-    Args:
-        text: prose; the lines of a paragraph form one heading.
-        default: kind of a first paragraph without ``#``; later paragraphs without it are text.
+    The lines of a paragraph form one heading. A first paragraph without ``#`` is of the kind
+    ``default``; later ones without it are text.
     """
     blocks: list[BlockContent] = []
     for paragraph in split_paragraphs(text):
         for part in _split_before_headings(paragraph):
-            match = _TITLE.match(part)
-            if match:
+            if match := _TITLE.match(part):
                 blocks.append(_heading(len(match[1]), match[2] + part[match.end() :]))
             elif blocks or default is BlockKind.TEXT:
                 blocks.append(BlockContent(BlockKind.TEXT, part))
@@ -245,7 +241,6 @@ class _ProseReader:
         self._indents: list[int] = []
 
     def read_line(self, line: str) -> None:
-        """Read a line outside tables."""
         if not line.strip():
             self._flush()
         elif heading := _HEADING.match(line):
@@ -269,7 +264,6 @@ class _ProseReader:
         self._blocks.append(BlockContent(kind, "" if grid else text.strip(), table=grid))
 
     def finish(self) -> list[BlockContent]:
-        """End the last block and return all blocks."""
         self._flush()
         return self._blocks
 

@@ -22,15 +22,8 @@ def cut_drift(segments: Sequence[Segment], *, truncated: bool) -> tuple[list[Seg
     A loop has :data:`LOOP_LENGTH` or more segments with the same label and content. If they have no
     content, their boxes must also advance by an even step. If they have no known label either, they
     are recognised lines, and each box must overlap the box before it: equal lines below one another
-    are the column of a table.
-
-    Args:
-        segments: the segments of an answer.
-        truncated: whether the model was stopped before its end. The last segment of a loop may then
-            be incomplete.
-
-    Returns:
-        The segments without loops, and the number of segments that were cut.
+    are the column of a table. If the model was stopped (``truncated``), the last segment of a loop
+    may be incomplete.
     """
     kept: list[Segment] = []
     at = dropped = 0
@@ -71,12 +64,8 @@ def _is_start(last: Segment, first: Segment) -> bool:
 def _drifts(segments: Sequence[Segment], start: int, at: int) -> bool:
     """Whether the box at ``at`` follows the box before it as the second box follows the first."""
     a, b, c, d = (_box(segments[i]) for i in (start, start + 1, at - 1, at))
-    even = all(
-        abs((v2 - v1) - (u2 - u1)) <= _STEP_TOLERANCE
-        for u1, u2, v1, v2 in zip(
-            a.as_tuple(), b.as_tuple(), c.as_tuple(), d.as_tuple(), strict=True
-        )
-    )
+    sides = zip(*(box.as_tuple() for box in (a, b, c, d)), strict=True)
+    even = all(abs((v2 - v1) - (u2 - u1)) <= _STEP_TOLERANCE for u1, u2, v1, v2 in sides)
     return even and (_label(segments[at]) in KINDS or _overlap(c, d))
 
 

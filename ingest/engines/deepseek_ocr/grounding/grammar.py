@@ -32,12 +32,8 @@ def count_markup(raw: str, *, truncated: bool) -> Markup:
 
     A marker is whole if both of its parts are closed and it has at least one valid box: four
     integers from 0 to 999 with an area between them. Any label is valid: with ``OCR this image.``
-    it is a line of the page. A cell is whole if it is closed before the next one begins.
-
-    Args:
-        raw: the answer with its special tokens.
-        truncated: whether the model was stopped before its end. The marker or cell at the end is
-            then not counted.
+    it is a line of the page. A cell is whole if it is closed before the next one begins. If the
+    model was stopped (``truncated``), the marker or cell at the end is not counted.
     """
     text = _without_cut_marker(raw) if truncated else raw
     # A whole marker has each token once, so the most frequent token counts the begun markers.

@@ -13,15 +13,7 @@ from functools import reduce
 
 from ....core.records import BlockKind, Box
 
-__all__ = [
-    "COORDINATE_MAX",
-    "KINDS",
-    "WHOLE_PAGE",
-    "Marker",
-    "Segment",
-    "read_segments",
-    "scrub",
-]
+__all__ = ["COORDINATE_MAX", "KINDS", "WHOLE_PAGE", "Marker", "Segment", "read_segments", "scrub"]
 
 KINDS: dict[str, BlockKind] = {
     # Labels in the model's published outputs.
@@ -68,14 +60,7 @@ _TOKEN = re.compile(
 _TOKEN_OR_PART = re.compile(
     _TOKEN.pattern + r"|<\|/?(?:ref|det|grounding)\b\|?>?|\|?/?\b(?:ref|det|grounding)\|>|<｜"
 )
-_SPECIALS = (
-    "<|ref|>",
-    "<|/ref|>",
-    "<|det|>",
-    "<|/det|>",
-    "<|grounding|>",
-    "<｜end▁of▁sentence｜>",
-)
+_SPECIALS = ("<|ref|>", "<|/ref|>", "<|det|>", "<|/det|>", "<|grounding|>", "<｜end▁of▁sentence｜>")
 _COORDINATES = re.compile(r"[\s\[\]()+\-0-9.,;]*")
 _BRACKET = re.compile(r"\[([^\[\]]*)")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
@@ -106,10 +91,7 @@ def scrub(text: str) -> str:
 def read_segments(raw: str, *, truncated: bool) -> list[Segment]:
     """Split an answer at its markers, including broken ones. No text is lost.
 
-    Args:
-        raw: the answer with its special tokens.
-        truncated: whether the model was stopped before its end. Half a label at the end is then
-            dropped.
+    If the model was stopped (``truncated``), half a label at the end is dropped.
     """
     tokens = _Tokens(_without_cut_token(raw))
     segments: list[Segment] = []
@@ -142,18 +124,16 @@ class _Tokens:
         self._at = 0
 
     def next_kind(self) -> str | None:
-        """Return the kind of the next token, or None at the end."""
         return self._items[self._at][0] if self._at < len(self._items) else None
 
     def take(self, kind: str) -> str | None:
-        """Take the next token and return its text if it is of this kind; else return None."""
+        """Take the next token and return its text if it is of this kind."""
         if self.next_kind() != kind:
             return None
         self._at += 1
         return self._items[self._at - 1][1]
 
     def skip_blank(self) -> None:
-        """Skip white space."""
         if self.next_kind() == "text" and not self._items[self._at][1].strip():
             self._at += 1
 
@@ -204,16 +184,9 @@ def _read_open_label(label: str, *, cut: bool) -> tuple[Marker | None, str]:
 
 
 def _coordinates_end(inside: str, *, is_closed: bool, cut: bool) -> int:
-    """Return the offset at which the coordinates of a marker end.
-
-    In a closed marker, all digits are coordinates. So are those of an answer that ends inside a
-    list of boxes. In other unclosed markers, digits after the last ``]`` may be text of the page.
-
-    Args:
-        inside: the text after ``<|det|>``.
-        is_closed: whether ``<|/det|>`` follows.
-        cut: whether the answer ends here.
-    """
+    """Return the offset at which the coordinates end in the text after ``<|det|>``."""
+    # In a closed marker, all digits are coordinates. So are those of an answer that ends inside a
+    # list of boxes. In other unclosed markers, digits after the last ``]`` may be text of the page.
     match = _COORDINATES.match(inside)
     end = match.end() if match else 0
     in_list = end == len(inside) and inside.count("[") > inside.count("]")

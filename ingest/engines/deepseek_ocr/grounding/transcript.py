@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from ....core.records import Block, BlockKind, TableGrid, TextSource
+from ....core.records import Block, BlockKind, TextSource
 from ....markdown.table_parsing import parse_html_table, strip_tags
 from ...quality.assessment import Markup
 from .content import (
@@ -59,11 +59,7 @@ def read_grounding(raw: str, *, truncated: bool = False) -> Grounding:
     """Read an answer into blocks, in the order written, and cut loops. Never raises.
 
     A block has the box of its marker: the box around all of them if it has several, the whole page
-    if none is valid.
-
-    Args:
-        raw: the answer with its special tokens.
-        truncated: whether the model was stopped before its end.
+    if none is valid. ``truncated``: whether the model was stopped before its end.
     """
     text = raw.replace("\r\n", "\n").replace("\\coloneqq", ":=").replace("\\eqqcolon", "=:")
     markup = count_markup(text, truncated=truncated)
@@ -137,14 +133,7 @@ def _kind(marker: Marker) -> BlockKind:
 def _assign(
     kinds: Sequence[BlockKind], passages: Sequence[Passage]
 ) -> Iterator[tuple[int, Passage]]:
-    """Pair each passage with the index of its marker.
-
-    Passages go to markers of their kind, in order; surplus passages go to the last such marker.
-
-    Args:
-        kinds: kinds of the stacked markers.
-        passages: the content they share.
-    """
+    """Pair passages with markers of their kind, by index, in order; the last takes the rest."""
     everything = range(len(kinds))
     not_prose = (BlockKind.TABLE, BlockKind.FORMULA, BlockKind.FIGURE)
     prose = [i for i in everything if kinds[i] not in not_prose] or [len(kinds) - 1]
@@ -164,12 +153,7 @@ def _assign(
 
 
 def _blocks_without_content(marker: Marker, *, filled: bool) -> Iterator[Block]:
-    """Make the block of a marker by itself: the box of a figure or table, or a line of text.
-
-    Args:
-        marker: the marker.
-        filled: whether content was assigned to it.
-    """
+    """Make the block of a marker by itself: the box of a figure or table, or a line of text."""
     kind = KINDS.get(marker.label)
     if kind is None:
         if not (filled and _kind(marker) is BlockKind.OTHER):
@@ -210,10 +194,9 @@ def _as_kind(block: BlockContent, kind: BlockKind) -> BlockContent:
 
 
 def _complete(block: BlockContent, marker: Marker) -> Block:
+    kind, text, level, table = block.kind, block.text, block.level, block.table
     label = marker.label if _IDENTIFIER.fullmatch(marker.label) else ""
-    return Block(
-        block.kind, marker.box, block.text, block.level, block.table, TextSource.MODEL, label
-    )
+    return Block(kind, marker.box, text, level, table, TextSource.MODEL, label)
 
 
 def _scrubbed(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -221,11 +204,11 @@ def _scrubbed(blocks: Iterable[Block]) -> Iterator[Block]:
     for block in blocks:
         text = scrub(block.text)
         if text or block.table or (block.kind in _BOX_ONLY and not block.text):
-            yield replace(block, text=text, table=block.table and _scrubbed_grid(block.table))
-
-
-def _scrubbed_grid(grid: TableGrid) -> TableGrid:
-    return replace(grid, cells=tuple(replace(c, text=scrub(c.text)) for c in grid.cells))
+            table = block.table
+            if table:
+                cells = tuple(replace(cell, text=scrub(cell.text)) for cell in table.cells)
+                table = replace(table, cells=cells)
+            yield replace(block, text=text, table=table)
 
 
 def _without_repeats(blocks: Sequence[Block]) -> Iterator[Block]:

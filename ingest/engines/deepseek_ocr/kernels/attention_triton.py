@@ -13,6 +13,7 @@ import math
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from .tiles import Tile
 
@@ -21,12 +22,7 @@ __all__ = ["attend"]
 _LEAST = 16  # smallest side of a tile for tensor cores
 
 
-def attend(
-    query: torch.Tensor,
-    cache: torch.Tensor,
-    positions: torch.Tensor,
-    tile: Tile,
-) -> torch.Tensor:
+def attend(query: Tensor, cache: Tensor, positions: Tensor, tile: Tile) -> Tensor:
     """See :func:`.attention.attend`; the number of keys to read comes from ``positions``."""
     slots, tokens, count, dim = query.shape
     mixed = torch.empty_like(query, memory_format=torch.contiguous_format)

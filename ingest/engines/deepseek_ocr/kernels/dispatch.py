@@ -7,6 +7,7 @@ from importlib import util
 from typing import Any
 
 import torch
+from torch import Tensor
 from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS, grouped_mm_experts_forward
 
 from ....core.config import KernelPolicy
@@ -20,22 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 class Kernels:
-    """The operations that have a kernel. Each method takes the same arguments either way.
-
-    Args:
-        tiles: measurements for the GPU; without them every operation runs in plain PyTorch.
-    """
+    """The operations that have a kernel; in plain PyTorch without measurements for the GPU."""
 
     def __init__(self, tiles: Tiles | None = None) -> None:
         self.tiles = tiles or Tiles()
 
-    def attend(
-        self,
-        query: torch.Tensor,
-        cache: torch.Tensor,
-        positions: torch.Tensor,
-        span: int,
-    ) -> torch.Tensor:
+    def attend(self, query: Tensor, cache: Tensor, positions: Tensor, span: int) -> Tensor:
         """See :func:`.attention.attend`."""
         if tiles := self.tiles.find("attend", query.shape[0]):
             from . import attention_triton
@@ -44,12 +35,8 @@ class Kernels:
         return attention.attend(query, cache, positions, span)
 
     def rotate_and_store(
-        self,
-        qkv: Qkv,
-        angles: tuple[torch.Tensor, torch.Tensor],
-        positions: torch.Tensor,
-        cache: torch.Tensor,
-    ) -> torch.Tensor:
+        self, qkv: Qkv, angles: tuple[Tensor, Tensor], positions: Tensor, cache: Tensor
+    ) -> Tensor:
         """See :func:`.rotary.rotate_and_store`."""
         if tiles := self.tiles.find("rotate", positions.numel()):
             from . import rotary_triton
@@ -57,9 +44,7 @@ class Kernels:
             return rotary_triton.rotate_and_store(qkv, angles, positions, cache, tiles[0])
         return rotary.rotate_and_store(qkv, angles, positions, cache)
 
-    def route(
-        self, hidden: torch.Tensor, router: torch.Tensor, top_k: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def route(self, hidden: Tensor, router: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
         """See :func:`.routing.route`."""
         if tiles := self.tiles.find("route", len(hidden)):
             from . import routing_triton
@@ -67,31 +52,21 @@ class Kernels:
             return routing_triton.route(hidden, router, top_k, tiles[0])
         return routing.route(hidden, router, top_k)
 
-    def experts(
-        self, module: Any, hidden: torch.Tensor, index: torch.Tensor, weights: torch.Tensor
-    ) -> torch.Tensor:
-        """Apply a layer's experts to tokens, with the signature of transformers' interface.
+    def experts(self, module: Any, hidden: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+        """See :func:`.experts_triton.experts`. The signature is that of transformers' interface.
 
-        Args:
-            module: has ``gate_up_proj [experts, 2 * inner, dim]`` and ``down_proj``.
-            hidden: ``[tokens, dim]``.
-            index: experts of each token, int64, ``[tokens, top_k]``.
-            weights: ``[tokens, top_k]``.
-
-        Returns:
-            ``[tokens, dim]``.
+        ``module`` has the weights ``gate_up_proj [experts, 2 * inner, dim]`` and ``down_proj``.
         """
         if tiles := self.tiles.find("experts", len(hidden)):
             from .experts_triton import experts
 
             up, down = tiles
-            return experts(
-                hidden, module.gate_up_proj, module.down_proj, index, weights, (up, down)
-            )
-        mixed: torch.Tensor = grouped_mm_experts_forward(module, hidden, index, weights)
+            gate_up, back = module.gate_up_proj, module.down_proj
+            return experts(hidden, gate_up, back, index, weights, (up, down))
+        mixed: Tensor = grouped_mm_experts_forward(module, hidden, index, weights)
         return mixed
 
-    def attend_relative(self, qkv: Qkv, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+    def attend_relative(self, qkv: Qkv, rows: Tensor, columns: Tensor) -> Tensor:
         """See :func:`.relative.attend_relative`."""
         if tiles := self.tiles.find("relative", qkv.query.shape[2]):
             from . import relative_triton
@@ -109,12 +84,10 @@ class Kernels:
 
 
 def choose_kernels(device: str, policy: KernelPolicy = "auto") -> Kernels:
-    """Choose the kernels for a device.
+    """Choose the kernels for a device; a CPU gets none.
 
-    Args:
-        device: where the model runs; a CPU gets none.
-        policy: ``"auto"`` uses kernels measured on this GPU; ``"on"`` also uses kernels on GPUs
-            without measurements; ``"off"`` uses none.
+    ``"auto"`` uses kernels measured on this GPU; ``"on"`` also uses kernels on GPUs without
+    measurements; ``"off"`` uses none.
     """
     if policy == "off" or not device.startswith("cuda") or util.find_spec("triton") is None:
         return Kernels()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from .tiles import Tile
 
@@ -22,13 +23,13 @@ _CHUNK = 128  # elements that the two small kernels process per iteration
 
 
 def experts(
-    hidden: torch.Tensor,
-    gate_up: torch.Tensor,
-    down: torch.Tensor,
-    index: torch.Tensor,
-    weights: torch.Tensor,
+    hidden: Tensor,
+    gate_up: Tensor,
+    down: Tensor,
+    index: Tensor,
+    weights: Tensor,
     tiles: tuple[Tile, Tile],
-) -> torch.Tensor:
+) -> Tensor:
     """Apply each token's experts and return the weighted sum of their outputs.
 
     Args:
@@ -93,13 +94,10 @@ def experts(
     return mixed
 
 
-def sort_pairs(index: torch.Tensor, count: int, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sort token-expert pairs by expert, each expert padded to whole tiles.
+def sort_pairs(index: Tensor, count: int, rows: int) -> tuple[Tensor, Tensor]:
+    """Sort token-expert pairs by expert, each of ``count`` padded to whole tiles of ``rows`` pairs.
 
-    Args:
-        index: experts of each token, int64, ``[tokens, top_k]``, contiguous.
-        count: number of experts.
-        rows: pairs per tile.
+    Shape: ``index [tokens, top_k]``, int64, contiguous: the experts of each token.
 
     Returns:
         Pairs as positions in the flattened ``index``, int32 ``[tiles * rows]``, padded with

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from .attention import Qkv
@@ -21,19 +22,16 @@ _CPU_BYTES: Final = 128 * 1024**2
 _GPU_BYTES: Final = 512 * 1024**2
 
 
-def attend_relative(qkv: Qkv, rows: torch.Tensor, columns: torch.Tensor) -> torch.Tensor:
+def attend_relative(qkv: Qkv, rows: Tensor, columns: Tensor) -> Tensor:
     """Compute softmax attention with the scores ``query . key / sqrt(dim) + rows + columns``.
 
-    Queries are processed in parts, so that the full bias is never in memory. The result equals
-    that of one call with the full bias.
+    Queries are processed in parts, so that the full bias is never in memory. The result, shaped
+    like the queries, equals that of one call with the full bias.
 
     Args:
         qkv: each ``[views, heads, side * side, dim]``, for square views.
         rows: bias by the key's row, ``[views, heads, side * side, side]``.
         columns: bias by the key's column, same shape as ``rows``.
-
-    Returns:
-        ``[views, heads, side * side, dim]``.
     """
     query, key, value = qkv
     side = rows.shape[-1]

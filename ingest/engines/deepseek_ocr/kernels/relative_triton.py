@@ -13,6 +13,7 @@ import math
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from .attention import Qkv
 from .tiles import Tile
@@ -22,9 +23,7 @@ __all__ = ["attend_relative"]
 _LEAST = 16  # smallest side of a tile for tensor cores
 
 
-def attend_relative(
-    qkv: Qkv, rows: torch.Tensor, columns: torch.Tensor, tile: Tile
-) -> torch.Tensor:
+def attend_relative(qkv: Qkv, rows: Tensor, columns: Tensor, tile: Tile) -> Tensor:
     """See :func:`.relative.attend_relative`."""
     query, key, value = (part.contiguous() for part in qkv)
     views, heads, positions, dim = query.shape

@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from .attention import Qkv
 from .tiles import Tile
@@ -15,12 +16,8 @@ __all__ = ["rotate_and_store"]
 
 
 def rotate_and_store(
-    qkv: Qkv,
-    angles: tuple[torch.Tensor, torch.Tensor],
-    positions: torch.Tensor,
-    cache: torch.Tensor,
-    tile: Tile,
-) -> torch.Tensor:
+    qkv: Qkv, angles: tuple[Tensor, Tensor], positions: Tensor, cache: Tensor, tile: Tile
+) -> Tensor:
     """See :func:`.rotary.rotate_and_store`."""
     slots, tokens, count, dim = qkv.query.shape
     cos, sin = (part.expand(slots, tokens, dim).contiguous() for part in angles)

@@ -7,15 +7,14 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
 
 from .tiles import Tile
 
 __all__ = ["route"]
 
 
-def route(
-    hidden: torch.Tensor, router: torch.Tensor, top_k: int, tile: Tile
-) -> tuple[torch.Tensor, torch.Tensor]:
+def route(hidden: Tensor, router: Tensor, top_k: int, tile: Tile) -> tuple[Tensor, Tensor]:
     """See :func:`.routing.route`; here the weights are sorted, largest first."""
     tokens, dim = hidden.shape
     experts = router.shape[0]

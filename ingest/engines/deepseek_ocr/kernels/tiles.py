@@ -20,41 +20,27 @@ Op = Literal["attend", "experts", "relative", "rotate", "route"]
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Launch parameters of a kernel; each kernel ignores those it does not need.
+    """Launch parameters of a kernel; each kernel ignores those it does not need."""
 
-    Attributes:
-        rows: rows of the result per program (Triton's ``BLOCK_M``).
-        cols: columns of the result per program (``BLOCK_N``).
-        inner: elements of the reduction per iteration (``BLOCK_K``).
-        warps: ``num_warps``.
-        stages: ``num_stages``.
-    """
-
-    rows: int
-    cols: int
-    inner: int
-    warps: int
-    stages: int
+    rows: int  # of the result per program (Triton's BLOCK_M)
+    cols: int  # of the result per program (BLOCK_N)
+    inner: int  # elements of the reduction per iteration (BLOCK_K)
+    warps: int  # num_warps
+    stages: int  # num_stages
 
 
 @dataclass(frozen=True, slots=True)
 class TileRow:
     """The best tiles of a kernel up to a number of rows.
 
-    Attributes:
-        op: the operation.
-        up_to: largest number of rows: slots (attend), tokens (experts, rotate, route) or
-            positions of a view (relative).
-        tiles: one per matrix product of the operation.
-        fast_us: time of the kernel, in microseconds.
-        plain_us: time of plain PyTorch, in microseconds.
+    Rows are slots (attend), tokens (experts, rotate, route) or positions of a view (relative).
     """
 
     op: Op
     up_to: int
-    tiles: tuple[Tile, ...]
-    fast_us: float = 0.0
-    plain_us: float = float("inf")
+    tiles: tuple[Tile, ...]  # one per matrix product of the operation
+    fast_us: float = 0.0  # time of the kernel, in microseconds
+    plain_us: float = float("inf")  # time of plain PyTorch
 
 
 class Tiles:
@@ -96,10 +82,6 @@ def read_table(table: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, li
     }
 
 
-def _pair(rows: int) -> tuple[Tile, Tile]:
-    return Tile(rows, 64, 128, 4, 4), Tile(rows, 64, 128, 4, 4)
-
-
 UNMEASURED: Final = Tiles(
     [
         TileRow("attend", 4096, (Tile(16, 64, 0, 4, 2),)),
@@ -107,8 +89,8 @@ UNMEASURED: Final = Tiles(
         TileRow("rotate", 4096, (Tile(1, 0, 0, 1, 1),)),
         TileRow("route", 4096, (Tile(16, 0, 64, 4, 2),)),
         # Each token uses 6 of 64 experts, so 256 tokens give an expert 24 rows.
-        TileRow("experts", 256, _pair(16)),
-        TileRow("experts", 1024, _pair(64)),
+        TileRow("experts", 256, (Tile(16, 64, 128, 4, 4),) * 2),
+        TileRow("experts", 1024, (Tile(64, 64, 128, 4, 4),) * 2),
     ]
 )
 """Untuned tiles for GPUs without measurements, used with ``kernels="on"`` and by benchmarks."""

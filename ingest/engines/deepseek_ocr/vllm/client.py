@@ -85,13 +85,7 @@ class VllmClient(Closeable):
         max_tokens: int,
         cancellation: Cancellation | None = None,
     ) -> Answer:
-        """Let the server read a page.
-
-        Args:
-            picture: a PNG file.
-            prompt: the prompt.
-            max_tokens: largest number of tokens in the answer.
-            cancellation: cancels the request from another thread.
+        """Let the server read a page, given as a PNG file.
 
         Raises:
             EngineUnavailable: no answer within the configured time. Until the server answers again,
@@ -223,11 +217,7 @@ def _strip_secrets(url: str) -> str:
 
 
 def read_answer(data: bytes, safe: Callable[[str], str] = str) -> Answer:
-    """Read the answer from the content of a response.
-
-    Args:
-        data: the content.
-        safe: removes secrets from text for messages.
+    """Read the answer from the content of a response; ``safe`` removes secrets from messages.
 
     Raises:
         BadAnswer: the content is not JSON, or not an answer of OpenAI's interface.

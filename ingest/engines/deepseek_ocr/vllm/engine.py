@@ -143,7 +143,7 @@ class VllmEngine:
     ) -> Iterator[tuple[PageTask, PageFailure | _Reading]]:
         """Draw pages and let the threads read them."""
         ours, drawn = tee(tasks)
-        images = render_pages(iter(drawn), self._pool, dpi=DPI, long_side=LONG_SIDE)
+        images = render_pages(drawn, self._pool, dpi=DPI, long_side=LONG_SIDE)
         for image in images:
             task = next(ours)
             if isinstance(image, PageFailure):
@@ -190,13 +190,8 @@ class VllmEngine:
             return reading
         try:
             page, seconds = reading.result()
-            return build_page(
-                page,
-                seconds,
-                engine=ENGINE,
-                model=self._server.model,
-                fallback=self._fallback,
-            )
+            model, fallback = self._server.model, self._fallback
+            return build_page(page, seconds, engine=ENGINE, model=model, fallback=fallback)
         except OpticalRagError as error:
             return failure(task, error)
 
