@@ -13,10 +13,7 @@ from .options import JsonOption, ModelOption
 __all__ = ["Finding", "doctor", "examine"]
 
 
-def doctor(
-    model: ModelOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def doctor(model: ModelOption = None, as_json: JsonOption = False) -> None:
     """Show what is installed, what would be used, and how to get what is missing."""
     with commands(as_json):
         findings = examine(model)

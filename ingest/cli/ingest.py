@@ -140,10 +140,7 @@ def _run(
 
     files = expand_sources(paths)
     record = RunRecord(report_file)
-    with (
-        _ingest_progress() as on_event,
-        open_pipeline(observers=(record.observe,)) as pipeline,
-    ):
+    with _ingest_progress() as on_event, open_pipeline(observers=(record.observe,)) as pipeline:
         report = pipeline.run(files, source, on_event, options)
     record.write(report, source, limits)
     return report

@@ -76,15 +76,12 @@ OUTPUT: Final = "Output"
 """Panels of the help."""
 
 JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Write one JSON object to stdout.", rich_help_panel=OUTPUT),
+    bool, typer.Option("--json", help="Write one JSON object to stdout.", rich_help_panel=OUTPUT)
 ]
 PasswordOption = Annotated[
     str | None,
     typer.Option(
-        help="Password of encrypted files.",
-        envvar="OPTICALRAG_PASSWORD",
-        rich_help_panel=READING,
+        help="Password of encrypted files.", envvar="OPTICALRAG_PASSWORD", rich_help_panel=READING
     ),
 ]
 FurnitureOption = Annotated[
@@ -137,9 +134,7 @@ ModelOption = Annotated[
 QdrantOption = Annotated[
     str,
     typer.Option(
-        help="Qdrant store: a server's URL or a folder.",
-        envvar="QDRANT_URL",
-        rich_help_panel=STORE,
+        help="Qdrant store: a server's URL or a folder.", envvar="QDRANT_URL", rich_help_panel=STORE
     ),
 ]
 CollectionOption = Annotated[str, typer.Option(help="Qdrant collection.", rich_help_panel=STORE)]
@@ -185,8 +180,7 @@ class ReadingOptions:
         ),
     ] = "auto"
     workers: Annotated[
-        int,
-        typer.Option(min=1, help="Processes that parse pages.", rich_help_panel=READING),
+        int, typer.Option(min=1, help="Processes that parse pages.", rich_help_panel=READING)
     ] = 1
     ocr_model: OcrModelOption = None
     mode: Annotated[

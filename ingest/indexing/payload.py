@@ -95,10 +95,7 @@ def chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str,
 
 
 def _payload(
-    chunk: Chunk,
-    pages: Mapping[int, PageMarkdown],
-    previous: Chunk | None,
-    following: Chunk | None,
+    chunk: Chunk, pages: Mapping[int, PageMarkdown], previous: Chunk | None, following: Chunk | None
 ) -> dict[str, Any]:
     """Write a chunk as LlamaIndex's ``node_to_metadata_dict`` writes its node, plus the text."""
     metadata = chunk_metadata(chunk, pages)

@@ -78,8 +78,7 @@ class LayoutNodeParser(NodeParser):
         default=0, ge=0, description="Tokens of the previous node to repeat, in whole sentences."
     )
     furniture: PageFurniture = PydanticField(
-        default="metadata",
-        description="'keep' leaves running headers and footers in the text.",
+        default="metadata", description="'keep' leaves running headers and footers in the text."
     )
     parents: ParentKind | None = PydanticField(
         default=None, description="Also make larger nodes: one for each 'section' or 'page'."

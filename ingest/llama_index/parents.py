@@ -66,10 +66,7 @@ def _key(chunk: Chunk, kind: ParentKind) -> object:
 
 
 def _parent(
-    node_id: str,
-    kind: ParentKind,
-    members: Sequence[tuple[Chunk, TextNode]],
-    text: str,
+    node_id: str, kind: ParentKind, members: Sequence[tuple[Chunk, TextNode]], text: str
 ) -> TextNode:
     chunks = [chunk for chunk, _ in members]
     first = members[0][1]

@@ -31,15 +31,7 @@ _LOST: Final = "was stored but is missing now: ingest it again, or delete it"
 _BEGUN: Final = "was begun but is not stored: ingest it again, or remove it with verify --clean"
 
 Kind = Literal[
-    "mixed",
-    "missing",
-    "duplicate",
-    "unfinished",
-    "schema",
-    "changed",
-    "vanished",
-    "lost",
-    "begun",
+    "mixed", "missing", "duplicate", "unfinished", "schema", "changed", "vanished", "lost", "begun"
 ]
 
 

@@ -116,10 +116,7 @@ def watch(
 
 
 def _ingest(
-    due: Sequence[Path],
-    begun: list[Path],
-    ingest: Callable[[Iterator[Path]], None],
-    stop: Event,
+    due: Sequence[Path], begun: list[Path], ingest: Callable[[Iterator[Path]], None], stop: Event
 ) -> OpticalRagError | OSError | None:
     def until_stopped() -> Iterator[Path]:
         for file in islice(due, _MOST_FILES):
