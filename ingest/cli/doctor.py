@@ -41,11 +41,7 @@ class Finding:
 
 
 def examine(model: str | None = None) -> list[Finding]:
-    """Examine this machine without loading a model or opening a connection.
-
-    Args:
-        model: the embedding model to look for; None: the default.
-    """
+    """Examine this machine without loading a model or opening a connection."""
     from ..engines.choice import resolve_engine
 
     return [
