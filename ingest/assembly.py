@@ -57,13 +57,8 @@ def open_pipeline(
 ) -> Iterator[IngestPipeline]:
     """Open a pipeline into a store; its collection is created if there is none.
 
-    Args:
-        store: the store.
-        engine: the engine that reads pages; None: the default.
-        chunking: sizes of chunks; None: the default.
-        model: the embedding model; None: the default.
-        observers: called with the outcome of each page.
-        dry_run: create nothing; a missing store counts as empty.
+    ``observers`` are called with the outcome of each page. ``dry_run`` creates nothing: a missing
+    store counts as empty.
     """
     embedder = SentenceTransformerEmbedder(model, busy_cores=_processes(engine))
     sparse = Bm25Encoder()
@@ -110,10 +105,7 @@ def _open_target(config: StoreConfig, dry_run: bool) -> QdrantStore:
 
 
 def _keeper(engine: PageEngine, config: EngineConfig | None, stack: ExitStack) -> PageKeeper | None:
-    """A second connection to the engine's token cache; None if the engine has none.
-
-    The engine's own connection may be in other processes. The stack closes this one.
-    """
+    """Connect to the engine's token cache, too: its own connection may be in other processes."""
     if engine.name != "deepseek-ocr" or config is None or config.optical.tokens is None:
         return None
     try:
@@ -125,15 +117,10 @@ def _keeper(engine: PageEngine, config: EngineConfig | None, stack: ExitStack) -
 def open_journal(
     config: StoreConfig, *, create: bool = False, change: bool = False
 ) -> Journal | None:
-    """Open the journal of a store.
+    """Open the journal of a store; None if it does not exist or is switched off.
 
-    Args:
-        config: the store's config.
-        create: open for writing, and create a missing journal.
-        change: open for writing if the journal exists. By default it is opened read-only.
-
-    Returns:
-        The journal; None if it does not exist or is switched off.
+    ``create`` opens it for writing and creates a missing one; ``change`` opens an existing one for
+    writing. By default it is opened read-only.
 
     Raises:
         ConfigError: the journal's location is empty.

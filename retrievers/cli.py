@@ -14,9 +14,7 @@ from ..ingest.cli.app import app
 from ..ingest.cli.cache import open_tokens
 from ..ingest.cli.console import Exit, commands, emit_json, emit_text, notes, plain
 from ..ingest.cli.options import (
-    DEEPSEEK,
     DEFAULT_TOKENS,
-    OUTPUT,
     DeviceOption,
     JsonOption,
     MaxOutputTokensOption,
@@ -26,7 +24,9 @@ from ..ingest.cli.options import (
     PromptOption,
     StoreOptions,
     TokensOption,
+    deepseek_option,
     grouped,
+    output_option,
 )
 from ..ingest.core.config import OpticalConfig
 from ..ingest.core.errors import SourceError
@@ -72,8 +72,7 @@ def search(
     ] = None,
     store: StoreOptions,
     pictures: Annotated[
-        Path | None,
-        typer.Option(help="Folder for page pictures with the hits' boxes.", rich_help_panel=OUTPUT),
+        Path | None, output_option(help="Folder for page pictures with the hits' boxes.")
     ] = None,
     password: PasswordOption = None,
     as_json: JsonOption = False,
@@ -88,12 +87,7 @@ def search(
         from .rerank import CrossEncoderReranker
 
         query = Query(
-            question,
-            top_k,
-            mode,
-            per_page=per_page,
-            skip_flagged=skip_flagged,
-            context=context,
+            question, top_k, mode, per_page=per_page, skip_flagged=skip_flagged, context=context
         )
         reads = CrossEncoderReranker(reranker) if reranker else None
         with open_store(store.config()) as opened:
@@ -137,20 +131,15 @@ def redecode(
     document: Annotated[str, typer.Argument(help="File path, file name or document id.")],
     page: Annotated[int, typer.Option(min=1, help="Page, counted from 1.")],
     prompt: PromptOption = "markdown",
-    mode: Annotated[
-        str | None,
-        typer.Option(help="Use only tokens of this resolution.", rich_help_panel=DEEPSEEK),
-    ] = None,
+    mode: Annotated[str | None, deepseek_option(help="Use only tokens of this resolution.")] = None,
     tokens: TokensOption = DEFAULT_TOKENS,
     ocr_model: OcrModelOption = None,
     device: DeviceOption = "auto",
     max_output_tokens: MaxOutputTokensOption = None,
     encode: Annotated[
         bool,
-        typer.Option(
-            "--encode",
-            help="Encode the page from its file if its tokens are not cached.",
-            rich_help_panel=DEEPSEEK,
+        deepseek_option(
+            "--encode", help="Encode the page from its file if its tokens are not cached."
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -60,8 +60,7 @@ def list_pages(
     with commands(as_json), open_tokens(tokens) as cache:
         pages = cache.pages(document)
         if as_json:
-            rows = [{**asdict(p), "page": p.page + 1} for p in pages]
-            emit_json({"pages": rows})
+            emit_json({"pages": [{**asdict(p), "page": p.page + 1} for p in pages]})
             return
         emit_table(
             ("document", "page", "mode", "codec", "bytes", "weights"),
@@ -96,11 +95,7 @@ def gc(
 ) -> None:
     """Remove the least recently used entries, and unfinished files."""
     with commands(as_json), open_tokens(tokens) as cache:
-        removed = cache.collect(quota)
-        if as_json:
-            emit_json({"removed": removed, **asdict(cache.totals())})
-        else:
-            emit(f"{removed} entries removed, {cache.totals().bytes:,} bytes left")
+        _emit_removed(cache.collect(quota), cache, as_json)
 
 
 @app.command("rm")
@@ -109,8 +104,12 @@ def remove(
 ) -> None:
     """Delete a document's tokens; entries shared with other documents stay."""
     with commands(as_json), open_tokens(tokens) as cache:
-        removed = cache.delete(document)
-        if as_json:
-            emit_json({"removed": removed, **asdict(cache.totals())})
-        else:
-            emit(f"{removed} entries removed, {cache.totals().bytes:,} bytes left")
+        _emit_removed(cache.delete(document), cache, as_json)
+
+
+def _emit_removed(removed: int, cache: TokenCache, as_json: bool) -> None:
+    totals = cache.totals()
+    if as_json:
+        emit_json({"removed": removed, **asdict(totals)})
+    else:
+        emit(f"{removed} entries removed, {totals.bytes:,} bytes left")

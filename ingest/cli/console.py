@@ -47,6 +47,7 @@ __all__ = [
     "exit_for",
     "exit_for_failures",
     "failure_to_json",
+    "note",
     "note_failures",
     "notes",
     "plain",
@@ -88,6 +89,11 @@ class _PlainFormatter(logging.Formatter):
 
 notes = _Notes(stderr=True, highlight=False)
 """Prints messages for people to stderr, one line each."""
+
+
+def note(text: str, style: str | None = None) -> None:
+    """Print a message for people to stderr, as it is and on one line."""
+    notes.print(text, style=style, markup=False, soft_wrap=True)
 
 
 def emit(text: str) -> None:
@@ -151,12 +157,7 @@ def note_failures(failures: Iterable[PageFailure]) -> None:
     for failure in failures:
         location = failure.file or "store"
         location += f", page {failure.number}" if failure.number else ""
-        notes.print(
-            f"failed: {location}: {failure.code}: {failure.message}",
-            style="red",
-            markup=False,
-            soft_wrap=True,
-        )
+        note(f"failed: {location}: {failure.code}: {failure.message}", style="red")
 
 
 def failure_to_json(failure: PageFailure) -> dict[str, Any]:
@@ -222,11 +223,9 @@ def commands(as_json: bool, verbose: bool = False) -> Iterator[None]:
         raise SystemExit(128 + stopped.number) from error
     except Exception as error:
         for line in "".join(traceback.format_tb(error.__traceback__)).splitlines():
-            notes.print(line, markup=False, soft_wrap=True)
-        # Without the error's own message: it may quote a document.
-        _say_error(
-            "internal", f"internal error ({type(error).__name__}): please report it", as_json
-        )
+            note(line)
+        message = f"internal error ({type(error).__name__}): please report it"
+        _say_error("internal", message, as_json)  # without the error's own: it may quote a document
         raise SystemExit(Exit.FAILED) from error
 
 
@@ -234,7 +233,7 @@ def _say_error(code: str, message: str, as_json: bool) -> None:
     if as_json:
         with suppress(OSError):  # if stdout cannot be written, stderr still has the message
             emit_json({"error": {"code": code, "message": message}})
-    notes.print(f"error: {message}", style="red", markup=False, soft_wrap=True)
+    note(f"error: {message}", style="red")
 
 
 @contextmanager

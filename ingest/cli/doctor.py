@@ -13,10 +13,7 @@ from .options import JsonOption, ModelOption
 __all__ = ["Finding", "doctor", "examine"]
 
 
-def doctor(
-    model: ModelOption = None,
-    as_json: JsonOption = False,
-) -> None:
+def doctor(model: ModelOption = None, as_json: JsonOption = False) -> None:
     """Show what is installed, what would be used, and how to get what is missing."""
     with commands(as_json):
         findings = examine(model)
@@ -44,11 +41,7 @@ class Finding:
 
 
 def examine(model: str | None = None) -> list[Finding]:
-    """Examine this machine without loading a model or opening a connection.
-
-    Args:
-        model: the embedding model to look for; None: the default.
-    """
+    """Examine this machine without loading a model or opening a connection."""
     from ..engines.choice import resolve_engine
 
     return [

@@ -17,19 +17,16 @@ from ..core.config import IngestOptions, SourceConfig, WorkLimits
 from ..core.errors import ConfigError, StoreUnavailable
 from ..pipeline.report import IngestReport
 from .console import (
-    Exit,
     commands,
     emit_json,
     exit_for_failures,
     failure_to_json,
+    note,
     note_failures,
-    notes,
     plain,
     progress_bar,
 )
 from .options import (
-    OUTPUT,
-    RUN,
     ChunkingOptions,
     JournalOption,
     JsonOption,
@@ -38,6 +35,8 @@ from .options import (
     StoreOptions,
     TokenOptions,
     grouped,
+    output_option,
+    run_option,
 )
 
 if TYPE_CHECKING:
@@ -58,35 +57,26 @@ def ingest(
     store: StoreOptions,
     journal: JournalOption = "auto",
     limits: LimitOptions,
-    force: Annotated[
-        bool, typer.Option("--force", help="Ingest unchanged files again.", rich_help_panel=RUN)
-    ] = False,
+    force: Annotated[bool, run_option("--force", help="Ingest unchanged files again.")] = False,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Show what would be done; write nothing.", rich_help_panel=RUN
-        ),
+        bool, run_option("--dry-run", help="Show what would be done; write nothing.")
     ] = False,
     prune: Annotated[
-        bool,
-        typer.Option("--prune", help="Remove documents whose files are gone.", rich_help_panel=RUN),
+        bool, run_option("--prune", help="Remove documents whose files are gone.")
     ] = False,
     watch: Annotated[
         float | None,
-        typer.Option(
+        run_option(
             min=0.1,
             max=86_400,
             metavar="SECONDS",
             help="Ingest new and changed files every SECONDS seconds, until Ctrl+C.",
-            rich_help_panel=RUN,
         ),
     ] = None,
     report_file: Annotated[
         Path | None,
-        typer.Option(
-            "--report",
-            help="Write an HTML report with pictures of failed and doubtful pages.",
-            rich_help_panel=OUTPUT,
+        output_option(
+            "--report", help="Write an HTML report with pictures of failed and doubtful pages."
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -115,8 +105,7 @@ def ingest(
             }
             folder = _watched_folder(paths, of_one_run)
             target = replace(target, wait=target.wait or _WATCH_WAIT)
-            opened = partial(open_pipeline, target, reader, chunks, model)
-            _watch(folder, watch, opened, source)
+            _watch(folder, watch, partial(open_pipeline, target, reader, chunks, model), source)
             return
         if dry_run and report_file:
             raise ConfigError("--dry-run has nothing to report: leave out --report")
@@ -124,7 +113,9 @@ def ingest(
         opened = partial(open_pipeline, target, reader, chunks, model, dry_run=dry_run)
         report = _run(paths, opened, options, source, report_file, work)
         _emit_report(report, prune, as_json)
-    raise SystemExit(_exit_code(report))
+    codes = [failure.code for failure in report.failures]
+    # The pages that an interrupted run parsed are stored: it did not fail as a whole.
+    raise SystemExit(exit_for_failures(report.documents + report.interrupted, codes))
 
 
 def _run(
@@ -140,19 +131,10 @@ def _run(
 
     files = expand_sources(paths)
     record = RunRecord(report_file)
-    with (
-        _ingest_progress() as on_event,
-        open_pipeline(observers=(record.observe,)) as pipeline,
-    ):
+    with _ingest_progress() as on_event, open_pipeline(observers=(record.observe,)) as pipeline:
         report = pipeline.run(files, source, on_event, options)
     record.write(report, source, limits)
     return report
-
-
-def _exit_code(report: IngestReport) -> Exit:
-    codes = [failure.code for failure in report.failures]
-    # The pages that an interrupted run parsed are stored: it did not fail as a whole.
-    return exit_for_failures(report.documents + report.interrupted, codes)
 
 
 def _emit_report(report: IngestReport, prune: bool, as_json: bool) -> None:
@@ -169,9 +151,9 @@ def _note_report(values: Mapping[str, Any], prune: bool) -> None:
     if prune:
         outcome = "would be removed" if values["dry_run"] else "removed"
     for path in values["vanished"]:
-        notes.print(f"gone: {path} ({outcome})", markup=False, soft_wrap=True)
+        note(f"gone: {path} ({outcome})")
     for path in values["mended"]:
-        notes.print(f"mended: {path} (damaged: pages may be missing)", markup=False, soft_wrap=True)
+        note(f"mended: {path} (damaged: pages may be missing)")
     summary = (
         f"{values['documents']} documents ({values['unchanged']} unchanged,"
         f" {values['renamed']} renamed), {values['pages_parsed']} pages parsed,"
@@ -184,7 +166,7 @@ def _note_report(values: Mapping[str, Any], prune: bool) -> None:
             f"{values['chunks']} chunks, {values['embedded']} embedded, "
             f"{values['points_written']} points written, {values['points_deleted']} deleted, "
         )
-    notes.print(f"{summary}{values['seconds']:.1f} s", markup=False, soft_wrap=True)
+    note(f"{summary}{values['seconds']:.1f} s")
 
 
 @contextmanager
@@ -204,15 +186,7 @@ def _ingest_progress() -> Iterator[Callable[[Any], None]]:
 
 
 def _watched_folder(paths: Sequence[str], of_one_run: Mapping[str, object]) -> Path:
-    """The folder to watch.
-
-    Args:
-        paths: the arguments of the command; must be one folder.
-        of_one_run: values of the options that only fit a single run, by name.
-
-    Raises:
-        ConfigError: the arguments are not one folder, or one of these options is set.
-    """
+    """Require one folder, and none of the options (values by name) that only fit a single run."""
     given = [name for name, value in of_one_run.items() if value]
     if given:
         raise ConfigError(f"--watch cannot be combined with {', '.join(given)}")
@@ -241,9 +215,8 @@ def _watch(
     # Half an interval: a file that did not change since the last look is older than that.
     for cycle in watch(folder, FolderWatch(interval / 2), ingest_files, stop, interval):
         outcome = f"error: {cycle.error}" if cycle.error else f"{cycle.begun} ingested"
-        line = f"look {cycle.number}: {cycle.seen} files, {outcome}"
-        notes.print(line, markup=False, soft_wrap=True)
-    notes.print("stopped", markup=False)
+        note(f"look {cycle.number}: {cycle.seen} files, {outcome}")
+    note("stopped")
 
 
 def _stop_on_signals() -> Event:

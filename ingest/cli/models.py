@@ -31,16 +31,6 @@ RevisionOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class KnownModel:
-    """A published model. ``folder`` is empty if its files are not on this machine."""
-
-    name: str
-    repo: str
-    revision: str
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
 class ModelReport:
     """A model with complete files. ``memory`` is the size of its loaded weights in bytes."""
 
@@ -57,15 +47,19 @@ class ModelReport:
 def list_models(as_json: JsonOption = False) -> None:
     """List the models that this version runs, and the folders of their files."""
     with commands(as_json):
-        models = [KnownModel(f.name, f.repo, f.revision, _folder(f.repo)) for f in PUBLISHED]
+        models = [
+            {"name": f.name, "repo": f.repo, "revision": f.revision, "folder": _folder(f.repo)}
+            for f in PUBLISHED
+        ]
         if as_json:
-            emit_json({"models": [asdict(model) for model in models]})
+            emit_json({"models": models})
             return
-        for model in models:
-            emit(f"{model.repo} at {model.revision[:12]}: {model.folder or 'not downloaded'}")
+        for f in models:
+            emit(f"{f['repo']} at {f['revision'][:12]}: {f['folder'] or 'not downloaded'}")
 
 
 def _folder(repo: str) -> str:
+    """The folder of a model's files; empty if they are not on this machine."""
     try:
         return str(locate(repo, download=False).path)
     except EngineError:

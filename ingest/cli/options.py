@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
-from functools import wraps
+from functools import partial, wraps
 from inspect import Parameter, signature
 from typing import Annotated, Any, Final, Literal, get_type_hints
 
@@ -33,13 +33,9 @@ from ..core.errors import ConfigError
 from ..core.modes import AUTO
 
 __all__ = [
-    "DEEPSEEK",
     "DEFAULT_COLLECTION",
     "DEFAULT_STORE",
     "DEFAULT_TOKENS",
-    "OUTPUT",
-    "RUN",
-    "STORE",
     "ChunkingOptions",
     "CollectionOption",
     "DeviceOption",
@@ -58,71 +54,54 @@ __all__ = [
     "TenantOption",
     "TokenOptions",
     "TokensOption",
+    "deepseek_option",
     "grouped",
+    "output_option",
+    "run_option",
 ]
 
 DEFAULT_STORE: Final = ".opticalrag/qdrant"
 DEFAULT_COLLECTION: Final = "opticalrag"
 DEFAULT_TOKENS: Final = TokenCacheConfig().location
 
-READING: Final = "Reading"
-DEEPSEEK: Final = "DeepSeek-OCR"
-CHUNKING: Final = "Chunking"
-EMBEDDING: Final = "Embedding"
-STORE: Final = "Store"
-LIMITS: Final = "Limits"
-RUN: Final = "Run"
-OUTPUT: Final = "Output"
-"""Panels of the help."""
+# Options by the panel of the help that shows them.
+reading_option = partial(typer.Option, rich_help_panel="Reading")
+deepseek_option = partial(typer.Option, rich_help_panel="DeepSeek-OCR")
+chunking_option = partial(typer.Option, rich_help_panel="Chunking")
+embedding_option = partial(typer.Option, rich_help_panel="Embedding")
+store_option = partial(typer.Option, rich_help_panel="Store")
+limits_option = partial(typer.Option, rich_help_panel="Limits")
+run_option = partial(typer.Option, rich_help_panel="Run")
+output_option = partial(typer.Option, rich_help_panel="Output")
 
-JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Write one JSON object to stdout.", rich_help_panel=OUTPUT),
-]
+JsonOption = Annotated[bool, output_option("--json", help="Write one JSON object to stdout.")]
 PasswordOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Password of encrypted files.",
-        envvar="OPTICALRAG_PASSWORD",
-        rich_help_panel=READING,
-    ),
+    str | None, reading_option(help="Password of encrypted files.", envvar="OPTICALRAG_PASSWORD")
 ]
 FurnitureOption = Annotated[
     PageFurniture,
-    typer.Option(
-        help="Keep running headers and footers in the text, drop them, or store them as metadata.",
-        rich_help_panel=READING,
+    reading_option(
+        help="Keep running headers and footers in the text, drop them, or store them as metadata."
     ),
 ]
 OcrModelOption = Annotated[
     str | None,
-    typer.Option(
+    deepseek_option(
         help="Folder with the released files, hub id, or the model's name on the vLLM server.",
         envvar="OPTICALRAG_OCR_MODEL",
-        rich_help_panel=DEEPSEEK,
     ),
 ]
 PromptOption = Annotated[
-    str,
-    typer.Option(
-        help="Prompt: markdown, free_ocr, ocr, figure, describe or locate:TEXT.",
-        rich_help_panel=DEEPSEEK,
-    ),
+    str, deepseek_option(help="Prompt: markdown, free_ocr, ocr, figure, describe or locate:TEXT.")
 ]
 MaxOutputTokensOption = Annotated[
     int | None,
-    typer.Option(
-        min=1,
-        help="Maximum tokens per page; default: estimated from the text on the page.",
-        rich_help_panel=DEEPSEEK,
+    deepseek_option(
+        min=1, help="Maximum tokens per page; default: estimated from the text on the page."
     ),
 ]
 DeviceOption = Annotated[
-    str,
-    typer.Option(
-        help="Device: auto, cpu, cuda, or several GPUs such as cuda:0,cuda:1.",
-        rich_help_panel=DEEPSEEK,
-    ),
+    str, deepseek_option(help="Device: auto, cpu, cuda, or several GPUs such as cuda:0,cuda:1.")
 ]
 TokensOption = Annotated[
     str,
@@ -131,31 +110,21 @@ TokensOption = Annotated[
     ),
 ]
 ModelOption = Annotated[
-    str | None,
-    typer.Option(help="Embedding model: its name or a local folder.", rich_help_panel=EMBEDDING),
+    str | None, embedding_option(help="Embedding model: its name or a local folder.")
 ]
 QdrantOption = Annotated[
-    str,
-    typer.Option(
-        help="Qdrant store: a server's URL or a folder.",
-        envvar="QDRANT_URL",
-        rich_help_panel=STORE,
-    ),
+    str, store_option(help="Qdrant store: a server's URL or a folder.", envvar="QDRANT_URL")
 ]
-CollectionOption = Annotated[str, typer.Option(help="Qdrant collection.", rich_help_panel=STORE)]
+CollectionOption = Annotated[str, store_option(help="Qdrant collection.")]
 TenantOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Use only this tenant's documents in a shared collection.", rich_help_panel=STORE
-    ),
+    str | None, store_option(help="Use only this tenant's documents in a shared collection.")
 ]
 JournalOption = Annotated[
     str,
-    typer.Option(
+    store_option(
         help="Journal folder; auto: inside the store's folder, or .opticalrag/journal for a"
         " server; off: no journal.",
         envvar="OPTICALRAG_JOURNAL",
-        rich_help_panel=STORE,
     ),
 ]
 
@@ -165,46 +134,32 @@ class ReadingOptions:
     """How documents are opened and pages are read."""
 
     pages: Annotated[
-        str | None,
-        typer.Option(help="Pages to read, counted from 1, e.g. 1-3,7.", rich_help_panel=READING),
+        str | None, reading_option(help="Pages to read, counted from 1, e.g. 1-3,7.")
     ] = None
     password: PasswordOption = None
     engine: Annotated[
-        str,
-        typer.Option(
-            help="Page engine: auto, layout (needs no GPU), deepseek-ocr or vllm.",
-            rich_help_panel=READING,
-        ),
+        str, reading_option(help="Page engine: auto, layout (needs no GPU), deepseek-ocr or vllm.")
     ] = "auto"
     ocr: Annotated[
         Literal["auto", "off", "force"],
-        typer.Option(
+        reading_option(
             help="Layout engine: run OCR where there is no usable text (auto), never (off) or on"
-            " every page (force).",
-            rich_help_panel=READING,
+            " every page (force)."
         ),
     ] = "auto"
-    workers: Annotated[
-        int,
-        typer.Option(min=1, help="Processes that parse pages.", rich_help_panel=READING),
-    ] = 1
+    workers: Annotated[int, reading_option(min=1, help="Processes that parse pages.")] = 1
     ocr_model: OcrModelOption = None
     mode: Annotated[
-        str,
-        typer.Option(
-            help="Resolution: auto, tiny, small, base, large, gundam-6 or gundam.",
-            rich_help_panel=DEEPSEEK,
-        ),
+        str, deepseek_option(help="Resolution: auto, tiny, small, base, large, gundam-6 or gundam.")
     ] = AUTO
     max_output_tokens: MaxOutputTokensOption = None
     device: DeviceOption = "auto"
     vllm_url: Annotated[
         str | None,
-        typer.Option(
+        deepseek_option(
             help="vLLM server as http://host:port; its API key is read from"
             " OPTICALRAG_VLLM_API_KEY.",
             envvar="OPTICALRAG_VLLM_URL",
-            rich_help_panel=DEEPSEEK,
         ),
     ] = None
 
@@ -219,13 +174,7 @@ class ReadingOptions:
         tokens: TokenCacheConfig | None = None,
         limits: WorkLimits | None = None,
     ) -> EngineConfig:
-        """Which engine reads the pages, and how.
-
-        Args:
-            prompt: what DeepSeek-OCR is asked.
-            tokens: where DeepSeek-OCR caches vision tokens; None: nowhere.
-            limits: time and memory for each page; None: unlimited.
-        """
+        """Which engine reads the pages, and how."""
         optical = OpticalConfig(
             self.ocr_model,
             mode=self.mode,
@@ -257,15 +206,13 @@ class TokenOptions:
 
     tokens: Annotated[
         str,
-        typer.Option(
-            help="Folder or URL for the vision-token cache, or off.",
-            envvar="OPTICALRAG_TOKENS",
-            rich_help_panel=DEEPSEEK,
+        deepseek_option(
+            help="Folder or URL for the vision-token cache, or off.", envvar="OPTICALRAG_TOKENS"
         ),
     ] = DEFAULT_TOKENS
     codec: Annotated[
         Literal["lossless", "int8", "int4"],
-        typer.Option(help="Encoding of cached vision tokens.", rich_help_panel=DEEPSEEK),
+        deepseek_option(help="Encoding of cached vision tokens."),
     ] = "lossless"
 
     def config(self) -> TokenCacheConfig | None:
@@ -281,25 +228,17 @@ class ChunkingOptions:
     model: ModelOption = None
     max_tokens: Annotated[
         int | None,
-        typer.Option(
-            help="Maximum tokens per chunk; default: the embedding model's limit.",
-            rich_help_panel=CHUNKING,
-        ),
+        chunking_option(help="Maximum tokens per chunk; default: the embedding model's limit."),
     ] = None
     target_tokens: Annotated[
         int | None,
-        typer.Option(
-            help="Merge small neighbours up to this many tokens; default: the maximum.",
-            rich_help_panel=CHUNKING,
+        chunking_option(
+            help="Merge small neighbours up to this many tokens; default: the maximum."
         ),
     ] = None
     overlap_tokens: Annotated[
         int,
-        typer.Option(
-            min=0,
-            help="Tokens of the previous chunk to repeat, in whole sentences.",
-            rich_help_panel=CHUNKING,
-        ),
+        chunking_option(min=0, help="Tokens of the previous chunk to repeat, in whole sentences."),
     ] = 0
 
     def config(self) -> ChunkingConfig:
@@ -317,20 +256,13 @@ class StoreOptions:
     collection: CollectionOption = DEFAULT_COLLECTION
     tenant: TenantOption = None
     api_key: Annotated[
-        str | None,
-        typer.Option(
-            help="API key of the Qdrant server.", envvar="QDRANT_API_KEY", rich_help_panel=STORE
-        ),
+        str | None, store_option(help="API key of the Qdrant server.", envvar="QDRANT_API_KEY")
     ] = None
-    grpc: Annotated[
-        bool, typer.Option("--grpc", help="Use gRPC with the server.", rich_help_panel=STORE)
-    ] = False
+    grpc: Annotated[bool, store_option("--grpc", help="Use gRPC with the server.")] = False
     wait: Annotated[
         float,
-        typer.Option(
-            min=0,
-            help="Seconds to wait for a folder in use or a server that does not answer.",
-            rich_help_panel=STORE,
+        store_option(
+            min=0, help="Seconds to wait for a folder in use or a server that does not answer."
         ),
     ] = 0
 
@@ -352,20 +284,11 @@ class LimitOptions:
     """Time and memory for one page."""
 
     page_timeout: Annotated[
-        float,
-        typer.Option(
-            min=0.1,
-            help="Seconds allowed for opening a file or reading a page.",
-            rich_help_panel=LIMITS,
-        ),
+        float, limits_option(min=0.1, help="Seconds allowed for opening a file or reading a page.")
     ] = WorkLimits().seconds
     page_memory: Annotated[
         float,
-        typer.Option(
-            min=0.25,
-            help="GiB of memory allowed for reading a page (Linux only).",
-            rich_help_panel=LIMITS,
-        ),
+        limits_option(min=0.25, help="GiB of memory allowed for reading a page (Linux only)."),
     ] = WorkLimits().memory / 1024**3
 
     def config(self) -> WorkLimits:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,11 +19,18 @@ from .console import (
     emit_text,
     exit_for,
     failure_to_json,
+    note,
     note_failures,
-    notes,
     progress_bar,
 )
-from .options import OUTPUT, FurnitureOption, JsonOption, PromptOption, ReadingOptions, grouped
+from .options import (
+    FurnitureOption,
+    JsonOption,
+    PromptOption,
+    ReadingOptions,
+    grouped,
+    output_option,
+)
 
 __all__ = ["page_to_json", "parse", "parse_document"]
 
@@ -39,12 +46,7 @@ def parse(
     prompt: PromptOption = "markdown",
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write the Markdown to this file, not to stdout.",
-            rich_help_panel=OUTPUT,
-        ),
+        output_option("--output", "-o", help="Write the Markdown to this file, not to stdout."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -54,18 +56,15 @@ def parse(
 
         if output is not None and (output.is_file() or not output.exists()):
             check_target(output)  # a pipe or a device is written to as it is
-        with _page_progress() as on_page:
+        with progress_bar("parsing") as (bar, task):
             parsed, failures = parse_document(
-                file, reading.config(prompt=prompt), reading.source(), on_page
+                file,
+                reading.config(prompt=prompt),
+                reading.source(),
+                lambda done, total: bar.update(task, completed=done, total=total),
             )
         _emit_parsed(parsed, failures, furniture, output, as_json)
     raise SystemExit(exit_for(len(parsed), len(failures)))
-
-
-@contextmanager
-def _page_progress() -> Iterator[Callable[[int, int], None]]:
-    with progress_bar("parsing") as (bar, task):
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _emit_parsed(
@@ -81,7 +80,7 @@ def _emit_parsed(
     if output is not None:
         text = "\n\n".join(texts) + "\n"
         output.write_text(text, encoding="utf-8", errors="backslashreplace")
-        notes.print(f"{len(parsed)} pages written to {output}", markup=False)
+        note(f"{len(parsed)} pages written to {output}")
     if as_json:
         pages = [page_to_json(page, text) for page, text in zip(parsed, texts, strict=True)]
         emit_json({"pages": pages, "failures": [failure_to_json(one) for one in failures]})
@@ -96,16 +95,9 @@ def parse_document(
     source: SourceConfig | None = None,
     on_page: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[list[ParsedPage], list[PageFailure]]:
-    """Parse a document's pages.
+    """Parse a document's pages; return those that were read, in order, and the others' failures.
 
-    Args:
-        file: path of a PDF or image.
-        engine: the engine that reads it.
-        source: password, pages and limits.
-        on_page: called after each page with the number of finished pages and their total.
-
-    Returns:
-        The pages that were read, in order, and the failures of the others.
+    ``on_page`` is called after each page with the number of finished pages and their total.
 
     Raises:
         SourceError: the file cannot be opened.

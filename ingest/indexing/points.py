@@ -29,11 +29,8 @@ def write_points(
     for start in range(0, len(prepared), _BATCH):
         batch = prepared[start : start + _BATCH]
         texts = [one.text for one in batch]
-        dense = embedder.embed_documents(texts)
-        terms = sparse.encode_documents(texts)
-        points = [
-            Point(one.id, one.payload, vector, words)
-            for one, vector, words in zip(batch, dense, terms, strict=True)
-        ]
-        written += store.upsert(points)
+        vectors = zip(embedder.embed_documents(texts), sparse.encode_documents(texts), strict=True)
+        written += store.upsert(
+            [Point(one.id, one.payload, *pair) for one, pair in zip(batch, vectors, strict=True)]
+        )
     return written

@@ -28,13 +28,8 @@ def index_nodes(
     """Store LlamaIndex nodes with dense and sparse vectors, for :class:`HybridRetriever`.
 
     Nodes whose ids are stored already are skipped: :class:`LayoutNodeParser` makes ids from
-    content. The collection is created if it does not exist.
-
-    Args:
-        nodes: nodes with text. Their ids must be uuids, as Qdrant requires.
-        store: the store to write to.
-        embedder: None for the default model.
-        sparse: None for BM25.
+    content. The ids must be uuids, as Qdrant requires. The collection is created if it does not
+    exist. By default, texts are embedded with :data:`.dense.DEFAULT_MODEL` and BM25.
 
     Returns:
         How many points were written.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from llama_index.core.bridge.pydantic import Field as PydanticField
@@ -31,15 +31,8 @@ from .parents import ParentKind, parent_nodes
 __all__ = ["LayoutNodeParser"]
 
 
-def _without_layout(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metadata.items() if key != LAYOUT_KEY}
-
-
 def _source(node: BaseNode) -> RelatedNodeInfo:
-    """Refer to a page Document as the source of its nodes.
-
-    Called once a page: LlamaIndex computes the hash from all of its text.
-    """
+    """Refer to a page Document. Call once a page: LlamaIndex hashes all of its text each time."""
     try:
         digest = node.hash
     except UnicodeEncodeError:  # the text holds a lone surrogate
@@ -78,8 +71,7 @@ class LayoutNodeParser(NodeParser):
         default=0, ge=0, description="Tokens of the previous node to repeat, in whole sentences."
     )
     furniture: PageFurniture = PydanticField(
-        default="metadata",
-        description="'keep' leaves running headers and footers in the text.",
+        default="metadata", description="'keep' leaves running headers and footers in the text."
     )
     parents: ParentKind | None = PydanticField(
         default=None, description="Also make larger nodes: one for each 'section' or 'page'."
@@ -149,7 +141,10 @@ class LayoutNodeParser(NodeParser):
         )
         document = document_of(members, list(pages.values()))
         chunks = chunk_pages(document, list(pages.values()), self.counter, config, repeats)
-        extra = {page.index: _without_layout(node.metadata) for page, node in read}
+        extra = {
+            page.index: {key: value for key, value in node.metadata.items() if key != LAYOUT_KEY}
+            for page, node in read
+        }
         made = chunk_nodes(chunks, pages, extra)
         sources = {page.index: _source(node) for page, node in read}
         for node, chunk in zip(made, chunks, strict=True):

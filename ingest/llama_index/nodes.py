@@ -15,7 +15,7 @@ from ..core.schema import Field
 from ..indexing.payload import LLM_KEYS, chunk_metadata
 from ..markdown.render import PageMarkdown
 
-__all__ = ["chunk_nodes", "node_payload"]
+__all__ = ["chunk_nodes", "node_payload", "related"]
 
 
 def chunk_nodes(
@@ -25,17 +25,14 @@ def chunk_nodes(
 ) -> list[TextNode]:
     """Make LlamaIndex nodes from a document's chunks, linked to their page and their neighbours.
 
-    Args:
-        chunks: chunks of one document, in order.
-        pages: the document's pages by 0-based index, for their engine and flags.
-        extra: the caller's metadata by 0-based page index, copied to the nodes that start on
-            that page. Our own fields win.
+    ``pages`` are by 0-based index. So is ``extra``, the caller's metadata for the nodes that start
+    on a page; our own fields win.
     """
     given = extra or {}
     nodes = [_node(chunk, pages, given.get(chunk.spans[0].index, {})) for chunk in chunks]
     for left, right in pairwise(nodes):
-        left.relationships[NodeRelationship.NEXT] = _related(right.node_id)
-        right.relationships[NodeRelationship.PREVIOUS] = _related(left.node_id)
+        left.relationships[NodeRelationship.NEXT] = related(right.node_id)
+        right.relationships[NodeRelationship.PREVIOUS] = related(left.node_id)
     return nodes
 
 
@@ -56,10 +53,10 @@ def _node(chunk: Chunk, pages: Mapping[int, PageMarkdown], extra: Mapping[str, A
         # The text already carries its context: metadata would only use up the embedder's tokens.
         excluded_embed_metadata_keys=keys,
         excluded_llm_metadata_keys=[key for key in keys if key not in LLM_KEYS],
-        relationships={NodeRelationship.SOURCE: _related(source, ObjectType.DOCUMENT)},
+        relationships={NodeRelationship.SOURCE: related(source, ObjectType.DOCUMENT)},
     )
 
 
-def _related(node_id: str, kind: ObjectType = ObjectType.TEXT) -> RelatedNodeInfo:
-    # Without the neighbour's metadata, which LlamaIndex would store a second time.
+def related(node_id: str, kind: ObjectType = ObjectType.TEXT) -> RelatedNodeInfo:
+    """Refer to a node, without its metadata, which LlamaIndex would store a second time."""
     return RelatedNodeInfo(node_id=node_id, node_type=kind)

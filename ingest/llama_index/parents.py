@@ -8,13 +8,14 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, Literal
 
-from llama_index.core.schema import NodeRelationship, ObjectType, RelatedNodeInfo, TextNode
+from llama_index.core.schema import NodeRelationship, TextNode
 
 from ..chunking.chunker import Repeats
 from ..core.identity import parent_id
 from ..core.records import Chunk
 from ..core.schema import Field
 from ..markdown.render import PageMarkdown
+from .nodes import related
 
 __all__ = ["ParentKind", "parent_nodes"]
 
@@ -35,14 +36,9 @@ def parent_nodes(
 ) -> list[TextNode]:
     """Make the parents of a document's nodes and link them both ways.
 
-    A section or page with one node gets no parent: it would repeat the node.
-
-    Args:
-        chunks: chunks of one document, in order.
-        nodes: the node of each chunk.
-        pages: the document's pages by 0-based index. A parent's text is cut from their Markdown.
-        kind: what a parent stands for.
-        repeats: counts the parents made so far by document, kind, page and name; updated.
+    A section or page with one node gets no parent: it would repeat the node. A parent's text is
+    cut from the Markdown of ``pages`` (by 0-based index). ``repeats`` counts the parents made so
+    far by document, kind, page and name, and is updated.
     """
     pairs = list(zip(chunks, nodes, strict=True))
     groups = [list(group) for _, group in groupby(pairs, key=lambda pair: _key(pair[0], kind))]
@@ -66,10 +62,7 @@ def _key(chunk: Chunk, kind: ParentKind) -> object:
 
 
 def _parent(
-    node_id: str,
-    kind: ParentKind,
-    members: Sequence[tuple[Chunk, TextNode]],
-    text: str,
+    node_id: str, kind: ParentKind, members: Sequence[tuple[Chunk, TextNode]], text: str
 ) -> TextNode:
     chunks = [chunk for chunk, _ in members]
     first = members[0][1]
@@ -90,13 +83,9 @@ def _parent(
         excluded_llm_metadata_keys=[k for k in keys if k in first.excluded_llm_metadata_keys],
         relationships={NodeRelationship.SOURCE: first.relationships[NodeRelationship.SOURCE]},
     )
-    parent.relationships[NodeRelationship.CHILD] = [
-        RelatedNodeInfo(node_id=node.node_id, node_type=ObjectType.TEXT) for _, node in members
-    ]
+    parent.relationships[NodeRelationship.CHILD] = [related(node.node_id) for _, node in members]
     for _, node in members:
-        node.relationships[NodeRelationship.PARENT] = RelatedNodeInfo(
-            node_id=node_id, node_type=ObjectType.TEXT
-        )
+        node.relationships[NodeRelationship.PARENT] = related(node_id)
     return parent
 
 

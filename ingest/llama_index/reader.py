@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -28,7 +29,7 @@ from ..core.schema import Field
 from ..documents.pages import open_document
 from ..engines.choice import make_engine
 from ..indexing.payload import LLM_KEYS
-from ..markdown.render import PageMarkdown, page_markdown
+from ..markdown.render import page_markdown
 from .events import page_event
 from .page_documents import LAYOUT_KEY
 
@@ -118,21 +119,19 @@ class DeepSeekOCRReader(BasePydanticReader):
             SourceError: the file cannot be opened (its subclass says why).
         """
         password = self.password.get_secret_value() if self.password else None
-        engine = make_engine(self._engine_config())
-        try:
-            with open_document(file, password=password, fs=fs) as source:
-                if source.warning:
-                    _log.warning("%s", source.warning)
-                for outcome in engine.parse(source.tasks(self.pages)):
-                    page_event(outcome)
-                    if isinstance(outcome, PageFailure):
-                        _log.warning(
-                            "%s, page %s: %s", outcome.file, outcome.number, outcome.message
-                        )
-                    else:
-                        yield _document(outcome, self.furniture, extra_info or {})
-        finally:
-            engine.close()
+        with (
+            closing(make_engine(self._engine_config())) as engine,
+            open_document(file, password=password, fs=fs) as source,
+        ):
+            if source.warning:
+                _log.warning("%s", source.warning)
+            for outcome in engine.parse(source.tasks(self.pages)):
+                page_event(outcome)
+                if isinstance(outcome, PageFailure):
+                    page, why = outcome.number, outcome.message
+                    _log.warning("%s, page %s: %s", outcome.file, page, why)
+                else:
+                    yield _document(outcome, self.furniture, extra_info or {})
 
     def _engine_config(self) -> EngineConfig:
         optical = OpticalConfig(
@@ -166,20 +165,9 @@ def _document(
     page: ParsedPage, furniture: PageFurniture, extra_info: Mapping[str, Any]
 ) -> Document:
     markdown = page_markdown(page, furniture)
-    metadata = {**extra_info, **_metadata(page, markdown)}
-    keys = list(metadata)
-    return Document(
-        id_=page_id(page.ref.document.id, page.ref.index),
-        text=markdown.text,
-        metadata=metadata,
-        excluded_embed_metadata_keys=keys,
-        excluded_llm_metadata_keys=[key for key in keys if key not in LLM_KEYS],
-    )
-
-
-def _metadata(page: ParsedPage, markdown: PageMarkdown) -> dict[str, Any]:
     document = page.ref.document
-    return {
+    metadata = {
+        **extra_info,
         Field.FILE_NAME: document.name,
         Field.FILE_PATH: document.uri,
         Field.FILE_ID: document.id,
@@ -189,3 +177,11 @@ def _metadata(page: ParsedPage, markdown: PageMarkdown) -> dict[str, Any]:
         "total_pages": document.page_count,
         LAYOUT_KEY: markdown.layout(),
     }
+    keys = list(metadata)
+    return Document(
+        id_=page_id(document.id, page.ref.index),
+        text=markdown.text,
+        metadata=metadata,
+        excluded_embed_metadata_keys=keys,
+        excluded_llm_metadata_keys=[key for key in keys if key not in LLM_KEYS],
+    )

@@ -61,7 +61,7 @@ class OpticalVectorStore(BasePydanticVectorStore):
     passes one for "any". Node ids may be any text.
 
     Args:
-        store: an open store. The caller closes it.
+        store: an open store, which the caller closes.
         embed_model: name of the embedding model, recorded with a new collection; None for an
             existing collection.
         sparse: the sparse encoder; None for BM25.
@@ -111,12 +111,7 @@ class OpticalVectorStore(BasePydanticVectorStore):
         self._ensure(len(nodes[0].get_embedding()))
         texts = [node.get_content(metadata_mode=MetadataMode.NONE) for node in nodes]
         terms = self._sparse.encode_documents(texts)
-        self._store.upsert(
-            [
-                _point(node, text, words)
-                for node, text, words in zip(nodes, texts, terms, strict=True)
-            ]
-        )
+        self._store.upsert([_point(*one) for one in zip(nodes, texts, terms, strict=True)])
         return [node.node_id for node in nodes]
 
     def delete(self, ref_doc_id: str, **delete_kwargs: Any) -> None:
@@ -263,15 +258,12 @@ class OpticalVectorStore(BasePydanticVectorStore):
 
 
 def _point(node: BaseNode, text: str, words: Any) -> Point:
-    payload = node_to_metadata_dict(node, remove_text=False, flat_metadata=False)
-    stored = {**payload, Field.TEXT: text, Field.INGESTED_AT: now()}
-    return Point(point_id(node.node_id), stored, _float32(node.get_embedding()), words)
-
-
-def _float32(embedding: Sequence[float]) -> Any:
     import numpy as np
 
-    return np.asarray(embedding, np.float32)
+    payload = node_to_metadata_dict(node, remove_text=False, flat_metadata=False)
+    stored = {**payload, Field.TEXT: text, Field.INGESTED_AT: now()}
+    vector = np.asarray(node.get_embedding(), np.float32)
+    return Point(point_id(node.node_id), stored, vector, words)
 
 
 def _node(key: str, payload: Mapping[str, Any]) -> BaseNode:

@@ -25,11 +25,7 @@ _MAX_NAMED: Final = 5  # documents listed in an error
 
 
 def delete_document(document: str, config: StoreConfig) -> tuple[int, int]:
-    """Delete a document from the store and the journal.
-
-    Args:
-        document: path, file name or id.
-        config: the store.
+    """Delete a document, given by path, file name or id, from the store and the journal.
 
     Returns:
         The numbers of deleted documents and of deleted points.
@@ -70,9 +66,7 @@ def _forget(documents: set[str], paths: Sequence[str], config: StoreConfig) -> N
 def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verification:
     """Compare the points of a store with each other, with their files and with the journal.
 
-    Args:
-        store: the open store.
-        config: the store's config, to find its journal; None: compare without a journal.
+    Without a ``config``, the journal is left out.
 
     Raises:
         StoreError: the collection does not exist.

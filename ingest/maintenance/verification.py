@@ -31,15 +31,7 @@ _LOST: Final = "was stored but is missing now: ingest it again, or delete it"
 _BEGUN: Final = "was begun but is not stored: ingest it again, or remove it with verify --clean"
 
 Kind = Literal[
-    "mixed",
-    "missing",
-    "duplicate",
-    "unfinished",
-    "schema",
-    "changed",
-    "vanished",
-    "lost",
-    "begun",
+    "mixed", "missing", "duplicate", "unfinished", "schema", "changed", "vanished", "lost", "begun"
 ]
 
 
@@ -82,12 +74,9 @@ def verify_points(
 ) -> Verification:
     """Find documents that are incomplete, inconsistent or outdated.
 
-    Args:
-        payloads: the payload of every point, with :data:`FIELDS`.
-        sha256_of: returns the hash of the file at a path; empty if the file is gone, None if it
-            cannot be read, such as a URL.
-        recorded: paths of the documents that should have points, by id.
-        begun: paths of the documents whose ingest was begun but not finished, by id.
+    ``payloads`` are those of all points, with :data:`FIELDS`. ``sha256_of`` hashes the file at a
+    path: empty if it is gone, None if it cannot be read, such as a URL. ``recorded`` has the paths
+    of the documents that should have points, by id; ``begun`` those that were not finished.
     """
     found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for payload in payloads:

@@ -30,11 +30,7 @@ _EDGE_BYTES: Final = 32  # a float and the reference to it
 class Writing:
     """A document that is being written, or waits to be.
 
-    Attributes:
-        edition: the document.
-        failed: how many of its pages failed.
-        size: bytes of memory that its pages take, roughly.
-        future: the work.
+    ``failed`` counts its failed pages. ``size`` is roughly the memory of its pages, in bytes.
     """
 
     edition: Edition
@@ -42,17 +38,9 @@ class Writing:
     size: int
     future: Future[Counter[str]]
 
-    def result(self) -> Counter[str]:
-        """Wait for the work and return what was done; raises what the writer raised."""
-        return self.future.result()
-
 
 class BackgroundWriter(Closeable):
-    """Writes documents in the order they are submitted. Its methods are for one thread only.
-
-    Args:
-        writer: does the work.
-    """
+    """Writes documents in the order they are submitted. Its methods are for one thread only."""
 
     def __init__(self, writer: DocumentWriter) -> None:
         self._writer = writer

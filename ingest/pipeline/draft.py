@@ -14,10 +14,8 @@ __all__ = ["Draft", "draft_of"]
 class Draft:
     """A planned document, the pages read so far, and the pages still to come.
 
-    Only the thread that reads pages uses it.
-
-    Args:
-        plan: the plan. It is not kept, so that its pages live no longer than ``pages``.
+    Only the thread that reads pages uses it. The plan is not kept, so that its pages live no
+    longer than ``pages``.
     """
 
     def __init__(self, plan: Plan) -> None:

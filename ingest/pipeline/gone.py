@@ -7,7 +7,7 @@ folder counts as still there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,9 +19,8 @@ __all__ = ["is_gone", "was_moved"]
 def is_gone(location: str, roots: Sequence[str]) -> bool:
     """Whether a file below one of the roots does not exist any more.
 
-    Args:
-        location: the file, as :func:`.sources.location_of` names it.
-        roots: absolute paths of the files and folders that are searched.
+    ``location`` is as :func:`.sources.location_of` names it; roots are absolute paths of files
+    and folders.
     """
     path = path_of(location)
     return path is not None and not _exists(path) and any(_lost(path, root) for root in roots)
@@ -44,12 +43,8 @@ def _lost(path: Path, root: str) -> bool:
         return _holds_something(path.parent)
     if not str(path).startswith(root.rstrip(os.sep) + os.sep):
         return False
-    return _holds_something(_nearest(path.parents, Path(root)))
-
-
-def _nearest(folders: Iterable[Path], root: Path) -> Path:
-    """Return the first folder that exists, or the root."""
-    return next((one for one in folders if one == root or _exists(one)), root)
+    top = Path(root)
+    return _holds_something(next((one for one in path.parents if one == top or _exists(one)), top))
 
 
 def _holds_something(folder: Path) -> bool:

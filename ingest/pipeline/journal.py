@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from ..core.errors import CacheError, CacheFull, CacheVersion
 from ..core.identity import document_id
@@ -30,7 +30,6 @@ from .journal_pages import pack_page, unpack_page
 __all__ = ["Journal", "JournalEntry", "journal_name"]
 
 _log = logging.getLogger(__name__)
-T = TypeVar("T")
 Use = Literal["make", "change", "read"]
 
 _VERSION: Final = 1
@@ -57,9 +56,6 @@ class JournalEntry:
     """A document that is stored, or was begun.
 
     Attributes:
-        id: the document's identity.
-        path: the location of its file.
-        sha256: hash of the file's bytes.
         fingerprint: hash of all that decides its points; see :meth:`.Recipe.fingerprint`.
         chunks: how many chunks were stored; -1 until all of them are.
     """
@@ -83,8 +79,6 @@ class Journal(Closeable):
     """The journal of one collection and tenant.
 
     Args:
-        path: the file.
-        tenant: the tenant.
         use: ``"make"`` creates the file if it does not exist. It also replaces a damaged one, and
             one of another version, which stays beside the new one. ``"change"`` opens an existing
             file for writing. ``"read"`` opens it and changes nothing.
@@ -114,14 +108,11 @@ class Journal(Closeable):
 
     def page(self, key: str) -> PageMarkdown | None:
         """Load the page recorded under a key; None if there is none or it cannot be read."""
-        row = self._read(
-            lambda db: db.execute("SELECT content FROM pages WHERE key = ?", (key,)).fetchone(),
-            None,
-        )
-        if row is None:
+        rows = self._rows("SELECT content FROM pages WHERE key = ?", key)
+        if not rows:
             return None
         try:
-            return unpack_page(bytes(row[0]))
+            return unpack_page(bytes(rows[0][0]))
         except (ValueError, TypeError) as error:
             _log.warning("a page in %s is damaged and will be parsed again: %s", self._path, error)
             self._write(lambda db: db.execute("DELETE FROM pages WHERE key = ?", (key,)))
@@ -131,9 +122,7 @@ class Journal(Closeable):
         """Yield the recorded pages of a document's last content, each with its 0-based index."""
         query = """SELECT page, key FROM places WHERE document = ? AND sha256 = ?
             AND key IS NOT NULL AND failure IS NULL ORDER BY page"""
-        content = (entry.id, entry.sha256)
-        rows: list[Any] = self._read(lambda db: db.execute(query, content).fetchall(), [])
-        for index, key in rows:
+        for index, key in self._rows(query, entry.id, entry.sha256):
             page = self.page(str(key))
             if page is not None and isinstance(index, int):
                 yield index, page
@@ -141,11 +130,9 @@ class Journal(Closeable):
     def occurrences(self, key: str) -> list[tuple[str, str, int]]:
         """List where a page was recorded: the id and sha256 of a document, and a 0-based index."""
         query = "SELECT document, sha256, page FROM places WHERE key = ? LIMIT ?"
-        values = (key, _MOST_OCCURRENCES)
-        rows: list[Any] = self._read(lambda db: db.execute(query, values).fetchall(), [])
         return [
             (str(document), str(sha256), index)
-            for document, sha256, index in rows
+            for document, sha256, index in self._rows(query, key, _MOST_OCCURRENCES)
             if isinstance(index, int)
         ]
 
@@ -168,8 +155,7 @@ class Journal(Closeable):
         """
         occurrence = (document, sha256, page.index)
         query = f"SELECT 1 FROM places JOIN pages USING (key) WHERE {_AT_PAGE} AND key = ?"  # noqa: S608
-        claimed = self._read(lambda db: db.execute(query, (*occurrence, key)).fetchone(), None)
-        if claimed is not None:
+        if self._rows(query, *occurrence, key):
             return
 
         def claim(db: sqlite3.Connection) -> None:
@@ -202,11 +188,7 @@ class Journal(Closeable):
         self._write(add)
 
     def _record_begun(self, db: sqlite3.Connection, document: str) -> None:
-        """Record a begun document again before its page, which could not be deleted without it.
-
-        The disk may have been full when the document was begun, or another process may have
-        deleted it since.
-        """
+        """Record a begun document again if that was lost: without it, its pages would stay."""
         entry = self._begun.get(document)
         if entry is not None:
             db.execute("INSERT OR IGNORE INTO documents VALUES (?, ?, ?, ?, ?)", astuple(entry))
@@ -226,9 +208,7 @@ class Journal(Closeable):
     def finish(self, entry: JournalEntry, keys: Mapping[int, str]) -> None:
         """Record a document as stored, and drop the pages of its earlier contents.
 
-        Args:
-            entry: the document.
-            keys: the keys of all its pages by 0-based index, reused pages included.
+        ``keys`` are those of all its pages by 0-based index, reused pages included.
         """
 
         def record(db: sqlite3.Connection) -> None:
@@ -251,12 +231,9 @@ class Journal(Closeable):
         self._write(drop)
 
     def forget_unstored(self, stored: Collection[str]) -> int:
-        """Drop documents that were begun and are not stored; return how many there were.
+        """Drop begun documents that are not among the ``stored`` ids; return how many there were.
 
         Drops none while another process has the journal open: it may be reading them.
-
-        Args:
-            stored: ids of the documents in the store.
         """
         begun = [one.id for one in self.entries() if one.chunks < 0 and one.id not in stored]
         if not begun or not self._is_alone():
@@ -291,13 +268,12 @@ class Journal(Closeable):
         query = """SELECT page, failure FROM places JOIN documents ON id = document
             WHERE id = ? AND places.sha256 = documents.sha256 AND failure IS NOT NULL
             ORDER BY page"""
-        rows: list[Any] = self._read(lambda db: db.execute(query, (document,)).fetchall(), [])
+        rows = self._rows(query, document)
         return [(index, str(why)[:_LONGEST]) for index, why in rows if isinstance(index, int)]
 
     def _entries(self, where: str, *values: str) -> list[JournalEntry]:
         query = f"SELECT id, path, sha256, fingerprint, chunks FROM documents {where}"  # noqa: S608  constants
-        rows: list[Any] = self._read(lambda db: db.execute(query, values).fetchall(), [])
-        return [JournalEntry(*row) for row in rows if self._is_sound(row)]
+        return [JournalEntry(*row) for row in self._rows(query, *values) if self._is_sound(row)]
 
     def _is_sound(self, row: tuple[Any, ...]) -> bool:
         """Whether a row can be ours. Points are deleted by its id, so the id must fit its path."""
@@ -334,12 +310,12 @@ class Journal(Closeable):
         read_only = self._use == "read"
         return Database(self._path, _SCHEMA, _VERSION, remedy=remedy, read_only=read_only)
 
-    def _read(self, ask: Callable[[sqlite3.Connection], T], otherwise: T) -> T:
+    def _rows(self, query: str, *values: str | int) -> list[Any]:
         with self._usable() as database:
             if database is not None:
                 with database.read() as db:
-                    return ask(db)
-        return otherwise
+                    return db.execute(query, values).fetchall()
+        return []
 
     def _write(self, change: Callable[[sqlite3.Connection], object]) -> None:
         with self._usable() as database:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import zstandard
 
@@ -12,14 +12,13 @@ from ..markdown.render import PageMarkdown
 __all__ = ["pack_page", "unpack_page"]
 
 _MOST_BYTES: Final = 64 * 1024**2  # unpacked; a full page has a few thousand
-_LEVEL: Final = 3
 
 
 def pack_page(page: PageMarkdown) -> bytes:
     """Pack a page as compressed JSON with a checksum."""
     # ASCII: lone surrogates from broken encodings have no UTF-8 form.
     text = json.dumps([page.text, page.layout()], separators=(",", ":"))
-    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(text.encode())
+    return zstandard.ZstdCompressor(level=3, write_checksum=True).compress(text.encode())
 
 
 def unpack_page(packed: bytes) -> PageMarkdown:
@@ -36,10 +35,6 @@ def unpack_page(packed: bytes) -> PageMarkdown:
         strings = [*layout["furniture"], *layout["flags"], layout["engine"], layout["label"]]
     except (zstandard.ZstdError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"{len(packed)} bytes are not a packed page: {error}") from error
-    _check_strings(strings)
-    return page
-
-
-def _check_strings(values: list[Any]) -> None:
-    if not all(isinstance(value, str) for value in values):
+    if not all(isinstance(one, str) for one in strings):
         raise ValueError("a packed page's flags, furniture, engine or label are not text")
+    return page

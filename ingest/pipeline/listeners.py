@@ -19,9 +19,6 @@ class Listener(Generic[T]):
     """Calls a function. An ``Exception`` that it raises is logged once and swallowed.
 
     KeyboardInterrupt and other BaseExceptions pass.
-
-    Args:
-        function: the function to call.
     """
 
     def __init__(self, function: Callable[[T], object]) -> None:
@@ -40,12 +37,7 @@ class Listener(Generic[T]):
 
 
 class ObservedEngine:
-    """Wraps an engine and reports each outcome to observers before it is used.
-
-    Args:
-        engine: the engine.
-        observers: called with each outcome.
-    """
+    """Wraps an engine and reports each outcome to observers before it is used."""
 
     def __init__(self, engine: PageEngine, *observers: Callable[[PageOutcome], None]) -> None:
         self._engine = engine

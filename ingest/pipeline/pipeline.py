@@ -22,18 +22,11 @@ from .run import Run
 
 __all__ = ["IngestEvent", "IngestPipeline", "IngestReport"]
 
-OnEvent = Callable[[IngestEvent], None]
-
 
 class IngestPipeline:
     """Reads, chunks, embeds and stores documents.
 
     Args:
-        engine: reads pages.
-        embedder: makes dense vectors.
-        sparse: makes sparse vectors.
-        store: where points go.
-        chunking: chunk sizes.
         examiner: examines files before they are opened; None does it in this process.
         journal: what earlier runs did, and where this one records its work. Without a journal an
             interrupted document starts again, and an edited one is parsed whole.
@@ -68,7 +61,7 @@ class IngestPipeline:
         self,
         files: Iterable[str | Path],
         source: SourceConfig | None = None,
-        on_event: OnEvent = lambda event: None,
+        on_event: Callable[[IngestEvent], None] = lambda event: None,
         options: IngestOptions | None = None,
         report: IngestReport | None = None,
     ) -> IngestReport:

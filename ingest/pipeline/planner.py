@@ -33,7 +33,6 @@ class Edition:
     """One content of a document, made by one recipe: what the store is to hold.
 
     Attributes:
-        ref: the document.
         fingerprint: hash of the content and the recipe.
         keys: the journal's keys of the pages, by 0-based index; empty without a journal.
         moved: documents with the same bytes whose files are gone: former names of this one.
@@ -57,12 +56,10 @@ class Plan:
     """What is left to do for a document.
 
     Attributes:
-        edition: what the store is to hold in the end.
         source: the open file. Whoever takes the plan closes it.
         complete: whether the store holds all of it already; then nothing is left to do.
         recorded: whether the journal has this edition as stored.
         known: pages that earlier runs recorded.
-        tasks: pages left to parse.
     """
 
     edition: Edition
@@ -87,10 +84,7 @@ class Planner:
     """Plans the files of one run.
 
     Args:
-        recipe: decides which points documents become.
-        store: where these points are, or will be.
         journal: pages parsed by earlier runs; None if nothing is recorded.
-        source: password, page choice and limits.
         options: ``force`` reuses no page; ``dry_run`` leaves data stored by the engine where it
             is; ``roots`` tell whether a file was moved.
         examiner: examines files and hashes pages; None does it in this process, without limits.
@@ -214,24 +208,20 @@ class Planner:
         return page if self._has_kept(ref, key, page) else None
 
     def _has_kept(self, ref: PageRef, key: str, page: PageMarkdown) -> bool:
-        """Have the engine's data of a recorded page serve this page, too; whether it can.
-
-        True also where no data is needed: the engine stores none, it may store none of a blank
-        page, or the record is of this very page, whose data was dropped to make room.
-        """
+        """Have the engine's data of a recorded page serve this page, too; whether it can."""
         journal, keeper = self._journal, self._recipe.keeper
-        if journal is None or keeper is None:
+        if journal is None or keeper is None:  # the engine stores no data
             return True
         here = (ref.document.id, ref.document.sha256, ref.index)
         occurrences = journal.occurrences(key)
-        if here in occurrences:
+        if here in occurrences:  # the data of this very page may have been dropped to make room
             return True
         # Here first: a run that was cut off may have passed the data on already.
         kept = any(
             keeper.has_page(*one) if self._options.dry_run else keeper.link_page(*one, ref)
             for one in (here, *occurrences)
         )
-        return kept or Flag.BLANK in page.flags
+        return kept or Flag.BLANK in page.flags  # the engine may store nothing of a blank page
 
 
 def _is_finished(entry: JournalEntry | None) -> TypeGuard[JournalEntry]:

@@ -22,10 +22,6 @@ class Recipe:
     """The parts that turn a document into points.
 
     Attributes:
-        engine: reads pages.
-        chunking: chunk sizes.
-        embedder: makes dense vectors.
-        sparse: makes sparse vectors.
         keeper: where the engine stores data of each page beside its text, such as vision tokens;
             None if it stores none. A page of another file, or of an earlier content, is reused
             only if its stored data can be reused too; otherwise it is read again.
@@ -38,12 +34,7 @@ class Recipe:
     keeper: PageKeeper | None = None
 
     def fingerprint(self, document: DocumentRef, pages: str | None) -> str:
-        """Hash all that decides the points of a document.
-
-        Args:
-            document: the document.
-            pages: the 1-based page choice; None for all pages.
-        """
+        """Hash all that decides a document's points; ``pages`` (1-based) None chooses all."""
         return _hash(
             document.sha256,
             document.name,
@@ -58,8 +49,7 @@ class Recipe:
     def page_key(self, page_hash: str) -> str:
         """Hash all that decides a page's Markdown, and whether the engine stores more than that.
 
-        Args:
-            page_hash: the hash of the page's content; see :mod:`.page_hash`.
+        See :mod:`.page_hash` for the hash of the page's content.
         """
         kept = "" if self.keeper is None else "kept"
         return _hash(

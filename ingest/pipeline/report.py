@@ -40,15 +40,12 @@ class IngestReport:
         embedded: new points whose text was embedded.
         vectors_copied: new points with the stored vectors of an equal text, as in a renamed file.
         points_written: embedded plus copied.
-        points_deleted: points that were deleted.
         vanished: files that are gone and whose documents are stored.
         pruned: how many of those documents were deleted.
         mended: damaged files that were read; pages may be missing that no failure mentions.
-        dry_run: whether nothing was written.
         interrupted: whether files are left to do, because the store did not answer, or because
             an error or a signal ended the run.
         failures: pages and files that failed.
-        seconds: how long the run took.
     """
 
     documents: int = 0

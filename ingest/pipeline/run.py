@@ -35,17 +35,7 @@ _KEPT: Final = "the text that an earlier run read is kept"
 
 
 class Run:
-    """One run of a pipeline.
-
-    Args:
-        recipe: makes points.
-        store: where points go.
-        journal: where pages and documents are recorded; None records nothing.
-        planner: plans the files.
-        options: what to do again, and what to do with files that are gone.
-        on_event: called as the work goes on.
-        report: filled as the work goes on.
-    """
+    """One run of a pipeline. The report is filled as the work goes on."""
 
     def __init__(  # noqa: PLR0913  the stages
         self,
@@ -79,7 +69,9 @@ class Run:
             self._settle(everything=True)
             self._list_gone()
         except StoreUnavailable as error:
-            self._list_interruption(error)
+            message = f"{error}; what is done is kept: run it again to go on"
+            self._report.interrupted = True
+            self._report.failures.append(PageFailure(error.file, None, error.code, message))
         finally:
             self._background.close()
             for done in self._background.finished():
@@ -231,7 +223,7 @@ class Run:
         for writing in self._background.settled(everything=everything):
             file = writing.edition.ref.uri
             with self._listing(file):
-                self._report.add(writing.result())
+                self._report.add(writing.future.result())  # raises what the writer raised
                 if not writing.failed:
                     self._note_present(writing.edition)
                 self._on_event(IngestEvent("finished", file))
@@ -304,11 +296,6 @@ class Run:
             _log.debug("%s", file, exc_info=error)  # not shown: it may quote a document
         self._report.failures.append(PageFailure(file, None, *_code_and_message(error)))
         self._on_event(IngestEvent("failed", file))
-
-    def _list_interruption(self, error: StoreUnavailable) -> None:
-        message = f"{error}; what is done is kept: run it again to go on"
-        self._report.interrupted = True
-        self._report.failures.append(PageFailure(error.file, None, error.code, message))
 
 
 def _code_and_message(error: Exception) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -23,8 +24,7 @@ _MOST_FILES: Final = 1000  # per cycle: these are stored before more files are b
 class FolderWatch:
     """Remembers which files of a folder are done, and since when the others are unchanged.
 
-    Attributes:
-        settle: seconds; a file that did not change for so long is complete.
+    A file that did not change for ``settle`` seconds is complete.
     """
 
     settle: float
@@ -51,14 +51,7 @@ class FolderWatch:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """The result of one look at a folder.
-
-    Attributes:
-        number: counts from 1.
-        seen: files in the folder.
-        begun: files whose ingest was begun.
-        error: the error that ended the ingest, or None.
-    """
+    """The result of one look at a folder, by counts of files; ``number`` counts looks from 1."""
 
     number: int
     seen: int
@@ -74,11 +67,9 @@ def look(folder: Path) -> dict[Path, Stamp]:
     except UnsupportedSource:  # an empty folder is fine
         return found
     for file in files:
-        try:
+        with suppress(OSError):  # deleted meanwhile
             stat = file.stat()
-        except OSError:  # deleted meanwhile
-            continue
-        found[file] = (stat.st_mtime_ns, stat.st_size)
+            found[file] = (stat.st_mtime_ns, stat.st_size)
     return found
 
 
@@ -116,10 +107,7 @@ def watch(
 
 
 def _ingest(
-    due: Sequence[Path],
-    begun: list[Path],
-    ingest: Callable[[Iterator[Path]], None],
-    stop: Event,
+    due: Sequence[Path], begun: list[Path], ingest: Callable[[Iterator[Path]], None], stop: Event
 ) -> OpticalRagError | OSError | None:
     def until_stopped() -> Iterator[Path]:
         for file in islice(due, _MOST_FILES):

@@ -35,14 +35,7 @@ _WINDOW: Final = 256
 
 
 class DocumentWriter:
-    """Writes the documents of one run.
-
-    Args:
-        recipe: makes points.
-        store: where points go.
-        journal: where stored documents are recorded; None records nothing.
-        force: make points again that are stored already.
-    """
+    """Writes the documents of one run; ``force`` makes points again that are stored already."""
 
     def __init__(
         self, recipe: Recipe, store: PointStore, journal: Journal | None, force: bool = False
@@ -60,13 +53,8 @@ class DocumentWriter:
     def write(self, edition: Edition, pages: list[PageMarkdown], failed: int) -> Counter[str]:
         """Store a document whose pages were all read, and delete the points that it replaces.
 
-        Args:
-            edition: the document.
-            pages: its pages. The list is emptied once they are chunked, to free their memory.
-            failed: how many further pages failed.
-
-        Returns:
-            What was done, by the names of :class:`.report.IngestReport`.
+        Empties ``pages`` once they are chunked, to free their memory. ``failed`` counts further
+        pages. Returns what was done, by the names of :class:`.report.IngestReport`.
 
         Raises:
             StoreError: the store failed, or lost what was written.
@@ -122,7 +110,12 @@ class DocumentWriter:
         """Delete stale points and former names of a document that is stored, and record it."""
         done: Counter[str] = Counter()
         if stale:
-            self._check_stored(edition, count)
+            found = self._count(edition)
+            if found != count:
+                raise StoreError(
+                    f"{edition.ref.name}: {found} of {count} chunks are in the store after writing;"
+                    " what was there before is kept: ingest the file again"
+                )
             done["points_deleted"] = self._store.delete_ids(stale)
         # A run killed in between finds the former names in the journal, and goes on from there.
         done += self._delete_moved(edition)
@@ -130,14 +123,6 @@ class DocumentWriter:
         self._record(edition, count, edition.keys)
         self._forget_moved(edition)
         return done
-
-    def _check_stored(self, edition: Edition, expected: int) -> None:
-        found = self._count(edition)
-        if found != expected:
-            raise StoreError(
-                f"{edition.ref.name}: {found} of {expected} chunks are in the store after writing;"
-                " what was there before is kept: ingest the file again"
-            )
 
     def _count(self, edition: Edition) -> int:
         return self._store.count_made(edition.ref.id, edition.fingerprint)

@@ -34,7 +34,6 @@ class NotedPage:
     """A failed or doubtful page that a report shows.
 
     Attributes:
-        file: path of the document.
         index: number of the page, from 0.
         flags: why the page is shown.
         boxes: box and kind of each block, to be drawn on the picture.
@@ -68,14 +67,7 @@ class DoubtfulPages:
 
 @dataclass(slots=True)
 class Findings:
-    """The content of a report.
-
-    Attributes:
-        counts: figures by name.
-        failures: failed pages and documents.
-        failed: the failed pages that can be shown.
-        doubtful: pages whose text may be wrong or incomplete.
-    """
+    """The content of a report: figures, failures, and the failed and doubtful pages to show."""
 
     counts: Mapping[str, float] = field(default_factory=dict)
     failures: list[PageFailure] = field(default_factory=list)
@@ -87,12 +79,6 @@ def write_report(
     target: Path, findings: Findings, source: SourceConfig, limits: WorkLimits
 ) -> None:
     """Write a report that only its owner can read, because it shows pages.
-
-    Args:
-        target: the report's file.
-        findings: the content.
-        source: password of the documents.
-        limits: time and memory for opening the documents and drawing their pages.
 
     Raises:
         OSError: the file cannot be written.

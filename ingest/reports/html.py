@@ -59,15 +59,7 @@ def report_html(
     left_out: int = 0,
     failed: Sequence[PagePicture] = (),
 ) -> str:
-    """Render a report.
-
-    Args:
-        counts: figures by name.
-        failures: failed pages and documents.
-        doubtful: pages whose text may be wrong or incomplete.
-        left_out: number of further doubtful pages, without pictures.
-        failed: pictures of failed pages.
-    """
+    """Render a report; ``left_out`` counts further doubtful pages, without pictures."""
     rows = ((name.replace("_", " "), f"{value:,.6g}") for name, value in counts.items())
     shown = failures[:_MAX_FAILURES]
     more = len(failures) - len(shown)

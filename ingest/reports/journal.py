@@ -19,16 +19,7 @@ __all__ = ["report_journal"]
 def report_journal(
     journal: Journal, target: Path, source: SourceConfig, limits: WorkLimits
 ) -> dict[str, float]:
-    """Write a report of a journal without opening the store.
-
-    Args:
-        journal: the store's journal.
-        target: the report's file.
-        source: password of the documents.
-        limits: time and memory for drawing their pages.
-
-    Returns:
-        The figures of the report, by name.
+    """Write a report of a journal without opening the store; return its figures by name.
 
     Raises:
         ConfigError: the journal cannot be read, or the file cannot be written.

@@ -52,8 +52,7 @@ class RunRecord:
 
     def observe(self, outcome: PageOutcome) -> None:
         """Note a page if its text may be wrong or incomplete."""
-        flags = doubts(outcome.flags) if isinstance(outcome, ParsedPage) else ()
-        if not isinstance(outcome, ParsedPage) or not flags:
+        if not isinstance(outcome, ParsedPage) or not (flags := doubts(outcome.flags)):
             return
         document = outcome.ref.document
         boxes = tuple((block.box, block.kind.value) for block in outcome.blocks)
@@ -61,13 +60,7 @@ class RunRecord:
         self._doubtful.add(noted)
 
     def write(self, report: IngestReport, source: SourceConfig, limits: WorkLimits) -> None:
-        """Write the report; an error of the file system becomes a failure of the run.
-
-        Args:
-            report: figures and failures of the run; failures are appended to it.
-            source: password of the documents.
-            limits: time and memory for drawing their pages.
-        """
+        """Write the report; an error of the file system becomes a failure in ``report``."""
         if self._target is None:
             return
         failed = [
