@@ -69,7 +69,7 @@ def test_another_file_of_the_same_name_is_not_encoded(place: Path, tiny_checkpoi
     stored = ["--tokens", str(place / ".opticalrag" / "tokens")]
     said = test_cli.run_json(*asked, *stored, *model(tiny_checkpoint), cwd=elsewhere, code=1)
     assert said["error"]["code"] == "cache_miss"
-    assert f"its file {place / 'a.pdf'} is not there any more" in said["error"]["message"]
+    assert f"its file {place / 'a.pdf'} no longer exists" in said["error"]["message"]
 
 
 @pytest.mark.parametrize(
