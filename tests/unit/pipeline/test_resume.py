@@ -26,7 +26,7 @@ from opticalrag.ingest.pipeline.journal import Journal
 from opticalrag.ingest.pipeline.journal_pages import pack_page
 from opticalrag.ingest.pipeline.report import IngestReport
 from opticalrag.ingest.store.store import QdrantStore
-from opticalrag.ingest.system.sqlite import Database
+from opticalrag.ingest.system import sqlite
 
 from ...builders import block, page
 from ...chaos.ingester import TextEngine, ingest
@@ -803,15 +803,15 @@ def test_a_journal_that_two_runs_create_at_once_serves_both(
 ) -> None:
     """The slower one used to find the tables there already, and did without a journal."""
     path = tmp_path / "a.db"
-    version = Database._version
+    version = sqlite._user_version
 
-    def overtaken(self: Database, ours: int) -> int:
-        found = version(self, ours)
-        monkeypatch.setattr(Database, "_version", version)
+    def overtaken(db: sqlite3.Connection) -> int:
+        found = version(db)
+        monkeypatch.setattr(sqlite, "_user_version", version)
         Journal(path).close()
         return found
 
-    monkeypatch.setattr(Database, "_version", overtaken)
+    monkeypatch.setattr(sqlite, "_user_version", overtaken)
     with Journal(path) as journal:
         journal.add_page("document", "0" * 64, "key", page_markdown(page(block("Text."))))
         assert journal.page("key") is not None
