@@ -27,6 +27,7 @@ from opticalrag.ingest.pipeline.journal_pages import pack_page
 from opticalrag.ingest.pipeline.report import IngestReport
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.ingest.system import sqlite
+from opticalrag.ingest.system.sqlite import Database
 
 from ...builders import block, page
 from ...chaos.ingester import TextEngine, ingest
