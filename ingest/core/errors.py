@@ -177,8 +177,8 @@ class StoreLocked(StoreUnavailable, code="store_locked"):
     def of(cls, folder: object) -> StoreLocked:
         """Make the error for a folder."""
         return cls(
-            f"the store folder {folder} is in use by another process: wait for it to end (wait:"
-            " seconds), or share a Qdrant server (http://host:port)"
+            f"the store folder {folder} is in use by another process: try again when it ends,"
+            " wait longer for it, or share a Qdrant server (http://host:port)"
         )
 
 

@@ -123,9 +123,7 @@ def _open(spec: SourceSpec, name: str) -> Any:
         document = pymupdf.open(spec.path, filetype="pdf")
         if document.needs_pass and not document.authenticate(spec.password or ""):
             reason = "the password is wrong" if spec.password else "needs a password"
-            raise EncryptedDocument(
-                f"{name} is encrypted and {reason}: give password= (--password)"
-            )
+            raise EncryptedDocument(f"{name} is encrypted and {reason}: give its password")
         pages = document.page_count
     except MUPDF_ERRORS as error:
         if isinstance(error, OpticalRagError):

@@ -214,7 +214,7 @@ def test_a_wrong_password_and_a_missing_one_are_different_errors(tmp_path: Path)
     file = tmp_path / "locked.pdf"
     made.save(file, encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="right", owner_pw="owner")
 
-    with pytest.raises(errors.EncryptedDocument, match=r"needs a password.*--password"):
+    with pytest.raises(errors.EncryptedDocument, match=r"needs a password: give its password"):
         open_document(file)
     with pytest.raises(errors.EncryptedDocument, match="password is wrong"):
         open_document(file, password="wrong")  # noqa: S106
