@@ -175,7 +175,7 @@ class Exact:
         self.tables = np.arange(len(chunks)) % len(KINDS) == KINDS.index("table")
 
     def scores(self, kind: str, number: int) -> NDArray[Any]:
-        """Score every chunk for a question; minus infinity where it is no candidate."""
+        """Score every chunk for a question; minus infinity for chunks that are not candidates."""
         allowed = self.tables if "filtered" in kind else np.ones_like(self.tables)
         dense = np.where(allowed, self.dense[number], -np.inf)
         words = np.where(allowed & (self.sparse[number] > 0), self.sparse[number], -np.inf)
