@@ -13,7 +13,7 @@ import pymupdf
 from .geometry import Rect, union, vertical_overlap
 from .words import LayoutWord
 
-__all__ = ["PageFacts", "read_page"]
+__all__ = ["Drawing", "PageFacts", "read_page"]
 
 _FLAGS: Final = (
     pymupdf.TEXT_COLLECT_VECTORS
@@ -33,21 +33,40 @@ _TOUCHING: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
+class Drawing:
+    """A stroke or a filled shape, or a segment of one: MuPDF reports each line of a path.
+
+    Attributes:
+        rect: in points; it includes the width of a stroke.
+        color: sRGB, ``0xRRGGBB``.
+        alpha: opacity, 0 to 255.
+        stroked: a line; otherwise a filled area.
+        is_rect: a rectangle or an axis-parallel line.
+        layer: position in painting order, comparable with ``LayoutWord.block``.
+    """
+
+    rect: Rect
+    color: int
+    alpha: int
+    stroked: bool
+    is_rect: bool
+    layer: int
+
+
+@dataclass(frozen=True, slots=True)
 class PageFacts:
     """The content of a page, as MuPDF reports it.
 
     Attributes:
         words: the text layer.
         images: their boxes.
-        curves: number of vector drawings that are not rectangles.
-        vectors: number of all vector drawings.
+        drawings: vector graphics in painting order.
         blocks: MuPDF's own records, for the vendor functions that need them.
     """
 
     words: tuple[LayoutWord, ...]
     images: tuple[Rect, ...]
-    curves: int
-    vectors: int
+    drawings: tuple[Drawing, ...]
     blocks: tuple[dict[str, Any], ...]
 
 
@@ -62,20 +81,31 @@ def read_page(page: pymupdf.Page) -> PageFacts:
         number += not runs_on
         words += _line_words(line, number, block, runs_on)
         before = line
-    vectors = [b for b in blocks if b["type"] == _VECTOR]
+    drawings = (_drawing(b, layer) for layer, b in enumerate(blocks) if b["type"] == _VECTOR)
     images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
     return PageFacts(
         words=tuple(words),
         images=tuple(tuple(i["bbox"]) for i in images),
-        curves=sum(not b["isrect"] for b in vectors),
-        vectors=len(vectors),
+        drawings=tuple(drawings),
         blocks=(*blocks, *images),
     )
 
 
 def _lines(blocks: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, block in enumerate(b for b in blocks if b["type"] == _TEXT):
-        yield from ((number, line) for line in block["lines"] if _chars(line))
+    for layer, block in enumerate(blocks):
+        if block["type"] == _TEXT:
+            yield from ((layer, line) for line in block["lines"] if _chars(line))
+
+
+def _drawing(block: dict[str, Any], layer: int) -> Drawing:
+    return Drawing(
+        rect=tuple(block["bbox"]),
+        color=block["color"],
+        alpha=block["alpha"],
+        stroked=block["stroked"],
+        is_rect=block["isrect"],
+        layer=layer,
+    )
 
 
 def _chars(line: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,6 +131,7 @@ def _line_words(line: dict[str, Any], number: int, block: int, glued: bool) -> I
             size=span["size"],
             line=number,
             block=block,
+            color=span["color"],
             mono=bool(span["flags"] & pymupdf.TEXT_FONT_MONOSPACED),
             bold=bool(span["flags"] & pymupdf.TEXT_FONT_BOLD),
             raised=bool(span["flags"] & pymupdf.TEXT_FONT_SUPERSCRIPT),

@@ -75,7 +75,7 @@ def _turn_upright(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _
         facts = read_page(page)
         layer = judge(facts.words, facts.images)
     upright = _UprightPage(page, turn, layer.good, _flags(turn, layer))
-    forced = config.ocr == "force" and bool(facts.words or facts.images or facts.vectors)
+    forced = config.ocr == "force" and bool(facts.words or facts.images or facts.drawings)
     if config.ocr != "off" and (forced or wants_ocr(page, facts, layer)):
         return _with_ocr(upright, facts, layer, config, threads)
     return upright
@@ -115,7 +115,7 @@ def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
 
 def _lay_out(upright: _UprightPage, outline: Sequence[OutlineEntry]) -> tuple[Block, ...]:
     facts = read_page(upright.page)
-    if not upright.words and not facts.images and not facts.vectors:
+    if not upright.words and not facts.images and not facts.drawings:
         return ()
     words, rect = upright.words, tuple(upright.page.rect)
     rtl = is_rtl("".join(w.text for w in words))

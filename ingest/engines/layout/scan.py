@@ -31,11 +31,12 @@ def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
     if layer.garbled:
         return True
     if not layer.good:
-        return bool(facts.images or facts.vectors)
+        return bool(facts.images or facts.drawings)
     if layer.searchable:
         return False
+    has_curves = any(not d.is_rect for d in facts.drawings)
     has_picture = any(min(r[2] - r[0], r[3] - r[1]) >= _PICTURE_SIDE for r in facts.images)
-    return bool((has_picture or facts.curves) and analyze_page(page)["needs_ocr"])
+    return bool((has_picture or has_curves) and analyze_page(page)["needs_ocr"])
 
 
 def read_page_image(

@@ -18,7 +18,8 @@ class LayoutWord:
         rect: in points of the upright page, origin top left.
         size: font size in points.
         line: number of its line in the source. The words of a line are in reading order.
-        block: number of its paragraph in the source.
+        block: number of its paragraph in the source, which is its position in painting order.
+        color: sRGB, ``0xRRGGBB``.
         glued: no space separates it from the word before it.
         mono: the font has a fixed width.
         raised: it is a superscript.
@@ -30,6 +31,7 @@ class LayoutWord:
     size: float
     line: int
     block: int
+    color: int = 0
     glued: bool = False
     mono: bool = False
     bold: bool = False
