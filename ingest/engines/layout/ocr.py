@@ -6,6 +6,7 @@ Takes pixels and returns lines; knows nothing of pages. Boxes are in pixels, ori
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
@@ -19,11 +20,16 @@ from .geometry import Rect
 
 __all__ = ["OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
 
+_MAX_SIDE: Final = 2000  # pixels, as RapidOCR's own limit of the whole picture
 _MIN_SCORE: Final = 0.5  # RapidOCR's own ``text_score``; a line with a lower score is noise
 _SHORT: Final = 3
 _MIN_SHORT_SCORE: Final = 0.8
 """For lines of up to three letters: icons and drawings are read as such, with scores near 0.6."""
 _THINNEST: Final = 12  # length over width; pages are never so thin, strips of them may be
+_FIND: Final = 0.73
+"""Scale at which lines are found; they are read at full scale. Finding takes half as long at 110
+dpi as at 150, and finds the same lines from 5.5 pt on (98.8 % of generated words at 5 pt).
+"""
 
 Pixels = NDArray[np.uint8]
 """RGB, shape ``[height, width, 3]``."""
@@ -46,13 +52,18 @@ class Recognizer:
             vendor = import_module("rapidocr")
             self._image_tools = import_module("rapidocr.utils.process_img")
             self._main = import_module("rapidocr.main")
-            self._picture_error: type[Exception] = import_module("cv2").error
+            self._cv2 = import_module("cv2")
         except ImportError as error:
             raise MissingExtra("OCR of pages without text", "ocr") from error
-        parameters: dict[str, object] = {"Global.log_level": "critical"}
-        if threads:
-            for option in ("intra_op_num_threads", "inter_op_num_threads"):
-                parameters[f"EngineConfig.onnxruntime.{option}"] = threads
+        parameters: dict[str, object] = {
+            "Global.log_level": "critical",
+            "Det.limit_type": "max",  # the vendor enlarges small pictures to 736 pixels
+            "Det.limit_side_len": _MAX_SIDE,
+            "EngineConfig.onnxruntime.intra_op_num_threads": threads or os.cpu_count() or 1,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            # The vendor returns all memory after each batch of lines: a quarter of the time.
+            "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
+        }
         self._engine: Any = vendor.RapidOCR(params=parameters)
         # RapidOCR adds a handler to its logger, and reports every empty page.
         logger = logging.getLogger("RapidOCR")
@@ -69,17 +80,20 @@ class Recognizer:
         Raises:
             PageRenderFailed: the library fails on this picture.
         """
-        pixels = _widen_strip(pixels)
-        height, width = pixels.shape[:2]
-        scaled, record = self._engine.preprocess_img(np.ascontiguousarray(pixels[:, :, ::-1]))
+        pixels = np.ascontiguousarray(_widen_strip(pixels)[:, :, ::-1])
+        small = self._cv2.resize(
+            pixels, None, fx=_FIND, fy=_FIND, interpolation=self._cv2.INTER_AREA
+        )
+        scaled, record = self._engine.preprocess_img(small)
         try:
-            crops, found = self._engine.detect_and_crop(scaled, record)
+            _, found = self._engine.detect_and_crop(scaled, record)
+            corners = self._image_tools.map_boxes_to_original(found.boxes, record, *small.shape[:2])
+            corners = (corners / _FIND).astype(np.float32)
+            return corners, self._engine.crop_text_regions(pixels, corners)
         except self._main.RapidOCRError:  # raised when there is no text
             return np.zeros((0, 4, 2), dtype=np.float32), []
-        except self._picture_error as error:
+        except self._cv2.error as error:
             raise PageRenderFailed(f"OCR failed on this picture: {error}") from error
-        corners = self._image_tools.map_boxes_to_original(found.boxes, record, height, width)
-        return corners, crops
 
     def read(self, crops: Sequence[Pixels]) -> list[tuple[str, float]]:
         """Return text and score (0 to 1) of each line that :meth:`find` cut out.
@@ -91,14 +105,14 @@ class Recognizer:
             return []
         try:
             result = self._engine.recognize_txt(list(crops))
-        except (self._main.RapidOCRError, self._picture_error) as error:
+        except (self._main.RapidOCRError, self._cv2.error) as error:
             raise PageRenderFailed(f"OCR failed on a line of this picture: {error}") from error
         return [(t.strip(), float(s)) for t, s in zip(result.txts, result.scores, strict=True)]
 
 
 def _widen_strip(pixels: Pixels) -> Pixels:
-    # RapidOCR scales the short side up to 736 pixels and the long side with it: a strip of
-    # 5 x 20,000 pixels would grow to 2.2 thousand million pixels.
+    # RapidOCR scales a short side below 30 pixels up to 30 and the long side with it: a strip of
+    # 5 x 20,000 pixels would become 120,000 pixels long.
     height, width = pixels.shape[:2]
     least = max(height, width) // _THINNEST
     missing = max(0, least - height), max(0, least - width)

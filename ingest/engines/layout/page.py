@@ -19,10 +19,11 @@ from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks, is_typewritten
 from .extract import PageFacts, read_page
 from .headings import OutlineEntry, body_size
+from .layout_model import LayoutModel, load_model
 from .ocr import load_recognizer
 from .order import in_reading_order
 from .regions import find_regions
-from .scan import read_page_image, split_words, wants_ocr
+from .scan import areas_to_read, read_page_image, split_words, wants_ocr
 from .text import is_rtl, vocabulary
 from .text_layer import TextLayer, dominant_turn, judge
 from .upright import box_maker, erase, turned_page, write_lines
@@ -42,6 +43,7 @@ class _UprightPage:
 
     page: pymupdf.Page
     turn: int
+    facts: PageFacts
     words: tuple[LayoutWord, ...]
     flags: tuple[str, ...]
 
@@ -56,15 +58,18 @@ def parse_page(
     started = time.perf_counter()
     page = document[ref.index]
     width, height = page.rect.width, page.rect.height
-    upright = _turn_upright(page, config, threads)
-    blocks = _lay_out(upright, _outline(document, ref))
+    model = load_model(threads)
+    upright = _turn_upright(page, config, model, threads)
+    blocks = _lay_out(upright, _outline(document, ref), model)
     flags = upright.flags if blocks else (*upright.flags, Flag.BLANK)
     flags += flag_damage(blocks, mended=bool(document.is_repaired))
     seconds = time.perf_counter() - started
     return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds)
 
 
-def _turn_upright(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _UprightPage:
+def _turn_upright(
+    source: pymupdf.Page, config: LayoutConfig, model: LayoutModel, threads: int
+) -> _UprightPage:
     """Turn the page upright and choose its text: the text layer, OCR or both."""
     turn, page = 0, turned_page(source, 0)
     facts = read_page(page)
@@ -74,7 +79,9 @@ def _turn_upright(source: pymupdf.Page, config: LayoutConfig, threads: int) -> _
         page = turned_page(source, turn)
         facts = read_page(page)
         layer = judge(facts.words, facts.images)
-    upright = _UprightPage(page, turn, layer.good, _flags(turn, layer))
+    upright = _UprightPage(page, turn, facts, layer.good, _flags(turn, layer))
+    if layer.good:
+        model.start(page)
     forced = config.ocr == "force" and bool(facts.words or facts.images or facts.drawings)
     if config.ocr != "off" and (forced or wants_ocr(page, facts, layer)):
         return _with_ocr(upright, facts, layer, config, threads)
@@ -91,8 +98,10 @@ def _with_ocr(
     except MissingExtra as error:
         _warn_missing(str(error))
         return replace(upright, flags=(*upright.flags, "ocr_missing"))
-    dropped = [w for w in facts.words if w not in kept]
-    turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, kept)
+    ids = set(map(id, kept))
+    dropped = [w for w in facts.words if id(w) not in ids]
+    areas = areas_to_read(facts, dropped)
+    turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, kept, areas)
     page = erase(upright.page, dropped) if dropped else upright.page
     page = turned_page(page, turn)
     turn = (upright.turn + turn) % 4
@@ -100,7 +109,8 @@ def _with_ocr(
     if lines:
         page, flags = write_lines(page, lines), ("ocr", *flags)
     first = kept[-1].line + 1 if kept else 0
-    return _UprightPage(page, turn, (*kept, *split_words(lines, first)), flags)
+    words = (*kept, *split_words(lines, first))
+    return _UprightPage(page, turn, read_page(page), words, flags)
 
 
 def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
@@ -113,13 +123,15 @@ def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
     return tuple(name for name, holds in remarks.items() if holds)
 
 
-def _lay_out(upright: _UprightPage, outline: Sequence[OutlineEntry]) -> tuple[Block, ...]:
-    facts = read_page(upright.page)
+def _lay_out(
+    upright: _UprightPage, outline: Sequence[OutlineEntry], model: LayoutModel
+) -> tuple[Block, ...]:
+    facts = upright.facts
     if not upright.words and not facts.images and not facts.drawings:
         return ()
     words, rect = upright.words, tuple(upright.page.rect)
     rtl = is_rtl("".join(w.text for w in words))
-    found = find_regions(upright.page, facts)
+    found = find_regions(upright.page, facts, model)
     contents, rest = assign(words, found)
     found = join_numbers(found, contents)
     regions = in_reading_order([*found, *regions_for_rest(rest, found)], rect, rtl)

@@ -14,7 +14,7 @@ import pymupdf
 
 from .extract import PageFacts
 from .geometry import Rect, area, overlap
-from .layout_model import utils
+from .layout_model import LayoutModel, utils
 
 __all__ = ["CellSlot", "GridPlan", "Region", "find_regions"]
 
@@ -53,14 +53,14 @@ class Region:
     grid: GridPlan | None = None
 
 
-def find_regions(page: pymupdf.Page, facts: PageFacts) -> list[Region]:
+def find_regions(page: pymupdf.Page, facts: PageFacts, model: LayoutModel) -> list[Region]:
     """Run the layout model on an upright page without rotation.
 
     The model draws the page at one pixel per point. If the page is larger than MuPDF's largest
     picture (about 16,000 points each way), there are no regions: its text is kept without layout.
     """
     try:
-        page.get_layout(return_raw=True)
+        page.layout_information = model.lay_out(page)
     except pymupdf.mupdf.FzErrorLimit:
         return []
     raw = [b for b in page.layout_information if _is_region(b)]

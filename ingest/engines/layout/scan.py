@@ -1,9 +1,9 @@
-"""OCR of a page: decides whether it is needed, draws the page and reads the picture."""
+"""OCR of a page: decides whether it is needed and where, draws the page and reads the picture."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,18 +11,21 @@ import pymupdf
 
 from ...core.records import TextSource
 from .extract import PageFacts
+from .geometry import Rect, union
 from .layout_model import analyze_page, get_pixmap, pixmap_is_empty
 from .ocr import OcrLine, Pixels, Recognizer, lines_of
 from .orientation import read_upright
 from .text_layer import TextLayer
 from .words import LayoutWord
 
-__all__ = ["read_page_image", "split_words", "wants_ocr"]
+__all__ = ["areas_to_read", "read_page_image", "split_words", "wants_ocr"]
 
 _MAX_SIDE: Final = 2000
 """Longest side in pixels. RapidOCR scales larger pictures down to it."""
 _PICTURE_SIDE: Final = 8.0
 """Shortest side in points of a picture that may hold text. Smaller ones are rules and ornaments."""
+_AREA_GAP: Final = 12.0
+"""Points between two pictures above which they are read as two. A line of text is as high."""
 _WORD = re.compile(r"\S+")
 
 
@@ -35,16 +38,38 @@ def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
     if layer.searchable:
         return False
     has_curves = any(not d.is_rect for d in facts.drawings)
-    has_picture = any(min(r[2] - r[0], r[3] - r[1]) >= _PICTURE_SIDE for r in facts.images)
+    has_picture = any(map(_is_picture, facts.images))
     return bool((has_picture or has_curves) and analyze_page(page)["needs_ocr"])
 
 
+def areas_to_read(facts: PageFacts, dropped: Sequence[LayoutWord]) -> list[Rect]:
+    """Return the bands of a page that hold pictures, curves or dropped words, from the top.
+
+    Everything else on the page is in its text layer.
+    """
+    shown = [r for r in facts.images if _is_picture(r)]
+    shown += [d.rect for d in facts.drawings if not d.is_rect]
+    shown += [w.rect for w in dropped if w.visible]
+    bands: list[Rect] = []
+    for rect in sorted(shown, key=lambda r: r[1]):
+        if bands and rect[1] - bands[-1][3] < _AREA_GAP:
+            bands[-1] = union((bands[-1], rect))
+        else:
+            bands.append(rect)
+    return [band for band in bands if _is_picture(band)]
+
+
 def read_page_image(
-    page: pymupdf.Page, recognizer: Recognizer, dpi: int, known: Sequence[LayoutWord]
+    page: pymupdf.Page,
+    recognizer: Recognizer,
+    dpi: int,
+    known: Sequence[LayoutWord] = (),
+    areas: Sequence[Rect] = (),
 ) -> tuple[int, list[OcrLine]]:
     """Draw a page without the ``known`` words of its text layer, and read the picture.
 
-    Known words must be upright; a page without them may be turned either way.
+    Known words must be upright. With them, only the ``areas`` are read. A page without known words
+    may be turned either way.
 
     Returns:
         The clockwise quarter turns that make the page upright, and the lines, in points of the
@@ -54,12 +79,11 @@ def read_page_image(
     if pixmap is None:
         return 0, []
     pixels = np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.width, 3)
-    turn, pixels, lines = (_read_as_is if known else read_upright)(pixels, recognizer)
-    width, height = page.rect.width, page.rect.height
-    if turn % 2:
-        width, height = height, width
-    x, y = width / pixels.shape[1], height / pixels.shape[0]
-    return turn, [((r[0] * x, r[1] * y, r[2] * x, r[3] * y), text) for r, text in lines]
+    scale = pixmap.width / page.rect.width
+    if known:
+        return 0, [line for area in areas for line in _read_area(pixels, area, scale, recognizer)]
+    turn, pixels, lines = read_upright(pixels, recognizer)
+    return turn, [_line_at(line, (0.0, 0.0), scale) for line in lines]
 
 
 def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:
@@ -75,9 +99,28 @@ def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:
     return words
 
 
-def _read_as_is(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, list[OcrLine]]:
-    corners, crops = recognizer.find(pixels)
-    return 0, pixels, lines_of(corners, recognizer.read(crops))
+def _is_picture(rect: Rect) -> bool:
+    return min(rect[2] - rect[0], rect[3] - rect[1]) >= _PICTURE_SIDE
+
+
+def _read_area(
+    pixels: Pixels, area: Rect, scale: float, recognizer: Recognizer
+) -> Iterator[OcrLine]:
+    """Read a part of a page's picture; ``area`` is in points, ``scale`` in pixels per point."""
+    left, top = (max(0, int(v * scale)) for v in area[:2])
+    right, bottom = (int(v * scale) + 1 for v in area[2:])
+    part = pixels[top:bottom, left:right]
+    if not part.size or part.min() == part.max():
+        return
+    corners, crops = recognizer.find(part)
+    for line in lines_of(corners, recognizer.read(crops)):
+        yield _line_at(line, (left, top), scale)
+
+
+def _line_at(line: OcrLine, origin: tuple[float, float], scale: float) -> OcrLine:
+    (x0, y0, x1, y1), text = line
+    x, y = origin
+    return ((x0 + x) / scale, (y0 + y) / scale, (x1 + x) / scale, (y1 + y) / scale), text
 
 
 def _draw(page: pymupdf.Page, dpi: int, known: Sequence[LayoutWord]) -> pymupdf.Pixmap | None:

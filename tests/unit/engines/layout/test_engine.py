@@ -376,12 +376,12 @@ def test_shared_text_is_whole(data: Path, name: str) -> None:
 
 @pytest.mark.parametrize("size", [(20_000, 5), (5, 20_000), (300, 400)])
 def test_a_thin_strip_does_not_fill_the_memory(size: tuple[int, int]) -> None:
-    """OCR scales the short side up to 736 pixels, and the long side with it."""
+    """OCR scales the short side up to 30 pixels, and the long side with it."""
     widened = _widen_strip(np.zeros((size[1], size[0], 3), np.uint8))
     height, width = widened.shape[:2]
 
     assert max(height, width) == max(size)
-    assert 736 * max(height, width) / min(height, width) < 10_000
+    assert 30 * max(height, width) / min(height, width) < 10_000
     assert (widened[: size[1], : size[0]] == 0).all()
 
 
