@@ -1,28 +1,26 @@
-"""Compares the layout engine with pymupdf4llm on a folder of PDFs: words found, order, time.
+"""Compares the layout engine with pymupdf4llm on folders of PDFs: words found, order, time.
 
-    python benchmarks/parsing/parse.py [FOLDER] [--truth FOLDER] [--output FILE] [--repeat N]
+    python -m benchmarks.parsing.parse [FOLDER ...] [--output FILE] [--repeat N]
 
-Both read the same files in the same process, in alternating order, after a warm-up. *Recall* is the
-share of the reference's words (with repeats) in the output; *order* is one minus the word edit
-distance divided by the length of the longer text. The references are Markdown files of the same
-name in the truth folder, and the output of pymupdf4llm.
+Each parser runs in a process of its own. They read the same files in turn, after a warm-up, one
+page at a time, with the same OCR. *Recall* is the share of the reference's words (with repeats)
+that are found. The reference is a Markdown file of the same name in the truth folder, else the
+words that the text layer shows. *Order* is one minus the word edit distance to the truth divided
+by the length of the longer text. The slowest file, compared with pymupdf4llm, comes first.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import logging
 import os
-import platform
 import re
 import statistics
 import sys
 import time
 import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -31,38 +29,58 @@ from typing import Any
 
 import numpy as np
 import pymupdf
-import pymupdf4llm
 
-from opticalrag.ingest.core.records import PageFailure, PageTask, ParsedPage
+from benchmarks.machine import describe
+from benchmarks.parsing.readers import Read, Reader
+from opticalrag.ingest.core.records import PageTask
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.layout import LayoutEngine
-from opticalrag.ingest.markdown.render import page_markdown
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("OPTICALRAG_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+FOLDERS = (DATA / "pdf", DATA / "pages_qa" / "pdf")
 
 _NOT_TEXT = re.compile(r"<!--.*?-->|</?[a-zA-Z][^>]*>|!\[[^\]]*\]\([^)]*\)", re.S)
 _EMPHASIS = re.compile(r"(?<!\w)[*_~`]+|[*_~`]+(?!\w)|\*\*")
 _WORD = re.compile(r"\w+")
+_CONTRAST = 24
+"""Least difference of the greys within the box of a word that is seen, of 255."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One parser on one file. ``recall`` and ``order`` compare with the truth, if there is one."""
+    """One parser on one file; ``order`` is None without a truth. ``seconds`` is the median."""
 
     seconds: float
-    recall: float | None
+    cpu_seconds: float
+    recall: float
     order: float | None
 
 
 @dataclass(frozen=True)
 class Row:
-    """One file. ``cross_recall`` is the share of pymupdf4llm's words that the engine found too."""
+    """One file.
 
+    Attributes:
+        folder: name of its folder.
+        file: its name.
+        pages: number of pages.
+        blocks: number of blocks that the engine found.
+        failures: pages that the engine could not read.
+        reference: ``truth`` or ``layer``, the words that recall is measured against.
+        ratio: the engine's time divided by that of pymupdf4llm.
+        ours: the engine.
+        theirs: pymupdf4llm.
+        cross_recall: share of pymupdf4llm's words that the engine found too.
+    """
+
+    folder: str
     file: str
     pages: int
     blocks: int
     failures: int
+    reference: str
+    ratio: float
     ours: Reading
     theirs: Reading
     cross_recall: float
@@ -72,6 +90,24 @@ def words(markdown: str) -> list[str]:
     """The lower-case words of Markdown, without markup."""
     plain = _EMPHASIS.sub("", _NOT_TEXT.sub(" ", markdown))
     return _WORD.findall(unicodedata.normalize("NFKC", plain).casefold())
+
+
+def seen_words(file: Path) -> list[str]:
+    """The words of a file's text layer in whose box the drawn page shows something."""
+    found: list[str] = []
+    with pymupdf.open(file) as document:
+        for page in document:
+            drawn = page.get_pixmap(dpi=144, colorspace=pymupdf.csGRAY)
+            grey = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.width)
+            boxes = page.get_text("words")
+            found += [b[4] for b in boxes if _is_seen(grey, page.rotation_matrix, b)]
+    return words(" ".join(found))
+
+
+def _is_seen(grey: np.ndarray, turn: pymupdf.Matrix, box: tuple[Any, ...]) -> bool:
+    x0, y0, x1, y1 = (max(0, round(2 * v)) for v in pymupdf.Rect(box[:4]) * turn)
+    part = grey[y0 : y1 + 1, x0 : x1 + 1]
+    return bool(part.size and int(part.max()) - int(part.min()) > _CONTRAST)
 
 
 def recall(reference: list[str], found: list[str]) -> float:
@@ -96,54 +132,42 @@ def order_similarity(a: list[str], b: list[str]) -> float:
     return 1 - float(row[-1]) / max(len(a), len(b))
 
 
-def read_ours(engine: LayoutEngine, file: Path) -> tuple[str, list[ParsedPage], int]:
-    """Parse a file with the engine: its Markdown, its pages, and how many failed."""
-    with open_document(file) as document:
-        outcomes = list(engine.parse(document.tasks()))
-    pages = [o for o in outcomes if not isinstance(o, PageFailure)]
-    text = "\n\n".join(page_markdown(page, furniture="keep").text for page in pages)
-    return text, pages, len(outcomes) - len(pages)
-
-
-def read_theirs(file: Path) -> str:
-    """Parse a file with pymupdf4llm, without its messages."""
-    with contextlib.redirect_stdout(io.StringIO()), pymupdf.open(file) as document:
-        return str(pymupdf4llm.to_markdown(document))
-
-
-def compare(engine: LayoutEngine, file: Path, truth: Path, repeat: int) -> Row:
+def compare(readers: dict[str, Reader], file: Path, truth: Path, repeat: int) -> Row:
     """Parse a file with both, ``repeat`` times in alternating order, and score the results."""
-    times: dict[str, list[float]] = {"ours": [], "theirs": []}
+    reads: dict[str, list[Read]] = {"ours": [], "theirs": []}
     for turn in range(repeat):
         for name in ("ours", "theirs") if turn % 2 else ("theirs", "ours"):
-            started = time.perf_counter()
-            if name == "ours":
-                text, pages, failures = read_ours(engine, file)
-            else:
-                markdown = read_theirs(file)
-            times[name].append(time.perf_counter() - started)
-    ours, theirs = words(text), words(markdown)
-    reference_file = truth / f"{file.stem}.md"
-    reference = words(reference_file.read_text("utf-8")) if reference_file.is_file() else None
+            reads[name].append(readers[name].read(file))
+    found = {name: words(read[-1].text) for name, read in reads.items()}
+    reference = truth / f"{file.stem}.md"
+    is_true = reference.is_file()
+    wanted = words(reference.read_text("utf-8")) if is_true else seen_words(file)
+    scores = {name: _score(reads[name], wanted, found[name], is_true) for name in reads}
+    ours = reads["ours"][-1]
     return Row(
+        folder=file.parent.name if file.parent.name != "pdf" else file.parent.parent.name,
         file=file.name,
-        pages=len(pages),
-        blocks=sum(len(page.blocks) for page in pages),
-        failures=failures,
-        ours=_score(times["ours"], reference, ours),
-        theirs=_score(times["theirs"], reference, theirs),
-        cross_recall=recall(theirs, ours),
+        pages=ours.pages,
+        blocks=ours.blocks,
+        failures=ours.failed,
+        reference="truth" if is_true else "layer",
+        ratio=scores["ours"].seconds / scores["theirs"].seconds,
+        ours=scores["ours"],
+        theirs=scores["theirs"],
+        cross_recall=recall(found["theirs"], found["ours"]),
     )
 
 
-def _score(seconds: list[float], reference: list[str] | None, found: list[str]) -> Reading:
-    middle = statistics.median(seconds)
-    if reference is None:
-        return Reading(middle, None, None)
-    return Reading(middle, recall(reference, found), order_similarity(reference, found))
+def _score(reads: list[Read], wanted: list[str], found: list[str], ordered: bool) -> Reading:
+    return Reading(
+        statistics.median(r.seconds for r in reads),
+        statistics.median(r.cpu for r in reads),
+        recall(wanted, found),
+        order_similarity(wanted, found) if ordered else None,
+    )
 
 
-def seconds_of_corpus(files: list[Path], workers: int) -> float:
+def seconds_of_corpus(files: Sequence[Path], workers: int) -> float:
     """Time all pages of all files in one stream, with processes already running."""
     engine = LayoutEngine(workers=workers)
     with ExitStack() as stack:
@@ -156,70 +180,69 @@ def seconds_of_corpus(files: list[Path], workers: int) -> float:
         return time.perf_counter() - started
 
 
-def machine() -> dict[str, Any]:
-    """Describe the machine."""
-    info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*:\s*(.+)", info.read_text()) if info.is_file() else []
-    packages = ("pymupdf", "rapidocr", "onnxruntime", "numpy")
-    return {
-        "cores": os.cpu_count(),
-        "cpu": names[0] if names else platform.processor(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in packages},
-    }
-
-
-def print_table(rows: list[Row]) -> None:
-    """Print one line per file: the engine and pymupdf4llm."""
+def print_table(rows: Sequence[Row]) -> None:
+    """Print one line per file, the slowest first."""
     print(
-        f"{'file':38}{'pages':>6}{'blocks':>7}{'s/page':>8}{'(4llm)':>8}"
-        f"{'recall':>8}{'(4llm)':>8}{'order':>8}{'(4llm)':>8}{'cross':>8}"
+        f"{'file':42}{'pages':>6}{'ratio':>7}{'s/page':>8}{'(4llm)':>8}"
+        f"{'recall':>8}{'(4llm)':>8}{'order':>8}{'(4llm)':>8}"
     )
     for row in rows:
         per_page = [r.seconds / max(1, row.pages) for r in (row.ours, row.theirs)]
         scores = (row.ours.recall, row.theirs.recall, row.ours.order, row.theirs.order)
         shown = "".join(f"{'-' if s is None else format(s, '.3f'):>8}" for s in scores)
         print(
-            f"{row.file[:37]:38}{row.pages:6}{row.blocks:7}{per_page[0]:8.2f}{per_page[1]:8.2f}"
-            f"{shown}{row.cross_recall:8.3f}" + ("  FAILURES" if row.failures else "")
+            f"{row.folder[:8] + '/' + row.file[:32]:42}{row.pages:6}{row.ratio:7.2f}"
+            f"{per_page[0]:8.2f}{per_page[1]:8.2f}{shown}" + ("  FAILURES" if row.failures else "")
         )
+
+
+def summary(rows: Sequence[Row]) -> dict[str, float]:
+    """Median and worst ratio of time, and the time of all files."""
+    return {
+        "median_ratio": statistics.median(r.ratio for r in rows),
+        "worst_ratio": max(r.ratio for r in rows),
+        "ours": sum(r.ours.seconds for r in rows),
+        "theirs": sum(r.theirs.seconds for r in rows),
+    }
 
 
 def main() -> int:
     """Run the comparison and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", nargs="?", type=Path, default=DATA / "pdf")
+    parser.add_argument("folders", nargs="*", type=Path, default=list(FOLDERS))
     parser.add_argument("--truth", type=Path, default=DATA / "pdf_truth")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
-    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=1)
     options = parser.parse_args()
-    logging.getLogger("RapidOCR").setLevel(logging.CRITICAL)
-    pymupdf.set_messages(path=os.devnull)  # pymupdf4llm reports every page it reads
-    files = sorted(options.folder.glob("*.pdf"))
+    files = sorted(file for folder in options.folders for file in folder.glob("*.pdf"))
     if not files:
-        parser.error(f"no PDF in {options.folder}")
-    engine = LayoutEngine()
-    compare(engine, files[0], options.truth, 1)
-    rows = [compare(engine, file, options.truth, options.repeat) for file in files]
-    engine.close()
-    totals = {
-        "ours": sum(r.ours.seconds for r in rows),
-        "theirs": sum(r.theirs.seconds for r in rows),
-        "serial": seconds_of_corpus(files, 1),
-        "two_workers": seconds_of_corpus(files, 2),
-    }
+        parser.error(f"no PDF in {', '.join(map(str, options.folders))}")
+    readers = {name: Reader(name) for name in ("ours", "theirs")}
+    for reader in readers.values():  # warm-up
+        reader.read(files[0])
+    rows = [compare(readers, file, options.truth, options.repeat) for file in files]
+    rows.sort(key=lambda row: -row.ratio)
+    peaks = {name: reader.close() for name, reader in readers.items()}
     print_table(rows)
+    result = summary(rows)
+    for workers in (1, 2):
+        result[f"stream_of_{workers}"] = seconds_of_corpus(files, workers)
+    machine = describe() | {n: version(n) for n in ("pymupdf", "rapidocr", "onnxruntime")}
     print(
-        f"\ntime: {totals['ours']:.1f} s, pymupdf4llm {totals['theirs']:.1f} s,"
-        f" ratio {totals['ours'] / totals['theirs']:.2f}"
+        f"\nratio: median {result['median_ratio']:.2f}, worst {result['worst_ratio']:.2f};"
+        f" all files {result['ours']:.1f} s, pymupdf4llm {result['theirs']:.1f} s"
+        f"\none stream: one process {result['stream_of_1']:.1f} s, two workers"
+        f" {result['stream_of_2']:.1f} s"
+        f"\npeak memory: {peaks['ours']:.0f} MB, pymupdf4llm {peaks['theirs']:.0f} MB"
+        f"\nmachine: {', '.join(f'{k} {v}' for k, v in machine.items())}"
     )
-    print(
-        f"one stream: serial {totals['serial']:.1f} s, two workers {totals['two_workers']:.1f} s,"
-        f" {totals['serial'] / totals['two_workers']:.2f} times as fast"
-    )
-    print("machine:", ", ".join(f"{k} {v}" for k, v in machine().items()))
     if options.output:
-        values = {"machine": machine(), "seconds": totals, "files": [asdict(r) for r in rows]}
+        values = {
+            "machine": machine,
+            "summary": result,
+            "peak_mb": peaks,
+            "files": [asdict(r) for r in rows],
+        }
         options.output.write_text(json.dumps(values, indent=2) + "\n", "utf-8")
     return 0
 
