@@ -18,6 +18,7 @@ from ..quality.assessment import flag_damage
 from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks, is_typewritten
 from .extract import PageFacts, read_page
+from .geometry import Rect
 from .headings import OutlineEntry, body_size
 from .layout_model import LayoutModel, load_model
 from .ocr import load_recognizer
@@ -82,45 +83,53 @@ def _turn_upright(
     upright = _UprightPage(page, turn, facts, layer.good, _flags(turn, layer))
     if layer.good:
         model.start(page)
+    kept = () if config.ocr == "force" else layer.good
+    ids = set(map(id, kept))
+    dropped = [w for w in facts.words if id(w) not in ids]
+    areas = areas_to_read(facts, dropped)
     forced = config.ocr == "force" and bool(facts.words or facts.images or facts.drawings)
-    if config.ocr != "off" and (forced or wants_ocr(page, facts, layer)):
-        return _with_ocr(upright, facts, layer, config, threads)
+    if config.ocr != "off" and (forced or wants_ocr(page, facts, layer, areas)):
+        return _with_ocr(upright, kept, dropped, areas, config, threads)
     return upright
 
 
 def _with_ocr(
-    upright: _UprightPage, facts: PageFacts, layer: TextLayer, config: LayoutConfig, threads: int
+    upright: _UprightPage,
+    kept: Sequence[LayoutWord],
+    dropped: Sequence[LayoutWord],
+    areas: Sequence[Rect],
+    config: LayoutConfig,
+    threads: int,
 ) -> _UprightPage:
-    """Read the picture of the page. Good text of the layer stays unless OCR is forced."""
-    kept = () if config.ocr == "force" else layer.good
+    """Read the picture of the page: its areas if it has good words, else all of it."""
     try:
         recognizer = load_recognizer(threads)
     except MissingExtra as error:
         _warn_missing(str(error))
         return replace(upright, flags=(*upright.flags, "ocr_missing"))
-    ids = set(map(id, kept))
-    dropped = [w for w in facts.words if id(w) not in ids]
-    areas = areas_to_read(facts, dropped)
     turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, kept, areas)
+    if not lines:
+        return upright
     page = erase(upright.page, dropped) if dropped else upright.page
-    page = turned_page(page, turn)
-    turn = (upright.turn + turn) % 4
-    flags = _flags(turn, layer)
-    if lines:
-        page, flags = write_lines(page, lines), ("ocr", *flags)
+    page = write_lines(turned_page(page, turn), lines)
     first = kept[-1].line + 1 if kept else 0
     words = (*kept, *split_words(lines, first))
+    turn = (upright.turn + turn) % 4
+    flags = ("ocr", *_turn_flags(turn), *(f for f in upright.flags if not f.startswith("rotated")))
     return _UprightPage(page, turn, read_page(page), words, flags)
 
 
 def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
     remarks = {
-        f"rotated_{-turn % 4 * 90}": turn,
         "text_layer_garbled": layer.garbled,
         "text_layer_invisible": layer.searchable,
         "text_hidden": layer.hidden,
     }
-    return tuple(name for name, holds in remarks.items() if holds)
+    return (*_turn_flags(turn), *(name for name, holds in remarks.items() if holds))
+
+
+def _turn_flags(turn: int) -> tuple[str, ...]:
+    return (f"rotated_{-turn % 4 * 90}",) if turn else ()
 
 
 def _lay_out(

@@ -29,17 +29,20 @@ _AREA_GAP: Final = 12.0
 _WORD = re.compile(r"\S+")
 
 
-def wants_ocr(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> bool:
-    """Whether the page probably shows text that is missing from its text layer."""
+def wants_ocr(
+    page: pymupdf.Page, facts: PageFacts, layer: TextLayer, areas: Sequence[Rect]
+) -> bool:
+    """Whether the page probably shows text that is missing from its text layer.
+
+    ``areas`` come from :func:`areas_to_read`.
+    """
     if layer.garbled:
         return True
     if not layer.good:
         return bool(facts.images or facts.drawings)
     if layer.searchable:
         return False
-    has_curves = any(not d.is_rect for d in facts.drawings)
-    has_picture = any(map(_is_picture, facts.images))
-    return bool((has_picture or has_curves) and analyze_page(page)["needs_ocr"])
+    return bool(areas and analyze_page(page)["needs_ocr"])
 
 
 def areas_to_read(facts: PageFacts, dropped: Sequence[LayoutWord]) -> list[Rect]:
