@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from threading import Event
 from typing import Any, Final
@@ -49,7 +49,8 @@ class LayoutModel:
 
     def start(self, page: pymupdf.Page) -> None:
         """Begin to look at a page in the background, if it is the next one to be laid out."""
-        self._vision.start(page)
+        with suppress(pymupdf.mupdf.FzErrorLimit):  # lay_out raises it
+            self._vision.start(page)
 
     def lay_out(self, page: pymupdf.Page) -> list[dict[str, Any]]:
         """Return the vendor's records of the regions of an upright page without rotation.

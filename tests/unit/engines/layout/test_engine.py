@@ -374,6 +374,18 @@ def test_shared_text_is_whole(data: Path, name: str) -> None:
     assert letters(everything(parsed(file))) == letters(reference)
 
 
+@pytest.mark.parametrize("size", [(20_000, 20_000), (17_000, 17_000), (40_000, 9_000)])
+def test_a_page_too_large_to_be_drawn_keeps_its_text(
+    pdf: Callable[[Make], Path], size: tuple[int, int]
+) -> None:
+    """MuPDF refuses to draw it for the layout model. Its text is kept without a layout."""
+
+    def make(document: pymupdf.Document) -> None:
+        document.new_page(width=size[0], height=size[1]).insert_text((50, 100), SENTENCE)
+
+    assert SENTENCE in everything(parsed(pdf(make)))
+
+
 @pytest.mark.parametrize("size", [(20_000, 5), (5, 20_000), (300, 400)])
 def test_a_thin_strip_does_not_fill_the_memory(size: tuple[int, int]) -> None:
     """OCR scales the short side up to 30 pixels, and the long side with it."""
