@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Final
@@ -28,6 +28,7 @@ _TEXT, _IMAGE, _VECTOR = 0, 1, 3
 _DRAWN: Final = pymupdf.mupdf.FZ_STEXT_STROKED | pymupdf.mupdf.FZ_STEXT_FILLED
 # Tesseract's font of empty glyphs. Its text is invisible in every render mode.
 _GLYPHLESS: Final = "GlyphLessFont"
+_SLANT: Final = 0.17  # sine of 10 degrees; scans are skewed by less
 _TOUCHING: Final = 0.1
 """Largest gap between two letters of a word, in font sizes; a word space is 0.2 or more."""
 
@@ -74,12 +75,13 @@ def read_page(page: pymupdf.Page) -> PageFacts:
     """Read the text layer, and find images and drawings."""
     text_page = page.get_textpage(flags=_FLAGS, clip=pymupdf.INFINITE_RECT())
     blocks = text_page.extractRAWDICT()["blocks"]
+    small_drawings = _type3_fonts(page, blocks)
     words: list[LayoutWord] = []
     number, before = -1, None
     for block, line in _lines(blocks):
         runs_on = before is not None and _runs_on(before, line)
         number += not runs_on
-        words += _line_words(line, number, block, runs_on)
+        words += _line_words(line, number, block, runs_on, small_drawings)
         before = line
     drawings = (_drawing(b, layer) for layer, b in enumerate(blocks) if b["type"] == _VECTOR)
     images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
@@ -122,7 +124,9 @@ def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
     return gap < _TOUCHING * line["spans"][0]["size"] and vertical_overlap(a, b) > 0.5
 
 
-def _line_words(line: dict[str, Any], number: int, block: int, glued: bool) -> Iterator[LayoutWord]:
+def _line_words(
+    line: dict[str, Any], number: int, block: int, glued: bool, small_drawings: Container[str]
+) -> Iterator[LayoutWord]:
     turn = _turn(line["dir"])
     for span in line["spans"]:
         style = LayoutWord(
@@ -131,12 +135,13 @@ def _line_words(line: dict[str, Any], number: int, block: int, glued: bool) -> I
             size=span["size"],
             line=number,
             block=block,
-            color=span["color"],
+            color=_on_white(span["color"], span["alpha"]),
             mono=bool(span["flags"] & pymupdf.TEXT_FONT_MONOSPACED),
             bold=bool(span["flags"] & pymupdf.TEXT_FONT_BOLD),
             raised=bool(span["flags"] & pymupdf.TEXT_FONT_SUPERSCRIPT),
-            visible=_is_visible(span),
+            visible=_is_visible(span, small_drawings),
             turn=turn,
+            slanted=min(map(abs, line["dir"])) > _SLANT,
         )
         chars = _in_logical_order(span["chars"])
         for is_space, run in groupby(chars, key=lambda c: bool(c["c"].isspace())):
@@ -177,11 +182,33 @@ def _has_no_width(char: dict[str, Any]) -> bool:
     return bool(char["bbox"][2] - char["bbox"][0] < 1e-3)
 
 
-def _is_visible(span: dict[str, Any]) -> bool:
-    if span["font"] == _GLYPHLESS or span["alpha"] == 0:
+def _is_visible(span: dict[str, Any], small_drawings: Container[str]) -> bool:
+    if span["font"] == _GLYPHLESS:
         return False
-    # Type 3 glyphs are small drawings: visible, but neither filled nor stroked.
-    return bool(span["char_flags"] & _DRAWN) or span["font"].startswith("Type3")
+    return _is_drawn(span) or span["font"].startswith("Type3") or span["font"] in small_drawings
+
+
+def _is_drawn(span: dict[str, Any]) -> bool:
+    return bool(span["char_flags"] & _DRAWN) and span["alpha"] != 0
+
+
+def _type3_fonts(page: pymupdf.Page, blocks: list[dict[str, Any]]) -> frozenset[str]:
+    """Return the names of fonts whose glyphs are small drawings.
+
+    MuPDF reports such glyphs as neither filled nor stroked, like invisible text. The fonts are
+    looked up only on pages with text of that sort.
+    """
+    spans = (span for _, line in _lines(blocks) for span in line["spans"])
+    if all(map(_is_drawn, spans)):
+        return frozenset()
+    return frozenset(font[3] for font in page.get_fonts() if font[2] == "Type3")
+
+
+def _on_white(color: int, alpha: int) -> int:
+    """Return the colour that translucent ink has on white paper."""
+    channels = (color >> shift & 255 for shift in (16, 8, 0))
+    red, green, blue = (255 - (255 - c) * alpha // 255 for c in channels)
+    return red << 16 | green << 8 | blue
 
 
 def _turn(direction: tuple[float, float]) -> int:

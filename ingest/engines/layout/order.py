@@ -25,6 +25,8 @@ _SLACK: Final = 1.5  # points by which boxes of neighbouring lines overlap
 _REMARK: Final = 0.035
 """Largest height of a date, a name or a field of a form, as a share of the page's height: two lines
 of 12 pt on A4. Anything higher is a paragraph."""
+_UPRIGHT: Final = 6.0  # height over width of a line that runs up or down; a word has less
+_MAX_MARKS: Final = 0.3  # share of the boxes; more are the columns of a vertical script
 _BACKDROP: Final = 0.6  # share of the page that a picture behind the text covers
 _SAME_HEIGHT: Final = 0.7  # of heights, and of the overlap of two boxes side by side
 
@@ -45,8 +47,25 @@ def in_reading_order(regions: Sequence[Region], page: Rect, rtl: bool) -> list[R
 
 
 def reading_order(rects: Sequence[Rect], page_height: float) -> list[int]:
-    """Return the indices of rectangles in left-to-right reading order."""
-    return _Cutter(rects, page_height).order(list(range(len(rects))))
+    """Return the indices of rectangles in left-to-right reading order.
+
+    Lines that run up or down the page would join its stripes: those at the left edge come first,
+    others last.
+    """
+    marks = [i for i, rect in enumerate(rects) if _runs_upright(rect, page_height)]
+    if len(marks) > _MAX_MARKS * len(rects):  # vertical script
+        marks = []
+    body = [i for i in range(len(rects)) if i not in marks]
+    left = min((rects[i][0] for i in body), default=0.0)
+    marks.sort(key=lambda i: rects[i][1])
+    first = [i for i in marks if rects[i][2] <= left]
+    last = [i for i in marks if rects[i][2] > left]
+    return first + _Cutter(rects, page_height).order(body) + last
+
+
+def _runs_upright(rect: Rect, page_height: float) -> bool:
+    width, height = rect[2] - rect[0], rect[3] - rect[1]
+    return width <= _REMARK * page_height and height > _UPRIGHT * width
 
 
 def _ordered(regions: Sequence[Region], page: Rect, rtl: bool) -> list[Region]:

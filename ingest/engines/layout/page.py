@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Final
 
 import pymupdf
 
@@ -24,15 +25,18 @@ from .layout_model import LayoutModel, load_model
 from .ocr import load_recognizer
 from .order import in_reading_order
 from .regions import find_regions
-from .scan import areas_to_read, read_page_image, split_words, wants_ocr
+from .scan import areas_to_read, grey_picture, read_page_image, split_words, wants_ocr
 from .text import is_rtl, vocabulary
 from .text_layer import TextLayer, dominant_turn, judge
 from .upright import box_maker, erase, turned_page, write_lines
+from .visibility import is_blank, out_of_sight, suspects
 from .words import LayoutWord
 
 __all__ = ["ENGINE", "parse_page"]
 
 ENGINE = "layout"
+
+_CHECK_DPI: Final = 144  # a stroke of small print is then wider than a pixel
 
 _log = logging.getLogger(__name__)
 _last: tuple[pymupdf.Document, dict[int, list[OutlineEntry]]] | None = None
@@ -73,12 +77,12 @@ def _turn_upright(
 ) -> _UprightPage:
     """Turn the page upright and choose its text: the text layer, OCR or both."""
     turn, page = 0, turned_page(source, 0)
-    facts = read_page(page)
+    facts = _without_unseen(page, read_page(page))
     layer = judge(facts.words, facts.images)
     if dominant_turn(layer.good):
         turn = -dominant_turn(layer.good) % 4
         page = turned_page(source, turn)
-        facts = read_page(page)
+        facts = _without_unseen(page, read_page(page))
         layer = judge(facts.words, facts.images)
     upright = _UprightPage(page, turn, facts, layer.good, _flags(turn, layer))
     if layer.good:
@@ -91,6 +95,20 @@ def _turn_upright(
     if config.ocr != "off" and (forced or wants_ocr(page, facts, layer, areas)):
         return _with_ocr(upright, kept, dropped, areas, config, threads)
     return upright
+
+
+def _without_unseen(page: pymupdf.Page, facts: PageFacts) -> PageFacts:
+    """Mark the words that nobody sees. The page is drawn only if it has words to be checked."""
+    words = list(facts.words)
+    unseen = {i for i, w in enumerate(words) if out_of_sight(w, tuple(page.rect))}
+    doubted = [i for i in suspects(words, facts.drawings) if i not in unseen and words[i].visible]
+    if doubted:
+        picture = grey_picture(page, _CHECK_DPI)
+        scale = _CHECK_DPI / 72
+        unseen.update(i for i in doubted if is_blank(picture, words[i].rect, scale))
+    for i in unseen:
+        words[i] = replace(words[i], visible=False)
+    return replace(facts, words=tuple(words)) if unseen else facts
 
 
 def _with_ocr(
@@ -123,7 +141,8 @@ def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
     remarks = {
         "text_layer_garbled": layer.garbled,
         "text_layer_invisible": layer.searchable,
-        "text_hidden": layer.hidden,
+        Flag.HIDDEN: layer.hidden,
+        Flag.WATERMARK: layer.watermark,
     }
     return (*_turn_flags(turn), *(name for name, holds in remarks.items() if holds))
 

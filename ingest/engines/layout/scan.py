@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 import pymupdf
+from numpy.typing import NDArray
 
 from ...core.records import TextSource
 from .extract import PageFacts
@@ -18,7 +19,7 @@ from .orientation import read_upright
 from .text_layer import TextLayer
 from .words import LayoutWord
 
-__all__ = ["areas_to_read", "read_page_image", "split_words", "wants_ocr"]
+__all__ = ["areas_to_read", "grey_picture", "read_page_image", "split_words", "wants_ocr"]
 
 _MAX_SIDE: Final = 2000
 """Longest side in pixels. RapidOCR scales larger pictures down to it."""
@@ -100,6 +101,15 @@ def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:
             where = (x0, rect[1], x1, rect[3])
             words.append(LayoutWord(match[0], where, size, number, number, source=TextSource.OCR))
     return words
+
+
+def grey_picture(page: pymupdf.Page, dpi: int) -> NDArray[np.uint8]:
+    """Draw a page in greys, shape ``[height, width]``; empty if it is too large to be drawn."""
+    try:
+        pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csGRAY, alpha=False)
+    except pymupdf.mupdf.FzErrorLimit:
+        return np.zeros((0, 0), np.uint8)
+    return np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.width)
 
 
 def _is_picture(rect: Rect) -> bool:

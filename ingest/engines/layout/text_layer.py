@@ -1,8 +1,8 @@
 """Decides which text of a page's text layer can be trusted. Pure.
 
 Text is *garbled* if its codes differ from its glyphs (fonts without a usable encoding), and
-*hidden* if it is never drawn. Hidden text over a picture is the text of a searchable scan. Other
-hidden text is dropped: no reader of the page can see it.
+*hidden* if nobody can see it. Hidden text over a picture is the text of a searchable scan. Other
+hidden text is dropped. So are watermarks, and the second copy of a word that is drawn twice.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 
 from ..quality.garbling import BAD_SHARE, is_garbled, is_undecodable, is_wordless
 from .geometry import Rect, centre_inside
+from .overprint import watermarks, without_doubles
 from .words import LayoutWord
 
 __all__ = ["TextLayer", "dominant_turn", "judge"]
@@ -32,16 +33,20 @@ class TextLayer:
         garbled: some text was rejected; read it with OCR.
         searchable: the text comes from the invisible layer of a scan.
         hidden: invisible text outside pictures was dropped.
+        watermark: text printed across the page was dropped.
     """
 
     good: tuple[LayoutWord, ...]
     garbled: bool = False
     searchable: bool = False
     hidden: bool = False
+    watermark: bool = False
 
 
 def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
     """Choose the text to use of a text layer, given the boxes of the page's images."""
+    marks = set(watermarks(words))
+    words = without_doubles([w for i, w in enumerate(words) if i not in marks])
     visible = [w for w in words if w.visible]
     unseen = [w for w in words if not w.visible]
     over_image = [w for w in unseen if any(centre_inside(w.rect, image) for image in images)]
@@ -56,6 +61,7 @@ def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
         garbled=refused or (bool(over_image) and not searchable),
         searchable=searchable,
         hidden=len(over_image) + len(covered) < len(unseen),
+        watermark=bool(marks),
     )
 
 

@@ -19,11 +19,12 @@ class LayoutWord:
         size: font size in points.
         line: number of its line in the source. The words of a line are in reading order.
         block: number of its paragraph in the source, which is its position in painting order.
-        color: sRGB, ``0xRRGGBB``.
+        color: sRGB on white paper, ``0xRRGGBB``.
         glued: no space separates it from the word before it.
         mono: the font has a fixed width.
         raised: it is a superscript.
         turn: direction of writing in quarter turns clockwise; 0 for upright text.
+        slanted: its direction of writing is not parallel to an edge of the page.
     """
 
     text: str
@@ -38,4 +39,5 @@ class LayoutWord:
     raised: bool = False
     visible: bool = True
     turn: int = 0
+    slanted: bool = False
     source: TextSource = TextSource.TEXT_LAYER

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,6 +38,27 @@ def test_columns_are_read_one_after_the_other() -> None:
     expected = [title, *left, *right, wide, *below]
     shuffled = expected[::-1]
     assert [shuffled[i] for i in reading_order(shuffled, 800)] == expected
+
+
+UPRIGHT_MARKS = {
+    "beside a line at the foot": [(18, 667, 23, 774), (25, 767, 450, 773)],
+    "along the picture and the columns": [(36, 90, 42, 600)],
+    "at the right edge": [(560, 200, 574, 500)],
+    "between the columns": [(296, 150, 302, 390)],
+}
+
+
+@pytest.mark.parametrize("marks", UPRIGHT_MARKS.values(), ids=UPRIGHT_MARKS)
+def test_print_that_runs_up_the_page_does_not_join_the_columns(marks: list[Rect]) -> None:
+    """The columns are read as without it."""
+    title = (50, 20, 550, 60)
+    left = [(50, 100, 290, 220), (50, 230, 290, 410)]
+    right = [(310, 100, 550, 300), (310, 305, 550, 400)]
+    body = [title, *left, *right]
+    rects = [*marks, *body]
+    order = [rects[i] for i in reading_order(rects, 800)]
+    assert sorted(order) == sorted(rects)
+    assert [rect for rect in order if rect in body] == body
 
 
 def test_labels_are_read_with_their_values() -> None:

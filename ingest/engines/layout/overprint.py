@@ -1,0 +1,74 @@
+"""Finds words that are printed over others: the same word twice, and watermarks. Pure.
+
+Units: points of the upright page, origin top left.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from .geometry import Rect, overlap
+from .headings import body_size
+from .words import LayoutWord
+
+__all__ = ["watermarks", "without_doubles"]
+
+_OFFSET: Final = 0.15
+"""Largest distance between two copies of a word, in font sizes. Bold print made by drawing twice is
+set off by 0.03, a shadow by 0.1; a repeated word of running text by more than its own width."""
+_LARGE: Final = 1.5  # times the body size
+_HUGE: Final = 2.0
+_PALE: Final = 0.45  # brightness of 0 to 1; text that is meant to be read is darker
+_CROSSED: Final = 3  # words under a watermark
+
+
+def without_doubles(words: Sequence[LayoutWord]) -> tuple[LayoutWord, ...]:
+    """Return the words without copies of an earlier visible word at the same spot."""
+    seen: dict[str, list[LayoutWord]] = defaultdict(list)
+    kept = []
+    for word in words:
+        if word.visible and any(_is_copy(word, other) for other in seen[word.text]):
+            continue
+        if word.visible:
+            seen[word.text].append(word)
+        kept.append(word)
+    return tuple(kept)
+
+
+def watermarks(words: Sequence[LayoutWord]) -> list[int]:
+    """Return the positions of words that are printed across the text, such as "CONFIDENTIAL".
+
+    Slanted words count if they are pale or large; level words only if they are huge, pale, and
+    cross several others. Slanted labels of a chart or a table are small and dark.
+    """
+    body = body_size([w for w in words if not w.slanted])
+    return [i for i, word in enumerate(words) if _is_watermark(word, words, body)]
+
+
+def _is_watermark(word: LayoutWord, words: Sequence[LayoutWord], body: float) -> bool:
+    pale = _brightness(word.color) > _PALE
+    if word.slanted:
+        return word.visible and (pale or word.size >= _LARGE * body > 0)
+    return pale and word.size >= _HUGE * body > 0 and _crosses(word, words)
+
+
+def _is_copy(word: LayoutWord, other: LayoutWord) -> bool:
+    near = _OFFSET * min(word.size, other.size)
+    return all(abs(a - b) <= near for a, b in zip(word.rect, other.rect, strict=True))
+
+
+def _crosses(mark: LayoutWord, words: Iterable[LayoutWord]) -> bool:
+    under = sum(w.size < mark.size and _lies_in(w.rect, mark.rect) for w in words)
+    return under >= _CROSSED
+
+
+def _lies_in(inner: Rect, outer: Rect) -> bool:
+    area = (inner[2] - inner[0]) * (inner[3] - inner[1])
+    return overlap(inner, outer) > 0.5 * area > 0
+
+
+def _brightness(color: int) -> float:
+    red, green, blue = color >> 16 & 255, color >> 8 & 255, color & 255
+    return (0.299 * red + 0.587 * green + 0.114 * blue) / 255  # ITU-R BT.601

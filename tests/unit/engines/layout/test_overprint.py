@@ -1,0 +1,110 @@
+"""Text that is drawn twice counts once; a watermark does not enter the sentences below it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pymupdf
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opticalrag.ingest.engines.layout.overprint import watermarks, without_doubles
+from opticalrag.ingest.engines.layout.words import LayoutWord
+
+from .test_engine import everything, parsed
+
+BODY = "The lamp is lit at dusk and put out at dawn, and the keeper writes both times down."
+
+
+def saved(tmp_path: Path, document: pymupdf.Document) -> Path:
+    document.save(tmp_path / "made.pdf")
+    return tmp_path / "made.pdf"
+
+
+def lines(page: pymupdf.Page, count: int = 20) -> None:
+    for i in range(count):
+        page.insert_text((60, 120 + 18 * i), f"{i} {BODY}", fontsize=11)
+
+
+@pytest.mark.parametrize("font", ["helv", "tiro", "cour"])
+@pytest.mark.parametrize("offset", [(0, 0), (0.4, 0), (0.8, 0.8), (-0.3, 0.2)])
+def test_text_drawn_twice_counts_once(
+    tmp_path: Path, font: str, offset: tuple[float, float]
+) -> None:
+    """Bold print by two strokes, a shadow, or an exact copy."""
+    document = pymupdf.open()
+    page = document.new_page(width=595, height=842)
+    lines(page, 4)
+    for dx, dy in ((0, 0), offset):
+        page.insert_text((60 + dx, 300 + dy), "Storm signals", fontsize=14, fontname=font)
+    text = everything(parsed(saved(tmp_path, document)))
+    assert text.count("Storm") == text.count("signals") == 1
+
+
+def test_a_repeated_word_stays() -> None:
+    """Words of a sentence and of the next line are as far apart as they are wide."""
+    where = [(10, 10, 30, 20), (33, 10, 53, 20), (10, 22, 30, 32)]
+    said = [LayoutWord("very", rect, 10.0, i, 0) for i, rect in enumerate(where)]
+    assert without_doubles(said) == tuple(said)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 20), st.integers(0, 20)), max_size=12
+    )
+)
+def test_no_text_is_lost(spots: list[tuple[str, int, int]]) -> None:
+    """Each text that is dropped has a copy that stays at the same spot."""
+    said = [LayoutWord(t, (9 * x, 9 * y, 9 * x + 8, 9 * y + 8), 10.0, 0, 0) for t, x, y in spots]
+    kept = without_doubles(said)
+    assert {(w.text, w.rect) for w in kept} == {(w.text, w.rect) for w in said}
+    assert len(set(kept)) == len(kept)
+
+
+@pytest.mark.parametrize(
+    ("mark", "angle", "size", "grey"),
+    [("DRAFT", 45, 90, 0.8), ("Not for sale", 30, 60, 0.85), ("SPECIMEN", -60, 70, 0.5)],
+)
+def test_a_watermark_does_not_enter_a_sentence(
+    tmp_path: Path, mark: str, angle: float, size: float, grey: float
+) -> None:
+    """It is left out and flagged; the text below it stays whole."""
+    document = pymupdf.open()
+    page = document.new_page(width=595, height=842)
+    lines(page)
+    centre = pymupdf.Point(150, 420)
+    turn = (centre, pymupdf.Matrix(angle))
+    page.insert_text(centre, mark, fontsize=size, color=(grey,) * 3, morph=turn)
+    (result,) = parsed(saved(tmp_path, document))
+    text = everything([result])
+    assert not any(part in text for part in mark.split())
+    assert all(f"{i} {BODY}" in text for i in range(20))
+    assert "watermark" in result.flags
+
+
+def test_slanted_labels_stay(tmp_path: Path) -> None:
+    """Labels of an axis are slanted, but small and dark."""
+    document = pymupdf.open()
+    page = document.new_page(width=595, height=842)
+    lines(page, 6)
+    for i, month in enumerate(("January", "February", "March")):
+        start = pymupdf.Point(100 + 60 * i, 600)
+        page.insert_text(start, month, fontsize=9, morph=(start, pymupdf.Matrix(45)))
+    (result,) = parsed(saved(tmp_path, document))
+    assert all(month in everything([result]) for month in ("January", "February", "March"))
+    assert "watermark" not in result.flags
+
+
+def word(text: str, rect: tuple[float, float, float, float], **options: object) -> LayoutWord:
+    return LayoutWord(text, rect, **({"size": 10.0, "line": 0, "block": 0} | options))  # type: ignore[arg-type]
+
+
+def test_a_huge_pale_word_across_the_lines_is_a_watermark() -> None:
+    """The same word in black, or one that crosses nothing, is a title."""
+    body = [word("text", (20, 20 + 12 * i, 60, 30 + 12 * i)) for i in range(6)]
+    across = (10.0, 15.0, 300.0, 95.0)
+    pale = word("COPY", across, size=70.0, color=0xDDDDDD)
+    assert watermarks([*body, pale]) == [6]
+    assert watermarks([*body, word("COPY", across, size=70.0)]) == []
+    assert watermarks([*body, word("COPY", (10, 200, 300, 280), size=70.0, color=0xDDDDDD)]) == []
