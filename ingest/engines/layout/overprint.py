@@ -18,6 +18,7 @@ __all__ = ["watermarks", "without_doubles"]
 _OFFSET: Final = 0.15
 """Largest distance between two copies of a word, in font sizes. Bold print made by drawing twice is
 set off by 0.03, a shadow by 0.1; a repeated word of running text by more than its own width."""
+_ROW: Final = 20.0  # points; copies of words up to 130 pt lie in the same row or the next
 _LARGE: Final = 1.5  # times the body size
 _HUGE: Final = 2.0
 _PALE: Final = 0.45  # brightness of 0 to 1; text that is meant to be read is darker
@@ -26,13 +27,15 @@ _CROSSED: Final = 3  # words under a watermark
 
 def without_doubles(words: Sequence[LayoutWord]) -> tuple[LayoutWord, ...]:
     """Return the words without copies of an earlier visible word at the same spot."""
-    seen: dict[str, list[LayoutWord]] = defaultdict(list)
+    seen: dict[tuple[str, int], list[LayoutWord]] = defaultdict(list)
     kept = []
     for word in words:
-        if word.visible and any(_is_copy(word, other) for other in seen[word.text]):
-            continue
+        row = round(word.rect[1] / _ROW)
         if word.visible:
-            seen[word.text].append(word)
+            near = (other for r in (row - 1, row, row + 1) for other in seen[word.text, r])
+            if any(_is_copy(word, other) for other in near):
+                continue
+            seen[word.text, row].append(word)
         kept.append(word)
     return tuple(kept)
 
@@ -43,8 +46,11 @@ def watermarks(words: Sequence[LayoutWord]) -> list[int]:
     Slanted words count if they are pale or large; level words only if they are huge, pale, and
     cross several others. Slanted labels of a chart or a table are small and dark.
     """
+    odd = [i for i, w in enumerate(words) if w.slanted or _brightness(w.color) > _PALE]
+    if not odd:
+        return []
     body = body_size([w for w in words if not w.slanted])
-    return [i for i, word in enumerate(words) if _is_watermark(word, words, body)]
+    return [i for i in odd if _is_watermark(words[i], words, body)]
 
 
 def _is_watermark(word: LayoutWord, words: Sequence[LayoutWord], body: float) -> bool:

@@ -99,8 +99,8 @@ def _turn_upright(
 
 def _without_unseen(page: pymupdf.Page, facts: PageFacts) -> PageFacts:
     """Mark the words that nobody sees. The page is drawn only if it has words to be checked."""
-    words = list(facts.words)
-    unseen = {i for i, w in enumerate(words) if out_of_sight(w, tuple(page.rect))}
+    words, rect = list(facts.words), tuple(page.rect)
+    unseen = {i for i, w in enumerate(words) if out_of_sight(w, rect)}
     doubted = [i for i in suspects(words, facts.drawings) if i not in unseen and words[i].visible]
     if doubted:
         picture = grey_picture(page, _CHECK_DPI)
