@@ -11,6 +11,7 @@ from typing import Any, Final
 import pymupdf
 
 from .geometry import Rect, union, vertical_overlap
+from .symbols import decoded
 from .words import LayoutWord
 
 __all__ = ["Drawing", "PageFacts", "read_page"]
@@ -147,7 +148,7 @@ def _line_words(
         for is_space, run in groupby(chars, key=lambda c: bool(c["c"].isspace())):
             if not is_space:
                 word = list(run)
-                text = "".join(c["c"] for c in word)
+                text = decoded("".join(c["c"] for c in word), span["font"])
                 rect = union(tuple(c["bbox"]) for c in word)
                 yield replace(style, text=text, rect=rect, glued=glued)
             glued = not is_space

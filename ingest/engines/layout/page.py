@@ -19,13 +19,13 @@ from ..quality.assessment import flag_damage
 from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks, is_typewritten
 from .extract import PageFacts, read_page
-from .geometry import Rect
+from .geometry import Rect, overlap
 from .headings import OutlineEntry, body_size
 from .layout_model import LayoutModel, load_model
 from .ocr import load_recognizer
 from .order import in_reading_order
 from .regions import find_regions
-from .scan import areas_to_read, grey_picture, read_page_image, split_words, wants_ocr
+from .scan import areas_to_read, grey_picture, in_line, read_page_image, rect_of, split_words
 from .text import is_rtl, vocabulary
 from .text_layer import TextLayer, dominant_turn, judge
 from .upright import box_maker, erase, turned_page, write_lines
@@ -84,17 +84,15 @@ def _turn_upright(
         page = turned_page(source, turn)
         facts = _without_unseen(page, read_page(page))
         layer = judge(facts.words, facts.images)
-    upright = _UprightPage(page, turn, facts, layer.good, _flags(turn, layer))
+    words = tuple(sorted((*layer.good, *layer.unreadable), key=lambda w: w.line))
+    upright = _UprightPage(page, turn, facts, words, _flags(turn, layer))
     if layer.good:
         model.start(page)
-    kept = () if config.ocr == "force" else layer.good
-    ids = set(map(id, kept))
-    dropped = [w for w in facts.words if id(w) not in ids]
-    areas = areas_to_read(facts, dropped)
-    forced = config.ocr == "force" and bool(facts.words or facts.images or facts.drawings)
-    if config.ocr != "off" and (forced or wants_ocr(page, facts, layer, areas)):
-        return _with_ocr(upright, kept, dropped, areas, config, threads)
-    return upright
+    if config.ocr == "force" and (facts.words or facts.images or facts.drawings):
+        forced = replace(layer, good=(), unreadable=facts.words)
+        return _with_ocr(upright, forced, [rect_of(page)], config, threads)
+    areas = areas_to_read(page, facts, layer) if config.ocr == "auto" else []
+    return _with_ocr(upright, layer, areas, config, threads) if areas else upright
 
 
 def _without_unseen(page: pymupdf.Page, facts: PageFacts) -> PageFacts:
@@ -113,25 +111,25 @@ def _without_unseen(page: pymupdf.Page, facts: PageFacts) -> PageFacts:
 
 def _with_ocr(
     upright: _UprightPage,
-    kept: Sequence[LayoutWord],
-    dropped: Sequence[LayoutWord],
+    layer: TextLayer,
     areas: Sequence[Rect],
     config: LayoutConfig,
     threads: int,
 ) -> _UprightPage:
-    """Read the picture of the page: its areas if it has good words, else all of it."""
+    """Read the areas, and replace the unreadable words of the layer by what is found."""
     try:
         recognizer = load_recognizer(threads)
     except MissingExtra as error:
         _warn_missing(str(error))
         return replace(upright, flags=(*upright.flags, "ocr_missing"))
-    turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, kept, areas)
+    turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, layer.good, areas)
     if not lines:
         return upright
-    page = erase(upright.page, dropped) if dropped else upright.page
+    page = erase(upright.page, layer.unreadable) if layer.unreadable else upright.page
     page = write_lines(turned_page(page, turn), lines)
-    first = kept[-1].line + 1 if kept else 0
-    words = (*kept, *split_words(lines, first))
+    first = upright.words[-1].line + 1 if upright.words else 0
+    unread = [w for w in layer.unreadable if not any(overlap(w.rect, box) for box, _ in lines)]
+    words = in_line(split_words(lines, first), (*layer.good, *unread), layer.unreadable)
     turn = (upright.turn + turn) % 4
     flags = ("ocr", *_turn_flags(turn), *(f for f in upright.flags if not f.startswith("rotated")))
     return _UprightPage(page, turn, read_page(page), words, flags)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -12,14 +13,14 @@ from numpy.typing import NDArray
 
 from ...core.records import TextSource
 from .extract import PageFacts
-from .geometry import Rect, union
+from .geometry import Rect, centre_inside, union
 from .layout_model import analyze_page, get_pixmap, pixmap_is_empty
 from .ocr import OcrLine, Pixels, Recognizer, lines_of
 from .orientation import read_upright
 from .text_layer import TextLayer
 from .words import LayoutWord
 
-__all__ = ["areas_to_read", "grey_picture", "read_page_image", "split_words", "wants_ocr"]
+__all__ = ["areas_to_read", "grey_picture", "in_line", "read_page_image", "rect_of", "split_words"]
 
 _MAX_SIDE: Final = 2000
 """Longest side in pixels. RapidOCR scales larger pictures down to it."""
@@ -30,37 +31,45 @@ _AREA_GAP: Final = 12.0
 _WORD = re.compile(r"\S+")
 
 
-def wants_ocr(
-    page: pymupdf.Page, facts: PageFacts, layer: TextLayer, areas: Sequence[Rect]
-) -> bool:
-    """Whether the page probably shows text that is missing from its text layer.
+def areas_to_read(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> list[Rect]:
+    """Return the parts of a page that show text which its text layer lacks, from the top.
 
-    ``areas`` come from :func:`areas_to_read`.
+    They are unreadable words, and pictures that look like text. All text of a page without readable
+    words is in one area, the page.
     """
-    if layer.garbled:
-        return True
     if not layer.good:
-        return bool(facts.images or facts.drawings)
-    if layer.searchable:
-        return False
-    return bool(areas and analyze_page(page)["needs_ocr"])
+        shown = facts.images or facts.drawings or layer.garbled
+        return [rect_of(page)] if shown else []
+    words = [_padded(w.rect) for w in layer.unreadable]
+    pictures = [r for r in facts.images if _is_picture(r)]
+    pictures += [d.rect for d in facts.drawings if not d.is_rect]
+    found = _bands(pictures)
+    if layer.searchable or not found or not analyze_page(page)["needs_ocr"]:
+        found = []
+    return _bands([*words, *found])
 
 
-def areas_to_read(facts: PageFacts, dropped: Sequence[LayoutWord]) -> list[Rect]:
-    """Return the bands of a page that hold pictures, curves or dropped words, from the top.
-
-    Everything else on the page is in its text layer.
-    """
-    shown = [r for r in facts.images if _is_picture(r)]
-    shown += [d.rect for d in facts.drawings if not d.is_rect]
-    shown += [w.rect for w in dropped if w.visible]
+def _bands(rects: Sequence[Rect]) -> list[Rect]:
+    """Join rectangles that are less than a line apart in height; drop bands that are too small."""
     bands: list[Rect] = []
-    for rect in sorted(shown, key=lambda r: r[1]):
+    for rect in sorted(rects, key=lambda r: r[1]):
         if bands and rect[1] - bands[-1][3] < _AREA_GAP:
             bands[-1] = union((bands[-1], rect))
         else:
             bands.append(rect)
     return [band for band in bands if _is_picture(band)]
+
+
+def _padded(rect: Rect) -> Rect:
+    x0, y0, x1, y1 = rect
+    pad = y1 - y0
+    return (x0 - pad, y0 - pad / 2, x1 + pad, y1 + pad / 2)
+
+
+def rect_of(page: pymupdf.Page) -> Rect:
+    """Return the whole page, in points."""
+    x0, y0, x1, y1 = page.rect
+    return (x0, y0, x1, y1)
 
 
 def read_page_image(
@@ -101,6 +110,19 @@ def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:
             where = (x0, rect[1], x1, rect[3])
             words.append(LayoutWord(match[0], where, size, number, number, source=TextSource.OCR))
     return words
+
+
+def in_line(
+    read: Sequence[LayoutWord], known: Sequence[LayoutWord], unreadable: Sequence[LayoutWord]
+) -> tuple[LayoutWord, ...]:
+    """Join the words of a page, and put those read in lieu of unreadable ones into their lines."""
+    placed = []
+    for word in read:
+        home = next((w for w in unreadable if centre_inside(word.rect, w.rect)), None)
+        placed.append(replace(word, line=home.line, block=home.block) if home else word)
+    lines = {w.line for w in unreadable}
+    words = sorted((*known, *placed), key=lambda w: (w.line, w.rect[0] if w.line in lines else 0))
+    return tuple(words)
 
 
 def grey_picture(page: pymupdf.Page, dpi: int) -> NDArray[np.uint8]:

@@ -21,7 +21,7 @@ _SAME_ROW: Final = 0.6
 """Lines that overlap vertically by more than this are side by side. Consecutive lines of tight text
 overlap by up to 0.3, a superscript and its line by 0.7."""
 
-_INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\ufffd\u202a-\u202e\u2066-\u2069]")
+_INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\u202a-\u202e\u2066-\u2069]")
 _LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
 # Bullets of Symbol and Wingdings have private codes.
 _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
@@ -88,15 +88,17 @@ def code_text(rows: Sequence[Row]) -> str:
 
 
 def clean(text: str) -> str:
-    """Spell out ligatures; drop control characters, zero-width marks, private codes, surrogates.
+    """Spell out ligatures; drop control characters, zero-width marks and surrogates.
+
+    Private codes become U+FFFD: something is there that nobody can read.
 
     Other characters keep their form: full NFKC would turn ``x²`` into ``x2``.
     """
     text = _ICON_BULLET.sub("•", text)
     text = _LIGATURE.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
     text = _INVISIBLE.sub("", text)
-    noise = ("Cc", "Co", "Cs", "Cn")
-    kept = (c for c in text if c == "\n" or unicodedata.category(c) not in noise)
+    text = "".join("\ufffd" if unicodedata.category(c) in ("Co", "Cn") else c for c in text)
+    kept = (c for c in text if c == "\n" or unicodedata.category(c) not in ("Cc", "Cs"))
     return "".join(kept).strip("\n ")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..quality.garbling import BAD_SHARE, is_garbled, is_undecodable, is_wordless
+from ..quality.garbling import is_garbled, is_undecodable, is_unknown, is_wordless
 from .geometry import Rect, centre_inside
 from .overprint import watermarks, without_doubles
 from .words import LayoutWord
@@ -21,6 +21,9 @@ __all__ = ["TextLayer", "dominant_turn", "judge"]
 
 _BULLET: Final = 2
 """Up to this many undecodable characters at the start of a line are a bullet of an icon font."""
+_BULLET_GAP: Final = 0.15
+"""Smallest gap after a bullet, in font sizes. A minus sign touches its number."""
+_MISSING: Final = "\ufffd"
 _SAME_SPOT: Final = 2.0  # points by which a hidden copy may miss the visible word
 
 
@@ -29,14 +32,16 @@ class TextLayer:
     """The verdict on a page's text layer.
 
     Attributes:
-        good: the words to use.
-        garbled: some text was rejected; read it with OCR.
+        good: the words to use, with U+FFFD for characters that nobody can read.
+        unreadable: words of which OCR can tell more.
+        garbled: some words have no readable text.
         searchable: the text comes from the invisible layer of a scan.
         hidden: invisible text outside pictures was dropped.
         watermark: text printed across the page was dropped.
     """
 
     good: tuple[LayoutWord, ...]
+    unreadable: tuple[LayoutWord, ...] = ()
     garbled: bool = False
     searchable: bool = False
     hidden: bool = False
@@ -52,13 +57,16 @@ def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
     over_image = [w for w in unseen if any(centre_inside(w.rect, image) for image in images)]
     covered = _overlaid(over_image, visible)
     over_image = [w for w in over_image if id(w) not in covered]
-    good, refused = _split(visible)
+    good, unreadable = _split(visible)
     searchable = bool(over_image) and not is_garbled(_text(over_image))
     if searchable:
         good += over_image
     return TextLayer(
         good=tuple(sorted(good, key=lambda w: w.line)),
-        garbled=refused or (bool(over_image) and not searchable),
+        unreadable=tuple(unreadable),
+        garbled=(bool(over_image) and not searchable)
+        or bool(unreadable)
+        or any(_MISSING in w.text for w in good),
         searchable=searchable,
         hidden=len(over_image) + len(covered) < len(unseen),
         watermark=bool(marks),
@@ -71,38 +79,64 @@ def dominant_turn(words: Iterable[LayoutWord]) -> int:
     return max(turns, key=lambda t: (turns[t], -t), default=0)
 
 
-def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], bool]:
-    """Return the readable words, and whether enough was rejected to make OCR worthwhile."""
+def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], list[LayoutWord]]:
+    """Return the readable words, and those of which OCR can tell more."""
     if is_wordless(_text(visible)):
-        return [], True
+        return [], visible
     lines: dict[int, list[LayoutWord]] = defaultdict(list)
     for word in visible:
         lines[word.line].append(word)
-    good = [word for line in lines.values() for word in _readable(line)]
-    kept, total = (sum(len(w.text) for w in part) for part in (good, visible))
-    return good, total - kept > BAD_SHARE * total
+    good: list[LayoutWord] = []
+    unreadable: list[LayoutWord] = []
+    for line in lines.values():
+        for parts in _whole_words(_with_bullet(line)):
+            whole = "".join(part.text for part in parts)
+            (unreadable if _needs_ocr(whole) else good).extend(map(_marked, parts))
+    return good, unreadable
 
 
-def _readable(line: list[LayoutWord]) -> list[LayoutWord]:
-    """Return the readable words of a line; none if most of the line is unreadable."""
+def _whole_words(line: list[LayoutWord]) -> list[list[LayoutWord]]:
+    """Group the parts of a line that no space separates: words set in several fonts."""
+    words: list[list[LayoutWord]] = []
+    for part in line:
+        if part.glued and words:
+            words[-1].append(part)
+        else:
+            words.append([part])
+    return words
+
+
+def _with_bullet(line: list[LayoutWord]) -> list[LayoutWord]:
     first, *others = line
-    if others and len(first.text) <= _BULLET and set(first.text) == {"\ufffd"}:
-        line = [replace(first, text="•"), *others]
-    good = [word for word in line if _is_better_than_ocr(word.text)]
-    kept, total = (sum(len(w.text) for w in part) for part in (good, line))
-    return good if 2 * kept >= total else []
+    is_sign = len(first.text) <= _BULLET and all(map(is_unknown, first.text))
+    is_bullet = is_sign and bool(others) and _gap(first, others[0]) > _BULLET_GAP * first.size
+    return [replace(first, text="•"), *others] if is_bullet else line
 
 
-def _is_better_than_ocr(word: str) -> bool:
-    """Whether to keep a word. OCR reads Latin and Han only; other scripts are kept with gaps."""
-    if not is_undecodable(word):
-        return True
-    return sum(map(_is_beyond_ocr, word)) * 2 >= len(word)
+def _gap(left: LayoutWord, right: LayoutWord) -> float:
+    return max(right.rect[0] - left.rect[2], left.rect[0] - right.rect[2])
+
+
+def _needs_ocr(word: str) -> bool:
+    """Whether OCR can tell more of a word. It reads Latin and Han only, and drops lone signs."""
+    known = [c for c in word if not is_unknown(c)]
+    if len(known) == len(word):
+        return is_undecodable(word)  # "(cid:12)"
+    if not known:
+        return len(word) > _BULLET
+    return any(map(str.isalpha, known)) and 2 * sum(map(_is_beyond_ocr, known)) < len(word)
+
+
+def _marked(word: LayoutWord) -> LayoutWord:
+    if not any(map(is_unknown, word.text)):
+        return word
+    return replace(word, text="".join(_MISSING if is_unknown(c) else c for c in word.text))
 
 
 def _is_beyond_ocr(char: str) -> bool:
-    """Whether a letter is in U+0590 (Hebrew) to U+1DFF or an Arabic presentation form."""
-    return "\u0590" <= char <= "\u1dff" or "\ufb1d" <= char <= "\ufeff"
+    """Whether a letter is in U+0590 (Hebrew) to U+1DFF, Hangul, or an Arabic presentation form."""
+    ranges = (("\u0590", "\u1dff"), ("\uac00", "\ud7ff"), ("\ufb1d", "\ufeff"))
+    return any(first <= char <= last for first, last in ranges)
 
 
 def _text(words: Iterable[LayoutWord]) -> str:

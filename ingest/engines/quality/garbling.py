@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["BAD_SHARE", "is_garbled", "is_spelt", "is_undecodable", "is_wordless"]
+__all__ = ["BAD_SHARE", "is_garbled", "is_spelt", "is_undecodable", "is_unknown", "is_wordless"]
 
 BAD_SHARE: Final = 0.10
 """pymupdf4llm's BAD_CHAR_THRESHOLD, above which its trained decision asks for OCR."""
@@ -33,7 +33,7 @@ def is_garbled(text: str) -> bool:
 def is_undecodable(text: str) -> bool:
     """Whether more than a tenth of the characters have no meaning outside their font."""
     solid = "".join(_CID.sub("\ufffd", text).split())
-    return bool(solid) and sum(map(_is_bad, solid)) / len(solid) > BAD_SHARE
+    return bool(solid) and sum(map(is_unknown, solid)) / len(solid) > BAD_SHARE
 
 
 def is_wordless(text: str) -> bool:
@@ -54,7 +54,8 @@ def _voweled(words: Sequence[str]) -> float:
     return sum(bool(_VOWEL.search(word)) for word in words) / len(words)
 
 
-def _is_bad(char: str) -> bool:
+def is_unknown(char: str) -> bool:
+    """Whether a character has no meaning outside its font."""
     # Co private use, Cn unassigned, Cs lone surrogates, Cc control characters
     return char == "\ufffd" or (
         unicodedata.category(char) in ("Co", "Cn", "Cs", "Cc") and char not in _ICON_FONT

@@ -92,11 +92,12 @@ def test_invisible_copy_of_visible_text_is_not_read_twice() -> None:
     assert not layer.hidden
 
 
-def test_only_garbled_lines_are_rejected() -> None:
-    """A broken font does not affect the rest of the page."""
+def test_only_garbled_words_are_unreadable() -> None:
+    """A broken font does not affect the rest of the page, but is flagged."""
     layer = judge([*words(ENGLISH), *words("\ufffd\ufffd\ufffd", first_line=99)], [])
     assert len(layer.good) == len(ENGLISH.split())
-    assert not layer.garbled  # three letters do not make OCR worthwhile
+    assert [w.text for w in layer.unreadable] == ["\ufffd\ufffd\ufffd"]
+    assert layer.garbled
 
 
 def test_dominant_turn_counts_letters() -> None:
