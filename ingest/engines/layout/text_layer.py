@@ -7,6 +7,7 @@ hidden text is dropped. So are watermarks, and the second copy of a word that is
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ _BULLET: Final = 2
 """Up to this many undecodable characters at the start of a line are a bullet of an icon font."""
 _BULLET_GAP: Final = 0.15
 """Smallest gap after a bullet, in font sizes. A minus sign touches its number."""
+_NUMBER = re.compile(r"[.,]?\d")
 _MISSING: Final = "\ufffd"
 _SAME_SPOT: Final = 2.0  # points by which a hidden copy may miss the visible word
 
@@ -109,8 +111,14 @@ def _whole_words(line: list[LayoutWord]) -> list[list[LayoutWord]]:
 def _with_bullet(line: list[LayoutWord]) -> list[LayoutWord]:
     first, *others = line
     is_sign = len(first.text) <= _BULLET and all(map(is_unknown, first.text))
-    is_bullet = is_sign and bool(others) and _gap(first, others[0]) > _BULLET_GAP * first.size
-    return [replace(first, text="•"), *others] if is_bullet else line
+    return [replace(first, text="•"), *others] if is_sign and _is_item(first, others) else line
+
+
+def _is_item(sign: LayoutWord, others: list[LayoutWord]) -> bool:
+    """Whether a line of words follows a bullet; before a number, a sign may be a minus."""
+    if not others or _NUMBER.match(others[0].text):
+        return False
+    return not others[0].glued or _gap(sign, others[0]) > _BULLET_GAP * sign.size
 
 
 def _gap(left: LayoutWord, right: LayoutWord) -> float:
