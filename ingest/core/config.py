@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 PageFurniture = Literal["keep", "drop", "metadata"]
-"""Running headers and footers: keep them in the text, drop them, or store them as metadata."""
+"""Running heads and page numbers: keep them in the text, drop them, or store them as metadata."""
 
 _MIN_TOKENS: Final = 32  # for the context and a sentence
 _MIN_MEMORY: Final = 256 * 1024**2  # bytes; the models alone need this much
@@ -352,4 +352,4 @@ class ChunkingConfig:
     def fingerprint(self) -> str:
         """Identifies the options, all of which change the chunks."""
         sizes = f"{self.max_tokens}:{self.target_tokens}:{self.overlap_tokens}"
-        return f"chunk/3:{sizes}:{self.furniture}"
+        return f"chunk/4:{sizes}:{self.furniture}"

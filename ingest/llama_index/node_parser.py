@@ -20,6 +20,7 @@ from llama_index.core.schema import (
 )
 
 from ..chunking.chunker import Repeats, chunk_pages
+from ..chunking.furniture import note_furniture
 from ..core.config import ChunkingConfig, PageFurniture
 from ..core.errors import ConfigError
 from ..core.protocols import TokenCounter
@@ -145,6 +146,8 @@ class LayoutNodeParser(NodeParser):
             page.index: {key: value for key, value in node.metadata.items() if key != LAYOUT_KEY}
             for page, node in read
         }
+        if self.furniture == "metadata":
+            pages = {page.index: page for page in note_furniture(list(pages.values()))}
         made = chunk_nodes(chunks, pages, extra)
         sources = {page.index: _source(node) for page, node in read}
         for node, chunk in zip(made, chunks, strict=True):

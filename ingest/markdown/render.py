@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.config import PageFurniture
 from ..core.records import Block, BlockKind, Box, ParsedPage, TextSource
 from .tables import render_table, row_edges
 
 __all__ = ["FURNITURE", "BlockSpan", "PageMarkdown", "block_markdown", "page_markdown"]
 
 FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
-"""Kinds that repeat on every page and are not part of the text."""
+"""Kinds of lines that an engine takes for running heads and page numbers. Whether they are left out
+is decided by comparing pages."""
 
 _BULLET = re.compile(r"^[•◦▪▫‣⁃·●○■□–—*\-]\s+")
 _ENUMERATOR = re.compile(r"^(?:\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
@@ -47,7 +47,7 @@ class PageMarkdown:
     """A page as Markdown, with the range of each block.
 
     ``index`` is 0-based, ``label`` is the printed page number. ``furniture`` has the running
-    headers and footers that are not in the text.
+    heads and page numbers that are left out of the text, or only of the chunks.
     """
 
     index: int
@@ -105,20 +105,17 @@ def _span_from_json(item: list[Any]) -> BlockSpan:
     return BlockSpan(int(index), BlockKind(kind), *numbers, shape, int(header_rows), edges)
 
 
-def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> PageMarkdown:
+def page_markdown(page: ParsedPage, left_out: Collection[int] = ()) -> PageMarkdown:
     """Write a page's blocks as Markdown, in their order.
 
-    Running headers and footers stay in the text (``"keep"``), are removed (``"drop"``), or move
-    to :attr:`PageMarkdown.furniture` (``"metadata"``).
+    The blocks at the indices ``left_out`` move to :attr:`PageMarkdown.furniture`.
     """
     text = ""
     spans: list[BlockSpan] = []
-    left_out: list[str] = []
-    # An engine may take the only lines of an otherwise empty page for headers: keep them.
-    bare = all(b.kind in FURNITURE or not (b.text.strip() or b.table) for b in page.blocks)
+    furniture: list[str] = []
     for index, block in enumerate(page.blocks):
-        if block.kind in FURNITURE and furniture != "keep" and not bare:
-            left_out.append(block.text)
+        if index in left_out:
+            furniture.append(block_markdown(block))
             continue
         in_list = spans and spans[-1].kind is block.kind is BlockKind.LIST_ITEM
         separator = ("\n" if in_list else "\n\n") if text else ""
@@ -134,7 +131,7 @@ def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> Pa
         label=page.ref.label,
         text=text,
         blocks=tuple(spans),
-        furniture=tuple(left_out) if furniture == "metadata" else (),
+        furniture=tuple(furniture),
         engine=page.engine,
         flags=page.flags,
     )

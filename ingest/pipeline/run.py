@@ -180,7 +180,7 @@ class Run:
         if isinstance(outcome, PageFailure):
             return outcome
         try:
-            return page_markdown(outcome, self._recipe.chunking.furniture)
+            return page_markdown(outcome)
         except Exception as error:  # noqa: BLE001  a defect costs this page, not the run
             return PageFailure.of(outcome.ref, *_code_and_message(error))
 

@@ -31,21 +31,14 @@ def test_every_block_is_found_at_its_offsets() -> None:
     ]
 
 
-def test_running_headers_are_kept_dropped_or_moved_to_metadata() -> None:
-    """The furniture option decides where page headers and footers go."""
+def test_blocks_that_are_left_out_are_listed() -> None:
+    """A page keeps its headers and footers, unless they are left out by their index."""
     parsed = page(block("Annual Report", BlockKind.PAGE_HEADER), block("Body."))
 
-    assert page_markdown(parsed, "keep").text == "Annual Report\n\nBody."
-    assert page_markdown(parsed, "drop").furniture == ()
-    moved = page_markdown(parsed, "metadata")
+    assert page_markdown(parsed).text == "Annual Report\n\nBody."
+    moved = page_markdown(parsed, {0})
     assert (moved.text, moved.furniture) == ("Body.", ("Annual Report",))
-
-
-def test_a_page_with_only_furniture_keeps_it() -> None:
-    """A footer on an otherwise empty page is the page's text."""
-    parsed = page(block("", BlockKind.FIGURE), block("Annex A", BlockKind.PAGE_FOOTER))
-
-    assert page_markdown(parsed).text == "Annex A"
+    assert [span.index for span in moved.blocks] == [1]
 
 
 def test_a_table_block_knows_its_header() -> None:
