@@ -26,10 +26,13 @@ _MIN_SHARE: Final = 0.4  # below one half: left and right pages may have differe
 _MARGIN: Final = 0.12
 """Height of the top and bottom margins, as a share of the page's height."""
 _LABELLED_MARGIN: Final = 0.2
-"""The same for a line that the engine labelled: heads of slides and letters are tall."""
+"""The same for a line that the engine labelled: heads of slides and letters are tall. A page may
+also end far above its foot; then the line must be the last."""
 _LONGEST: Final = 120  # characters
 _LONGEST_LABELLED: Final = 400  # a labelled footer may hold an address or a legal notice
 _NUMBER: Final = re.compile(r"\d+")
+_ALONE: Final = re.compile(r"[^\w\s]*\d+[^\w\s]*(?: .*)?|.*[ |·•]\d+[^\w\s]*|\S+")
+"""A number as the first or last word, or a line of one word. "2031-447" is not a page's number."""
 _ROMAN: Final = re.compile(r"(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})", re.IGNORECASE)
 _ROMAN_DIGITS: Final = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _PAGE_WORDS: Final = re.compile(
@@ -58,6 +61,12 @@ class _Line:
         if _ROMAN.fullmatch(self.text):
             return (_roman(self.text),)
         return tuple(int(n) for n in _NUMBER.findall(self.text) if len(n) < 7)
+
+    @property
+    def may_count(self) -> bool:
+        """Whether a number of the line may be that of its page: the first or last word."""
+        fits = _ALONE.fullmatch(self.text) or _PAGE_WORDS.fullmatch(self.pattern)
+        return bool(self.numbers and fits)
 
     @property
     def pattern(self) -> str:
@@ -133,15 +142,29 @@ def find_running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, i
 def _labelled(pages: Sequence[PageMarkdown], edge: str) -> Iterator[_Line]:
     """The lines at an edge that the engine took for furniture, at any depth."""
     for position, page in enumerate(pages):
-        shown = [b for b in page.blocks if b.end > b.start]
-        # The only lines of a page are its text.
-        if all(block.kind in FURNITURE for block in shown):
+        shown = [b for b in page.blocks if b.end > b.start and b.box is not None]
+        text_boxes = [b.box for b in shown if b.box and b.kind not in FURNITURE]
+        if not text_boxes:  # the only lines of a page are its text
             continue
+        lowest, highest = min(b.y1 for b in text_boxes), max(b.y0 for b in text_boxes)
         for block in shown:
             text = _one_line(page, block)
-            fits = block.kind in FURNITURE and block.box is not None
-            if fits and len(text) <= _LONGEST_LABELLED and _is_at(block, edge, _LABELLED_MARGIN):
+            if block.kind not in FURNITURE or len(text) > _LONGEST_LABELLED:
+                continue
+            if _is_outermost(block, edge, lowest if edge == "top" else highest):
                 yield _Line(position, page.index, block, text)
+
+
+def _is_outermost(block: BlockSpan, edge: str, text: float) -> bool:
+    """Whether a labelled line is in the margin, or nothing of the page's text stands beyond it.
+
+    ``text`` is the bottom of the text's first block or the top of its last one.
+    """
+    if _is_at(block, edge, _LABELLED_MARGIN):
+        return True
+    box = block.box
+    beyond = box is not None and (box.y0 < text if edge == "top" else box.y1 > text)
+    return beyond and _is_at(block, edge, 0.5)
 
 
 def _edge_lines(
@@ -197,7 +220,7 @@ def _running(lines: list[_Line], least: float) -> list[_Line]:
     steps: dict[tuple[int, ...], list[_Line]] = defaultdict(list)
     for line in counting:
         # The page number is the first or the last number: "12 | Report 2023".
-        for position in {0, len(line.numbers) - 1} if line.numbers else ():
+        for position in {0, len(line.numbers) - 1} if line.may_count else ():
             steps[position, line.numbers[position] - line.index].append(line)
     # Front matter and text count from different numbers.
     return [line for group in steps.values() if _is_seen(group, least) for line in group]

@@ -206,19 +206,42 @@ def test_a_labelled_head_confirms_the_same_line_that_was_not_labelled() -> None:
     assert gone(*parsed) == ["ACME"] * 10
 
 
-def test_labelled_lines_outside_the_edges_are_text() -> None:
-    """A raised exponent or a heading in mid page is not at the edge."""
+def test_labelled_lines_in_mid_page_are_text() -> None:
+    """A raised exponent or a heading with text above it is not at the edge."""
     middle = [
         page(
+            block(body(n), box=(0.1, 0.21, 0.9, 0.28)),
             block("2", BlockKind.PAGE_HEADER, box=(0.5, 0.3, 0.52, 0.31)),
-            block(body(n)),
-            block("more"),
+            block("more", box=(0.1, 0.32, 0.9, 0.4)),
             index=n,
         )
         for n in range(5)
     ]
 
     assert gone(*middle) == []
+
+
+def test_the_number_below_a_short_page_is_found() -> None:
+    """A page number in mid page counts if the text ends above it."""
+    pages = [
+        page(
+            block(body(n), box=(0.1, 0.2, 0.9, 0.6)),
+            block(str(n + 3), BlockKind.PAGE_FOOTER, box=(0.5, 0.7, 0.52, 0.71)),
+            index=n,
+        )
+        for n in range(4)
+    ]
+
+    assert gone(*pages) == ["3", "4", "5", "6"]
+
+
+@pytest.mark.parametrize("number", ["2031-44{}", "NR44{}", "4{}.50"])
+@pytest.mark.parametrize("words", ["Invoice {}", "Invoice {} of Tarn Bank"])
+def test_numbers_of_a_batch_of_invoices_are_text(words: str, number: str) -> None:
+    """A number that grows with the pages is not theirs if it is part of another one."""
+    heads = [words.format(number.format(n + 1)) for n in range(5)]
+
+    assert gone(*(labelled(n, head) for n, head in enumerate(heads))) == []
 
 
 def test_the_only_lines_of_pages_are_kept() -> None:
