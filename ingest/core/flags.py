@@ -37,6 +37,8 @@ class Flag:
     """The page is blank."""
     DAMAGED: Final = "damaged_file"
     """The page is empty and its file had to be repaired: its content may be lost."""
+    FORM: Final = "form"
+    """The page has fields of a form; marks of boxes to tick, ☒ and ☐, are their states."""
 
 
 DOUBTFUL: Final = frozenset(
