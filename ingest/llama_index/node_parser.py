@@ -26,7 +26,7 @@ from ..core.errors import ConfigError
 from ..core.protocols import TokenCounter
 from ..indexing.dense import SentenceTransformerEmbedder
 from .nodes import chunk_nodes
-from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, page_of
+from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, pages_of
 from .parents import ParentKind, parent_nodes
 
 __all__ = ["LayoutNodeParser"]
@@ -135,7 +135,9 @@ class LayoutNodeParser(NodeParser):
         return parsed
 
     def _file_nodes(self, members: Sequence[PageDocument], repeats: Repeats) -> list[TextNode]:
-        read = sorted(((page_of(one), one.node) for one in members), key=lambda pair: pair[0].index)
+        alone = len(members) == 1
+        pairs = ((page, one.node) for one in members for page in pages_of(one, alone=alone))
+        read = sorted(pairs, key=lambda pair: pair[0].index)
         pages = {page.index: page for page, _ in read}
         config = ChunkingConfig(
             self.max_tokens, self.target_tokens, self.overlap_tokens, self.furniture

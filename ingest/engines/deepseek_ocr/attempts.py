@@ -57,7 +57,7 @@ __all__ = [
     "token_budget",
 ]
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Increase this when a change may make this package read the same answer differently."""
 
 DPI: Final = 144  # as in the published PDF script

@@ -134,9 +134,9 @@ def test_hidden_fields_and_passwords_are_not_read() -> None:
     assert read_fields(page) == ()
 
 
-@pytest.mark.parametrize(("value", "mark"), [("/Yes", "☒"), ("/Off", "☐"), ("null", "☐")])
+@pytest.mark.parametrize(("value", "mark"), [("/Yes", "☒"), ("/Off", "☐"), ("null", "☒")])
 def test_a_box_without_a_state_has_that_of_its_field(value: str, mark: str) -> None:
-    """Programs that fill in a form may write its value only."""
+    """Programs that fill in a form may write its value only, perhaps in the parent field."""
     page = new_page()
     add_field(page, CHECK, (72, 90, 84, 102), True)
     xref = next(page.widgets()).xref
