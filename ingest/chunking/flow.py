@@ -45,7 +45,7 @@ def build_flow(pages: Sequence[PageMarkdown], *, drop_running: bool = True) -> l
     entries: list[list[Fragment]] = []
     for number, page in enumerate(pages):
         fragments = [
-            Fragment(number, block, block.start, block.end)
+            Fragment(number, _as_table(block), block.start, block.end)
             for block in page.blocks
             if (block.end > block.start or block.kind is BlockKind.FIGURE)
             and (number, block.index) not in running
@@ -56,6 +56,12 @@ def build_flow(pages: Sequence[PageMarkdown], *, drop_running: bool = True) -> l
             _continue(pages, entries, new)
         entries += new
     return link_introductions(list(_elements(pages, entries)))
+
+
+def _as_table(block: BlockSpan) -> BlockSpan:
+    """Take a footer or header with cells for a table: it was not found on other pages."""
+    is_row = block.kind in FURNITURE and block.col_edges
+    return replace(block, kind=BlockKind.TABLE) if is_row else block
 
 
 def _with_captions(text: str, fragments: list[Fragment]) -> list[Fragment]:

@@ -30,9 +30,10 @@ _LABELLED_MARGIN: Final = 0.2
 also end far above its foot; then the line must be the last."""
 _LONGEST: Final = 120  # characters
 _LONGEST_LABELLED: Final = 400  # a labelled footer may hold an address or a legal notice
+_MOST_NUMBERS: Final = 8  # numbers of a labelled line that may be that of its page
 _NUMBER: Final = re.compile(r"\d+")
-_ALONE: Final = re.compile(r"[^\w\s]*\d+[^\w\s]*(?: .*)?|.*[ |·•]\d+[^\w\s]*|\S+")
-"""A number as the first or last word, or a line of one word. "2031-447" is not a page's number."""
+_ALONE: Final = re.compile(r"[^\w\s]*(\d+)(?:/\d+)?[^\w\s]*")
+"""A word that may be the number of a page: "2031-447" is not."""
 _ROMAN: Final = re.compile(r"(?=[ivxlc])c{0,3}(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})", re.IGNORECASE)
 _ROMAN_DIGITS: Final = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 _PAGE_WORDS: Final = re.compile(
@@ -41,7 +42,12 @@ _PAGE_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 _HEADINGS: Final = frozenset({BlockKind.HEADING, BlockKind.TITLE})
-_CANDIDATES: Final = frozenset({BlockKind.TEXT, BlockKind.OTHER, BlockKind.CAPTION}) | _HEADINGS
+_CANDIDATES: Final = _HEADINGS | {
+    BlockKind.TEXT,
+    BlockKind.OTHER,
+    BlockKind.CAPTION,
+    BlockKind.TABLE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +64,23 @@ class _Line:
 
     @property
     def numbers(self) -> tuple[int, ...]:
+        """Numbers that may be that of the page: each a word of its own, or between page words."""
         if _ROMAN.fullmatch(self.text):
             return (_roman(self.text),)
-        return tuple(int(n) for n in _NUMBER.findall(self.text) if len(n) < 7)
+        words = self.text.split()
+        if len(words) == 1 or _PAGE_WORDS.fullmatch(self.pattern):
+            found = _NUMBER.findall(self.text)
+        else:
+            found = [number[1] for word in words if (number := _ALONE.fullmatch(word))]
+        return tuple(int(n) for n in found if len(n) < 7)
 
     @property
-    def may_count(self) -> bool:
-        """Whether a number of the line may be that of its page: the first or last word."""
-        fits = _ALONE.fullmatch(self.text) or _PAGE_WORDS.fullmatch(self.pattern)
-        return bool(self.numbers and fits)
+    def counting(self) -> tuple[int, ...]:
+        """Positions in ``numbers`` of those that may count the pages."""
+        if self.labelled:
+            return tuple(range(min(len(self.numbers), _MOST_NUMBERS)))
+        # The page number is the first or the last number: "12 | Report 2023".
+        return tuple({0, len(self.numbers) - 1}) if self.numbers else ()
 
     @property
     def pattern(self) -> str:
@@ -219,8 +233,7 @@ def _running(lines: list[_Line], least: float) -> list[_Line]:
     counting = [line for line in lines if line.block.kind not in _HEADINGS]
     steps: dict[tuple[int, ...], list[_Line]] = defaultdict(list)
     for line in counting:
-        # The page number is the first or the last number: "12 | Report 2023".
-        for position in {0, len(line.numbers) - 1} if line.may_count else ():
+        for position in line.counting:
             steps[position, line.numbers[position] - line.index].append(line)
     # Front matter and text count from different numbers.
     return [line for group in steps.values() if _is_seen(group, least) for line in group]

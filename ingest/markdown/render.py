@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core.records import Block, BlockKind, Box, ParsedPage, TextSource
-from .tables import render_table, row_edges
+from .tables import col_edges, render_table, row_edges
 
 __all__ = ["FURNITURE", "BlockSpan", "PageMarkdown", "block_markdown", "page_markdown"]
 
@@ -30,6 +30,7 @@ class BlockSpan:
     :attr:`ParsedPage.blocks`. ``level`` is the depth of a heading or list item. ``box`` is None
     if the source had no geometry (plain Markdown). ``row_edges`` are the vertical edges of a
     table's rows in fractions of the page, one more than there are rows; empty if unknown.
+    ``col_edges`` are the horizontal edges of its columns.
     """
 
     index: int
@@ -40,6 +41,7 @@ class BlockSpan:
     box: Box | None = None
     header_rows: int = 0
     row_edges: tuple[float, ...] = ()
+    col_edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +96,23 @@ class PageMarkdown:
 def _span_to_json(span: BlockSpan) -> list[Any]:
     box = list(span.box.as_tuple()) if span.box else None
     plain = (span.index, span.kind.value, span.start, span.end, span.level)
-    return [*plain, box, span.header_rows, list(span.row_edges)]
+    return [*plain, box, span.header_rows, list(span.row_edges), list(span.col_edges)]
 
 
 def _span_from_json(item: list[Any]) -> BlockSpan:
-    index, kind, start, end, level, box, header_rows, row_edges = item
-    numbers = (int(start), int(end), int(level))
-    shape = Box.clipped(*box) if box else None
-    edges = tuple(map(float, row_edges))
-    return BlockSpan(int(index), BlockKind(kind), *numbers, shape, int(header_rows), edges)
+    index, kind, start, end, level, box, header_rows, row_edges, *others = item
+    return BlockSpan(
+        index=int(index),
+        kind=BlockKind(kind),
+        start=int(start),
+        end=int(end),
+        level=int(level),
+        box=Box.clipped(*box) if box else None,
+        header_rows=int(header_rows),
+        row_edges=tuple(map(float, row_edges)),
+        # Documents stored by version 1 have no edges of columns.
+        col_edges=tuple(map(float, others[0])) if others else (),
+    )
 
 
 def page_markdown(page: ParsedPage, left_out: Collection[int] = ()) -> PageMarkdown:
@@ -147,7 +157,8 @@ def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str
     text = render_table(table) if table else _RENDERERS.get(block.kind, _plain)(block)
     span = BlockSpan(index, block.kind, offset, offset + len(text), box=block.box)
     if table:
-        return replace(span, header_rows=table.header_rows, row_edges=row_edges(table)), text
+        edges = {"row_edges": row_edges(table), "col_edges": col_edges(table)}
+        return replace(span, header_rows=table.header_rows, **edges), text
     return replace(span, level=block.level), text
 
 

@@ -18,6 +18,7 @@ from ...core.records import Block, PageRef, ParsedPage
 from ..quality.assessment import flag_damage
 from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks, is_typewritten
+from .edge_rows import with_edge_rows
 from .extract import PageFacts, read_page
 from .geometry import Rect
 from .headings import OutlineEntry, body_size
@@ -167,6 +168,7 @@ def _lay_out(
     _, rest = assign(words, regions)
     regions += regions_for_rest(rest, regions)
     contents, _ = assign(words, regions)
+    regions = with_edge_rows(regions, contents, facts.drawings)
     to_box = box_maker(rect, upright.turn)
     context = PageContext(
         vocabulary(words), body_size(words), is_typewritten(words), rtl, outline, to_box
