@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-__all__ = ["DOUBTFUL", "Flag", "doubts"]
+__all__ = ["DOUBTFUL", "Flag", "doubts", "flag_list"]
 
 
 class Flag:
@@ -39,6 +39,22 @@ class Flag:
     """The page is empty and its file had to be repaired: its content may be lost."""
     FORM: Final = "form"
     """The page has fields of a form; marks of boxes to tick, ☒ and ☐, are their states."""
+    OCR: Final = "ocr"
+    """At least a part of the text was read from the picture of the page."""
+    OCR_MISSING: Final = "ocr_missing"
+    """The page needs OCR, and none is installed."""
+    GARBLED: Final = "text_layer_garbled"
+    """A part of the text layer has other characters than the page shows; it was left out."""
+    SEARCHABLE: Final = "text_layer_invisible"
+    """The text is the invisible layer of a scan: somebody else's OCR."""
+    HIDDEN: Final = "text_hidden"
+    """Text that no reader of the page can see was left out."""
+    ROTATED_90: Final = "rotated_90"
+    """The text runs downwards, by a quarter turn clockwise."""
+    ROTATED_180: Final = "rotated_180"
+    """The text is upside down."""
+    ROTATED_270: Final = "rotated_270"
+    """The text runs upwards, by a quarter turn counterclockwise."""
 
 
 DOUBTFUL: Final = frozenset(
@@ -52,7 +68,7 @@ DOUBTFUL: Final = frozenset(
         Flag.DISAGREES,
         Flag.GRAMMAR,
         Flag.DAMAGED,
-        "ocr_missing",  # from the layout engine: a scanned page, and no OCR is installed
+        Flag.OCR_MISSING,
     }
 )
 """Flags of pages whose text may be wrong or incomplete."""
@@ -62,3 +78,9 @@ def doubts(flags: Iterable[str]) -> tuple[str, ...]:
     """The doubtful flags of a page, sorted; none if the text layer replaced the model's text."""
     found = frozenset(flags)
     return () if Flag.FROM_TEXT_LAYER in found else tuple(sorted(found & DOUBTFUL))
+
+
+def flag_list(counts: Mapping[str, int]) -> str:
+    """Write how many pages have each flag, the most frequent first: ``ocr 3, text_hidden 1``."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{flag} {number}" for flag, number in ranked)

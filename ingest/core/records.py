@@ -280,8 +280,8 @@ class OpticalReading:
 class ParsedPage:
     """A page that an engine has read: blocks in reading order.
 
-    ``width`` and ``height`` are in points (1/72 inch), as displayed. ``flags`` describe the
-    page's quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``.
+    ``width`` and ``height`` are in points (1/72 inch), as displayed. ``flags`` are of
+    :class:`.flags.Flag`.
     """
 
     ref: PageRef
