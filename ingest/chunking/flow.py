@@ -26,7 +26,8 @@ __all__ = ["build_flow"]
 _FLOATS: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION})
 _MAY_CAPTION: Final = frozenset({BlockKind.TEXT, BlockKind.HEADING})
 _FLOWING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM})
-_ASIDE: Final = FURNITURE | {BlockKind.FOOTNOTE}
+_BETWEEN: Final = FURNITURE | {BlockKind.COMMENT}
+_ASIDE: Final = _BETWEEN | {BlockKind.FOOTNOTE}
 """Kinds that stand between the parts of a text without interrupting it."""
 _HEADING_MARK: Final = re.compile(r"\s*(?:#{1,6}(?:\s+|$))?")
 _SENTENCE_ENDS: Final = re.compile(r"[.!?:;…。！？：；؟۔।]\W*\Z")
@@ -141,14 +142,14 @@ def _last(
 
 
 def _first(new: list[list[Fragment]]) -> list[Fragment] | None:
-    flowing = (e for e in new if e[0].block.kind not in _FLOATS | FURNITURE)
+    flowing = (e for e in new if e[0].block.kind not in _FLOATS | _BETWEEN)
     return next(flowing, new[0] if new else None)
 
 
 def _continued_table(
     pages: Sequence[PageMarkdown], tail: list[Fragment], new: list[list[Fragment]]
 ) -> list[Fragment] | None:
-    shown = [e for e in new if e[0].block.kind not in FURNITURE]
+    shown = [e for e in new if e[0].block.kind not in _BETWEEN]
     at = next((e for e in shown if e[0].block.kind is not BlockKind.CAPTION), None)
     if at is None or {tail[-1].block.kind, at[0].block.kind} != {BlockKind.TABLE}:
         return None

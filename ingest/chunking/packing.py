@@ -21,8 +21,8 @@ _SMALL_SECTION: Final = 0.5
 """A section shorter than this share of the target is merged with the next of its rank."""
 _SMALL_REST: Final = 0.4
 """A chunk shorter than this share of the previous one takes some of its text."""
-_BELOW: Final = frozenset({BlockKind.FOOTNOTE, BlockKind.PAGE_FOOTER})
-"""Kinds that belong to the text above them."""
+_BELOW: Final = frozenset({BlockKind.FOOTNOTE, BlockKind.PAGE_FOOTER, BlockKind.COMMENT})
+"""Kinds that belong to what stands above them."""
 
 Sizes = Callable[[Sequence[Piece]], int]
 

@@ -92,10 +92,13 @@ class LayoutConfig:
         ocr: ``"auto"`` runs OCR on pages and regions without usable text, ``"off"`` never,
             ``"force"`` on every page.
         ocr_dpi: resolution of the page images for OCR.
+        links: write links to the web as Markdown, ``[words](https://…)``. Without it, the text
+            has the words only, which is better for search.
     """
 
     ocr: Literal["auto", "off", "force"] = "auto"
     ocr_dpi: int = 150
+    links: bool = False
 
 
 @dataclass(frozen=True, slots=True)

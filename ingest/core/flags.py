@@ -39,6 +39,8 @@ class Flag:
     """The page is empty and its file had to be repaired: its content may be lost."""
     FORM: Final = "form"
     """The page has fields of a form; marks of boxes to tick, ☒ and ☐, are their states."""
+    STRUCK: Final = "struck_out"
+    """Words are struck out by an annotation; they stand between ``~~``."""
     OCR: Final = "ocr"
     """At least a part of the text was read from the picture of the page."""
     OCR_MISSING: Final = "ocr_missing"

@@ -85,7 +85,11 @@ def _unit(value: float) -> float:
 
 
 class BlockKind(str, Enum):
-    """The kind of a block. ``OTHER`` is for labels of an engine that match no other kind."""
+    """The kind of a block.
+
+    ``COMMENT`` is a note or stamp that somebody put onto the page. ``OTHER`` is for labels of an
+    engine that match no other kind.
+    """
 
     TITLE = "title"
     HEADING = "heading"
@@ -99,6 +103,7 @@ class BlockKind(str, Enum):
     FOOTNOTE = "footnote"
     PAGE_HEADER = "page_header"
     PAGE_FOOTER = "page_footer"
+    COMMENT = "comment"
     OTHER = "other"
 
 

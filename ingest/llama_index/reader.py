@@ -93,6 +93,9 @@ class DeepSeekOCRReader(BasePydanticReader):
     ocr: Literal["auto", "off", "force"] = PydanticField(
         default="auto", description="OCR of pages without usable text."
     )
+    links: bool = PydanticField(
+        default=False, description="Write links to the web as Markdown, '[words](URI)'."
+    )
     workers: int = PydanticField(default=1, ge=1, description="Processes that parse pages.")
     password: SecretStr | None = PydanticField(
         default=None, exclude=True, description="Password of encrypted files; never serialised."
@@ -157,7 +160,7 @@ class DeepSeekOCRReader(BasePydanticReader):
             device=self.device,
             tokens=TokenCacheConfig(self.tokens) if self.tokens else None,
         )
-        layout = LayoutConfig(ocr=self.ocr)
+        layout = LayoutConfig(ocr=self.ocr, links=self.links)
         return EngineConfig(self.engine, self.workers, layout, optical, vllm=self._server())
 
     def _server(self) -> VllmConfig | None:

@@ -10,11 +10,21 @@ from typing import Any
 from ..core.records import Block, BlockKind, Box, ParsedPage, TextSource
 from .tables import col_edges, render_table, row_edges
 
-__all__ = ["FURNITURE", "BlockSpan", "PageMarkdown", "block_markdown", "page_markdown"]
+__all__ = [
+    "COMMENT_MARK",
+    "FURNITURE",
+    "BlockSpan",
+    "PageMarkdown",
+    "block_markdown",
+    "page_markdown",
+]
 
 FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
 """Kinds of lines that an engine takes for running heads and page numbers. Whether they are left out
 is decided by comparing pages."""
+
+COMMENT_MARK = "> [!NOTE]"
+"""The line above a comment, as GitHub's Markdown marks notes."""
 
 _BULLET = re.compile(r"^[•◦▪▫‣⁃·●○■□–—*\-]\s+")
 _ENUMERATOR = re.compile(r"^(?:\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
@@ -200,10 +210,16 @@ def _formula(block: Block) -> str:
     return f"$$\n{text}\n$$"
 
 
+def _comment(block: Block) -> str:
+    text = " ".join(block.text.split())
+    return f"{COMMENT_MARK}\n> {text}" if text else ""
+
+
 _RENDERERS: dict[BlockKind, Callable[[Block], str]] = {
     BlockKind.TITLE: _heading,
     BlockKind.HEADING: _heading,
     BlockKind.LIST_ITEM: _list_item,
     BlockKind.CODE: _code,
     BlockKind.FORMULA: _formula,
+    BlockKind.COMMENT: _comment,
 }

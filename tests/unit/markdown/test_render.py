@@ -5,6 +5,7 @@ import json
 import pytest
 
 from opticalrag.ingest.core.records import Block, BlockKind, Box, TextSource
+from opticalrag.ingest.markdown.parse import parse_markdown
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
 from ...builders import block, grid, page
@@ -103,3 +104,14 @@ def test_a_layout_of_another_text_is_refused() -> None:
 
     with pytest.raises(ValueError, match="offsets lie outside"):
         PageMarkdown.from_layout("short", made.layout())
+
+
+@pytest.mark.parametrize("text", ["Check March.", "# No heading", "- one\n- two", "> quoted"])
+def test_a_comment_is_marked_and_read_again(text: str) -> None:
+    """A comment is a note of its own, and stays one when its Markdown is parsed."""
+    made = page_markdown(page(block("Text."), block(text, BlockKind.COMMENT), block("More.")))
+    again = parse_markdown(made.text)
+
+    assert f"> [!NOTE]\n> {' '.join(text.split())}" in made.text
+    assert [b.kind for b in again.blocks] == [BlockKind.TEXT, BlockKind.COMMENT, BlockKind.TEXT]
+    assert [(b.start, b.end) for b in again.blocks] == [(b.start, b.end) for b in made.blocks]
