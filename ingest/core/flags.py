@@ -37,6 +37,8 @@ class Flag:
     """The page is blank."""
     DAMAGED: Final = "damaged_file"
     """The page is empty and its file had to be repaired: its content may be lost."""
+    XFA: Final = "xfa_form"
+    """The file is an XFA form: its content is not on the page, which only asks to wait."""
     FORM: Final = "form"
     """The page has fields of a form; marks of boxes to tick, ☒ and ☐, are their states."""
     STRUCK: Final = "struck_out"
@@ -71,15 +73,19 @@ DOUBTFUL: Final = frozenset(
         Flag.GRAMMAR,
         Flag.DAMAGED,
         Flag.OCR_MISSING,
+        Flag.XFA,
     }
 )
 """Flags of pages whose text may be wrong or incomplete."""
 
+_OF_FILES: Final = frozenset({Flag.XFA})
+"""Doubts about the file, which hold whatever text of the page was used."""
+
 
 def doubts(flags: Iterable[str]) -> tuple[str, ...]:
-    """The doubtful flags of a page, sorted; none if the text layer replaced the model's text."""
+    """The doubtful flags of a page, sorted; few if the text layer replaced the model's text."""
     found = frozenset(flags)
-    return () if Flag.FROM_TEXT_LAYER in found else tuple(sorted(found & DOUBTFUL))
+    return tuple(sorted(found & (_OF_FILES if Flag.FROM_TEXT_LAYER in found else DOUBTFUL)))
 
 
 def flag_list(counts: Mapping[str, int]) -> str:

@@ -233,7 +233,8 @@ class PageImage:
     """A rendered page, as displayed. Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB.
 
     Units: the fields ``width`` and ``height`` are in points (1/72 inch). ``mended`` says that
-    the file was damaged and had to be repaired.
+    the file was damaged and had to be repaired, ``placeholder`` that the file is an XFA form whose
+    content is not on the page.
     """
 
     ref: PageRef
@@ -242,6 +243,7 @@ class PageImage:
     height: float
     words: tuple[Word, ...] = ()
     mended: bool = False
+    placeholder: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,8 +167,12 @@ def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str
     text = render_table(table) if table else _RENDERERS.get(block.kind, _plain)(block)
     span = BlockSpan(index, block.kind, offset, offset + len(text), box=block.box)
     if table:
-        edges = {"row_edges": row_edges(table), "col_edges": col_edges(table)}
-        return replace(span, header_rows=table.header_rows, **edges), text
+        return replace(
+            span,
+            header_rows=table.header_rows,
+            row_edges=row_edges(table),
+            col_edges=col_edges(table),
+        ), text
     return replace(span, level=block.level), text
 
 

@@ -15,6 +15,7 @@ from ...core.config import LayoutConfig
 from ...core.errors import MissingExtra
 from ...core.flags import Flag
 from ...core.records import Block, PageRef, ParsedPage
+from ...documents.xfa import is_xfa_placeholder
 from ..quality.assessment import flag_damage
 from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks, is_typewritten
@@ -68,7 +69,8 @@ def parse_page(
     upright = _turn_upright(page, config, model, threads)
     blocks = _lay_out(upright, _outline(document, ref), model)
     flags = upright.flags if blocks else (*upright.flags, Flag.BLANK)
-    flags += flag_damage(blocks, mended=bool(document.is_repaired))
+    placeholder = is_xfa_placeholder(document)
+    flags += flag_damage(blocks, mended=bool(document.is_repaired), placeholder=placeholder)
     seconds = time.perf_counter() - started
     return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds)
 
