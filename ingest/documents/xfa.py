@@ -22,8 +22,13 @@ def is_xfa_placeholder(document: pymupdf.Document) -> bool:
     The document says that it must be rendered first; or its only page has no fields, but names
     the program to use. Other XFA forms have their fields on their pages, and are read as usual.
     """
-    if not document.is_pdf:
-        return False
+    try:
+        return document.is_pdf and _is_placeholder(document)
+    except pymupdf.mupdf.FzErrorBase:
+        return False  # a damaged catalog; its pages are read as they are
+
+
+def _is_placeholder(document: pymupdf.Document) -> bool:
     catalog = document.pdf_catalog()
     if document.xref_get_key(catalog, "AcroForm/XFA")[0] == "null":
         return False

@@ -18,7 +18,7 @@ from ...core.records import Block, PageRef, ParsedPage
 from ...documents.xfa import is_xfa_placeholder
 from ..quality.assessment import flag_damage
 from .assign import assign, join_numbers, regions_for_rest
-from .blocks import PageContext, build_blocks, is_typewritten
+from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
 from .edge_rows import with_edge_rows
 from .extract import PageFacts, read_page
 from .geometry import Rect
@@ -173,7 +173,13 @@ def _lay_out(
     regions = with_edge_rows(regions, contents, facts.drawings)
     to_box = box_maker(rect, upright.turn)
     context = PageContext(
-        vocabulary(words), body_size(words), is_typewritten(words), rtl, outline, to_box
+        vocabulary(words),
+        body_size(words),
+        is_typewritten(words),
+        rtl,
+        outline,
+        to_box,
+        lettered_pictures(regions, facts.images, words, rect),
     )
     return build_blocks(regions, contents, context)
 

@@ -82,6 +82,15 @@ def test_an_image_is_not_a_placeholder() -> None:
     assert not is_xfa_placeholder(pymupdf.open(stream=pixels.tobytes("png"), filetype="png"))
 
 
+def test_a_damaged_catalog_is_no_obstacle() -> None:
+    """Its pages are read as they are."""
+    made = opened(form(WAIT["en"]))
+    made.xref_set_key(made.pdf_catalog(), "AcroForm", f"{made.pdf_catalog()} 0 R")
+    made.update_object(made.pdf_catalog(), "[1 2]")
+
+    assert not is_xfa_placeholder(made)
+
+
 def test_a_placeholder_casts_doubt_on_its_page(tmp_path: Path) -> None:
     """Its text is kept, flagged, by both engines."""
     (tmp_path / "form.pdf").write_bytes(form(WAIT["en"], rendering=True))
