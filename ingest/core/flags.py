@@ -51,8 +51,6 @@ class Flag:
     """A part of the text layer has other characters than the page shows; it was left out."""
     SEARCHABLE: Final = "text_layer_invisible"
     """The text is the invisible layer of a scan: somebody else's OCR."""
-    HIDDEN: Final = "text_hidden"
-    """Text that no reader of the page can see was left out."""
     ROTATED_90: Final = "rotated_90"
     """The text runs downwards, by a quarter turn clockwise."""
     ROTATED_180: Final = "rotated_180"
