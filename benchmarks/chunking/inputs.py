@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from opticalrag.ingest.chunking.furniture import write_pages
 from opticalrag.ingest.core.config import ChunkingConfig, EngineConfig
 from opticalrag.ingest.core.errors import OpticalRagError
 from opticalrag.ingest.core.identity import document_id
@@ -22,7 +23,7 @@ from opticalrag.ingest.core.records import (
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.choice import make_engine
 from opticalrag.ingest.engines.deepseek_ocr.grounding.transcript import parse_transcript
-from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
+from opticalrag.ingest.markdown.render import PageMarkdown
 
 __all__ = [
     "AtomTruth",
@@ -169,4 +170,4 @@ def read_pdfs(folder: Path) -> Iterator[Source | str]:
 
 
 def _rendered(pages: Sequence[ParsedPage]) -> tuple[PageMarkdown, ...]:
-    return tuple(page_markdown(page, ChunkingConfig().furniture) for page in pages)
+    return tuple(write_pages(pages, ChunkingConfig().furniture))

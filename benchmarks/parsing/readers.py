@@ -84,7 +84,7 @@ def _ours() -> Iterator[Read]:
         with open_document(file) as document:
             outcomes = list(engine.parse(document.tasks()))
         pages = [o for o in outcomes if not isinstance(o, PageFailure)]
-        text = "\n\n".join(page_markdown(page, furniture="keep").text for page in pages)
+        text = "\n\n".join(page_markdown(page).text for page in pages)
         yield Read(
             time.perf_counter() - wall,
             time.process_time() - cpu,

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..core.records import BlockKind
 from ..markdown.joining import glue, words_of
-from ..markdown.render import BlockSpan, PageMarkdown
+from ..markdown.render import FURNITURE, BlockSpan, PageMarkdown
 from .captions import bare, is_caption, says_continued
 from .elements import CAPTIONED, Element, Fragment
 from .footnotes import find_references
@@ -26,6 +26,9 @@ __all__ = ["build_flow"]
 _FLOATS: Final = frozenset({BlockKind.FIGURE, BlockKind.TABLE, BlockKind.CAPTION})
 _MAY_CAPTION: Final = frozenset({BlockKind.TEXT, BlockKind.HEADING})
 _FLOWING: Final = frozenset({BlockKind.TEXT, BlockKind.LIST_ITEM})
+_BETWEEN: Final = FURNITURE | {BlockKind.COMMENT}
+_ASIDE: Final = _BETWEEN | {BlockKind.FOOTNOTE}
+"""Kinds that stand between the parts of a text without interrupting it."""
 _HEADING_MARK: Final = re.compile(r"\s*(?:#{1,6}(?:\s+|$))?")
 _SENTENCE_ENDS: Final = re.compile(r"[.!?:;…。！？：；؟۔।]\W*\Z")
 _SHORT: Final = 30
@@ -37,13 +40,13 @@ def build_flow(pages: Sequence[PageMarkdown], *, drop_running: bool = True) -> l
 
     Returns:
         Elements in reading order. Every block with text, and every figure, is in exactly one,
-        but (``drop_running``) not the running heads and page numbers that the engine took for text.
+        but (``drop_running``) not running heads and page numbers.
     """
     running = find_running_blocks(pages) if drop_running else frozenset()
     entries: list[list[Fragment]] = []
     for number, page in enumerate(pages):
         fragments = [
-            Fragment(number, block, block.start, block.end)
+            Fragment(number, _as_table(block), block.start, block.end)
             for block in page.blocks
             if (block.end > block.start or block.kind is BlockKind.FIGURE)
             and (number, block.index) not in running
@@ -54,6 +57,12 @@ def build_flow(pages: Sequence[PageMarkdown], *, drop_running: bool = True) -> l
             _continue(pages, entries, new)
         entries += new
     return link_introductions(list(_elements(pages, entries)))
+
+
+def _as_table(block: BlockSpan) -> BlockSpan:
+    """Take a footer or header with cells for a table: it was not found on other pages."""
+    is_row = block.kind in FURNITURE and block.col_edges
+    return replace(block, kind=BlockKind.TABLE) if is_row else block
 
 
 def _with_captions(text: str, fragments: list[Fragment]) -> list[Fragment]:
@@ -123,27 +132,28 @@ def _last(
     page_before: int,
     skip: frozenset[BlockKind] = frozenset({BlockKind.CAPTION}),
 ) -> list[Fragment] | None:
-    """The last entry on the previous page that is neither a footnote nor of a kind to skip."""
+    """The last entry on the previous page that is part of the flow and not of a kind to skip."""
     for entry in reversed(entries):
         if entry[-1].page != page_before:
             return None
-        if entry[0].block.kind is not BlockKind.FOOTNOTE and entry[0].block.kind not in skip:
+        if entry[0].block.kind not in _ASIDE | skip:
             return entry
     return None
 
 
 def _first(new: list[list[Fragment]]) -> list[Fragment] | None:
-    flowing = (e for e in new if e[0].block.kind not in _FLOATS)
+    flowing = (e for e in new if e[0].block.kind not in _FLOATS | _BETWEEN)
     return next(flowing, new[0] if new else None)
 
 
 def _continued_table(
     pages: Sequence[PageMarkdown], tail: list[Fragment], new: list[list[Fragment]]
 ) -> list[Fragment] | None:
-    at = next((e for e in new if e[0].block.kind is not BlockKind.CAPTION), None)
+    shown = [e for e in new if e[0].block.kind not in _BETWEEN]
+    at = next((e for e in shown if e[0].block.kind is not BlockKind.CAPTION), None)
     if at is None or {tail[-1].block.kind, at[0].block.kind} != {BlockKind.TABLE}:
         return None
-    captions = [e[0] for e in new[: new.index(at)]]
+    captions = [e[0] for e in shown[: shown.index(at)]]
     if any(not says_continued(pages[s.page].text[s.start : s.end]) for s in captions):
         return None
     before, after = (view_table(s.page, pages[s.page].text, s.block) for s in (tail[-1], at[0]))

@@ -21,6 +21,8 @@ _SMALL_SECTION: Final = 0.5
 """A section shorter than this share of the target is merged with the next of its rank."""
 _SMALL_REST: Final = 0.4
 """A chunk shorter than this share of the previous one takes some of its text."""
+_BELOW: Final = frozenset({BlockKind.FOOTNOTE, BlockKind.PAGE_FOOTER, BlockKind.COMMENT})
+"""Kinds that belong to what stands above them."""
 
 Sizes = Callable[[Sequence[Piece]], int]
 
@@ -66,7 +68,7 @@ class _Packer:
         return done
 
     def _joins(self, group: list[Piece], piece: Piece) -> bool:
-        only_headings = all(p.element.rank for p in group)
+        only_headings = all(_leads(p) for p in group)
         room = self.cap if only_headings or _belongs(group[-1], piece) else self.target
         if piece.part or group[-1].part:
             # Parts of a long element fill their chunk; only headings and captions join them.
@@ -101,9 +103,14 @@ class _Packer:
             rest.insert(0, before.pop())
 
 
+def _leads(piece: Piece) -> bool:
+    """Whether a piece is a heading, or a line above all headings of its page."""
+    return bool(piece.element.rank) or piece.element.kind is BlockKind.PAGE_HEADER
+
+
 def _belongs(before: Piece, piece: Piece) -> bool:
-    """Whether two neighbours are a caption and its element, or a text and its footnote."""
-    if piece.element.kind is BlockKind.FOOTNOTE:
+    """Whether two neighbours are a caption and its element, or a text and a line below it."""
+    if piece.element.kind in _BELOW:
         return True
     one, other = before.element, piece.element
     if one.kind in CAPTIONED:

@@ -48,7 +48,13 @@ def _with_header(row: TableRow) -> tuple[TableRow, ...]:
     """A row and the header rows right above it, each covering only its own text."""
     if not row.above:
         return (row,)
-    return (*row.above, replace(row, start=row.above[-1].end, above=()))
+    own = _own_header(row)
+    return (*row.above, replace(row, start=own[-1].end if own else row.start, above=()))
+
+
+def _own_header(row: TableRow) -> list[TableRow]:
+    """The header rows above a row that stand in its own block."""
+    return [above for above in row.above if _page_and_block(above) == _page_and_block(row)]
 
 
 class _Cutter:
@@ -58,8 +64,9 @@ class _Cutter:
         self.room = room
         self.base = size("")
         self.columns = view.columns
-        blocks = (list(rows) for _, rows in groupby(view.rows, key=_page_and_block))
-        self.edges = {_page_and_block(rows[0]): (rows[0], rows[-1]) for rows in blocks}
+        rows = [own for row in view.rows for own in (*_far_header(row), row)]
+        blocks = (list(same) for _, same in groupby(rows, key=_page_and_block))
+        self.edges = {_page_and_block(same[0]): (same[0], same[-1]) for same in blocks}
         self.keys = self._key_columns()
 
     def cut(self, rows: Sequence[int], cols: Sequence[int]) -> Iterator[_Piece]:
@@ -183,14 +190,20 @@ class _Cutter:
     def _provenance(self, rows: Sequence[int], cols: Sequence[int]) -> tuple[Provenance, ...]:
         whole = len(cols) == self.columns
         found: list[Provenance] = []
-        for (page, block), group in groupby((self.view.rows[r] for r in rows), _page_and_block):
+        chosen = [own for r in rows for own in (*_far_header(self.view.rows[r]), self.view.rows[r])]
+        for (page, block), group in groupby(chosen, _page_and_block):
             members = list(group)
             ranges = [(members[0].start, members[-1].end)]  # whole rows are contiguous
             if not whole:
-                ranges = _cell_ranges([*members[0].above, *members], cols)
+                ranges = _cell_ranges([*_own_header(members[0]), *members], cols)
             box, exact = _box(self.edges[page, block], members)
             found.append(Provenance(page, block, tuple(ranges), box, exact and whole))
         return tuple(found)
+
+
+def _far_header(row: TableRow) -> list[TableRow]:
+    """The header rows above a row that stand alone on the page before."""
+    return [above for above in row.above if _page_and_block(above) != _page_and_block(row)]
 
 
 def _page_and_block(row: TableRow) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import typer
 
 from ..core.config import IngestOptions, SourceConfig, WorkLimits
 from ..core.errors import ConfigError, StoreUnavailable
+from ..core.flags import flag_list
 from ..pipeline.report import IngestReport
 from .console import (
     commands,
@@ -154,6 +155,8 @@ def _note_report(values: Mapping[str, Any], prune: bool) -> None:
         note(f"gone: {path} ({outcome})")
     for path in values["mended"]:
         note(f"mended: {path} (damaged: pages may be missing)")
+    if values["flags"]:
+        note(f"flagged pages: {flag_list(values['flags'])}")
     summary = (
         f"{values['documents']} documents ({values['unchanged']} unchanged,"
         f" {values['renamed']} renamed), {values['pages_parsed']} pages parsed,"

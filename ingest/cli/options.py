@@ -147,6 +147,9 @@ class ReadingOptions:
             " every page (force)."
         ),
     ] = "auto"
+    links: Annotated[
+        bool, reading_option("--links", help="Layout engine: write links as Markdown.")
+    ] = False
     workers: Annotated[int, reading_option(min=1, help="Processes that parse pages.")] = 1
     ocr_model: OcrModelOption = None
     mode: Annotated[
@@ -186,7 +189,7 @@ class ReadingOptions:
         return EngineConfig(
             self.engine,
             self.workers,
-            LayoutConfig(ocr=self.ocr),
+            LayoutConfig(ocr=self.ocr, links=self.links),
             optical,
             limits,
             self._vllm_server(),

@@ -13,6 +13,7 @@ import typer
 
 from ..core.config import EngineConfig, PageFurniture, SourceConfig
 from ..core.records import Block, OpticalReading, PageFailure, ParsedPage
+from ..markdown.render import PageMarkdown
 from .console import (
     commands,
     emit_json,
@@ -74,15 +75,16 @@ def _emit_parsed(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    from ..markdown.render import page_markdown
+    from ..chunking.furniture import write_pages
 
-    texts = [page_markdown(page, furniture).text for page in parsed]
+    written = write_pages(parsed, furniture)
+    texts = [page.text for page in written]
     if output is not None:
         text = "\n\n".join(texts) + "\n"
         output.write_text(text, encoding="utf-8", errors="backslashreplace")
         note(f"{len(parsed)} pages written to {output}")
     if as_json:
-        pages = [page_to_json(page, text) for page, text in zip(parsed, texts, strict=True)]
+        pages = [page_to_json(page, made) for page, made in zip(parsed, written, strict=True)]
         emit_json({"pages": pages, "failures": [failure_to_json(one) for one in failures]})
     elif output is None:
         emit_text("\n\n".join(texts))
@@ -124,7 +126,7 @@ def parse_document(
     return parsed, failures
 
 
-def page_to_json(page: ParsedPage, markdown: str) -> dict[str, Any]:
+def page_to_json(page: ParsedPage, markdown: PageMarkdown) -> dict[str, Any]:
     """A parsed page as JSON values: page number from 1, boxes in fractions of the page."""
     return {
         "file": page.ref.document.uri or page.ref.document.name,
@@ -136,7 +138,8 @@ def page_to_json(page: ParsedPage, markdown: str) -> dict[str, Any]:
         "flags": list(page.flags),
         "seconds": round(page.seconds, 4),
         "optical": _reading_to_json(page.optical) if page.optical else None,
-        "markdown": markdown,
+        "markdown": markdown.text,
+        "furniture": list(markdown.furniture),
         "blocks": [_block_to_json(block) for block in page.blocks],
     }
 

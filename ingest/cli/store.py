@@ -10,6 +10,7 @@ import typer
 
 from ..core.config import SourceConfig, StoreConfig
 from ..core.errors import ConfigError
+from ..core.flags import flag_list
 from .console import Exit, commands, emit, emit_json, emit_table, note
 from .options import (
     DEFAULT_COLLECTION,
@@ -133,6 +134,8 @@ def report(
             counts = report_journal(opened, output, SourceConfig(password), limits.config())
         if as_json:
             emit_json(counts)
+        if counts["flags"]:
+            note(f"flagged pages: {flag_list(counts['flags'])}")
         note(
             f"{counts['documents']} documents, {counts['pages']} pages, {counts['failed_pages']}"
             f" failed, {counts['doubtful_pages']} doubtful: {output}"

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 PageFurniture = Literal["keep", "drop", "metadata"]
-"""Running headers and footers: keep them in the text, drop them, or store them as metadata."""
+"""Running heads and page numbers: keep them in the text, drop them, or store them as metadata."""
 
 _MIN_TOKENS: Final = 32  # for the context and a sentence
 _MIN_MEMORY: Final = 256 * 1024**2  # bytes; the models alone need this much
@@ -92,10 +92,13 @@ class LayoutConfig:
         ocr: ``"auto"`` runs OCR on pages and regions without usable text, ``"off"`` never,
             ``"force"`` on every page.
         ocr_dpi: resolution of the page images for OCR.
+        links: write links to the web as Markdown, ``[words](https://…)``. Without it, the text
+            has the words only, which is better for search.
     """
 
     ocr: Literal["auto", "off", "force"] = "auto"
     ocr_dpi: int = 150
+    links: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,4 +355,4 @@ class ChunkingConfig:
     def fingerprint(self) -> str:
         """Identifies the options, all of which change the chunks."""
         sizes = f"{self.max_tokens}:{self.target_tokens}:{self.overlap_tokens}"
-        return f"chunk/3:{sizes}:{self.furniture}"
+        return f"chunk/4:{sizes}:{self.furniture}"

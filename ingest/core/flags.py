@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-__all__ = ["DOUBTFUL", "Flag", "doubts"]
+__all__ = ["DOUBTFUL", "Flag", "doubts", "flag_list"]
 
 
 class Flag:
@@ -37,6 +37,26 @@ class Flag:
     """The page is blank."""
     DAMAGED: Final = "damaged_file"
     """The page is empty and its file had to be repaired: its content may be lost."""
+    XFA: Final = "xfa_form"
+    """The file is an XFA form: its content is not on the page, which only asks to wait."""
+    FORM: Final = "form"
+    """The page has fields of a form; marks of boxes to tick, ☒ and ☐, are their states."""
+    STRUCK: Final = "struck_out"
+    """Words are struck out by an annotation; they stand between ``~~``."""
+    OCR: Final = "ocr"
+    """At least a part of the text was read from the picture of the page."""
+    OCR_MISSING: Final = "ocr_missing"
+    """The page needs OCR, and none is installed."""
+    GARBLED: Final = "text_layer_garbled"
+    """A part of the text layer has other characters than the page shows; it was left out."""
+    SEARCHABLE: Final = "text_layer_invisible"
+    """The text is the invisible layer of a scan: somebody else's OCR."""
+    ROTATED_90: Final = "rotated_90"
+    """The text runs downwards, by a quarter turn clockwise."""
+    ROTATED_180: Final = "rotated_180"
+    """The text is upside down."""
+    ROTATED_270: Final = "rotated_270"
+    """The text runs upwards, by a quarter turn counterclockwise."""
 
 
 DOUBTFUL: Final = frozenset(
@@ -50,13 +70,23 @@ DOUBTFUL: Final = frozenset(
         Flag.DISAGREES,
         Flag.GRAMMAR,
         Flag.DAMAGED,
-        "ocr_missing",  # from the layout engine: a scanned page, and no OCR is installed
+        Flag.OCR_MISSING,
+        Flag.XFA,
     }
 )
 """Flags of pages whose text may be wrong or incomplete."""
 
+_OF_FILES: Final = frozenset({Flag.XFA})
+"""Doubts about the file, which hold whatever text of the page was used."""
+
 
 def doubts(flags: Iterable[str]) -> tuple[str, ...]:
-    """The doubtful flags of a page, sorted; none if the text layer replaced the model's text."""
+    """The doubtful flags of a page, sorted; few if the text layer replaced the model's text."""
     found = frozenset(flags)
-    return () if Flag.FROM_TEXT_LAYER in found else tuple(sorted(found & DOUBTFUL))
+    return tuple(sorted(found & (_OF_FILES if Flag.FROM_TEXT_LAYER in found else DOUBTFUL)))
+
+
+def flag_list(counts: Mapping[str, int]) -> str:
+    """Write how many pages have each flag, the most frequent first: ``ocr 3, text_hidden 1``."""
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{flag} {number}" for flag, number in ranked)

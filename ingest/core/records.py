@@ -85,7 +85,11 @@ def _unit(value: float) -> float:
 
 
 class BlockKind(str, Enum):
-    """The kind of a block. ``OTHER`` is for labels of an engine that match no other kind."""
+    """The kind of a block.
+
+    ``COMMENT`` is a note or stamp that somebody put onto the page. ``OTHER`` is for labels of an
+    engine that match no other kind.
+    """
 
     TITLE = "title"
     HEADING = "heading"
@@ -99,6 +103,7 @@ class BlockKind(str, Enum):
     FOOTNOTE = "footnote"
     PAGE_HEADER = "page_header"
     PAGE_FOOTER = "page_footer"
+    COMMENT = "comment"
     OTHER = "other"
 
 
@@ -228,7 +233,8 @@ class PageImage:
     """A rendered page, as displayed. Shape: ``pixels`` is uint8 ``[height, width, 3]``, RGB.
 
     Units: the fields ``width`` and ``height`` are in points (1/72 inch). ``mended`` says that
-    the file was damaged and had to be repaired.
+    the file was damaged and had to be repaired, ``placeholder`` that the file is an XFA form whose
+    content is not on the page.
     """
 
     ref: PageRef
@@ -237,6 +243,7 @@ class PageImage:
     height: float
     words: tuple[Word, ...] = ()
     mended: bool = False
+    placeholder: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +287,8 @@ class OpticalReading:
 class ParsedPage:
     """A page that an engine has read: blocks in reading order.
 
-    ``width`` and ``height`` are in points (1/72 inch), as displayed. ``flags`` describe the
-    page's quality, e.g. ``"ocr"``, ``"rotated_90"``, ``"text_layer_garbled"``.
+    ``width`` and ``height`` are in points (1/72 inch), as displayed. ``flags`` are of
+    :class:`.flags.Flag`.
     """
 
     ref: PageRef

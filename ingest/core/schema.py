@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["DENSE", "INDEXED", "NAMESPACE", "SCHEMA_VERSION", "SPARSE", "Field"]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 """Increased when a field changes its meaning; stored in every point."""
 
 NAMESPACE: Final = "6f70746c-7261-5067-8e5c-000000000001"
@@ -48,6 +48,8 @@ class Field:
     """ISO 639-1 code; empty if there is too little text to detect it."""
     ENGINE: Final = "engine"
     FLAGS: Final = "flags"
+    FURNITURE: Final = "furniture"
+    """Running heads and page numbers of the chunk's pages that are left out of the text."""
     TOKENS: Final = "tokens"
     """Tokens of the embedded text by the embedder's tokenizer; at least one per 16 characters."""
     ORDINAL: Final = "ordinal"

@@ -16,6 +16,7 @@ from ..core.errors import LimitExceeded, OpticalRagError, PageRenderFailed
 from ..core.records import Box, PageFailure, PageImage, PageRef, PageTask, Word
 from ..system.workers import WorkerCrash, WorkerPool
 from .opening import MUPDF_ERRORS, reading
+from .xfa import is_xfa_placeholder
 
 __all__ = ["page_words", "render_page", "render_pages"]
 
@@ -50,6 +51,7 @@ def render_page(
             matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csRGB, alpha=False
         )
         words = page_words(page)
+        placeholder = is_xfa_placeholder(document)
         mended = bool(document.is_repaired)  # MuPDF knows only after reading the page
     except MUPDF_ERRORS as error:
         if isinstance(error, OpticalRagError):
@@ -59,7 +61,7 @@ def render_page(
     pixels = rows[:, : pixmap.width * 3].reshape(pixmap.height, pixmap.width, 3).copy()
     if long_side is not None and max(pixels.shape) > long_side:
         pixels = pixels[:long_side, :long_side]  # MuPDF rounds the size up
-    return PageImage(ref, pixels, rect.width, rect.height, words, mended)
+    return PageImage(ref, pixels, rect.width, rect.height, words, mended, placeholder)
 
 
 def _scale(rect: Any, long_side: int | None, dpi: int | None, name: str, maximum: int) -> float:

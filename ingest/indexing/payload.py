@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..core.identity import page_id
-from ..core.records import Chunk
+from ..core.records import BlockKind, Chunk
 from ..core.schema import SCHEMA_VERSION, Field
-from ..markdown.render import PageMarkdown
+from ..markdown.render import FURNITURE, PageMarkdown
 
 __all__ = ["LLM_KEYS", "Prepared", "chunk_metadata", "prepare"]
 
 LLM_KEYS: Final = frozenset({Field.FILE_NAME, Field.PAGE_LABEL})
 """Metadata that a language model sees beside the text. No metadata is embedded."""
 
+_BESIDE: Final = FURNITURE | {BlockKind.COMMENT}
 # Values of LlamaIndex's NodeRelationship and ObjectType.
 _SOURCE, _PREVIOUS, _NEXT = "1", "2", "3"
 _TEXT, _DOCUMENT = "1", "4"
@@ -78,15 +79,21 @@ def chunk_metadata(chunk: Chunk, pages: Mapping[int, PageMarkdown]) -> dict[str,
         ],
         Field.HEADING_PATH: list(chunk.heading_path),
         Field.SECTION: " > ".join(chunk.heading_path),
-        Field.KIND: chunk.kinds[-1].value,
+        Field.KIND: _main_kind(chunk.kinds).value,
         Field.KINDS: [kind.value for kind in chunk.kinds],
         Field.LANGUAGE: chunk.language,
         Field.ENGINE: chunk_pages[0].engine,
         Field.FLAGS: sorted({flag for page in chunk_pages for flag in page.flags}),
+        Field.FURNITURE: list(dict.fromkeys(t for page in chunk_pages for t in page.furniture)),
         Field.TOKENS: chunk.tokens,
         Field.ORDINAL: chunk.ordinal,
         Field.SCHEMA: SCHEMA_VERSION,
     }
+
+
+def _main_kind(kinds: Sequence[BlockKind]) -> BlockKind:
+    """The last kind of a chunk that is not that of a comment or of a line at the page's edge."""
+    return next((k for k in reversed(kinds) if k not in _BESIDE), kinds[-1])
 
 
 def _payload(

@@ -20,12 +20,13 @@ from llama_index.core.schema import (
 )
 
 from ..chunking.chunker import Repeats, chunk_pages
+from ..chunking.furniture import note_furniture
 from ..core.config import ChunkingConfig, PageFurniture
 from ..core.errors import ConfigError
 from ..core.protocols import TokenCounter
 from ..indexing.dense import SentenceTransformerEmbedder
 from .nodes import chunk_nodes
-from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, page_of
+from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, pages_of
 from .parents import ParentKind, parent_nodes
 
 __all__ = ["LayoutNodeParser"]
@@ -134,7 +135,9 @@ class LayoutNodeParser(NodeParser):
         return parsed
 
     def _file_nodes(self, members: Sequence[PageDocument], repeats: Repeats) -> list[TextNode]:
-        read = sorted(((page_of(one), one.node) for one in members), key=lambda pair: pair[0].index)
+        alone = len(members) == 1
+        pairs = ((page, one.node) for one in members for page in pages_of(one, alone=alone))
+        read = sorted(pairs, key=lambda pair: pair[0].index)
         pages = {page.index: page for page, _ in read}
         config = ChunkingConfig(
             self.max_tokens, self.target_tokens, self.overlap_tokens, self.furniture
@@ -145,6 +148,8 @@ class LayoutNodeParser(NodeParser):
             page.index: {key: value for key, value in node.metadata.items() if key != LAYOUT_KEY}
             for page, node in read
         }
+        if self.furniture == "metadata":
+            pages = {page.index: page for page in note_furniture(list(pages.values()))}
         made = chunk_nodes(chunks, pages, extra)
         sources = {page.index: _source(node) for page, node in read}
         for node, chunk in zip(made, chunks, strict=True):

@@ -20,11 +20,12 @@ from llama_index.core.schema import BaseNode
 from ..core.identity import document_id
 from ..core.records import BlockKind, DocumentRef, PageRef, ParsedPage
 from ..core.schema import Field
+from ..engines.deepseek_ocr.grounding.dialects import as_written, split_pages
 from ..engines.deepseek_ocr.grounding.transcript import parse_transcript
 from ..markdown.parse import parse_markdown
 from ..markdown.render import PageMarkdown, page_markdown
 
-__all__ = ["LAYOUT_KEY", "PageDocument", "by_file", "document_of", "page_of"]
+__all__ = ["LAYOUT_KEY", "PageDocument", "by_file", "document_of", "pages_of"]
 
 LAYOUT_KEY: Final = "layout"
 """Metadata key of the page layout that our reader records: where each block is."""
@@ -33,7 +34,7 @@ _NUMBER_KEYS: Final = ("page", "page_number", Field.PAGE_LABEL, "source")
 """Metadata keys of the page number: PyMuPDF4LLM, Unstructured, PDFReader, PyMuPDFReader."""
 _URI_KEYS: Final = (Field.FILE_PATH, "url", "URL", "source")
 """Metadata keys of the file or web page."""
-_MARKER: Final = re.compile(r"<\|ref\|>[^<>\n]{1,200}<\|/ref\|><\|det\|>\[\[")
+_MARKER: Final = re.compile(r"<\|ref\|>[^<>\n]{1,200}<\|/ref\|>\s*<\|det\|>\s*\[")
 _MOST_PAGES: Final = 1_000_000
 
 
@@ -84,19 +85,36 @@ def document_of(members: Sequence[PageDocument], pages: Sequence[PageMarkdown]) 
     )
 
 
-def page_of(document: PageDocument) -> PageMarkdown:
-    """Read a Document as a page: by its layout, else its markers, else its Markdown."""
+def pages_of(document: PageDocument, *, alone: bool = False) -> list[PageMarkdown]:
+    """Read a Document as a page: by its layout, else its markers, else its Markdown.
+
+    A Document that is ``alone`` in its file may be several pages: the published script for
+    DeepSeek-OCR writes those of a PDF into one text.
+    """
     text = document.node.get_content()
     index = (document.number or 1) - 1
     layout = document.node.metadata.get(LAYOUT_KEY)
     if isinstance(layout, Mapping):
         try:
-            return PageMarkdown.from_layout(text, layout)
+            return [PageMarkdown.from_layout(text, layout)]
         except (KeyError, ValueError, TypeError):
             pass  # another transformation changed the text: read it as it is now
     label = str(document.node.metadata.get(Field.PAGE_LABEL) or index + 1)
-    page = parse_markdown(text, index=index, label=label)
-    return _transcribed(page) if _is_transcript(page) else page
+    parts = split_pages(text)
+    if not alone:
+        parts = ["\n\n".join(parts)] if len(parts) > 1 else parts
+    return [
+        _page(part, index + number, label if not number else str(index + number + 1))
+        for number, part in enumerate(parts)
+    ]
+
+
+def _page(text: str, index: int, label: str) -> PageMarkdown:
+    written = as_written(text)
+    page = parse_markdown(written, index=index, label=label)
+    if _is_transcript(page):
+        return _transcribed(page)
+    return page if written == text else parse_markdown(text, index=index, label=label)
 
 
 def _is_transcript(page: PageMarkdown) -> bool:

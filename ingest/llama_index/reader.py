@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +14,7 @@ from llama_index.core.bridge.pydantic import SecretStr
 from llama_index.core.readers.base import BasePydanticReader
 from llama_index.core.schema import Document
 
+from ..chunking.furniture import write_pages
 from ..core.config import (
     EngineConfig,
     LayoutConfig,
@@ -24,12 +25,12 @@ from ..core.config import (
 )
 from ..core.identity import page_id
 from ..core.modes import AUTO
-from ..core.records import PageFailure, ParsedPage
+from ..core.records import PageFailure, PageOutcome, ParsedPage
 from ..core.schema import Field
 from ..documents.pages import open_document
 from ..engines.choice import make_engine
 from ..indexing.payload import LLM_KEYS
-from ..markdown.render import page_markdown
+from ..markdown.render import PageMarkdown, page_markdown
 from .events import page_event
 from .page_documents import LAYOUT_KEY
 
@@ -92,6 +93,9 @@ class DeepSeekOCRReader(BasePydanticReader):
     ocr: Literal["auto", "off", "force"] = PydanticField(
         default="auto", description="OCR of pages without usable text."
     )
+    links: bool = PydanticField(
+        default=False, description="Write links to the web as Markdown, '[words](URI)'."
+    )
     workers: int = PydanticField(default=1, ge=1, description="Processes that parse pages.")
     password: SecretStr | None = PydanticField(
         default=None, exclude=True, description="Password of encrypted files; never serialised."
@@ -108,7 +112,10 @@ class DeepSeekOCRReader(BasePydanticReader):
         extra_info: Mapping[str, Any] | None = None,
         fs: Any = None,
     ) -> Iterator[Document]:
-        """Yield the pages of one file as they are read.
+        """Yield the pages of one file.
+
+        They are compared to find running heads, so the first comes after the last is read. With
+        ``furniture="keep"``, each comes as it is read.
 
         Args:
             file: path, bytes or binary file object of a PDF or image.
@@ -125,13 +132,25 @@ class DeepSeekOCRReader(BasePydanticReader):
         ):
             if source.warning:
                 _log.warning("%s", source.warning)
-            for outcome in engine.parse(source.tasks(self.pages)):
-                page_event(outcome)
-                if isinstance(outcome, PageFailure):
-                    page, why = outcome.number, outcome.message
-                    _log.warning("%s, page %s: %s", outcome.file, page, why)
-                else:
-                    yield _document(outcome, self.furniture, extra_info or {})
+            outcomes = self._read(engine.parse(source.tasks(self.pages)))
+            if self.furniture == "keep":
+                for page in outcomes:
+                    yield _document(page, page_markdown(page), extra_info or {})
+                return
+            pages = list(outcomes)
+            for page, written in zip(pages, write_pages(pages, self.furniture), strict=True):
+                shown = replace(written, furniture=()) if self.furniture == "drop" else written
+                yield _document(page, shown, extra_info or {})
+
+    def _read(self, outcomes: Iterable[PageOutcome]) -> Iterator[ParsedPage]:
+        """Yield the pages that could be read; report the others."""
+        for outcome in outcomes:
+            page_event(outcome)
+            if isinstance(outcome, PageFailure):
+                page, why = outcome.number, outcome.message
+                _log.warning("%s, page %s: %s", outcome.file, page, why)
+            else:
+                yield outcome
 
     def _engine_config(self) -> EngineConfig:
         optical = OpticalConfig(
@@ -141,7 +160,7 @@ class DeepSeekOCRReader(BasePydanticReader):
             device=self.device,
             tokens=TokenCacheConfig(self.tokens) if self.tokens else None,
         )
-        layout = LayoutConfig(ocr=self.ocr)
+        layout = LayoutConfig(ocr=self.ocr, links=self.links)
         return EngineConfig(self.engine, self.workers, layout, optical, vllm=self._server())
 
     def _server(self) -> VllmConfig | None:
@@ -161,10 +180,7 @@ class DeepSeekOCRReader(BasePydanticReader):
         return list(self.lazy_load_data(file, extra_info=extra_info, fs=fs))
 
 
-def _document(
-    page: ParsedPage, furniture: PageFurniture, extra_info: Mapping[str, Any]
-) -> Document:
-    markdown = page_markdown(page, furniture)
+def _document(page: ParsedPage, markdown: PageMarkdown, extra_info: Mapping[str, Any]) -> Document:
     document = page.ref.document
     metadata = {
         **extra_info,

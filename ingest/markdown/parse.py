@@ -14,7 +14,7 @@ from typing import Final
 
 from ..core.records import BlockKind
 from .html_tables import is_wrapping, strip_range, table_ends, table_tag, table_title, tables_in
-from .render import BlockSpan, PageMarkdown
+from .render import COMMENT_MARK, BlockSpan, PageMarkdown
 from .table_parsing import is_pipe_rule, locate_table, parse_html_table
 
 __all__ = ["parse_markdown"]
@@ -269,6 +269,8 @@ def _lines(text: str) -> Iterator[_Line]:
 def _paragraph_kind(line: str) -> BlockKind:
     if _FOOTNOTE.match(line):
         return BlockKind.FOOTNOTE
+    if line.strip() == COMMENT_MARK:
+        return BlockKind.COMMENT
     return BlockKind.LIST_ITEM if _ITEM.match(line) else BlockKind.TEXT
 
 

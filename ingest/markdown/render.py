@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..core.config import PageFurniture
 from ..core.records import Block, BlockKind, Box, ParsedPage, TextSource
-from .tables import render_table, row_edges
+from .tables import col_edges, render_table, row_edges
 
-__all__ = ["FURNITURE", "BlockSpan", "PageMarkdown", "block_markdown", "page_markdown"]
+__all__ = [
+    "COMMENT_MARK",
+    "FURNITURE",
+    "BlockSpan",
+    "PageMarkdown",
+    "block_markdown",
+    "page_markdown",
+]
 
 FURNITURE = frozenset({BlockKind.PAGE_HEADER, BlockKind.PAGE_FOOTER})
-"""Kinds that repeat on every page and are not part of the text."""
+"""Kinds of lines that an engine takes for running heads and page numbers. Whether they are left out
+is decided by comparing pages."""
+
+COMMENT_MARK = "> [!NOTE]"
+"""The line above a comment, as GitHub's Markdown marks notes."""
 
 _BULLET = re.compile(r"^[•◦▪▫‣⁃·●○■□–—*\-]\s+")
 _ENUMERATOR = re.compile(r"^(?:\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+")
@@ -30,6 +40,7 @@ class BlockSpan:
     :attr:`ParsedPage.blocks`. ``level`` is the depth of a heading or list item. ``box`` is None
     if the source had no geometry (plain Markdown). ``row_edges`` are the vertical edges of a
     table's rows in fractions of the page, one more than there are rows; empty if unknown.
+    ``col_edges`` are the horizontal edges of its columns.
     """
 
     index: int
@@ -40,6 +51,7 @@ class BlockSpan:
     box: Box | None = None
     header_rows: int = 0
     row_edges: tuple[float, ...] = ()
+    col_edges: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +59,7 @@ class PageMarkdown:
     """A page as Markdown, with the range of each block.
 
     ``index`` is 0-based, ``label`` is the printed page number. ``furniture`` has the running
-    headers and footers that are not in the text.
+    heads and page numbers that are left out of the text, or only of the chunks.
     """
 
     index: int
@@ -94,31 +106,36 @@ class PageMarkdown:
 def _span_to_json(span: BlockSpan) -> list[Any]:
     box = list(span.box.as_tuple()) if span.box else None
     plain = (span.index, span.kind.value, span.start, span.end, span.level)
-    return [*plain, box, span.header_rows, list(span.row_edges)]
+    return [*plain, box, span.header_rows, list(span.row_edges), list(span.col_edges)]
 
 
 def _span_from_json(item: list[Any]) -> BlockSpan:
-    index, kind, start, end, level, box, header_rows, row_edges = item
-    numbers = (int(start), int(end), int(level))
-    shape = Box.clipped(*box) if box else None
-    edges = tuple(map(float, row_edges))
-    return BlockSpan(int(index), BlockKind(kind), *numbers, shape, int(header_rows), edges)
+    index, kind, start, end, level, box, header_rows, row_edges, *others = item
+    return BlockSpan(
+        index=int(index),
+        kind=BlockKind(kind),
+        start=int(start),
+        end=int(end),
+        level=int(level),
+        box=Box.clipped(*box) if box else None,
+        header_rows=int(header_rows),
+        row_edges=tuple(map(float, row_edges)),
+        # Documents stored by version 1 have no edges of columns.
+        col_edges=tuple(map(float, others[0])) if others else (),
+    )
 
 
-def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> PageMarkdown:
+def page_markdown(page: ParsedPage, left_out: Collection[int] = ()) -> PageMarkdown:
     """Write a page's blocks as Markdown, in their order.
 
-    Running headers and footers stay in the text (``"keep"``), are removed (``"drop"``), or move
-    to :attr:`PageMarkdown.furniture` (``"metadata"``).
+    The blocks at the indices ``left_out`` move to :attr:`PageMarkdown.furniture`.
     """
     text = ""
     spans: list[BlockSpan] = []
-    left_out: list[str] = []
-    # An engine may take the only lines of an otherwise empty page for headers: keep them.
-    bare = all(b.kind in FURNITURE or not (b.text.strip() or b.table) for b in page.blocks)
+    furniture: list[str] = []
     for index, block in enumerate(page.blocks):
-        if block.kind in FURNITURE and furniture != "keep" and not bare:
-            left_out.append(block.text)
+        if index in left_out:
+            furniture.append(block_markdown(block))
             continue
         in_list = spans and spans[-1].kind is block.kind is BlockKind.LIST_ITEM
         separator = ("\n" if in_list else "\n\n") if text else ""
@@ -134,7 +151,7 @@ def page_markdown(page: ParsedPage, furniture: PageFurniture = "metadata") -> Pa
         label=page.ref.label,
         text=text,
         blocks=tuple(spans),
-        furniture=tuple(left_out) if furniture == "metadata" else (),
+        furniture=tuple(furniture),
         engine=page.engine,
         flags=page.flags,
     )
@@ -150,7 +167,12 @@ def _render_block(index: int, block: Block, offset: int) -> tuple[BlockSpan, str
     text = render_table(table) if table else _RENDERERS.get(block.kind, _plain)(block)
     span = BlockSpan(index, block.kind, offset, offset + len(text), box=block.box)
     if table:
-        return replace(span, header_rows=table.header_rows, row_edges=row_edges(table)), text
+        return replace(
+            span,
+            header_rows=table.header_rows,
+            row_edges=row_edges(table),
+            col_edges=col_edges(table),
+        ), text
     return replace(span, level=block.level), text
 
 
@@ -192,10 +214,16 @@ def _formula(block: Block) -> str:
     return f"$$\n{text}\n$$"
 
 
+def _comment(block: Block) -> str:
+    text = " ".join(block.text.split())
+    return f"{COMMENT_MARK}\n> {text}" if text else ""
+
+
 _RENDERERS: dict[BlockKind, Callable[[Block], str]] = {
     BlockKind.TITLE: _heading,
     BlockKind.HEADING: _heading,
     BlockKind.LIST_ITEM: _list_item,
     BlockKind.CODE: _code,
     BlockKind.FORMULA: _formula,
+    BlockKind.COMMENT: _comment,
 }

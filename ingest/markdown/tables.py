@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ..core.records import TableCell, TableGrid
 
-__all__ = ["expand", "pipe_lines", "render_table", "row_edges"]
+__all__ = ["col_edges", "expand", "pipe_lines", "render_table", "row_edges"]
 
 
 def expand(grid: TableGrid) -> list[list[str]]:
@@ -37,6 +37,24 @@ def row_edges(grid: TableGrid) -> tuple[float, ...]:
     if not grid.rows or not all(row in tops for row in range(grid.rows)):
         return ()
     edges = [*(tops[row] for row in range(grid.rows)), bottoms.get(grid.rows - 1, 0.0)]
+    return tuple(edges) if all(a < b for a, b in pairwise(edges)) else ()
+
+
+def col_edges(grid: TableGrid) -> tuple[float, ...]:
+    """The left edges of the columns, and the right edge of the last, from the boxes of cells.
+
+    ``grid.cols + 1`` numbers from left to right, in fractions of the page; empty as for
+    :func:`row_edges`.
+    """
+    lefts: dict[int, float] = {}
+    right = 0.0
+    for cell in grid.cells:
+        if cell.box is not None:
+            lefts[cell.col] = min(lefts.get(cell.col, 1.0), cell.box.x0)
+            right = max(right, cell.box.x1)
+    if not grid.cols or not all(col in lefts for col in range(grid.cols)):
+        return ()
+    edges = [*(lefts[col] for col in range(grid.cols)), right]
     return tuple(edges) if all(a < b for a, b in pairwise(edges)) else ()
 
 

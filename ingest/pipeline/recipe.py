@@ -13,7 +13,7 @@ from ..core.schema import SCHEMA_VERSION
 
 __all__ = ["Recipe"]
 
-_PAGE_FORMAT: Final = "page/2"
+_PAGE_FORMAT: Final = "page/3"
 """Raised when the same parsed page gives different Markdown."""
 
 
@@ -52,9 +52,7 @@ class Recipe:
         See :mod:`.page_hash` for the hash of the page's content.
         """
         kept = "" if self.keeper is None else "kept"
-        return _hash(
-            _PAGE_FORMAT, page_hash, self.engine.fingerprint, self.chunking.furniture, kept
-        )
+        return _hash(_PAGE_FORMAT, page_hash, self.engine.fingerprint, kept)
 
 
 def _hash(*parts: str) -> str:

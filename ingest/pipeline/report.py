@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..core.records import PageFailure
@@ -36,6 +37,7 @@ class IngestReport:
         pages: pages of all documents that are not unchanged.
         pages_parsed: pages that the engine read.
         pages_reused: pages from the journal.
+        flags: how many of these pages have each flag (see :class:`.flags.Flag`).
         chunks: chunks of all documents that are not unchanged.
         embedded: new points whose text was embedded.
         vectors_copied: new points with the stored vectors of an equal text, as in a renamed file.
@@ -54,6 +56,7 @@ class IngestReport:
     pages: int = 0
     pages_parsed: int = 0
     pages_reused: int = 0
+    flags: dict[str, int] = field(default_factory=dict)
     chunks: int = 0
     embedded: int = 0
     vectors_copied: int = 0
@@ -66,6 +69,11 @@ class IngestReport:
     interrupted: bool = False
     failures: list[PageFailure] = field(default_factory=list)
     seconds: float = 0.0
+
+    def note_flags(self, flags: Iterable[str]) -> None:
+        """Count the flags of one page."""
+        for flag in set(flags):
+            self.flags[flag] = self.flags.get(flag, 0) + 1
 
     def add(self, counts: Counter[str]) -> None:
         """Add counts to the fields that they are named after."""

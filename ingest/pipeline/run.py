@@ -160,6 +160,8 @@ class Run:
             for page in plan.known:
                 key = plan.edition.keys[page.index]
                 self._journal.claim_page(plan.ref.id, plan.ref.sha256, key, page)
+        for page in plan.known:
+            self._report.note_flags(page.flags)
         if plan.known:
             self._on_event(IngestEvent("page", plan.ref.uri, len(plan.known)))
         if draft.done:  # no outcome of the engine will end it
@@ -180,7 +182,7 @@ class Run:
         if isinstance(outcome, PageFailure):
             return outcome
         try:
-            return page_markdown(outcome, self._recipe.chunking.furniture)
+            return page_markdown(outcome)
         except Exception as error:  # noqa: BLE001  a defect costs this page, not the run
             return PageFailure.of(outcome.ref, *_code_and_message(error))
 
@@ -188,6 +190,7 @@ class Run:
         draft.add(page)
         self._report.pages += 1
         self._report.pages_parsed += 1
+        self._report.note_flags(page.flags)
         if self._journal is not None:
             key = draft.edition.keys[page.index]
             self._journal.add_page(draft.ref.id, draft.ref.sha256, key, page)
@@ -199,6 +202,7 @@ class Run:
         former = self._planner.former_page(draft.source, draft.edition, index)
         if former is not None:
             draft.add(former)
+            self._report.note_flags(former.flags)
             self._report.pages += 1
             self._report.pages_reused += 1
             failure = replace(failure, message=f"{failure.message}; {_KEPT}")

@@ -17,6 +17,7 @@ from threading import Event
 from typing import Final
 
 from ..chunking.chunker import chunk_pages
+from ..chunking.furniture import note_furniture
 from ..core.errors import StoreError
 from ..core.protocols import PointStore
 from ..core.records import Chunk, Point
@@ -63,9 +64,10 @@ class DocumentWriter:
             return self._leave(edition, pages)
         pages.sort(key=lambda page: page.index)
         chunks = chunk_pages(edition.ref, pages, self._recipe.embedder, self._recipe.chunking)
-        # Payloads need only the pages' engines and flags: without their texts, a document of
-        # 5,000 pages is not in memory twice.
-        bare = {page.index: replace(page, text="", blocks=()) for page in pages}
+        noted = note_furniture(pages) if self._recipe.chunking.furniture == "metadata" else pages
+        # Payloads need no text of pages: without it, a document of 5,000 pages is not in memory
+        # twice.
+        bare = {page.index: replace(page, text="", blocks=()) for page in noted}
         pages.clear()
         count = len(chunks)
         stored = self._store.existing_ids(edition.ref.id)

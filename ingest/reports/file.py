@@ -67,9 +67,13 @@ class DoubtfulPages:
 
 @dataclass(slots=True)
 class Findings:
-    """The content of a report: figures, failures, and the failed and doubtful pages to show."""
+    """The content of a report: figures, failures, and the failed and doubtful pages to show.
+
+    ``flags`` tells how many pages have each flag.
+    """
 
     counts: Mapping[str, float] = field(default_factory=dict)
+    flags: dict[str, int] = field(default_factory=dict)
     failures: list[PageFailure] = field(default_factory=list)
     failed: list[NotedPage] = field(default_factory=list)
     doubtful: DoubtfulPages = field(default_factory=DoubtfulPages)
@@ -91,6 +95,7 @@ def write_report(
         pictures[len(failed) :],
         doubtful.left_out,
         pictures[: len(failed)],
+        findings.flags,
     )
     replace_file(target, page, 0o600)
 

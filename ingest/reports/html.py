@@ -6,11 +6,12 @@ The page embeds its pictures. Its content security policy forbids scripts and re
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from ..core.flags import DOUBTFUL
 from ..core.records import PageFailure
 
 __all__ = ["PagePicture", "report_html"]
@@ -58,8 +59,13 @@ def report_html(
     doubtful: Sequence[PagePicture],
     left_out: int = 0,
     failed: Sequence[PagePicture] = (),
+    flags: Mapping[str, int] | None = None,
 ) -> str:
-    """Render a report; ``left_out`` counts further doubtful pages, without pictures."""
+    """Render a report.
+
+    ``left_out`` counts further doubtful pages, without pictures; ``flags`` tells how many pages
+    have each flag.
+    """
     rows = ((name.replace("_", " "), f"{value:,.6g}") for name, value in counts.items())
     shown = failures[:_MAX_FAILURES]
     more = len(failures) - len(shown)
@@ -70,6 +76,7 @@ def report_html(
         '<meta name="referrer" content="no-referrer"><title>Ingest report</title>',
         f"<style>{_STYLE}</style></head><body><h1>Ingest report</h1>",
         _table(("figure", "value"), rows),
+        *_flags(flags or {}),
         f"<h2>Failures: {len(failures)}</h2>",
         _table(("file", "page", "code", "message", "remedy"), map(_failure_row, shown)),
         f"<p>{more} more failures are not shown.</p>" if more else "",
@@ -80,6 +87,14 @@ def report_html(
         "</body></html>",
     ]
     return "\n".join(filter(None, parts)) + "\n"
+
+
+def _flags(counts: Mapping[str, int]) -> Iterator[str]:
+    if counts:
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        rows = ((name, f"{n:,}", "yes" if name in DOUBTFUL else "no") for name, n in ranked)
+        yield "<h2>Flagged pages</h2>"
+        yield _table(("flag", "pages", "doubtful"), rows)
 
 
 def _failure_row(failure: PageFailure) -> tuple[str, ...]:

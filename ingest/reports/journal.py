@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from ..core.config import SourceConfig, WorkLimits
 from ..core.errors import ConfigError
@@ -18,8 +19,10 @@ __all__ = ["report_journal"]
 
 def report_journal(
     journal: Journal, target: Path, source: SourceConfig, limits: WorkLimits
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Write a report of a journal without opening the store; return its figures by name.
+
+    ``flags`` is a dict: how many pages have each flag.
 
     Raises:
         ConfigError: the journal cannot be read, or the file cannot be written.
@@ -27,7 +30,7 @@ def report_journal(
     check_target(target)
     findings = _findings(journal)
     write_report(target, findings, source, limits)
-    return dict(findings.counts)
+    return {**findings.counts, "flags": findings.flags}
 
 
 def _findings(journal: Journal) -> Findings:
@@ -55,6 +58,8 @@ def _add(found: Findings, journal: Journal, entry: JournalEntry) -> int:
     pages = 0
     for index, page in journal.pages_of(entry):
         pages += 1
+        for flag in set(page.flags):
+            found.flags[flag] = found.flags.get(flag, 0) + 1
         if flags := doubts(page.flags):
             boxes = tuple((one.box, one.kind.value) for one in page.blocks if one.box)
             found.doubtful.add(NotedPage(entry.path, index, flags, boxes, entry.sha256))

@@ -73,7 +73,7 @@ class RunRecord:
             "mended_files": len(report.mended),
             "doubtful_pages": self.doubtful,
         }
-        found = Findings(counts, report.failures, failed, self._doubtful)
+        found = Findings(counts, report.flags, report.failures, failed, self._doubtful)
         try:
             write_report(self._target, found, source, limits)
         except OSError as error:

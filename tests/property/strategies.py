@@ -117,7 +117,7 @@ def blocks(draw: st.DrawFn) -> Block:
 def documents(draw: st.DrawFn) -> list[PageMarkdown]:
     """Pages of one document: rendered from blocks, or parsed from Markdown."""
     pages = draw(st.lists(st.lists(blocks(), max_size=8), min_size=1, max_size=4))
-    made = [page_markdown(page(*b, index=n), "keep") for n, b in enumerate(pages)]
+    made = [page_markdown(page(*b, index=n)) for n, b in enumerate(pages)]
     if draw(st.booleans()):
         return made
     end = draw(st.sampled_from(["\n", "\n", "\r\n"]))

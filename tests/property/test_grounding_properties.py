@@ -105,7 +105,7 @@ def check_blocks(blocks: tuple[Block, ...]) -> None:
         assert block.table is None or not block.text
         if block.table:
             check_grid(block.table)
-    page_markdown(page(*blocks), "keep")
+    page_markdown(page(*blocks))
 
 
 @settings(max_examples=500, deadline=None)

@@ -57,7 +57,7 @@ __all__ = [
     "token_budget",
 ]
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Increase this when a change may make this package read the same answer differently."""
 
 DPI: Final = 144  # as in the published PDF script
@@ -200,7 +200,8 @@ def build_page(
         if isinstance(other, ParsedPage):
             best, blocks = None, other.blocks
             flags = (*flags, *other.flags, Flag.FROM_TEXT_LAYER)
-    flags = tuple(dict.fromkeys((*flags, *flag_damage(blocks, mended=page.image.mended))))
+    found = flag_damage(blocks, mended=page.image.mended, placeholder=page.image.placeholder)
+    flags = tuple(dict.fromkeys((*flags, *found)))
     load, image = page.load, page.image
     reading = OpticalReading(model, load.text_tokens, load.columns, tuple(page.attempts), best)
     return ParsedPage(image.ref, image.width, image.height, blocks, engine, flags, seconds, reading)

@@ -9,14 +9,20 @@ from typing import Final
 
 from ...core.records import Block, BlockKind, Box, TextSource
 from .assign import UNASSIGNED
-from .geometry import Rect, union
+from .geometry import Rect, area, centre_inside, union
 from .grids import fill_grid
 from .headings import OutlineEntry, body_size, heading_level
 from .regions import Region
 from .text import Row, code_text, rows_of, running_text
 from .words import LayoutWord
 
-__all__ = ["PageContext", "build_blocks", "is_typewritten", "list_levels"]
+__all__ = [
+    "PageContext",
+    "build_blocks",
+    "is_typewritten",
+    "lettered_pictures",
+    "list_levels",
+]
 
 _KINDS: Final = {
     "title": BlockKind.TITLE,
@@ -38,6 +44,10 @@ _MARKER = re.compile(r"^(?:[•◦▪▫‣⁃●○■□➢✓\uf0b7\uf0a7\uf0
 _CODE_SIGNS = re.compile(r"[{}()\[\];=<>_#/\\]")
 _MIN_CODE_SIGNS: Final = 0.05  # share of the characters
 _BODY: Final = 1.05  # times the body size, up to which text is not larger than body text
+_HEADINGS: Final = frozenset({BlockKind.TITLE, BlockKind.HEADING})
+_SCAN: Final = 0.5
+"""Share of the page's area above which a picture is the page itself, with its headings."""
+_AT_PICTURE: Final = 10.0  # points around a picture, in which its lettering may stand
 _MONO_PAGE: Final = 0.8
 """Above this share of fixed-width letters, the page is typewritten and the font proves nothing."""
 
@@ -53,6 +63,7 @@ class PageContext:
         rtl: most letters are written from right to left.
         outline: entries of the document's outline for this page.
         to_box: converts points of the upright page to fractions of the page as displayed.
+        pictures: see :func:`lettered_pictures`.
     """
 
     known: frozenset[str]
@@ -61,6 +72,7 @@ class PageContext:
     rtl: bool
     outline: Sequence[OutlineEntry]
     to_box: Callable[[Rect], Box]
+    pictures: Sequence[Rect] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,19 @@ def is_typewritten(words: Sequence[LayoutWord]) -> bool:
     """Whether most letters have a fixed width: the font then does not prove that text is code."""
     letters = sum(len(w.text) for w in words)
     return sum(len(w.text) for w in words if w.mono) > _MONO_PAGE * letters
+
+
+def lettered_pictures(
+    regions: Sequence[Region], images: Sequence[Rect], words: Sequence[LayoutWord], page: Rect
+) -> tuple[Rect, ...]:
+    """The pictures of a page whose words, read by OCR, are no text of the page, such as logos.
+
+    None on a page without a text layer: its pictures may be parts of a scan.
+    """
+    if not any(word.source is TextSource.TEXT_LAYER for word in words):
+        return ()
+    found = [region.rect for region in regions if region.label == "picture"]
+    return tuple(rect for rect in (*found, *images) if area(rect) < _SCAN * area(page))
 
 
 def list_levels(items: Sequence[tuple[float, float, bool]]) -> list[int]:
@@ -127,6 +152,8 @@ def _drafts(region: Region, words: Sequence[LayoutWord], page: PageContext) -> l
     rows = rows_of(words)
     if kind is BlockKind.TABLE:  # a single column, such as a table of contents or a list of names
         return _text_drafts(region, BlockKind.TEXT, [[row] for row in rows], page)
+    if kind in _HEADINGS and _is_lettering(words, page):
+        kind = BlockKind.FIGURE
     if kind is BlockKind.HEADING and _is_sentence_end(words, page):
         kind = BlockKind.TEXT
     return _text_drafts(region, kind, _items(rows) if kind is BlockKind.LIST_ITEM else [rows], page)
@@ -158,6 +185,14 @@ def _is_sentence_end(words: Sequence[LayoutWord], page: PageContext) -> bool:
         return False
     plain = max(w.size for w in words) <= _BODY * page.body and not any(w.bold for w in words)
     return plain and not _MARKER.match(words[0].text + " ")
+
+
+def _is_lettering(words: Sequence[LayoutWord], page: PageContext) -> bool:
+    """Whether all words were read by OCR in or at a picture: a logo is no heading."""
+    if not page.pictures or any(word.source is not TextSource.OCR for word in words):
+        return False
+    rect = union(word.rect for word in words)
+    return any(centre_inside(rect, picture, _AT_PICTURE) for picture in page.pictures)
 
 
 def _text(kind: BlockKind, rows: Sequence[Row], page: PageContext) -> str:

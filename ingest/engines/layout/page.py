@@ -15,10 +15,14 @@ from ...core.config import LayoutConfig
 from ...core.errors import MissingExtra
 from ...core.flags import Flag
 from ...core.records import Block, PageRef, ParsedPage
+from ...documents.xfa import is_xfa_placeholder
 from ..quality.assessment import flag_damage
+from .annotations import Annotations, marked, read_annotations, with_notes
 from .assign import assign, join_numbers, regions_for_rest
-from .blocks import PageContext, build_blocks, is_typewritten
+from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
+from .edge_rows import with_edge_rows
 from .extract import PageFacts, read_page
+from .forms import fill_in, read_fields
 from .geometry import Rect, overlap
 from .headings import OutlineEntry, body_size
 from .layout_model import LayoutModel, load_model
@@ -64,10 +68,15 @@ def parse_page(
     page = document[ref.index]
     width, height = page.rect.width, page.rect.height
     model = load_model(threads)
-    upright = _turn_upright(page, config, model, threads)
+    upright = _with_fields(_turn_upright(page, config, model, threads))
+    found = read_annotations(upright.page, links=config.links)
+    upright = _with_marks(upright, found)
     blocks = _lay_out(upright, _outline(document, ref), model)
+    if found.notes:
+        blocks = with_notes(blocks, found.notes, box_maker(tuple(upright.page.rect), upright.turn))
     flags = upright.flags if blocks else (*upright.flags, Flag.BLANK)
-    flags += flag_damage(blocks, mended=bool(document.is_repaired))
+    placeholder = is_xfa_placeholder(document)
+    flags += flag_damage(blocks, mended=bool(document.is_repaired), placeholder=placeholder)
     seconds = time.perf_counter() - started
     return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds)
 
@@ -121,7 +130,7 @@ def _with_ocr(
         recognizer = load_recognizer(threads)
     except MissingExtra as error:
         _warn_missing(str(error))
-        return replace(upright, flags=(*upright.flags, "ocr_missing"))
+        return replace(upright, flags=(*upright.flags, Flag.OCR_MISSING))
     turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, layer.good, areas)
     if not lines:
         return upright
@@ -131,14 +140,35 @@ def _with_ocr(
     unread = [w for w in layer.unreadable if not any(overlap(w.rect, box) for box, _ in lines)]
     words = in_line(split_words(lines, first), (*layer.good, *unread), layer.unreadable)
     turn = (upright.turn + turn) % 4
-    flags = ("ocr", *_turn_flags(turn), *(f for f in upright.flags if not f.startswith("rotated")))
+    flags = (
+        Flag.OCR,
+        *_turn_flags(turn),
+        *(f for f in upright.flags if not f.startswith("rotated")),
+    )
     return _UprightPage(page, turn, read_page(page), words, flags)
+
+
+def _with_fields(upright: _UprightPage) -> _UprightPage:
+    """Write the state of a form's fields into the words of the page."""
+    fields = read_fields(upright.page)
+    if not fields:
+        return upright
+    words = fill_in(upright.words, fields)
+    return replace(upright, words=words, flags=(*upright.flags, Flag.FORM))
+
+
+def _with_marks(upright: _UprightPage, found: Annotations) -> _UprightPage:
+    """Write struck-out words and links as Markdown, and leave out the words of stamps."""
+    if found == Annotations(notes=found.notes):
+        return upright
+    flags = (*upright.flags, Flag.STRUCK) if found.struck else upright.flags
+    return replace(upright, words=marked(upright.words, found), flags=flags)
 
 
 def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
     remarks = {
-        "text_layer_garbled": layer.garbled,
-        "text_layer_invisible": layer.searchable,
+        Flag.GARBLED: layer.garbled,
+        Flag.SEARCHABLE: layer.searchable,
         Flag.HIDDEN: layer.hidden,
         Flag.WATERMARK: layer.watermark,
     }
@@ -165,9 +195,16 @@ def _lay_out(
     _, rest = assign(words, regions)
     regions += regions_for_rest(rest, regions)
     contents, _ = assign(words, regions)
+    regions = with_edge_rows(regions, contents, facts.drawings)
     to_box = box_maker(rect, upright.turn)
     context = PageContext(
-        vocabulary(words), body_size(words), is_typewritten(words), rtl, outline, to_box
+        vocabulary(words),
+        body_size(words),
+        is_typewritten(words),
+        rtl,
+        outline,
+        to_box,
+        lettered_pictures(regions, facts.images, words, rect),
     )
     return build_blocks(regions, contents, context)
 

@@ -137,9 +137,16 @@ def assess(
     return tuple(flag for flag, holds in found.items() if holds)
 
 
-def flag_damage(blocks: Sequence[Block], *, mended: bool) -> tuple[str, ...]:
-    """Flag an empty page of a repaired file: the damage may have removed its content."""
-    return (Flag.DAMAGED,) if mended and not blocks else ()
+def flag_damage(
+    blocks: Sequence[Block], *, mended: bool, placeholder: bool = False
+) -> tuple[str, ...]:
+    """Flag a page whose content is lost, or elsewhere.
+
+    An empty page of a repaired file may have lost it to the damage; an XFA form has it in another
+    part of the file (``placeholder``).
+    """
+    lost = (Flag.DAMAGED,) if mended and not blocks else ()
+    return (*lost, Flag.XFA) if placeholder else lost
 
 
 def _is_missing(words: int, tokens: int, pictured: int) -> bool:

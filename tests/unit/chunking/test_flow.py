@@ -334,3 +334,19 @@ def test_a_continued_table_may_have_another_right_side() -> None:
 
     assert len(build_flow(rendered([first], [second]))) == 1
     assert len(build_flow(rendered([first], [words]))) == 2
+
+
+def test_a_comment_never_enters_a_sentence() -> None:
+    """A paragraph over a page break is joined around a comment."""
+    first = [block("The clerk counts every ferry that leaves the"), note("Check this.")]
+    second = [note("And this."), block("basin after sunset.")]
+
+    assert texts(build_flow(rendered(first, second))) == [
+        "The clerk counts every ferry that leaves the basin after sunset.",
+        "> [!NOTE]\n> Check this.",
+        "> [!NOTE]\n> And this.",
+    ]
+
+
+def note(text: str) -> Block:
+    return block(text, BlockKind.COMMENT)

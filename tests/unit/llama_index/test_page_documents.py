@@ -142,6 +142,30 @@ def test_raw_output_of_the_model_brings_its_boxes() -> None:
     assert len(node.metadata[Field.BOXES]) == 2
 
 
+@pytest.mark.parametrize("opens", ["", "<｜begin▁of▁sentence｜>", "```\n"])
+def test_pages_of_the_published_script_are_split(opens: str) -> None:
+    """One text with the answers of several pages is several pages; the split line is no text."""
+    marker = "<|ref|>text<|/ref|><|det|>[[100, 50, 900, 80]]<|/det|>"
+    pages = [f"{opens}{marker}\nPage {n} names a buoy." for n in ("one", "two")]
+    if opens == "```\n":
+        pages = [f"{page}\n```" for page in pages]
+    text = "".join(f"{page}\n\n<--- Page Split --->\n" for page in pages)
+    nodes = LayoutNodeParser.with_counter(WordCounter(64)).parse_markdown(text)
+
+    assert [node.get_content() for node in nodes] == [
+        "Page one names a buoy.",
+        "Page two names a buoy.",
+    ]
+    assert [box["page"] for node in nodes for box in node.metadata[Field.BOXES]] == [1, 2]
+
+
+def test_plain_markdown_of_the_published_script_is_split() -> None:
+    """Its cleaned output has no markers, but the same lines between pages."""
+    text = f"{CUT[0]}\n\n<--- Page Split --->\n{CUT[1]}\n\n<--- Page Split --->\n"
+
+    assert parse(Document(text=text)) == [([1, 2], " ".join(CUT))]
+
+
 def test_nodes_have_the_metadata_of_their_own_page() -> None:
     """Metadata of one page are not copied to the nodes of another."""
     documents = [

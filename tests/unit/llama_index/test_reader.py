@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import fsspec
@@ -17,11 +18,14 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from qdrant_client import QdrantClient
 
 from opticalrag.ingest.core.errors import EncryptedDocument
+from opticalrag.ingest.core.records import BlockKind, PageTask, ParsedPage
 from opticalrag.ingest.core.schema import Field
+from opticalrag.ingest.llama_index import reader as reader_module
 from opticalrag.ingest.llama_index.node_parser import LayoutNodeParser
 from opticalrag.ingest.llama_index.page_documents import LAYOUT_KEY
 from opticalrag.ingest.llama_index.reader import DeepSeekOCRReader
 
+from ...builders import block
 from ..pipeline.test_pipeline import page_text, write_pdf
 
 
@@ -105,13 +109,39 @@ def test_a_wrong_password_raises_and_the_right_one_is_not_serialised(tmp_path: P
         again.load_data(locked)
 
 
-def test_running_headers_can_be_kept(data: Path) -> None:
-    """With ``furniture="keep"`` they are in the text."""
-    paper = data / "pdf" / "2305.03393v1-pg9.pdf"
-    header = "Optimized Table Tokenization for Table Structure Recognition"
+class HeadedEngine:
+    """Gives every page the same header, and a sum at its foot."""
 
-    assert header not in DeepSeekOCRReader().load_data(paper)[0].text
-    assert header in DeepSeekOCRReader(furniture="keep").load_data(paper)[0].text
+    def parse(self, tasks: Iterable[PageTask]) -> Iterator[ParsedPage]:
+        for task in tasks:
+            n = task.ref.index
+            blocks = (
+                block("Annual Report", BlockKind.PAGE_HEADER, box=(0.1, 0.02, 0.9, 0.04)),
+                block(f"Text of page {n}.", box=(0.1, 0.2, 0.9, 0.8)),
+                block(f"Sum {7 * n * n}", BlockKind.PAGE_FOOTER, box=(0.1, 0.95, 0.9, 0.97)),
+            )
+            yield ParsedPage(task.ref, 595, 842, blocks, "headed")
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+@pytest.mark.parametrize("furniture", ["keep", "drop", "metadata"])
+def test_heads_of_several_pages_can_be_kept(
+    count: int, furniture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what several pages share leaves the text, and with "metadata" it is in the layout."""
+    monkeypatch.setattr(reader_module, "make_engine", lambda _: HeadedEngine())
+    paper = write_pdf(tmp_path / "a.pdf", *(page_text(str(n)) for n in range(count)))
+    reader = DeepSeekOCRReader.from_dict({"furniture": furniture})
+    pages = reader.load_data(paper)
+
+    left_out = count > 2 and furniture != "keep"
+    assert all(("Annual Report" in page.text) != left_out for page in pages)
+    assert all(f"Sum {7 * n * n}" in page.text for n, page in enumerate(pages))
+    shown = ["Annual Report"] if left_out and furniture == "metadata" else []
+    assert all(page.metadata["layout"]["furniture"] == shown for page in pages)
 
 
 def test_the_chosen_engine_is_logged_once(file: Path, caplog: pytest.LogCaptureFixture) -> None:

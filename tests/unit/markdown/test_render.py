@@ -5,6 +5,7 @@ import json
 import pytest
 
 from opticalrag.ingest.core.records import Block, BlockKind, Box, TextSource
+from opticalrag.ingest.markdown.parse import parse_markdown
 from opticalrag.ingest.markdown.render import PageMarkdown, page_markdown
 
 from ...builders import block, grid, page
@@ -31,21 +32,14 @@ def test_every_block_is_found_at_its_offsets() -> None:
     ]
 
 
-def test_running_headers_are_kept_dropped_or_moved_to_metadata() -> None:
-    """The furniture option decides where page headers and footers go."""
+def test_blocks_that_are_left_out_are_listed() -> None:
+    """A page keeps its headers and footers, unless they are left out by their index."""
     parsed = page(block("Annual Report", BlockKind.PAGE_HEADER), block("Body."))
 
-    assert page_markdown(parsed, "keep").text == "Annual Report\n\nBody."
-    assert page_markdown(parsed, "drop").furniture == ()
-    moved = page_markdown(parsed, "metadata")
+    assert page_markdown(parsed).text == "Annual Report\n\nBody."
+    moved = page_markdown(parsed, {0})
     assert (moved.text, moved.furniture) == ("Body.", ("Annual Report",))
-
-
-def test_a_page_with_only_furniture_keeps_it() -> None:
-    """A footer on an otherwise empty page is the page's text."""
-    parsed = page(block("", BlockKind.FIGURE), block("Annex A", BlockKind.PAGE_FOOTER))
-
-    assert page_markdown(parsed).text == "Annex A"
+    assert [span.index for span in moved.blocks] == [1]
 
 
 def test_a_table_block_knows_its_header() -> None:
@@ -110,3 +104,14 @@ def test_a_layout_of_another_text_is_refused() -> None:
 
     with pytest.raises(ValueError, match="offsets lie outside"):
         PageMarkdown.from_layout("short", made.layout())
+
+
+@pytest.mark.parametrize("text", ["Check March.", "# No heading", "- one\n- two", "> quoted"])
+def test_a_comment_is_marked_and_read_again(text: str) -> None:
+    """A comment is a note of its own, and stays one when its Markdown is parsed."""
+    made = page_markdown(page(block("Text."), block(text, BlockKind.COMMENT), block("More.")))
+    again = parse_markdown(made.text)
+
+    assert f"> [!NOTE]\n> {' '.join(text.split())}" in made.text
+    assert [b.kind for b in again.blocks] == [BlockKind.TEXT, BlockKind.COMMENT, BlockKind.TEXT]
+    assert [(b.start, b.end) for b in again.blocks] == [(b.start, b.end) for b in made.blocks]

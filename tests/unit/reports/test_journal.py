@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ class DoubtingEngine(TextEngine):
             if ref.index == 0:
                 yield PageFailure.of(ref, "timeout", "page 1: too slow")
             else:
-                yield replace(outcome, flags=("loop",) if ref.index == 1 else ())
+                yield replace(outcome, flags=("loop",) if ref.index == 1 else ("ocr",))
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def config(tmp_path: Path) -> StoreConfig:
     return made
 
 
-def report(config: StoreConfig, target: Path) -> dict[str, float]:
+def report(config: StoreConfig, target: Path) -> dict[str, Any]:
     journal = open_journal(config)
     assert journal is not None
     with journal:
@@ -64,7 +65,9 @@ def test_pages_are_drawn_if_their_file_is_unchanged(config: StoreConfig, tmp_pat
     counts = report(config, target)
     text = target.read_text(encoding="utf-8")
 
-    assert counts == {"documents": 2, "pages": 4, "failed_pages": 2, "doubtful_pages": 2}
+    pages = {"documents": 2, "pages": 4, "failed_pages": 2, "doubtful_pages": 2}
+    assert counts == {**pages, "flags": {"loop": 2, "ocr": 2}}
+    assert "<td>ocr</td><td>2</td><td>no</td>" in text
     assert len(Tags(text).sources) == 2
     for words in ("a.pdf, page 1: timeout", "a.pdf, page 2: loop", "page 1: too slow"):
         assert words in text

@@ -101,6 +101,17 @@ def test_doubtful_pages_are_drawn_and_bounded(sample: Path, tmp_path: Path) -> N
     assert len(record._doubtful.pages) == 30
 
 
+def test_every_flag_of_a_run_is_shown(tmp_path: Path) -> None:
+    """The report counts all flags, and tells which of them cast doubt on the text."""
+    target = tmp_path / "report.html"
+    report = IngestReport(flags={"ocr": 3, "loop": 1})
+    RunRecord(target).write(report, SourceConfig(), LIMITS)
+    text = target.read_text(encoding="utf-8")
+
+    assert "<td>ocr</td><td>3</td><td>no</td>" in text
+    assert "<td>loop</td><td>1</td><td>yes</td>" in text
+
+
 def test_failed_pages_are_drawn(sample: Path, tmp_path: Path) -> None:
     """If the file is readable; a document that failed as a whole has no page to draw."""
     target = tmp_path / "report.html"

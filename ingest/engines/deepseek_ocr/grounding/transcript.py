@@ -25,6 +25,7 @@ from .content import (
     split_passages,
     strip_fences,
 )
+from .dialects import as_written
 from .drift import LOOP_LENGTH, cut_drift
 from .grammar import count_markup
 from .markers import KINDS, Marker, Segment, read_segments, scrub
@@ -61,7 +62,8 @@ def read_grounding(raw: str, *, truncated: bool = False) -> Grounding:
     A block has the box of its marker: the box around all of them if it has several, the whole page
     if none is valid. ``truncated``: whether the model was stopped before its end.
     """
-    text = raw.replace("\r\n", "\n").replace("\\coloneqq", ":=").replace("\\eqqcolon", "=:")
+    text = as_written(raw.replace("\r\n", "\n"))
+    text = text.replace("\\coloneqq", ":=").replace("\\eqqcolon", "=:")
     markup = count_markup(text, truncated=truncated)
     segments, drifted = cut_drift(read_segments(text, truncated=truncated), truncated=truncated)
     if _has_lines_only(segments):
