@@ -23,16 +23,17 @@ from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
 from .edge_rows import with_edge_rows
 from .extract import PageFacts, read_page
 from .forms import fill_in, read_fields
-from .geometry import Rect, overlap
+from .geometry import Rect, overlap, union
 from .headings import OutlineEntry, body_size
 from .layout_model import LayoutModel, load_model
 from .ocr import load_recognizer
 from .order import in_reading_order
-from .regions import find_regions
+from .regions import Region, find_regions
 from .scan import areas_to_read, grey_picture, in_line, read_page_image, rect_of, split_words
 from .text import is_rtl, vocabulary
 from .text_layer import TextLayer, dominant_turn, judge
 from .upright import box_maker, erase, turned_page, write_lines
+from .vertical import vertical_columns
 from .visibility import is_blank, out_of_sight, suspects
 from .words import LayoutWord
 
@@ -168,6 +169,7 @@ def _with_marks(upright: _UprightPage, found: Annotations) -> _UprightPage:
 def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
     remarks = {
         Flag.GARBLED: layer.garbled,
+        Flag.REPAIRED: layer.repaired,
         Flag.SEARCHABLE: layer.searchable,
         Flag.HIDDEN: layer.hidden,
         Flag.WATERMARK: layer.watermark,
@@ -186,6 +188,8 @@ def _lay_out(
     if not upright.words and not facts.images and not facts.drawings:
         return ()
     words, rect = upright.words, tuple(upright.page.rect)
+    if columns := vertical_columns(words):
+        return _lay_out_columns(columns, upright, outline)
     rtl = is_rtl("".join(w.text for w in words))
     found = find_regions(upright.page, facts, model)
     contents, rest = assign(words, found)
@@ -207,6 +211,17 @@ def _lay_out(
         lettered_pictures(regions, facts.images, words, rect),
     )
     return build_blocks(regions, contents, context)
+
+
+def _lay_out_columns(
+    columns: Sequence[LayoutWord], upright: _UprightPage, outline: Sequence[OutlineEntry]
+) -> tuple[Block, ...]:
+    """Make one paragraph of vertical text; the layout model takes it for a table."""
+    to_box = box_maker(tuple(upright.page.rect), upright.turn)
+    region = Region("text", union(w.rect for w in columns))
+    known, size = vocabulary(columns), body_size(columns)
+    context = PageContext(known, size, False, False, outline, to_box)
+    return build_blocks([region], [columns], context)
 
 
 def _outline(document: pymupdf.Document, ref: PageRef) -> list[OutlineEntry]:

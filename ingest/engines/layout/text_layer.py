@@ -15,8 +15,9 @@ from typing import Final
 
 from ..quality.garbling import is_garbled, is_undecodable, is_unknown, is_wordless
 from .geometry import Rect, centre_inside
+from .ligatures import repaired
 from .overprint import watermarks, without_doubles
-from .words import LayoutWord
+from .words import LayoutWord, whole_words
 
 __all__ = ["TextLayer", "dominant_turn", "judge"]
 
@@ -40,6 +41,7 @@ class TextLayer:
         searchable: the text comes from the invisible layer of a scan.
         hidden: invisible text outside pictures was dropped.
         watermark: text printed across the page was dropped.
+        repaired: ligatures were put in lieu of signs that stood for them.
     """
 
     good: tuple[LayoutWord, ...]
@@ -48,13 +50,15 @@ class TextLayer:
     searchable: bool = False
     hidden: bool = False
     watermark: bool = False
+    repaired: bool = False
 
 
 def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
     """Choose the text to use of a text layer, given the boxes of the page's images."""
     marks = set(watermarks(words))
     words = without_doubles([w for i, w in enumerate(words) if i not in marks])
-    visible = [w for w in words if w.visible]
+    seen, is_repaired = repaired([w for w in words if w.visible])
+    visible = list(seen)
     unseen = [w for w in words if not w.visible]
     over_image = [w for w in unseen if any(centre_inside(w.rect, image) for image in images)]
     covered = _overlaid(over_image, visible)
@@ -72,6 +76,7 @@ def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
         searchable=searchable,
         hidden=len(over_image) + len(covered) < len(unseen),
         watermark=bool(marks),
+        repaired=is_repaired,
     )
 
 
@@ -91,21 +96,10 @@ def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], list[LayoutWord
     good: list[LayoutWord] = []
     unreadable: list[LayoutWord] = []
     for line in lines.values():
-        for parts in _whole_words(_with_bullet(line)):
+        for parts in whole_words(_with_bullet(line)):
             whole = "".join(part.text for part in parts)
             (unreadable if _needs_ocr(whole) else good).extend(map(_marked, parts))
     return good, unreadable
-
-
-def _whole_words(line: list[LayoutWord]) -> list[list[LayoutWord]]:
-    """Group the parts of a line that no space separates: words set in several fonts."""
-    words: list[list[LayoutWord]] = []
-    for part in line:
-        if part.glued and words:
-            words[-1].append(part)
-        else:
-            words.append([part])
-    return words
 
 
 def _with_bullet(line: list[LayoutWord]) -> list[LayoutWord]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...core.records import TextSource
 from .geometry import Rect
 
-__all__ = ["LayoutWord"]
+__all__ = ["LayoutWord", "whole_words"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +42,14 @@ class LayoutWord:
     turn: int = 0
     slanted: bool = False
     source: TextSource = TextSource.TEXT_LAYER
+
+
+def whole_words(words: Iterable[LayoutWord]) -> list[list[LayoutWord]]:
+    """Group the parts that no space separates: words set in several fonts."""
+    groups: list[list[LayoutWord]] = []
+    for part in words:
+        if part.glued and groups:
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups

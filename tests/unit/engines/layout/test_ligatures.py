@@ -1,0 +1,78 @@
+"""A sign that stands for a ligature is found by the words it makes, not by a list of signs."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from opticalrag.ingest.engines.layout.ligatures import repaired
+from opticalrag.ingest.engines.layout.words import LayoutWord
+
+
+def words(text: str) -> list[LayoutWord]:
+    return [LayoutWord(w, (9 * i, 0, 9 * i + 8, 9), 9.0, 0, 0) for i, w in enumerate(text.split())]
+
+
+def text_of(parts: tuple[LayoutWord, ...]) -> str:
+    return " ".join(w.text for w in parts)
+
+
+@pytest.mark.parametrize("sign", ["ð", "\ue009", "\ufffd", "↵", "þ", "(", "\x0e", "Ł"])
+@pytest.mark.parametrize(
+    ("ligature", "text"),
+    [
+        ("fi", "The first fiscal figures were final."),
+        ("ff", "Different efforts had an effect on staff."),
+        ("fl", "The flow reflected inflation."),
+        ("ffi", "Officers of the office are officially sufficient."),
+    ],
+)
+def test_a_sign_that_makes_words_is_a_ligature(sign: str, ligature: str, text: str) -> None:
+    """Whatever the sign, and whatever the ligature."""
+    fixed, changed = repaired(words(text.replace(ligature, sign)))
+    assert (text_of(fixed), changed) == (text, True)
+
+
+def test_words_of_the_page_are_evidence() -> None:
+    """A rare word is known if the page has it elsewhere."""
+    fixed, _ = repaired(words("sheri§s pu§y and later sheriffs puffy"))
+    assert text_of(fixed) == "sheriffs puffy and later sheriffs puffy"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Það er gott veður í dag og ísinn á firðinum er góður.",
+        "Først færdes børnene på øen, før de går i skole.",
+        "naïve café façade coöperate Zürich",
+        "f(x) g(x) is(are) word(s) item(s)",
+        "a→b x→y left→right",
+        "5 µm and 3 §a, no.§b",
+        "Příliš žluťoučký kůň úpěl ďábelské ódy",
+        "e-mail x@y.org and a@b.com",
+    ],
+)
+def test_other_languages_and_signs_stay(text: str) -> None:
+    """A letter of another alphabet makes no English words."""
+    fixed, changed = repaired(words(text))
+    assert (text_of(fixed), changed) == (text, False)
+
+
+def test_a_word_in_several_fonts_is_repaired_as_a_whole() -> None:
+    """The sign may have a font of its own."""
+    parts = [
+        LayoutWord(t, (9 * i, 0, 9 * i + 8, 9), 9.0, 0, 0, glued=glued)
+        for i, (t, glued) in enumerate(
+            [("o", False), ("\ue009", True), ("ce", True), ("\ue009", False), ("rst", True)]
+        )
+    ]
+    fixed, _ = repaired(parts)
+    assert "".join(w.text for w in fixed) == "officefirst"
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=60))
+def test_ascii_text_without_ligature_words_stays(text: str) -> None:
+    """Nothing is invented."""
+    said = words(text.replace("f", "x"))
+    assert repaired(said)[0] == tuple(said)
