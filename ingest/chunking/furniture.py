@@ -177,8 +177,9 @@ def _is_outermost(block: BlockSpan, edge: str, text: float) -> bool:
     if _is_at(block, edge, _LABELLED_MARGIN):
         return True
     box = block.box
-    beyond = box is not None and (box.y0 < text if edge == "top" else box.y1 > text)
-    return beyond and _is_at(block, edge, 0.5)
+    if box is None or (block.kind is BlockKind.PAGE_HEADER) != (edge == "top"):
+        return False
+    return box.y0 < text if edge == "top" else box.y1 > text
 
 
 def _edge_lines(

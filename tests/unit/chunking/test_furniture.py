@@ -221,12 +221,13 @@ def test_labelled_lines_in_mid_page_are_text() -> None:
     assert gone(*middle) == []
 
 
-def test_the_number_below_a_short_page_is_found() -> None:
+@pytest.mark.parametrize("bottom", [0.3, 0.6])
+def test_the_number_below_a_short_page_is_found(bottom: float) -> None:
     """A page number in mid page counts if the text ends above it."""
     pages = [
         page(
-            block(body(n), box=(0.1, 0.2, 0.9, 0.6)),
-            block(str(n + 3), BlockKind.PAGE_FOOTER, box=(0.5, 0.7, 0.52, 0.71)),
+            block(body(n), box=(0.1, 0.2, 0.9, bottom)),
+            block(str(n + 3), BlockKind.PAGE_FOOTER, box=(0.5, bottom + 0.1, 0.52, bottom + 0.11)),
             index=n,
         )
         for n in range(4)
