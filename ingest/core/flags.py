@@ -45,6 +45,8 @@ class Flag:
     """Words are struck out by an annotation; they stand between ``~~``."""
     OCR: Final = "ocr"
     """At least a part of the text was read from the picture of the page."""
+    OCR_DOUBTFUL: Final = "ocr_doubtful"
+    """OCR found words of no language, as it does in handwriting."""
     OCR_MISSING: Final = "ocr_missing"
     """The page needs OCR, and none is installed."""
     GARBLED: Final = "text_layer_garbled"
@@ -72,6 +74,7 @@ DOUBTFUL: Final = frozenset(
         Flag.DISAGREES,
         Flag.GRAMMAR,
         Flag.DAMAGED,
+        Flag.OCR_DOUBTFUL,
         Flag.OCR_MISSING,
         Flag.XFA,
     }

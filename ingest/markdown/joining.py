@@ -17,6 +17,15 @@ _CONJUNCTIONS: Final = frozenset(
 """These never complete the word before a hyphen: "Vor- und Nachteile", "pre- and post-war"."""
 
 
+_PREFIXES: Final = frozenset({"self", "well", "non", "quasi", "half"})
+"""Prefixes that keep their hyphen and are not syllables of other words (Chicago Manual of Style,
+7.96), before a word of at least four letters: "self-adjusting", but "selfish"."""
+_SHORTEST: Final = 4
+_ADDRESS: Final = re.compile(r"(?:\w+://|www\.|[\w.+-]+@)\S*[-_/=&?%.@]$")
+_ADDRESS_GOES_ON: Final = re.compile(r"[\w.%-]*[/.=&_\d@?][\w/]|[\w-]+/")
+"""A line that ends in the middle of an address, and one that may begin there."""
+
+
 def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[int, str]:
     """Decide how to join two parts of running text at a line or page break.
 
@@ -29,11 +38,21 @@ def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[in
     """
     if left.endswith(SOFT_HYPHEN):
         return 1, ""
+    if _is_cut_address(left, right):
+        return 0, ""
     if left.endswith(_HYPHENS) and left[-2:-1].isalnum() and right[:1].isalnum():
         return _hyphenated(left, right, known)
     if is_spaceless(left[-1:]) and is_spaceless(right[:1]):
         return 0, ""
     return 0, " "
+
+
+def _is_cut_address(left: str, right: str) -> bool:
+    last = left.rsplit(maxsplit=1)[-1] if left.strip() else ""
+    if not _ADDRESS.fullmatch(last) or not right[:1].isalnum():
+        return False
+    # A whole address may end in a slash or a full stop, but not in a hyphen.
+    return last[-1] in "-_=&?%@" or bool(_ADDRESS_GOES_ON.match(right))
 
 
 def words_of(text: str) -> list[str]:
@@ -63,6 +82,7 @@ def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]
         "-" in first
         or f"{first}-{rest}" in known
         or (first in known and rest in known and first + rest not in known)
+        or (first in _PREFIXES and len(rest) >= _SHORTEST and first + rest not in known)
     )
     small = left[-2].islower() and right[0].islower()
     return (0, "") if is_compound or not small else (1, "")

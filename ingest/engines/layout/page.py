@@ -17,6 +17,7 @@ from ...core.flags import Flag
 from ...core.records import Block, PageRef, ParsedPage
 from ...documents.xfa import is_xfa_placeholder
 from ..quality.assessment import flag_damage
+from ..quality.garbling import is_nonsense
 from .annotations import Annotations, marked, read_annotations, with_notes
 from .assign import assign, join_numbers, regions_for_rest
 from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
@@ -141,8 +142,10 @@ def _with_ocr(
     unread = [w for w in layer.unreadable if not any(overlap(w.rect, box) for box, _ in lines)]
     words = in_line(split_words(lines, first), (*layer.good, *unread), layer.unreadable)
     turn = (upright.turn + turn) % 4
+    doubtful = is_nonsense([text for _, text in lines])
     flags = (
         Flag.OCR,
+        *((Flag.OCR_DOUBTFUL,) if doubtful else ()),
         *_turn_flags(turn),
         *(f for f in upright.flags if not f.startswith("rotated")),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from operator import attrgetter
 from statistics import median
@@ -25,6 +25,9 @@ _INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\u202a-\u202e\u2066-\u2
 _LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
 # Bullets of Symbol and Wingdings have private codes.
 _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
+_FEWEST_CAPITALS: Final = 4  # fewer are initials of a name
+_WIDER: Final = 1.6  # times the usual gap of letters set apart: a space between words
+_INITIAL: Final = 1.8  # size of a large initial over that of the text
 _MARK: Final = re.compile(r"[\d,+\-\u2212)\]*]+")
 _LEADER: Final = re.compile(r"(?: ?[.·]){5,} ?")
 """Dots between an entry and its page number. They carry no meaning and fill up chunks."""
@@ -131,14 +134,55 @@ def _side_by_side(lines: list[_Line]) -> list[list[_Line]]:
 
 
 def _row(lines: list[_Line]) -> Row:
-    texts = [(_line_text(line), line, rect) for line, rect in lines]
+    texts = [(_line_text(closed_up(line)), line, rect) for line, rect in lines]
     rtl = is_rtl("".join(t for t, _, _ in texts))
     texts.sort(key=lambda x: -x[2][2] if rtl else x[2][0])
     return Row(
         words=tuple(w for _, line, _ in texts for w in line),
         rect=union(rect for _, _, rect in texts),
-        text=" ".join(t for t, _, _ in texts),
+        text=_beside([(text, line) for text, line, _ in texts]),
     )
+
+
+def _beside(parts: Sequence[tuple[str, list[LayoutWord]]]) -> str:
+    """Join lines that stand side by side; a large initial belongs to the word after it."""
+    text = parts[0][0]
+    for (before, line), (after, following) in pairwise(parts):
+        text += after if _is_initial(before, line[-1], after, following[0]) else f" {after}"
+    return text
+
+
+def _is_initial(before: str, first: LayoutWord, after: str, second: LayoutWord) -> bool:
+    large = first.size >= _INITIAL * second.size
+    gap = second.rect[0] - first.rect[2]
+    near = -0.1 * first.size <= gap <= second.size
+    return large and near and len(before) == 1 and before.isupper() and after[:1].islower()
+
+
+def closed_up(line: list[LayoutWord]) -> list[LayoutWord]:
+    """Glue capitals that are set apart, as in "A N N U A L  R E P O R T"; wider gaps are spaces."""
+    closed = list(line)
+    for start, end in _runs_of_capitals(line):
+        gaps = [b.rect[0] - a.rect[2] for a, b in pairwise(line[start:end])]
+        usual = median(gaps)
+        if not 0 < usual <= line[start].size:  # farther apart, they are columns or answers
+            continue
+        for i, gap in enumerate(gaps, start=start + 1):
+            closed[i] = replace(closed[i], glued=gap < _WIDER * usual)
+    return closed
+
+
+def _runs_of_capitals(line: Sequence[LayoutWord]) -> list[tuple[int, int]]:
+    """Return start and end of each run of single capitals that is long enough."""
+    runs: list[tuple[int, int]] = []
+    start = 0
+    for i in range(len(line) + 1):
+        if i < len(line) and len(line[i].text) == 1 and line[i].text.isupper():
+            continue
+        if i - start >= _FEWEST_CAPITALS:
+            runs.append((start, i))
+        start = i + 1
+    return runs
 
 
 def _line_text(line: list[LayoutWord]) -> str:

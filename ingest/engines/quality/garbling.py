@@ -7,7 +7,15 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["BAD_SHARE", "is_garbled", "is_spelt", "is_undecodable", "is_unknown", "is_wordless"]
+__all__ = [
+    "BAD_SHARE",
+    "is_garbled",
+    "is_nonsense",
+    "is_spelt",
+    "is_undecodable",
+    "is_unknown",
+    "is_wordless",
+]
 
 BAD_SHARE: Final = 0.10
 """pymupdf4llm's BAD_CHAR_THRESHOLD, above which its trained decision asks for OCR."""
@@ -21,6 +29,14 @@ _MIN_VOWELED: Final = 0.5
 and in text full of acronyms, and below 0.4 under a shifted encoding."""
 _FEWEST_WORDS: Final = 4
 _NEARLY_ALL: Final = 0.9  # four words reach this under a shifted encoding once in 40 times at most
+_TOKEN = re.compile(r"[^\W_]+")
+_SMALL = re.compile(r"[a-zà-ɏ]")
+_MIXED = re.compile(
+    r"[a-zà-ɏ]\d+[a-zà-ɏ]|[a-zà-ɏ][A-ZÀ-Þ]+[a-zà-ɏ]*[A-ZÀ-Þ]|^\d+[a-zà-ɏ]{2,}\d|^[a-zà-ɏ]+[A-ZÀ-Þ]"
+)
+_MIN_READ: Final = 8
+_ODD: Final = 0.25
+"""Share of odd words. Print that is read well has below 0.05, also where OCR loses spaces."""
 # Bullets of Symbol and Wingdings. Their codes are private, but widely used.
 _ICON_FONT: Final = frozenset("\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071")
 
@@ -48,6 +64,30 @@ def is_spelt(text: str) -> bool:
     if len(words) < _FEWEST_WORDS or is_undecodable(text):
         return False
     return _voweled(words) >= _NEARLY_ALL
+
+
+def is_nonsense(lines: Sequence[str]) -> bool:
+    """Whether lines read by OCR are words of no language, such as handwriting read as print.
+
+    Counts words that no language writes: small letters mixed with digits or with capitals in the
+    middle, or three or more letters without a vowel. Figures, capitals, codes and other scripts do
+    not count.
+    """
+    words = [w for line in lines for w in _TOKEN.findall(line) if _SMALL.search(w)]
+    if len(words) < _MIN_READ:
+        return False
+    odd = sum(bool(_MIXED.search(w)) or _lacks_vowel(w) for w in words)
+    return odd >= _ODD * len(words)
+
+
+def _lacks_vowel(word: str) -> bool:
+    return (
+        len(word) > 2
+        and word.isalpha()
+        and word[0] < "\u0250"
+        and not word.isupper()
+        and not _VOWEL.search(word)
+    )
 
 
 def _voweled(words: Sequence[str]) -> float:

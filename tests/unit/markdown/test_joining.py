@@ -14,16 +14,34 @@ from opticalrag.ingest.markdown.joining import glue
         ("pre-", "and post-war", "pre- and post-war"),
         ("Müller-", "Lüdenscheidt", "Müller-Lüdenscheidt"),
         ("one", "two", "one two"),
+        ("a self-", "winding clock", "a self-winding clock"),
+        ("so self-", "ish a keeper", "so selfish a keeper"),
+        ("every well-", "trodden path", "every well-trodden path"),
+        ("a non-", "binding vote", "a non-binding vote"),
+        ("a wel-", "come guest", "a welcome guest"),
+        ("see https://pilots.example/tide-", "tables/2032.csv now", None),
+        ("see www.pilots.example/", "tables/may.html", None),
+        ("mail keeper@light-", "house.example today", None),
+        ("see http://pilots.example/?id=", "4711 there", None),
+        ("see https://pilots.example/", "for more", "see https://pilots.example/ for more"),
+        ("see https://pilots.example.", "It has all", "see https://pilots.example. It has all"),
         ("機械学習の", "実験", "機械学習の実験"),
         ("ภาษา", "ไทย", "ภาษาไทย"),
         ("한국어", "문서", "한국어 문서"),
     ],
 )
-def test_lines_are_joined_as_their_script_asks(left: str, right: str, whole: str) -> None:
-    """Hyphens that only break a word are dropped; some scripts are joined without a space."""
+def test_lines_are_joined_as_their_script_asks(left: str, right: str, whole: str | None) -> None:
+    """Hyphens that only break a word are dropped. Parts of an address (None) are put together."""
     drop, between = glue(left, right)
 
-    assert left[: len(left) - drop] + between + right == whole
+    assert left[: len(left) - drop] + between + right == (whole or left + right)
+
+
+@pytest.mark.parametrize("word", ["selfless", "nonsense", "wellington", "halfpenny"])
+def test_a_word_the_document_has_in_one_is_no_compound(word: str) -> None:
+    """Its beginning may look like a prefix."""
+    cut = next(i for i in range(4, 0, -1) if word[:i] in ("self", "non", "well", "half"))
+    assert glue(f"a {word[:cut]}-", word[cut:], frozenset({word})) == (1, "")
 
 
 def test_a_compound_the_document_knows_keeps_its_hyphen() -> None:

@@ -107,3 +107,50 @@ def test_code_keeps_lines_and_indentation() -> None:
     """The indentation is that of the page."""
     words = [*line("def f():", 0), *line("return 1", 1, x=20)]
     assert code_text(rows_of(words)) == "def f():\n    return 1"
+
+
+def spaced(text: str, gap: float, size: float = 10.0, between: float = 0.0) -> list[LayoutWord]:
+    """Return letters that are set apart by a gap, and by a wider one at each space."""
+    words, x = [], 0.0
+    for char in text:
+        if char == " ":
+            x += between
+            continue
+        words.append(LayoutWord(char, (x, 0.0, x + 6.0, size), size, 0, 0))
+        x += 6.0 + gap
+    return words
+
+
+@pytest.mark.parametrize(
+    ("text", "gap", "between"),
+    [("ANNUAL REPORT", 4.0, 6.0), ("LIGHTHOUSE", 8.0, 0.0), ("DER NEUE TURM", 3.0, 5.0)],
+)
+def test_capitals_set_apart_are_words(text: str, gap: float, between: float) -> None:
+    """Wider gaps between them are spaces."""
+    assert running_text(rows_of(spaced(text, gap, between=between))) == text
+
+
+def test_capitals_far_apart_or_few_stay() -> None:
+    """Answers of a form, heads of columns and initials."""
+    assert running_text(rows_of(spaced("ABCDE", 30.0))) == "A B C D E"
+    assert running_text(rows_of(spaced("JRR", 3.0))) == "J R R"
+    assert joined("a b c d e f") == "a b c d e f"
+
+
+def with_initial(initial: str, size: float, gap: float, text: str) -> str:
+    first = LayoutWord(initial, (0.0, 0.0, 20.0, size), size, 0, 0)
+    return running_text(rows_of([first, *line(text, 1, x=20.0 + gap, y=size / 2 - 5)]))
+
+
+@pytest.mark.parametrize("size", [22.0, 30.0, 42.0])
+@pytest.mark.parametrize("gap", [0.5, 4.0])
+def test_a_large_initial_belongs_to_its_word(size: float, gap: float) -> None:
+    """It is set over several lines."""
+    assert with_initial("T", size, gap, "he keeper climbs") == "The keeper climbs"
+
+
+def test_other_large_letters_stand_alone() -> None:
+    """Before a capital, far from the text, or no larger than it."""
+    assert with_initial("A", 30.0, 2.0, "Keeper climbs") == "A Keeper climbs"
+    assert with_initial("A", 30.0, 40.0, "keeper climbs") == "A keeper climbs"
+    assert with_initial("A", 12.0, 2.0, "keeper climbs") == "A keeper climbs"

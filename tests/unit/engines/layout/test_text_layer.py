@@ -8,7 +8,7 @@ import pytest
 
 from opticalrag.ingest.engines.layout.text_layer import dominant_turn, judge
 from opticalrag.ingest.engines.layout.words import LayoutWord
-from opticalrag.ingest.engines.quality.garbling import is_garbled
+from opticalrag.ingest.engines.quality.garbling import is_garbled, is_nonsense
 
 PAGE = (0.0, 0.0, 100.0, 100.0)
 ENGLISH = (
@@ -54,6 +54,37 @@ def test_noise_is_garbled(text: str) -> None:
 def test_text_is_not_garbled(text: str) -> None:
     """Every script, short runs of acronyms, figures and bullets of icon fonts are text."""
     assert not is_garbled(text)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Ihe kccper vvrtes dwn tbe", "hcight 0f thc tidc 1n thc b0ok"],
+        ["rnvl Ihc 0f wq", "tnkr bvs 0n thc lmp"],
+        ["grSt bhV mnt olc", "prst lnd wrK 0ne dvl"],
+    ],
+)
+def test_words_of_no_language_are_nonsense(lines: list[str]) -> None:
+    """OCR reads handwriting as letters that no language puts together."""
+    assert is_nonsense(lines)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["The keeper writes down the height of the tide", "before the lamp is lit at dusk."],
+        ["Der Wärter schreibt jede Nacht die Höhe der Flut auf, bevor er das Licht anzündet."],
+        ["Szczęście brzmi w trzcinie źdźbło trwa wśród krzewów nad brzegiem rzeki"],
+        ["12.50 13.75 Total 44 1,204 (3.1) 17 % 2031", "Q1 Q2 Q3 Q4 HTTP XML RFC 2616"],
+        ["def read(page): return page.words", "int main(void) { return code; }"],
+        ["守灯人每晚记录海面情况", "灯台の番人は毎晩海の様子"],
+        ["Paris", "Vpp", "kWh"],
+        ["Mr. John Brown Ltd, Ms. Anna Smith, Dr. Paul Weiss and Mrs. Clara Stone of Hull"],
+    ],
+)
+def test_print_that_is_read_well_is_no_nonsense(lines: list[str]) -> None:
+    """Other languages, figures, code, names and short labels."""
+    assert not is_nonsense(lines)
 
 
 def test_visible_text_is_used() -> None:
