@@ -187,7 +187,7 @@ def _lay_out(
         return ()
     words, rect = upright.words, tuple(upright.page.rect)
     rtl = is_rtl("".join(w.text for w in words))
-    found = find_regions(upright.page, facts, model)
+    found = find_regions(upright.page, facts, model, words)
     contents, rest = assign(words, found)
     found = join_numbers(found, contents)
     regions = in_reading_order([*found, *regions_for_rest(rest, found)], rect, rtl)
