@@ -11,23 +11,25 @@ import numpy as np
 from .columns import Item
 from .rules import Segments
 
-__all__ = ["PlacedLine", "Extents", "count_header_lines", "header_breaks", "spanned"]
+__all__ = ["Extents", "PlacedLine", "count_header_lines", "header_breaks", "spanned"]
 
 PlacedLine = tuple[Item, ...]
 Extents = Sequence[tuple[float, float]]
 """Left and right end of the texts of each column."""
 
 _MOST: Final = 0.5  # share of a table's lines that its header can have
+_TALL: Final = 4  # lines that a header has even in a table of two rows
 _WIDE: Final = 0.9
 """Share of a table's width that a rule under its header covers. Sums have shorter rules."""
 _NUMBERED: Final = 2  # lines of a header of numbers, above a rule
 _CENTRED: Final = 1.0  # distance of a heading's middle from that of its columns, in font sizes
 
 
-def count_header_lines(lines: Sequence[PlacedLine], across: Segments) -> int:
+def count_header_lines(lines: Sequence[PlacedLine], across: Segments, underlines: Segments) -> int:
     """Number of lines above the first row with values; -1 if no line has values.
 
-    Lines with nothing but a label, directly above that row, belong to the body.
+    Lines with nothing but a label, directly above that row, belong to the body if no line is drawn
+    below them. ``across`` are all rules, ``underlines`` those that are not the edge of an area.
     """
     values = [
         i for i, line in enumerate(lines) if any(x.first and x.phrase.is_amount for x in line)
@@ -37,12 +39,12 @@ def count_header_lines(lines: Sequence[PlacedLine], across: Segments) -> int:
         return under or -1
     first = values[0]
     while first and all(item.first == 0 for item in lines[first - 1]):
-        if _ends_header(lines, first, across):
+        if _ends_header(lines, first, underlines):
             break
         first -= 1
     if first == 0:
         return under if under <= _NUMBERED else 0
-    return first if first <= max(2, _MOST * len(lines)) else max(1, under)
+    return first if first <= max(_TALL, _MOST * len(lines)) else max(1, under)
 
 
 def _ends_header(lines: Sequence[PlacedLine], index: int, across: Segments) -> bool:
@@ -115,12 +117,14 @@ def _widened(
     across: Segments,
 ) -> Item:
     rule = _rule_under(item, below, across)
-    if rule is not None:
+    if rule is not None and not (item.first and rule[0] < sum(extents[0]) / 2 < rule[1]):
         under = [
             c for c in range(free[0], free[1] + 1) if rule[0] <= sum(extents[c]) / 2 <= rule[1]
         ]
         if under and under[0] <= item.last and item.first <= under[-1]:
             return Item(item.phrase, under[0], under[-1])
+        return item
+    if _is_stacked(item, below, extents):
         return item
     named = {x.first for line in below for x in line}
     middle = (item.phrase.rect[0] + item.phrase.rect[2]) / 2
@@ -132,6 +136,22 @@ def _widened(
             if wider and off <= _CENTRED * item.phrase.size and {first, last} <= named:
                 best = Item(item.phrase, first, last)
     return best
+
+
+def _is_stacked(item: Item, below: Sequence[PlacedLine], extents: Extents) -> bool:
+    """Whether a heading stands within its own column: a heading of many lines begins like this."""
+    if item.first != item.last:
+        return False
+    sides = [extents[item.first]]
+    sides += [
+        (x.phrase.rect[0], x.phrase.rect[2])
+        for line in below
+        for x in line
+        if x.first == item.first == x.last
+    ]
+    x0, _, x1, _ = item.phrase.rect
+    slack = item.phrase.size
+    return min(a for a, _ in sides) - slack <= x0 and x1 <= max(b for _, b in sides) + slack
 
 
 def _rule_under(

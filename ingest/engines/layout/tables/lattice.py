@@ -52,7 +52,7 @@ class Lattice:
 
 
 def find_lattices(rules: Rules) -> list[Lattice]:
-    """Find each set of connected rules that has at least two lines in each direction."""
+    """Find each set of connected rules that makes at least two columns."""
     across, down = rules.across, rules.down
     if len(across) < 2 or len(down) < 2:
         return []
@@ -90,7 +90,7 @@ def _lattice(across: Segments, down: Segments) -> Iterator[Lattice]:
     """Build a grid; a table without outer lines ends where the rules of the other kind end."""
     ys = _positions(across[:, 0], down[:, 1], down[:, 2])
     xs = _positions(down[:, 0], across[:, 1], across[:, 2])
-    if len(xs) < 2 or len(ys) < 2 or (len(xs) - 1) * (len(ys) - 1) > _MOST_BOXES:
+    if len(xs) < 3 or len(ys) < 2 or (len(xs) - 1) * (len(ys) - 1) > _MOST_BOXES:
         return
     beside, below = _walls(down, xs, ys), _walls(across, ys, xs)
     faces = tuple(_faces(beside, below))

@@ -10,7 +10,7 @@ from ..geometry import Rect
 from ..words import LayoutWord
 from .columns import Columns, Item, find_columns
 from .header import PlacedLine, count_header_lines, header_breaks, spanned
-from .phrases import Line, lines_of
+from .phrases import lines_of
 from .records import CellSlot, GridPlan
 from .rows import row_starts
 from .rules import Rules, Segments
@@ -53,7 +53,7 @@ def _rows(
     placed: Sequence[PlacedLine], columns: Columns, rules: Rules
 ) -> tuple[list[list[PlacedLine]], int]:
     """Group lines into rows, the header first. Returns the rows and how many are the header."""
-    count = count_header_lines(placed, rules.across)
+    count = count_header_lines(placed, rules.across, rules.underlines)
     head = list(placed[: max(0, count)])
     body = list(placed[max(0, count) :])
     for i in reversed(range(len(head))):
@@ -101,17 +101,19 @@ def _foot(row: Sequence[PlacedLine]) -> float:
 
 
 def _cells(row: Sequence[PlacedLine]) -> list[tuple[Item, float, float]]:
-    """The cells of a row, with the left and right end of their text."""
-    cells: dict[int, tuple[Item, float, float]] = {}
+    """The cells of a row, with the left and right end of their text. No two share a column."""
+    cells: list[tuple[Item, float, float]] = []
     for item in sorted((x for line in row for x in line), key=lambda x: (x.first, -x.last)):
         x0, _, x1, _ = item.phrase.rect
-        known = cells.get(item.first)
-        if known is None:
-            cells[item.first] = (item, x0, x1)
-        else:
-            widest = max(known[0], item, key=lambda x: x.last)
-            cells[item.first] = (widest, min(known[1], x0), max(known[2], x1))
-    return [cells[c] for c in sorted(cells)]
+        if cells and cells[-1][0].first == item.first:
+            widest, low, high = cells[-1]
+            cells[-1] = (widest, min(low, x0), max(high, x1))
+            continue
+        if cells and cells[-1][0].last >= item.first:
+            wide, low, high = cells[-1]
+            cells[-1] = (Item(wide.phrase, wide.first, item.first - 1), low, high)
+        cells.append((item, x0, x1))
+    return cells
 
 
 def _edges(

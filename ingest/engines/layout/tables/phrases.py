@@ -15,12 +15,16 @@ __all__ = ["Line", "Phrase", "is_amount", "lines_of"]
 
 _GAP: Final = 0.7
 """Gap between two phrases, in font sizes. Word spaces of justified text reach 0.6."""
+_SPACED: Final = 1.0
+"""The same between words that the source has in one line: headings may be spaced."""
 _SAME_LINE: Final = 0.5  # vertical overlap of words in one line
 _CURRENCY: Final = re.compile(r"(?:[A-Z]{0,3}[$€£¥₹]|EUR|USD|GBP|CHF|\()+\(?")
 _UNIT: Final = re.compile(r"\)?(?:%|\)|x|bps|pts?)\)?")
 _UNIT_GAP: Final = 2.0  # font sizes between a number and its sign in a column of its own
+_LONGEST_SIGN: Final = 3  # letters of "EUR" and "bps"
+_RANGE: Final = 1.0  # font sizes around the dash between two numbers
 _AMOUNT: Final = re.compile(
-    r"(?:[A-Z]{0,3}[$€£¥₹])?\s*[(+\-−–—]*\s*(?:[A-Z]{0,3}[$€£¥₹])?\s*[.,]?\d[\d.,'\s]*"
+    r"(?:[A-Z]{0,3}[$€£¥₹])?\s*[(+\-−–—]*\s*(?:[A-Z]{0,3}[$€£¥₹])?\s*[.,]?\d(?:[\d.,'\s]*\d)?\.?"
     r"(?:e-?\d+)?\s*(?:%|‰|x|[a-z*†]{1,2})?\s*\)?\s*%?|[-−–—]+|N/?[AM]|n/?[am]"
 )
 _YEAR: Final = re.compile(r"(?:19|20)\d\d(?:\s*[-–/]\s*(?:\d\d){1,2})?(?:\s*\(?\w\)?)?")
@@ -125,7 +129,9 @@ def _is_apart(group: Sequence[LayoutWord], word: LayoutWord, walls: Sequence[flo
         return False
     end = max(w.rect[2] for w in group)
     size = min(word.size, last.size) if not word.raised else last.size
-    return word.rect[0] - end > _GAP * size or _is_cut(last.rect, word.rect, walls)
+    gap = _SPACED if word.line == last.line else _GAP
+    begins = bool(_CURRENCY.fullmatch(word.text)) and not _CURRENCY.fullmatch(last.text)
+    return begins or word.rect[0] - end > gap * size or _is_cut(last.rect, word.rect, walls)
 
 
 def _is_cut(left: Rect, right: Rect, walls: Sequence[float]) -> bool:
@@ -137,14 +143,23 @@ def _with_signs(groups: list[list[LayoutWord]], walls: Sequence[float]) -> list[
     """Join currency signs to the number after them, percent signs to the number before them."""
     joined: list[list[LayoutWord]] = []
     for group in groups:
-        text = " ".join(w.text for w in group)
         if joined and not _is_cut(joined[-1][-1].rect, group[0].rect, walls):
-            before = " ".join(w.text for w in joined[-1])
-            gap = group[0].rect[0] - joined[-1][-1].rect[2]
-            opens = bool(_CURRENCY.fullmatch(before)) and bool(_AMOUNT.fullmatch(text))
-            closes = bool(_UNIT.fullmatch(text)) and bool(_AMOUNT.fullmatch(before))
-            if opens or (closes and gap < _UNIT_GAP * group[0].size):
+            if _belong_together(joined[-1], group):
                 joined[-1] = joined[-1] + group
                 continue
         joined.append(group)
     return joined
+
+
+def _belong_together(left: list[LayoutWord], right: list[LayoutWord]) -> bool:
+    if len(right[0].text) > _LONGEST_SIGN and right[0].text.isalpha():
+        return False
+    before, after = (" ".join(w.text for w in group) for group in (left, right))
+    gap = (right[0].rect[0] - left[-1].rect[2]) / max(right[0].size, 1e-3)
+    is_number = bool(_AMOUNT.fullmatch(after))
+    if _CURRENCY.fullmatch(before):
+        return is_number or gap < _GAP
+    if _CURRENCY.fullmatch(after) or not _AMOUNT.fullmatch(before.removesuffix(" -")):
+        return gap < _GAP and bool(_CURRENCY.fullmatch(after)) and not _AMOUNT.fullmatch(before)
+    is_range = gap < _RANGE and (before.endswith(" -") and is_number or after == "-")
+    return is_range or (bool(_UNIT.fullmatch(after)) and gap < _UNIT_GAP)

@@ -15,7 +15,7 @@ from .ruled import is_table, plan_ruled, tidied
 from .rules import Rules
 from .turning import turned_back, turned_plan, turned_rules, upright_rect, upright_words
 
-__all__ = ["PlacedTable", "plan_table", "find_tables"]
+__all__ = ["PlacedTable", "find_tables", "plan_table"]
 
 _HELD: Final = 0.9  # share of a region's words that are in the drawn grid which is the table
 _PART: Final = 0.25  # share of a region's words in a drawn grid which is a table of its own

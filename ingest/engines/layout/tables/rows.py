@@ -114,4 +114,4 @@ def _continues(above: PlacedLine, below: PlacedLine, limits: dict[int, float]) -
 
 
 def _is_tight(above: PlacedLine, below: PlacedLine, pitch: float) -> bool:
-    return 0 < pitch and _pitch(above, below) <= pitch + 0.1 and bool(min(x.first for x in below))
+    return pitch > 0 and _pitch(above, below) <= pitch + 0.1 and bool(min(x.first for x in below))

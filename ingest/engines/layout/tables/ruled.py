@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -49,7 +50,7 @@ def plan_ruled(
     held = _held(lattice, words)
     full = [found for _, found in held if found]
     whole = sum(_holds(lattice, f, nested) or not _is_in_columns(ws) for f, ws in held if ws)
-    if not full or whole < _WHOLE * len(full):
+    if not full or whole < _WHOLE * len(full) or any(_is_shade(f, ws) for f, ws in held):
         return None
     split = _with_stacks_split(lattice, held)
     if split is not lattice:
@@ -94,7 +95,7 @@ def _without(lattice: Lattice, words: Sequence[LayoutWord], axis: int) -> Lattic
         if (open_side or narrow) and not any(low <= m <= high for m in middles):
             gone.add(i)
     used = {v for f in lattice.faces for v in _range(f, axis)}
-    if not gone and len(used) == len(edges) or len(gone) >= len(edges) - 1:
+    if (not gone and len(used) == len(edges)) or len(gone) >= len(edges) - 1:
         return lattice
     return _renumbered(lattice, axis, gone, used)
 
@@ -147,21 +148,31 @@ def _held(lattice: Lattice, words: Sequence[LayoutWord]) -> _Held:
         for c in range(f.col, f.col_end)
     }
     found: list[list[LayoutWord]] = [[] for _ in lattice.faces]
+    x0, y0, x1, y1 = lattice.rect
     for word in words:
-        if _is_in(word, lattice):
-            col = _step(lattice.xs, (word.rect[0] + word.rect[2]) / 2)
-            row = _step(lattice.ys, (word.rect[1] + word.rect[3]) / 2)
-            if (row, col) in owner:
-                found[owner[row, col]].append(word)
+        x, y = (word.rect[0] + word.rect[2]) / 2, (word.rect[1] + word.rect[3]) / 2
+        if x0 <= x <= x1 and y0 <= y <= y1:
+            spot = owner.get((_step(lattice.ys, y), _step(lattice.xs, x)))
+            if spot is not None:
+                found[spot].append(word)
     return list(zip(lattice.faces, found, strict=True))
 
 
 def _step(edges: Sequence[float], value: float) -> int:
-    return max(0, min(sum(e <= value for e in edges), len(edges) - 1) - 1)
+    return max(0, min(bisect_right(edges, value), len(edges) - 1) - 1)
 
 
 def _holds(lattice: Lattice, face: Face, nested: Sequence[Rect]) -> bool:
     return any(centre_inside(rect, lattice.rect_of(face)) for rect in nested)
+
+
+def _is_shade(face: Face, words: Sequence[LayoutWord]) -> bool:
+    """Whether a cell over several rows is the shade of a column of numbers."""
+    if face.row_end - face.row < 2 or len(words) < _STACK:
+        return False
+    lines = lines_of(words)
+    amounts = sum(all(p.is_amount for p in line.phrases) for line in lines)
+    return amounts >= max(_STACK, 0.5 * len(lines))
 
 
 def _with_headings_split(lattice: Lattice, held: _Held) -> Lattice:
@@ -191,13 +202,16 @@ def _fills(words: Sequence[LayoutWord], edges: Sequence[float]) -> bool:
 
 
 def _is_in_columns(words: Sequence[LayoutWord]) -> bool:
-    """Whether one gap runs through all lines of a cell and splits at least two of them."""
+    """Whether a cell holds texts in columns: a row of numbers, or lines with a common gap."""
     lines = lines_of(words)
-    if len([1 for line in lines if len(line.phrases) > 1]) < 2:
+    wide = [line for line in lines if len(line.phrases) > 1]
+    if any(len(p) > 2 or all(x.is_amount for x in p) for p in (line.phrases for line in wide)):
+        return True
+    if len(wide) < 2:
         return False
     size = max(line.size for line in lines)
-    reach, sides = -1.0, sorted((w.rect[0], w.rect[2]) for w in words)
-    for start, end in sides:
+    reach = -1.0
+    for start, end in sorted((w.rect[0], w.rect[2]) for w in words):
         if reach >= 0 and start - reach > _COLUMN_GAP * size:
             return sum(_is_split(line, reach, start) for line in lines) >= 2
         reach = max(reach, end)
@@ -269,7 +283,7 @@ def _header_rows(held: _Held, rows: int, cols: int) -> int:
     while count < rows:
         above = [f for f, _ in held if f.row < count]
         reach = max((f.row_end for f in above), default=count)
-        groups = [f for f in above if f.row_end == count and 1 < f.col_end - f.col]
+        groups = [f for f in above if f.row_end == count and f.col_end - f.col > 1]
         deeper = any(_is_divided(f, held) for f in groups)
         if reach <= count and not deeper:
             break

@@ -32,6 +32,8 @@ def turned_back(rect: Rect, turn: int) -> Rect:
 
 def upright_words(words: Sequence[LayoutWord], turn: int) -> list[LayoutWord]:
     """Turn words written at ``turn``."""
+    if not turn:
+        return list(words)
     return [replace(w, rect=upright_rect(w.rect, turn), turn=0) for w in words]
 
 
