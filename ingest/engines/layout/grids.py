@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from ...core.records import Box, TableCell, TableGrid
 from .geometry import Rect, centre_inside
-from .regions import CellSlot, GridPlan
+from .tables.records import CellSlot, GridPlan
 from .text import rows_of, running_text
 from .words import LayoutWord
 
 __all__ = ["fill_grid"]
 
 _NUMERIC = re.compile(r"^[\s\d.,:%€$£¥+\-–—()/*]+$")
-_MAX_HEADER: Final = 0.34
-"""Largest share of a table's rows that can be its header."""
 
 
 def fill_grid(
@@ -55,6 +52,6 @@ def _header_rows(plan: GridPlan, cells: Sequence[TableCell]) -> int:
     if plan.rows < 2:
         return 0
     if plan.header_rows >= 0:
-        return min(plan.header_rows, max(1, int(_MAX_HEADER * plan.rows)))
+        return min(plan.header_rows, plan.rows - 1)
     first = [c.text for c in cells if c.row == 0 and c.text]
     return int(bool(first) and not any(_NUMERIC.match(t) for t in first))

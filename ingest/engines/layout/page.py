@@ -194,7 +194,7 @@ def _lay_out(
     if columns := vertical_columns(words):
         return _lay_out_columns(columns, upright, outline)
     rtl = is_rtl("".join(w.text for w in words))
-    found = find_regions(upright.page, facts, model)
+    found = find_regions(upright.page, facts, model, words)
     contents, rest = assign(words, found)
     found = join_numbers(found, contents)
     regions = in_reading_order([*found, *regions_for_rest(rest, found)], rect, rtl)
