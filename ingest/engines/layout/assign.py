@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from .geometry import Rect, area, centre_inside, overlap, union, vertical_overlap
+import numpy as np
+
+from .geometry import Rect, area, overlap, union, vertical_overlap
 from .regions import Region
 from .words import LayoutWord
 
@@ -35,12 +37,13 @@ def assign(
     Returns:
         The words of each region, in source order, and the words outside all regions.
     """
-    homes = [_home(word, regions) for word in words]
+    homes = _homes(words, regions)
     lines: dict[int, list[int]] = defaultdict(list)
     for i, word in enumerate(words):
         lines[word.line].append(i)
     for members in lines.values():
-        _adopt(members, words, homes)
+        if any(homes[i] is None for i in members):
+            _adopt(members, words, homes)
     contents: list[list[LayoutWord]] = [[] for _ in regions]
     rest: list[LayoutWord] = []
     for word, home in zip(words, homes, strict=True):
@@ -85,9 +88,16 @@ def _grouped(words: Sequence[LayoutWord], by_line: bool) -> list[list[LayoutWord
     return list(groups.values())
 
 
-def _home(word: LayoutWord, regions: Sequence[Region]) -> int | None:
-    around = [i for i, r in enumerate(regions) if centre_inside(word.rect, r.rect, _MARGIN)]
-    return min(around, key=lambda i: area(regions[i].rect), default=None)
+def _homes(words: Sequence[LayoutWord], regions: Sequence[Region]) -> list[int | None]:
+    """Return the index of the smallest region around each word's centre, or None."""
+    boxes = np.array([w.rect for w in words], float).reshape(-1, 4)
+    x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
+    homes = np.full(len(words), -1)
+    for i in sorted(range(len(regions)), key=lambda i: -area(regions[i].rect)):  # small ones last
+        x0, y0, x1, y1 = regions[i].rect
+        across = (x >= x0 - _MARGIN) & (x <= x1 + _MARGIN)
+        homes[across & (y >= y0 - _MARGIN) & (y <= y1 + _MARGIN)] = i
+    return [None if i < 0 else i for i in homes.tolist()]
 
 
 def _adopt(members: Sequence[int], words: Sequence[LayoutWord], homes: list[int | None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ _TEXT, _IMAGE, _VECTOR = 0, 1, 3
 _DRAWN: Final = pymupdf.mupdf.FZ_STEXT_STROKED | pymupdf.mupdf.FZ_STEXT_FILLED
 # Tesseract's font of empty glyphs. Its text is invisible in every render mode.
 _GLYPHLESS: Final = "GlyphLessFont"
+_FIRST_RTL: Final = "\u0590"  # Hebrew
 _SLANT: Final = 0.17  # sine of 10 degrees; scans are skewed by less
 _TOUCHING: Final = 0.1
 """Largest gap between two letters of a word, in font sizes; a word space is 0.2 or more."""
@@ -128,29 +129,29 @@ def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
 def _line_words(
     line: dict[str, Any], number: int, block: int, glued: bool, small_drawings: Container[str]
 ) -> Iterator[LayoutWord]:
-    turn = _turn(line["dir"])
+    turn, slanted = _turn(line["dir"]), min(map(abs, line["dir"])) > _SLANT
     for span in line["spans"]:
-        style = LayoutWord(
-            text="",
-            rect=(0, 0, 0, 0),
-            size=span["size"],
-            line=number,
-            block=block,
-            color=_on_white(span["color"], span["alpha"]),
-            mono=bool(span["flags"] & pymupdf.TEXT_FONT_MONOSPACED),
-            bold=bool(span["flags"] & pymupdf.TEXT_FONT_BOLD),
-            raised=bool(span["flags"] & pymupdf.TEXT_FONT_SUPERSCRIPT),
-            visible=_is_visible(span, small_drawings),
-            turn=turn,
-            slanted=min(map(abs, line["dir"])) > _SLANT,
-        )
+        flags, font = span["flags"], span["font"]
+        color, visible = _on_white(span["color"], span["alpha"]), _is_visible(span, small_drawings)
         chars = _in_logical_order(span["chars"])
         for is_space, run in groupby(chars, key=lambda c: bool(c["c"].isspace())):
             if not is_space:
                 word = list(run)
-                text = decoded("".join(c["c"] for c in word), span["font"])
-                rect = union(tuple(c["bbox"]) for c in word)
-                yield replace(style, text=text, rect=rect, glued=glued)
+                yield LayoutWord(
+                    text=decoded("".join(c["c"] for c in word), font),
+                    rect=union(c["bbox"] for c in word),
+                    size=span["size"],
+                    line=number,
+                    block=block,
+                    color=color,
+                    glued=glued,
+                    mono=bool(flags & pymupdf.TEXT_FONT_MONOSPACED),
+                    bold=bool(flags & pymupdf.TEXT_FONT_BOLD),
+                    raised=bool(flags & pymupdf.TEXT_FONT_SUPERSCRIPT),
+                    visible=visible,
+                    turn=turn,
+                    slanted=slanted,
+                )
             glued = not is_space
 
 
@@ -160,6 +161,8 @@ def _in_logical_order(chars: list[dict[str, Any]]) -> list[dict[str, Any]]:
     MuPDF gives the second letter of a ligature no width. It then reverses the run letter by
     letter, so the second letter ends up before the first.
     """
+    if all(char["c"] < _FIRST_RTL for char in chars):
+        return chars
     ordered = list(chars)
     for i in range(len(ordered) - 1):
         first, second = ordered[i : i + 2]

@@ -44,6 +44,8 @@ class LayoutModel:
         threads = threads or min(os.cpu_count() or 1, _USEFUL_THREADS)
         with _own_sessions(threads):
             self._model: Any = DocumentLayoutAnalyzer.get_model()._model
+        # Its cells of tables, a network of 40 ms a table, are not used: see tables/.
+        self._model.table_grid_extractor = None
         self._vision = _Vision(self._model.feature_extractor._session)
         self._model.feature_extractor = self._vision
 

@@ -199,9 +199,10 @@ def _lay_out(
     found = join_numbers(found, contents)
     regions = in_reading_order([*found, *regions_for_rest(rest, found)], rect, rtl)
     # Ordering dropped regions inside others. Words in the margin of a dropped region are left.
-    _, rest = assign(words, regions)
-    regions += regions_for_rest(rest, regions)
-    contents, _ = assign(words, regions)
+    contents, rest = assign(words, regions)
+    if rest:
+        regions += regions_for_rest(rest, regions)
+        contents, _ = assign(words, regions)
     regions = with_edge_rows(regions, contents, facts.drawings)
     to_box = box_maker(rect, upright.turn)
     context = PageContext(

@@ -121,6 +121,8 @@ def _gap(left: LayoutWord, right: LayoutWord) -> float:
 
 def _needs_ocr(word: str) -> bool:
     """Whether OCR can tell more of a word. It reads Latin and Han only, and drops lone signs."""
+    if _is_plain(word):
+        return False
     known = [c for c in word if not is_unknown(c)]
     if len(known) == len(word):
         return is_undecodable(word)  # "(cid:12)"
@@ -129,8 +131,12 @@ def _needs_ocr(word: str) -> bool:
     return any(map(str.isalpha, known)) and 2 * sum(map(_is_beyond_ocr, known)) < len(word)
 
 
+def _is_plain(word: str) -> bool:
+    return word.isascii() and word.isprintable() and not word.startswith("(cid:")
+
+
 def _marked(word: LayoutWord) -> LayoutWord:
-    if not any(map(is_unknown, word.text)):
+    if _is_plain(word.text) or not any(map(is_unknown, word.text)):
         return word
     return replace(word, text="".join(_MISSING if is_unknown(c) else c for c in word.text))
 
