@@ -114,4 +114,9 @@ def _continues(above: PlacedLine, below: PlacedLine, limits: dict[int, float]) -
 
 
 def _is_tight(above: PlacedLine, below: PlacedLine, pitch: float) -> bool:
-    return pitch > 0 and _pitch(above, below) <= pitch + 0.1 and bool(min(x.first for x in below))
+    """Whether a line is closer to the one above than rows are, and no label begins in it."""
+    first = min(below, key=lambda item: item.first)
+    begins = first.first == 0 and not (
+        first.phrase.text[0].islower() or first.phrase.text[0] == "("
+    )
+    return 0 < pitch and _pitch(above, below) <= pitch + 0.1 and not begins
