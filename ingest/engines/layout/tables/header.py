@@ -72,7 +72,7 @@ def _lines_above_wide_rule(lines: Sequence[PlacedLine], across: Segments) -> int
 
 
 def _length(across: Segments, left: float, right: float) -> Segments:
-    return np.clip(np.minimum(across[:, 2], right) - np.maximum(across[:, 1], left), 0, None)
+    return np.asarray(np.minimum(across[:, 2], right) - np.maximum(across[:, 1], left))
 
 
 def header_breaks(lines: Sequence[PlacedLine], across: Segments) -> list[int]:

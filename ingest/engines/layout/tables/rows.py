@@ -1,4 +1,4 @@
-"""Joins the lines of a table's body into rows: labels and texts that run over several lines. Pure."""
+"""Joins the lines of a table's body into rows: a label may run over several lines. Pure."""
 
 from __future__ import annotations
 
@@ -119,4 +119,4 @@ def _is_tight(above: PlacedLine, below: PlacedLine, pitch: float) -> bool:
     begins = first.first == 0 and not (
         first.phrase.text[0].islower() or first.phrase.text[0] == "("
     )
-    return 0 < pitch and _pitch(above, below) <= pitch + 0.1 and not begins
+    return pitch > 0 and _pitch(above, below) <= pitch + 0.1 and not begins

@@ -119,8 +119,8 @@ def _renumbered(lattice: Lattice, axis: int, gone: set[int], used: set[int]) -> 
         low, high = _range(face, axis)
         a, b = moved(low), moved(high)
         if a < b:
-            ends = {("col", "row")[axis]: a, ("col_end", "row_end")[axis]: b}
-            faces.append(replace(face, **ends))
+            by_row = replace(face, row=a, row_end=b)
+            faces.append(by_row if axis else replace(face, col=a, col_end=b))
     lines = tuple(edges[i] for i in kept)
     if axis:
         return Lattice(lattice.xs, lines, tuple(faces))
