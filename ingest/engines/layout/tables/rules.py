@@ -121,7 +121,7 @@ def _joined(rects: NDArray[np.float64], colors: NDArray[np.int64]) -> NDArray[np
         if len(rects) < 2:
             break
         same = (keys[:, 1:] == keys[:, :-1]).all(axis=0)
-        touch = rects[1:, side] - np.maximum.accumulate(rects[:-1, side + 2]) <= 0.5
+        touch = rects[1:, side] - rects[:-1, side + 2] <= 0.5
         starts = np.flatnonzero(np.concatenate([[True], ~(same & touch)]))
         low = np.minimum.reduceat(rects, starts)[:, :2]
         high = np.maximum.reduceat(rects, starts)[:, 2:]
