@@ -137,7 +137,7 @@ def _matched(line: Line, extents: Sequence[tuple[float, float]]) -> list[Item]:
 
 
 def _in_order(line: Line, extents: Sequence[tuple[float, float]]) -> list[int | None]:
-    """Give phrases columns from left to right with the least distance; None: a column of its own."""
+    """Give phrases columns in order with the least distance; None is a column of its own."""
     size, count = line.size, len(extents)
     costs = [[i * _OWN * size for i in range(len(line.phrases) + 1)]]  # of the first i phrases
     for low, high in extents:

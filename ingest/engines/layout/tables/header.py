@@ -72,7 +72,7 @@ def _lines_above_wide_rule(lines: Sequence[PlacedLine], across: Segments) -> int
 
 
 def _length(across: Segments, left: float, right: float) -> Segments:
-    return np.clip(np.minimum(across[:, 2], right) - np.maximum(across[:, 1], left), 0, None)
+    return np.asarray(np.minimum(across[:, 2], right) - np.maximum(across[:, 1], left))
 
 
 def header_breaks(lines: Sequence[PlacedLine], across: Segments) -> list[int]:
@@ -105,8 +105,17 @@ def spanned(
     for i, item in enumerate(line):
         low = found[-1].last + 1 if found else 0
         high = line[i + 1].first - 1 if i + 1 < len(line) else len(extents) - 1
-        found.append(_widened(item, (low, high), below, extents, across))
+        alone = _is_stacked(item, below, extents) and not _has_group(line, below, extents, across)
+        found.append(_widened(item, (low, high), below, extents, across, alone))
     return tuple(found)
+
+
+def _has_group(
+    line: PlacedLine, below: Sequence[PlacedLine], extents: Extents, across: Segments
+) -> bool:
+    """Whether a heading of the line stands over several columns without a rule under it."""
+    wide = (item for item in line if item.last > item.first)
+    return any(_rule_under(item, below, extents, across) is None for item in wide)
 
 
 def _widened(
@@ -115,16 +124,17 @@ def _widened(
     below: Sequence[PlacedLine],
     extents: Extents,
     across: Segments,
+    alone: bool,
 ) -> Item:
-    rule = _rule_under(item, below, across)
-    if rule is not None and not (item.first and rule[0] < sum(extents[0]) / 2 < rule[1]):
+    rule = _rule_under(item, below, extents, across)
+    if rule is not None:
         under = [
             c for c in range(free[0], free[1] + 1) if rule[0] <= sum(extents[c]) / 2 <= rule[1]
         ]
         if under and under[0] <= item.last and item.first <= under[-1]:
             return Item(item.phrase, under[0], under[-1])
         return item
-    if _is_stacked(item, below, extents):
+    if alone:
         return item
     named = {x.first for line in below for x in line}
     middle = (item.phrase.rect[0] + item.phrase.rect[2]) / 2
@@ -150,29 +160,35 @@ def _is_stacked(item: Item, below: Sequence[PlacedLine], extents: Extents) -> bo
         if x.first == item.first == x.last
     ]
     x0, _, x1, _ = item.phrase.rect
-    slack = item.phrase.size
+    slack = _CENTRED * item.phrase.size
     return min(a for a, _ in sides) - slack <= x0 and x1 <= max(b for _, b in sides) + slack
 
 
 def _rule_under(
-    item: Item, below: Sequence[PlacedLine], across: Segments
+    item: Item, below: Sequence[PlacedLine], extents: Extents, across: Segments
 ) -> tuple[float, float] | None:
+    """The ends of the rule between a heading and the next line; not of one under all columns."""
     x0, y0, x1, y1 = item.phrase.rect
-    foot = min((_middle(line) for line in below), default=y1 + item.phrase.size)
-    foot = max(foot, y1)
+    foot = max(min((_middle(line) for line in below), default=y1 + item.phrase.size), y1)
     middle = (x0 + x1) / 2
+    labels = sum(extents[0]) / 2
     for y, start, end in across.tolist():
-        if (y0 + y1) / 2 < y < foot and start <= middle <= end:
-            return (start, end)
+        is_under = (y0 + y1) / 2 < y < foot and start <= middle <= end
+        if is_under and not _underlines_text(item, y, start, end):
+            return None if item.first and start < labels < end else (start, end)
     return None
+
+
+def _underlines_text(item: Item, y: float, start: float, end: float) -> bool:
+    x0, _, x1, y1 = item.phrase.rect
+    return y < y1 + 1 and start > x0 - 1 and end < x1 + 1
 
 
 def _rule_between(above: PlacedLine, below: PlacedLine, across: Segments) -> bool:
     top, bottom = _middle(above), _middle(below)
     for y, start, end in across.tolist():
-        if top < y < bottom and any(
-            start < item.phrase.rect[2] and item.phrase.rect[0] < end for item in above
-        ):
+        over = (x for x in above if start < x.phrase.rect[2] and x.phrase.rect[0] < end)
+        if top < y < bottom and any(not _underlines_text(x, y, start, end) for x in over):
             return True
     return False
 

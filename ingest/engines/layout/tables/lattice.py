@@ -23,7 +23,10 @@ Walls = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Face:
-    """A cell between rules: half-open ranges of rows and columns. ``closed``: a rule on each side."""
+    """A cell between rules, by half-open ranges of rows and columns.
+
+    ``closed``: a rule is on each side.
+    """
 
     row: int
     col: int
@@ -57,7 +60,7 @@ def find_lattices(rules: Rules) -> list[Lattice]:
     if len(across) < 2 or len(down) < 2:
         return []
     labels_across, labels_down = _connected(_crossings(across, down))
-    found = []
+    found: list[Lattice] = []
     for label in np.unique(labels_down):
         rows, cols = across[labels_across == label], down[labels_down == label]
         if len(rows) >= 2 and len(cols) >= 2:
@@ -128,24 +131,26 @@ def _faces(beside: Walls, below: Walls) -> Iterator[Face]:
         beside: walls at the left of each column and at the right end, ``[cols + 1, rows]``.
         below: walls above each row and at the bottom, ``[rows + 1, cols]``.
     """
+    spots: dict[int, list[tuple[int, int]]] = {}
+    for row, line in enumerate(_owners(beside, below).tolist()):
+        for col, number in enumerate(line):
+            spots.setdefault(number, []).append((row, col))
+    for members in spots.values():
+        for box in _rectangles(members):
+            yield _with_closure(box, beside, below)
+
+
+def _owners(beside: Walls, below: Walls) -> NDArray[np.int64]:
+    """Give the boxes of a cell one number. Shape ``[rows, cols]``."""
     cols, rows = beside.shape[0] - 1, below.shape[0] - 1
     owner = np.arange(rows * cols).reshape(rows, cols)
     open_right, open_down = ~beside[1:-1].T, ~below[1:-1]
     while True:
         before = owner.copy()
-        if cols > 1:
-            _spread(owner[:, :-1], owner[:, 1:], open_right)
-        if rows > 1:
-            _spread(owner[:-1], owner[1:], open_down)
+        _spread(owner[:, :-1], owner[:, 1:], open_right)
+        _spread(owner[:-1], owner[1:], open_down)
         if (owner == before).all():
-            break
-    spots: dict[int, list[tuple[int, int]]] = {}
-    for row, line in enumerate(owner.tolist()):
-        for col, number in enumerate(line):
-            spots.setdefault(number, []).append((row, col))
-    for members in spots.values():
-        for face in _rectangles(members):
-            yield _with_closure(face, beside, below)
+            return owner
 
 
 def _spread(first: NDArray[np.int64], second: NDArray[np.int64], opened: Walls) -> None:

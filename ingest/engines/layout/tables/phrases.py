@@ -18,7 +18,7 @@ _GAP: Final = 0.7
 _SPACED: Final = 1.0
 """The same between words that the source has in one line: headings may be spaced."""
 _SAME_LINE: Final = 0.5  # vertical overlap of words in one line
-_CURRENCY: Final = re.compile(r"(?:[A-Z]{0,3}[$€£¥₹]|EUR|USD|GBP|CHF|\()+\(?")
+_CURRENCY: Final = re.compile(r"(?:[A-Z]{0,3}[$€£¥₹]|EUR|USD|GBP|CHF)\(?")
 _UNIT: Final = re.compile(r"\)?(?:%|\)|x|bps|pts?)\)?")
 _UNIT_GAP: Final = 2.0  # font sizes between a number and its sign in a column of its own
 _LONGEST_SIGN: Final = 3  # letters of "EUR" and "bps"
@@ -143,11 +143,11 @@ def _with_signs(groups: list[list[LayoutWord]], walls: Sequence[float]) -> list[
     """Join currency signs to the number after them, percent signs to the number before them."""
     joined: list[list[LayoutWord]] = []
     for group in groups:
-        if joined and not _is_cut(joined[-1][-1].rect, group[0].rect, walls):
-            if _belong_together(joined[-1], group):
-                joined[-1] = joined[-1] + group
-                continue
-        joined.append(group)
+        whole = bool(joined) and not _is_cut(joined[-1][-1].rect, group[0].rect, walls)
+        if whole and _belong_together(joined[-1], group):
+            joined[-1] = joined[-1] + group
+        else:
+            joined.append(group)
     return joined
 
 
@@ -157,9 +157,9 @@ def _belong_together(left: list[LayoutWord], right: list[LayoutWord]) -> bool:
     before, after = (" ".join(w.text for w in group) for group in (left, right))
     gap = (right[0].rect[0] - left[-1].rect[2]) / max(right[0].size, 1e-3)
     is_number = bool(_AMOUNT.fullmatch(after))
-    if _CURRENCY.fullmatch(before):
+    if _CURRENCY.fullmatch(before) or before == "(":
         return is_number or gap < _GAP
     if _CURRENCY.fullmatch(after) or not _AMOUNT.fullmatch(before.removesuffix(" -")):
         return gap < _GAP and bool(_CURRENCY.fullmatch(after)) and not _AMOUNT.fullmatch(before)
-    is_range = gap < _RANGE and (before.endswith(" -") and is_number or after == "-")
+    is_range = gap < _RANGE and ((before.endswith(" -") and is_number) or after == "-")
     return is_range or (bool(_UNIT.fullmatch(after)) and gap < _UNIT_GAP)

@@ -1,9 +1,10 @@
-"""Joins the lines of a table's body into rows: labels and texts that run over several lines. Pure."""
+"""Joins the lines of a table's body into rows: a label may run over several lines. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ _LEADING: Final = 0.6
 """Largest space between the lines of a paragraph, in font sizes."""
 _LOOSER: Final = 1.35
 """Rows are further apart than the lines of a cell if their pitch is greater by this factor."""
+_CLOSER: Final = 0.9  # pitch within a cell, as a share of the usual pitch of the table's lines
 _SEPARATES: Final = 0.5  # share of the table's width that a rule between rows covers
 
 
@@ -29,10 +31,14 @@ def row_starts(lines: Sequence[PlacedLine], across: Segments) -> list[int]:
     limits = _right_limits(lines)
     drawn = _drawn_bands(lines, across)
     pitch = _cell_pitch(lines)
+    rows = median([_pitch(a, b) for a, b in pairwise(lines)] or [0.0])
     starts, current = [0], lines[0]
     for i, (above, below) in enumerate(pairwise(lines), start=1):
         joins = drawn[i] == drawn[i - 1] and _no_conflict(current, below)
-        joins = joins and (_continues(above, below, limits) or _is_tight(above, below, pitch))
+        closer = _pitch(above, below) < _CLOSER * rows
+        joins = joins and (
+            _continues(above, below, limits, closer) or _is_tight(above, below, pitch)
+        )
         if joins:
             current = (*current, *below)
         else:
@@ -89,8 +95,15 @@ def _no_conflict(row: PlacedLine, below: PlacedLine) -> bool:
     return not (texts & numbers) and not (taken & {x.first for x in below})
 
 
-def _continues(above: PlacedLine, below: PlacedLine, limits: dict[int, float]) -> bool:
-    """Whether each text of the lower line goes on with the text above it, which was full."""
+def _continues(
+    above: PlacedLine, below: PlacedLine, limits: dict[int, float], closer: bool
+) -> bool:
+    """Whether each text of the lower line goes on with the text above it, which was full.
+
+    A capital begins a text, unless the lines are ``closer`` than others.
+    """
+    if below[0].phrase.text[0].isupper() and not closer:
+        return False
     upper = {item.first: item.phrase for item in above}
     found = False
     for item in below:
@@ -114,4 +127,9 @@ def _continues(above: PlacedLine, below: PlacedLine, limits: dict[int, float]) -
 
 
 def _is_tight(above: PlacedLine, below: PlacedLine, pitch: float) -> bool:
-    return pitch > 0 and _pitch(above, below) <= pitch + 0.1 and bool(min(x.first for x in below))
+    """Whether a line is closer to the one above than rows are, and no label begins in it."""
+    first = min(below, key=lambda item: item.first)
+    begins = first.first == 0 and not (
+        first.phrase.text[0].islower() or first.phrase.text[0] == "("
+    )
+    return pitch > 0 and _pitch(above, below) <= pitch + 0.1 and not begins

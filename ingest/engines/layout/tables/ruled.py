@@ -22,6 +22,7 @@ _WHOLE: Final = 0.8
 """Share of the cells whose text is not in columns: then the drawn cells are the cells."""
 _COLUMN_GAP: Final = 1.5  # font sizes, common to at least two lines of a cell in columns
 _STACK: Final = 3  # lines side by side in a band that are rows, not paragraphs
+_DIGITS: Final = 0.3  # share of the characters of a date or a code
 _FILLED: Final = 0.5  # share of the cells with text in a table that no model found
 _PLAIN: Final = 0.6  # share of its cells without spans; forms have boxes of all lengths
 _LARGEST: Final = 0.5
@@ -118,8 +119,8 @@ def _renumbered(lattice: Lattice, axis: int, gone: set[int], used: set[int]) -> 
         low, high = _range(face, axis)
         a, b = moved(low), moved(high)
         if a < b:
-            ends = {("col", "row")[axis]: a, ("col_end", "row_end")[axis]: b}
-            faces.append(replace(face, **ends))
+            by_row = replace(face, row=a, row_end=b)
+            faces.append(by_row if axis else replace(face, col=a, col_end=b))
     lines = tuple(edges[i] for i in kept)
     if axis:
         return Lattice(lattice.xs, lines, tuple(faces))
@@ -240,26 +241,27 @@ def _with_stacks_split(lattice: Lattice, held: _Held) -> Lattice:
 
 def _stack(cells: Sequence[Sequence[LayoutWord]]) -> list[float]:
     """The boundaries of the rows in a band of cells; none if it is one row."""
-    columns = [[line.rect for line in lines_of(found)] for found in cells]
+    columns = [lines_of(found) for found in cells]
     most = max((len(c) for c in columns), default=0)
     tall = [c for c in columns if len(c) >= max(_STACK, 0.6 * most)]
-    if len(tall) < 2 or len(columns[0]) < 0.6 * most or len(tall) < 0.6 * len(columns):
+    rows = [line.rect for line in max(tall, key=len, default=[])]
+    values = [c for c in columns if len(c) >= _STACK and _are_values(c)]
+    if not all(any(vertical_overlap(x.rect, row) > 0.6 for row in rows) for c in values for x in c):
         return []
-    rows = max(tall, key=len)
-    fits = all(any(vertical_overlap(r, row) > 0.6 for row in rows) for c in columns for r in c)
-    if not fits or not _are_values(cells):
-        return []
-    return [(a[3] + b[1]) / 2 for a, b in pairwise(rows)]
+    all_tall = len(tall) > 1 and len(columns[0]) >= 0.6 * most and len(tall) >= 0.6 * len(columns)
+    if len(values) > 1 or (all_tall and values):
+        return [(a[3] + b[1]) / 2 for a, b in pairwise(rows)]
+    return []
 
 
-def _are_values(cells: Sequence[Sequence[LayoutWord]]) -> bool:
-    """Whether most lines of some cell are numbers, or one phrase each that fills no line."""
-    for found in cells:
-        lines = lines_of(found)
-        texts = [" ".join(p.text for p in line.phrases) for line in lines]
-        if sum(map(is_amount, texts)) > 0.5 * len(texts):
-            return True
-    return False
+def _are_values(lines: Sequence[Line]) -> bool:
+    """Whether most lines of a cell are numbers or dates."""
+    texts = [" ".join(p.text for p in line.phrases) for line in lines]
+    return sum(is_amount(t) or _digits(t) >= _DIGITS for t in texts) > 0.5 * len(texts)
+
+
+def _digits(text: str) -> float:
+    return sum(c.isdigit() for c in text) / max(1, len(text))
 
 
 def _cut(lattice: Lattice, cuts: dict[int, list[float]]) -> Lattice:

@@ -61,7 +61,7 @@ class Rules:
 
 
 def find_rules(drawings: Sequence[Drawing], page: Rect) -> Rules:
-    """Find the rules among the drawings of a page. Lines in the colour of the paper are not seen."""
+    """Find the rules among the drawings of a page, without lines in the colour of the paper."""
     straight = [d for d in drawings if d.is_rect and d.alpha >= _MIN_ALPHA]
     if not straight:
         return Rules(_NONE, _NONE, _NONE)
@@ -90,7 +90,8 @@ def find_rules(drawings: Sequence[Drawing], page: Rect) -> Rules:
 
 def _touching(lines: Segments, low: float, high: float, start: float, end: float) -> Segments:
     position, first, last = lines.T
-    return lines[(position >= low) & (position <= high) & (last >= start) & (first <= end)]
+    inside = (position >= low) & (position <= high) & (last >= start) & (first <= end)
+    return np.asarray(lines[inside])
 
 
 def _is_white(colors: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -120,7 +121,7 @@ def _joined(rects: NDArray[np.float64], colors: NDArray[np.int64]) -> NDArray[np
         if len(rects) < 2:
             break
         same = (keys[:, 1:] == keys[:, :-1]).all(axis=0)
-        touch = rects[1:, side] - np.maximum.accumulate(rects[:-1, side + 2]) <= 0.5
+        touch = rects[1:, side] - rects[:-1, side + 2] <= 0.5
         starts = np.flatnonzero(np.concatenate([[True], ~(same & touch)]))
         low = np.minimum.reduceat(rects, starts)[:, :2]
         high = np.maximum.reduceat(rects, starts)[:, 2:]
