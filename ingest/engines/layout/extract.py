@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pymupdf
 
-from .geometry import Rect, union, vertical_overlap
+from .geometry import SAME_SPOT, Rect, union, vertical_overlap
 from .symbols import decoded
 from .words import LayoutWord
 
@@ -133,7 +133,7 @@ def _line_words(
     for span in line["spans"]:
         flags, font = span["flags"], span["font"]
         color, visible = _on_white(span["color"], span["alpha"]), _is_visible(span, small_drawings)
-        chars = _in_logical_order(span["chars"])
+        chars = _in_logical_order(_drawn_once(span["chars"], span["size"]))
         for is_space, run in groupby(chars, key=lambda c: bool(c["c"].isspace())):
             if not is_space:
                 word = list(run)
@@ -153,6 +153,22 @@ def _line_words(
                     slanted=slanted,
                 )
             glued = not is_space
+
+
+def _drawn_once(chars: list[dict[str, Any]], size: float) -> list[dict[str, Any]]:
+    """Drop letters that are drawn again at nearly the same spot: MuPDF mixes both copies."""
+    kept: list[dict[str, Any]] = []
+    for char in chars:
+        for other in kept[-2:]:
+            if other["c"] == char["c"] and _is_near(other["bbox"], char["bbox"], size):
+                break
+        else:
+            kept.append(char)
+    return kept
+
+
+def _is_near(a: Rect, b: Rect, size: float) -> bool:
+    return max(abs(a[0] - b[0]), abs(a[1] - b[1])) <= SAME_SPOT * size
 
 
 def _in_logical_order(chars: list[dict[str, Any]]) -> list[dict[str, Any]]:

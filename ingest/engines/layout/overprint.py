@@ -9,15 +9,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .geometry import Rect, overlap
+from .geometry import SAME_SPOT, Rect, overlap
 from .headings import body_size
 from .words import LayoutWord
 
 __all__ = ["watermarks", "without_doubles"]
 
-_OFFSET: Final = 0.15
-"""Largest distance between two copies of a word, in font sizes. Bold print made by drawing twice is
-set off by 0.03, a shadow by 0.1; a repeated word of running text by more than its own width."""
 _ROW: Final = 20.0  # points; copies of words up to 130 pt lie in the same row or the next
 _LARGE: Final = 1.5  # times the body size
 _HUGE: Final = 2.0
@@ -61,7 +58,7 @@ def _is_watermark(word: LayoutWord, words: Sequence[LayoutWord], body: float) ->
 
 
 def _is_copy(word: LayoutWord, other: LayoutWord) -> bool:
-    near = _OFFSET * min(word.size, other.size)
+    near = SAME_SPOT * min(word.size, other.size)
     return all(abs(a - b) <= near for a, b in zip(word.rect, other.rect, strict=True))
 
 

@@ -26,8 +26,11 @@ _MAX_SIDE: Final = 2000
 """Longest side in pixels. RapidOCR scales larger pictures down to it."""
 _PICTURE_SIDE: Final = 8.0
 """Shortest side in points of a picture that may hold text. Smaller ones are rules and ornaments."""
-_AREA_GAP: Final = 12.0
-"""Points between two pictures above which they are read as two. A line of text is as high."""
+_AREA_GAP: Final = 36.0
+"""Points between two pictures above which they are read as two: three lines, as between the bars of
+a chart whose labels are drawn as outlines."""
+_EDGE: Final = 6.0  # points of paper around an area: letters at its edge are found badly
+_LOWEST: Final = 4.0  # height in points of an area; outlines of small print are as high
 _WORD = re.compile(r"\S+")
 
 
@@ -50,14 +53,14 @@ def areas_to_read(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> lis
 
 
 def _bands(rects: Sequence[Rect]) -> list[Rect]:
-    """Join rectangles that are less than a line apart in height; drop bands that are too small."""
+    """Join rectangles that are close to each other in height; drop bands that are too small."""
     bands: list[Rect] = []
     for rect in sorted(rects, key=lambda r: r[1]):
         if bands and rect[1] - bands[-1][3] < _AREA_GAP:
             bands[-1] = union((bands[-1], rect))
         else:
             bands.append(rect)
-    return [band for band in bands if _is_picture(band)]
+    return [band for band in bands if min(band[2] - band[0], band[3] - band[1]) >= _LOWEST]
 
 
 def _padded(rect: Rect) -> Rect:
@@ -142,8 +145,8 @@ def _read_area(
     pixels: Pixels, area: Rect, scale: float, recognizer: Recognizer
 ) -> Iterator[OcrLine]:
     """Read a part of a page's picture; ``area`` is in points, ``scale`` in pixels per point."""
-    left, top = (max(0, int(v * scale)) for v in area[:2])
-    right, bottom = (int(v * scale) + 1 for v in area[2:])
+    left, top = (max(0, int((v - _EDGE) * scale)) for v in area[:2])
+    right, bottom = (int((v + _EDGE) * scale) + 1 for v in area[2:])
     part = pixels[top:bottom, left:right]
     if not part.size or part.min() == part.max():
         return
