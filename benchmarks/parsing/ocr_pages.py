@@ -22,8 +22,9 @@ from unittest import mock
 from benchmarks.parsing.parse import DATA, words
 from opticalrag.ingest.core.config import LayoutConfig
 from opticalrag.ingest.documents.pages import open_document
-from opticalrag.ingest.engines.layout import page as engine
+from opticalrag.ingest.engines.layout import reading
 from opticalrag.ingest.engines.layout.geometry import overlap
+from opticalrag.ingest.engines.layout.page import parse_page
 from opticalrag.ingest.engines.layout.scan import read_page_image
 
 
@@ -56,7 +57,7 @@ def ocr_pages(file: Path) -> Iterator[OcrPage]:
     """Parse a file and yield the pages that were read by OCR."""
     with open_document(file) as document:
         for task in document.tasks():
-            with mock.patch.object(engine, "read_page_image", side_effect=_timed) as reads:
+            with mock.patch.object(reading, "read_page_image", side_effect=_timed) as reads:
                 parsed = _parse(file, task)
             for call in reads.call_args_list:
                 seconds, lines = _TIMES.pop()
@@ -87,7 +88,7 @@ def _parse(file: Path, task: Any) -> Any:
     import pymupdf
 
     with pymupdf.open(file) as document:
-        return engine.parse_page(document, task.ref, LayoutConfig())
+        return parse_page(document, task.ref, LayoutConfig())
 
 
 def _why(flags: tuple[str, ...], known: Any) -> str:

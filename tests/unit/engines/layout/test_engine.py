@@ -31,6 +31,7 @@ from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.layout import LayoutEngine
 from opticalrag.ingest.engines.layout import engine as engine_module
 from opticalrag.ingest.engines.layout import page as page_module
+from opticalrag.ingest.engines.layout import reading
 from opticalrag.ingest.engines.layout.ocr import _widen_strip
 
 from ...pipeline.test_pipeline import write_pdf
@@ -222,8 +223,8 @@ def test_missing_ocr_costs_a_flag_not_the_page(
     def missing(threads: int) -> None:
         raise MissingExtra("OCR of pages without text", "ocr")
 
-    monkeypatch.setattr(page_module, "load_recognizer", missing)
-    page_module._warn_missing.cache_clear()
+    monkeypatch.setattr(reading, "load_recognizer", missing)
+    reading._warn_missing.cache_clear()
 
     def two_scans(document: pymupdf.Document) -> None:
         scanned(document, 0)
