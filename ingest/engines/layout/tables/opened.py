@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Final
 
@@ -23,6 +24,8 @@ _WALL: Final = 0.5  # share of a table's height that a drawn boundary of columns
 def plan_open(rect: Rect, rules: Rules, words: Sequence[LayoutWord]) -> GridPlan | None:
     """Plan the cells by the alignment of words; None if there is a single column.
 
+    Only headings span columns. A long text in the body keeps its column and gets a wider box.
+
     Args:
         rect: the table.
         rules: those that touch it. Vertical ones divide columns, horizontal ones rows.
@@ -35,7 +38,8 @@ def plan_open(rect: Rect, rules: Rules, words: Sequence[LayoutWord]) -> GridPlan
         return None
     placed = [columns.place(line) for line in lines]
     rows, header_rows = _rows(placed, columns, rules)
-    slots = [slot for i, row in enumerate(rows) for slot in _slots(i, rows, columns, rect)]
+    slots = [slot for i in range(len(rows)) for slot in _slots(i, rows, columns, rect)]
+    slots = [s if s.row < header_rows else replace(s, col_span=1) for s in slots]
     return GridPlan(len(rows), columns.count, tuple(slots), header_rows)
 
 
@@ -70,16 +74,14 @@ def _grouped(lines: Sequence[PlacedLine], starts: Sequence[int]) -> list[list[Pl
 def _slots(
     index: int, rows: Sequence[Sequence[PlacedLine]], columns: Columns, rect: Rect
 ) -> list[CellSlot]:
-    """The cells of a row. A text over empty cells keeps its own column, but a wider box."""
+    """The cells of a row."""
     top, bottom = _band(index, rows, rect)
     cells = _cells(rows[index])
     ends = _edges(cells, columns, rect)
-    slots = []
-    for (item, low, high), (left, right) in zip(cells, ends, strict=True):
-        del low, high
-        span = item.last - item.first + 1
-        slots.append(CellSlot(index, item.first, 1, span, (left, top, right, bottom)))
-    return slots
+    return [
+        CellSlot(index, item.first, 1, item.last - item.first + 1, (left, top, right, bottom))
+        for (item, _, _), (left, right) in zip(cells, ends, strict=True)
+    ]
 
 
 def _band(index: int, rows: Sequence[Sequence[PlacedLine]], rect: Rect) -> tuple[float, float]:
