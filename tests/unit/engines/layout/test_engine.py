@@ -28,10 +28,9 @@ from opticalrag.ingest.core.records import (
 )
 from opticalrag.ingest.documents.opening import load
 from opticalrag.ingest.documents.pages import open_document
-from opticalrag.ingest.engines.layout import LayoutEngine
+from opticalrag.ingest.engines.layout import LayoutEngine, reading
 from opticalrag.ingest.engines.layout import engine as engine_module
 from opticalrag.ingest.engines.layout import page as page_module
-from opticalrag.ingest.engines.layout import reading
 from opticalrag.ingest.engines.layout.ocr import _widen_strip
 
 from ...pipeline.test_pipeline import write_pdf
