@@ -11,7 +11,7 @@ from typing import Final
 from ..geometry import Rect, union, vertical_overlap
 from ..words import LayoutWord
 
-__all__ = ["Line", "Phrase", "is_amount", "lines_of"]
+__all__ = ["Line", "Phrase", "is_amount", "is_year", "lines_of"]
 
 _GAP: Final = 0.7
 """Gap between two phrases, in font sizes. Word spaces of justified text reach 0.6."""
@@ -33,6 +33,11 @@ _YEAR: Final = re.compile(r"(?:19|20)\d\d(?:\s*[-–/]\s*(?:\d\d){1,2})?(?:\s*\(
 def is_amount(text: str) -> bool:
     """Whether a text is a number, a share or the dash of an empty value; a year is not."""
     return bool(_AMOUNT.fullmatch(text)) and not _YEAR.fullmatch(text)
+
+
+def is_year(text: str) -> bool:
+    """Whether a text is a year or a span of years, with or without a footnote mark."""
+    return bool(_YEAR.fullmatch(text))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Final
 from ..geometry import Rect, centre_inside, vertical_overlap
 from ..words import LayoutWord
 from .lattice import Face, Lattice
-from .phrases import Line, is_amount, lines_of
+from .phrases import Line, is_amount, is_year, lines_of
 from .records import CellSlot, GridPlan
 
 __all__ = ["is_table", "plan_ruled", "tidied"]
@@ -291,9 +291,9 @@ def _header_rows(held: _Held, rows: int, cols: int) -> int:
             break
         count = max(reach, count + deeper)
     texts = [_text(found) for f, found in held if f.row < count and f.col and found]
-    if any(map(is_amount, texts)) or count >= rows:
-        return -1 if count == 1 or count >= rows else 1
-    return count if count > 1 else -1
+    if count < rows and not any(map(is_amount, texts)):
+        return count if count > 1 or all(map(is_year, texts)) else -1
+    return 1 if 1 < count < rows else -1
 
 
 def _is_divided(group: Face, held: _Held) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -30,6 +29,7 @@ _MIN_ALPHA: Final = 13  # 5 % opacity
 _PAPER: Final = 0.9  # share of the page that its background covers
 _MOST: Final = 1000
 """Rules in each direction. Tables have some hundreds, maps and hatches have thousands."""
+_FAR: Final = 1e6  # points; farther than any two points of a page
 
 Segments = NDArray[np.float64]
 """Shape ``[n, 3]``: position, start and end."""
@@ -143,33 +143,32 @@ def _sides(boxes: NDArray[np.float64], axis: int) -> Segments:
 
 def _merged(lines: Segments) -> Segments:
     """Give lines within the snap distance one position, and join those that touch."""
-    if len(lines) > 2 * _MOST:  # a merged rule is a few of them
-        lines = np.unique(np.round(lines, 1), axis=0)
-    order = np.lexsort((lines[:, 2], lines[:, 1], lines[:, 0]))
-    merged: list[tuple[float, float, float]] = []
-    for group in _snapped(lines[order].tolist()):
-        position = sum(line[0] for line in group) / len(group)
-        spans = sorted((line[1], line[2]) for line in group)
-        start, end = spans[0]
-        for low, high in spans[1:]:
-            if low - end > SNAP:
-                merged.append((position, start, end))
-                start, end = low, high
-            end = max(end, high)
-        merged.append((position, start, end))
-    found = np.array([m for m in merged if m[2] - m[1] >= _SHORTEST]).reshape(-1, 3)
+    if not len(lines):
+        return _NONE
+    lines = lines[np.lexsort((lines[:, 2], lines[:, 1], lines[:, 0]))]
+    group, positions = _snapped(lines[:, 0])
+    order = np.lexsort((lines[:, 1], group))
+    group, low, high = group[order], lines[order, 1], lines[order, 2]
+    reach = np.maximum.accumulate(high + group * _FAR)
+    apart = (low + group * _FAR)[1:] - reach[:-1] > SNAP
+    first = np.flatnonzero(np.concatenate([[True], apart]))
+    ends = np.maximum.reduceat(high, first)
+    found = np.stack([positions[group[first]], low[first], ends], axis=1)
+    found = found[found[:, 2] - found[:, 1] >= _SHORTEST]
     if len(found) > _MOST:
         longest = np.argsort(found[:, 1] - found[:, 2], kind="stable")[:_MOST]
         found = found[np.sort(longest)]
     return found
 
 
-def _snapped(lines: list[list[float]]) -> list[list[list[float]]]:
-    number, first = 0, -np.inf
-    keys: list[int] = []
-    for line in lines:
-        if line[0] - first > SNAP:
-            number, first = number + 1, line[0]
-        keys.append(number)
-    pairs = zip(keys, lines, strict=True)
-    return [[line for _, line in group] for _, group in groupby(pairs, key=lambda x: x[0])]
+def _snapped(
+    positions: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The group of each sorted position, and the mean of each group."""
+    starts: list[int] = []
+    start = 0
+    while start < len(positions):
+        starts.append(start)
+        start = int(np.searchsorted(positions, positions[start] + SNAP, side="right"))
+    counts = np.diff([*starts, len(positions)])
+    return np.repeat(np.arange(len(starts)), counts), np.add.reduceat(positions, starts) / counts

@@ -117,6 +117,26 @@ def test_rows_without_rules_between_them_are_rows() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        (("Port", "2015", "2016"), 1),
+        (("Port", "Ships", "Boats"), 1),
+        (("Tarn", "12", "1,200"), 0),
+    ],
+)
+def test_a_first_row_of_years_or_names_is_a_header(first: tuple[str, ...], expected: int) -> None:
+    """A first row with values is none: the table goes on from the page before."""
+    xs, ys = XS[:4], [100.0, 120.0, 140.0, 160.0]
+    lines = [first, ("Brill", "15", "950"), ("Merle", "19", "12")]
+    cells: dict[Cell, str] = {
+        (r, c, 1, 1): t for r, line in enumerate(lines) for c, t in enumerate(line)
+    }
+    sheet = draw(cells, xs, ys)
+    (table,) = tables(sheet, around(xs, ys))
+    assert filled(table, sheet.words).header_rows == expected
+
+
 @pytest.mark.parametrize("empty", [1, 2, 3])
 def test_empty_last_columns_are_kept(empty: int) -> None:
     """A table grows to its rules: the model sees only the columns with text."""
