@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import pymupdf
 
 from .extract import PageFacts
-from .geometry import Rect, area, overlap
+from .geometry import Rect, area, centre_inside, overlap
 from .layout_model import LayoutModel, utils
-from .tables import CellSlot, GridPlan, PlacedTable, find_rules, find_tables
+from .tables import CellSlot, GridPlan, PlacedTable, Rules, find_rules, find_tables
 from .words import LayoutWord
 
-__all__ = ["CellSlot", "GridPlan", "Region", "find_regions"]
+__all__ = ["CellSlot", "GridPlan", "Region", "find_regions", "split_at_rules"]
 
 _MIN_SIDE: Final = 2.0
 """pymupdf4llm drops thinner boxes: they are rules, not regions."""
+_DIVIDES: Final = 0.9  # share of a region's height that a rule must run through to divide it
 _WITHIN: Final = 0.6  # share of a region inside a drawn table that makes it part of the table
 
 
@@ -56,6 +58,7 @@ def find_regions(
     found = with_cells(
         found, *find_tables([r.rect for r in found if r.label == "table"], rules, words)
     )
+    found = split_at_rules(found, rules, words)
     page.layout_information = [[*r.rect, r.label] for r in found]
     utils.clean_pictures(page, facts.blocks)
     utils.add_image_orphans(page, facts.blocks)
@@ -85,9 +88,48 @@ def with_cells(
     return [*others, *planned]
 
 
-def _is_part(region: Region, tables: Sequence[Rect]) -> bool:
-    """Whether a region is part of a table; a picture around a table is not."""
-    return any(overlap(region.rect, t) > _WITHIN * max(area(region.rect), 1e-6) for t in tables)
+def split_at_rules(
+    regions: Sequence[Region], rules: Rules, words: Sequence[LayoutWord]
+) -> list[Region]:
+    """Split regions of text where a vertical rule divides them, as between cells of long texts.
+
+    The model joins such cells, and their sentences would alternate. A part that belongs to another
+    region is dropped.
+    """
+    split: list[Region] = []
+    for region in regions:
+        parts = _parts(region, rules, words)
+        others = [r.rect for r in regions if r is not region]
+        split += parts if len(parts) < 2 else [p for p in parts if not _is_covered(p, others)]
+    return split
+
+
+def _parts(region: Region, rules: Rules, words: Sequence[LayoutWord]) -> list[Region]:
+    x0, y0, x1, y1 = region.rect
+    if region.grid is not None or region.label in ("table", "picture", "formula"):
+        return [region]
+    inside = [w.rect for w in words if centre_inside(w.rect, region.rect)]
+    cuts = [
+        x
+        for x, top, bottom in rules.within(region.rect, 0.0).down.tolist()
+        if min(bottom, y1) - max(top, y0) >= _DIVIDES * (y1 - y0)
+        and x0 < x < x1
+        and not any(left < x < right for left, _, right, _ in inside)
+    ]
+    edges = [x0, *cuts, x1]
+    parts = [(a, b) for a, b in pairwise(edges) if any(a < (r[0] + r[2]) / 2 < b for r in inside)]
+    if len(parts) < 2:
+        return [region]
+    return [Region(region.label, (a, y0, b, y1)) for a, b in parts]
+
+
+def _is_covered(region: Region, others: Sequence[Rect]) -> bool:
+    return sum(overlap(region.rect, other) for other in others) > _WITHIN * area(region.rect)
+
+
+def _is_part(region: Region, others: Sequence[Rect]) -> bool:
+    """Whether a region lies mostly in another, such as a table; a picture around it does not."""
+    return any(overlap(region.rect, t) > _WITHIN * max(area(region.rect), 1e-6) for t in others)
 
 
 def _is_region(box: dict[str, Any]) -> bool:
