@@ -153,7 +153,7 @@ def _merged(lines: Segments) -> Segments:
     apart = (low + group * _FAR)[1:] - reach[:-1] > SNAP
     first = np.flatnonzero(np.concatenate([[True], apart]))
     ends = np.maximum.reduceat(high, first)
-    found = np.stack([positions[group[first]], low[first], ends], axis=1)
+    found: Segments = np.stack([positions[group[first]], low[first], ends], axis=1)
     found = found[found[:, 2] - found[:, 1] >= _SHORTEST]
     if len(found) > _MOST:
         longest = np.argsort(found[:, 1] - found[:, 2], kind="stable")[:_MOST]
