@@ -162,6 +162,12 @@ def test_a_report_of_what_is_stored_is_made_afterwards(tmp_path: Path) -> None:
     counts = run_json("report", "all.html", cwd=tmp_path)
     nowhere = run("report", "all.html", "--qdrant", "nowhere", cwd=tmp_path)
 
-    assert counts == {"documents": 1, "pages": 1, "failed_pages": 0, "doubtful_pages": 0}
+    assert counts == {
+        "documents": 1,
+        "pages": 1,
+        "failed_pages": 0,
+        "doubtful_pages": 0,
+        "flags": {},
+    }
     assert "Doubtful pages: 0" in (tmp_path / "all.html").read_text(encoding="utf-8")
     assert (nowhere.returncode, "--journal" in nowhere.stderr) == (2, True)

@@ -271,10 +271,10 @@ def test_a_page_that_cannot_be_rendered_is_a_failure_of_its_own(
     (file,) = documents(tmp_path, 1, 3)
     render = run_module.page_markdown
 
-    def broken(page: ParsedPage, furniture: Any) -> PageMarkdown:
+    def broken(page: ParsedPage, *rest: Any) -> PageMarkdown:
         if page.ref.index == 1:
             raise KeyError("the secret text of a document")
-        return render(page, furniture)
+        return render(page, *rest)
 
     monkeypatch.setattr(run_module, "page_markdown", broken)
     report = run(store, [file], TextEngine())
