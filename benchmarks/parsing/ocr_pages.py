@@ -24,8 +24,8 @@ from opticalrag.ingest.core.config import LayoutConfig
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.layout import reading
 from opticalrag.ingest.engines.layout.geometry import overlap
+from opticalrag.ingest.engines.layout.ocr.scan import read_page_image
 from opticalrag.ingest.engines.layout.page import parse_page
-from opticalrag.ingest.engines.layout.scan import read_page_image
 
 
 @dataclass(frozen=True)

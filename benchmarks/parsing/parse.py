@@ -43,6 +43,8 @@ FOLDERS = (DATA / "pdf", DATA / "pages_qa" / "pdf")
 _NOT_TEXT = re.compile(r"<!--.*?-->|</?[a-zA-Z][^>]*>|!\[[^\]]*\]\([^)]*\)", re.S)
 _EMPHASIS = re.compile(r"(?<!\w)[*_~`]+|[*_~`]+(?!\w)|\*\*")
 _WORD = re.compile(r"\w+")
+_SET_APART = re.compile(r"(?<!\S)(?:[A-Z] ){3,}[A-Z](?!\S)")
+"""Capitals set apart, "A N N U A L": one word, not six."""
 _CONTRAST = 24
 """Least difference of the greys within the box of a word that is seen, of 255."""
 
@@ -101,7 +103,7 @@ def seen_words(file: Path) -> list[str]:
             grey = np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.width)
             boxes = page.get_text("words")
             found += [b[4] for b in boxes if _is_seen(grey, page.rotation_matrix, b)]
-    return words(" ".join(found))
+    return words(_SET_APART.sub(lambda m: m[0].replace(" ", ""), " ".join(found)))
 
 
 def _is_seen(grey: np.ndarray, turn: pymupdf.Matrix, box: tuple[Any, ...]) -> bool:

@@ -18,7 +18,7 @@ import pymupdf
 
 from ...core.records import Block, BlockKind, Box, TextSource
 from .geometry import Rect, centre_inside, union
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = ["Annotations", "Link", "Note", "marked", "read_annotations", "with_notes"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from .geometry import Rect, area, overlap, union, vertical_overlap
 from .regions import Region
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = ["UNASSIGNED", "assign", "join_numbers", "regions_for_rest"]
 

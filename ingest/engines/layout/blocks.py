@@ -14,7 +14,7 @@ from .grids import fill_grid
 from .headings import OutlineEntry, body_size, heading_level
 from .regions import Region
 from .text import Row, code_text, rows_of, running_text
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = [
     "PageContext",

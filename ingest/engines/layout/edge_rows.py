@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from .extract import Drawing
 from .geometry import Rect, centre_inside, union
 from .regions import CellSlot, GridPlan, Region
-from .words import LayoutWord
+from .text_layer.extract import Drawing
+from .text_layer.words import LayoutWord
 
 __all__ = ["with_edge_rows"]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pymupdf
 
 from .geometry import Rect, centre_inside, union, vertical_overlap
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = ["FormField", "fill_in", "read_fields"]
 

@@ -9,7 +9,7 @@ from ...core.records import Box, TableCell, TableGrid
 from .geometry import Rect, centre_inside
 from .tables.records import CellSlot, GridPlan
 from .text import rows_of, running_text
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = ["fill_grid"]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = ["OutlineEntry", "body_size", "heading_level"]
 

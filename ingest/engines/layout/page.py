@@ -23,9 +23,9 @@ from .order import in_reading_order
 from .reading import UprightPage, read_upright_page, with_fields, with_marks
 from .regions import Region, find_regions
 from .text import is_rtl, vocabulary
+from .text_layer.vertical import vertical_columns
+from .text_layer.words import LayoutWord
 from .upright import box_maker
-from .vertical import vertical_columns
-from .words import LayoutWord
 
 __all__ = ["ENGINE", "parse_page"]
 

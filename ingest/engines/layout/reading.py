@@ -15,16 +15,16 @@ from ...core.errors import MissingExtra
 from ...core.flags import Flag
 from ..quality.garbling import is_nonsense
 from .annotations import Annotations, marked
-from .extract import PageFacts, read_page
 from .forms import fill_in, read_fields
 from .geometry import Rect, overlap
 from .layout_model import LayoutModel
-from .ocr import load_recognizer
-from .scan import areas_to_read, grey_picture, in_line, read_page_image, rect_of, split_words
-from .text_layer import TextLayer, dominant_turn, judge
+from .ocr.recognizer import load_recognizer
+from .ocr.scan import areas_to_read, grey_picture, in_line, read_page_image, rect_of, split_words
+from .text_layer.extract import PageFacts, read_page
+from .text_layer.judge import TextLayer, dominant_turn, judge
+from .text_layer.visibility import is_blank, out_of_sight, suspects
+from .text_layer.words import LayoutWord
 from .upright import erase, turned_page, write_lines
-from .visibility import is_blank, out_of_sight, suspects
-from .words import LayoutWord
 
 __all__ = ["UprightPage", "read_upright_page", "with_fields", "with_marks"]
 

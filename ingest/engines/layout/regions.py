@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import pymupdf
 
-from .extract import PageFacts
 from .geometry import Rect, area, centre_inside, overlap
 from .layout_model import LayoutModel, utils
 from .tables import CellSlot, GridPlan, PlacedTable, Rules, find_rules, find_tables
-from .words import LayoutWord
+from .text_layer.extract import PageFacts
+from .text_layer.words import LayoutWord
 
 __all__ = ["CellSlot", "GridPlan", "Region", "find_regions", "split_at_rules"]
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from ...markdown.joining import SOFT_HYPHEN, glue, words_of
 from .geometry import Rect, union, vertical_overlap
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = ["Row", "clean", "code_text", "is_rtl", "rows_of", "running_text", "vocabulary"]
 

@@ -10,7 +10,7 @@ import pymupdf
 
 from ...core.records import Box
 from .geometry import Rect
-from .words import LayoutWord
+from .text_layer.words import LayoutWord
 
 __all__ = ["box_maker", "erase", "turned_page", "write_lines"]
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Final
 
 from ..geometry import Rect
-from ..words import LayoutWord
+from ..text_layer.words import LayoutWord
 from .columns import Columns, Item, find_columns
 from .header import PlacedLine, count_header_lines, header_breaks, spanned
 from .phrases import lines_of

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Final
 
 from ..geometry import Rect, union, vertical_overlap
-from ..words import LayoutWord
+from ..text_layer.words import LayoutWord
 
 __all__ = ["Line", "Phrase", "is_amount", "is_year", "lines_of"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..geometry import Rect, area, centre_inside, overlap, union
-from ..words import LayoutWord
+from ..text_layer.words import LayoutWord
 from .lattice import Lattice, find_lattices
 from .opened import plan_open
 from .records import GridPlan

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from ..geometry import Rect, centre_inside, vertical_overlap
-from ..words import LayoutWord
+from ..text_layer.words import LayoutWord
 from .lattice import Face, Lattice
 from .phrases import Line, is_amount, is_year, lines_of
 from .records import CellSlot, GridPlan

@@ -12,8 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..extract import Drawing
 from ..geometry import Rect, area
+from ..text_layer.extract import Drawing
 
 __all__ = ["SNAP", "Rules", "find_rules"]
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..geometry import Rect
-from ..words import LayoutWord
+from ..text_layer.words import LayoutWord
 from .records import GridPlan
 from .rules import Rules, Segments
 

@@ -17,11 +17,11 @@ from opticalrag.ingest.engines.layout.annotations import (
     read_annotations,
     with_notes,
 )
-from opticalrag.ingest.engines.layout.extract import read_page
 from opticalrag.ingest.engines.layout.page import parse_page
 from opticalrag.ingest.engines.layout.text import rows_of
+from opticalrag.ingest.engines.layout.text_layer.extract import read_page
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 from opticalrag.ingest.engines.layout.upright import turned_page
-from opticalrag.ingest.engines.layout.words import LayoutWord
 from opticalrag.ingest.markdown.render import page_markdown
 
 from ....builders import WordCounter, block, document

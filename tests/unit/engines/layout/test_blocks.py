@@ -9,7 +9,7 @@ from opticalrag.ingest.engines.layout.blocks import (
     lettered_pictures,
 )
 from opticalrag.ingest.engines.layout.regions import Region
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 PAGE = (0.0, 0.0, 600.0, 800.0)
 LOGO = (50.0, 50.0, 200.0, 100.0)

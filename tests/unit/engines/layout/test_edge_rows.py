@@ -4,9 +4,9 @@ import pymupdf
 import pytest
 
 from opticalrag.ingest.engines.layout.edge_rows import with_edge_rows
-from opticalrag.ingest.engines.layout.extract import PageFacts, read_page
 from opticalrag.ingest.engines.layout.geometry import union
 from opticalrag.ingest.engines.layout.regions import Region
+from opticalrag.ingest.engines.layout.text_layer.extract import PageFacts, read_page
 
 NAMES = ["Vessel class", "Fee (crowns)", "Valid until"]
 

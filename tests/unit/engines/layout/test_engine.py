@@ -31,7 +31,7 @@ from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.layout import LayoutEngine, reading
 from opticalrag.ingest.engines.layout import engine as engine_module
 from opticalrag.ingest.engines.layout import page as page_module
-from opticalrag.ingest.engines.layout.ocr import _widen_strip
+from opticalrag.ingest.engines.layout.ocr.recognizer import _widen_strip
 
 from ...pipeline.test_pipeline import write_pdf
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from opticalrag.ingest.core.config import LayoutConfig
 from opticalrag.ingest.core.flags import Flag
 from opticalrag.ingest.core.records import PageRef
-from opticalrag.ingest.engines.layout.extract import read_page
 from opticalrag.ingest.engines.layout.forms import FormField, fill_in, read_fields
 from opticalrag.ingest.engines.layout.page import parse_page
 from opticalrag.ingest.engines.layout.text import rows_of
+from opticalrag.ingest.engines.layout.text_layer.extract import read_page
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 from opticalrag.ingest.engines.layout.upright import turned_page
-from opticalrag.ingest.engines.layout.words import LayoutWord
 
 from ....builders import document
 

@@ -19,7 +19,7 @@ from opticalrag.ingest.engines.layout.geometry import Rect
 from opticalrag.ingest.engines.layout.headings import heading_level
 from opticalrag.ingest.engines.layout.order import in_reading_order, reading_order
 from opticalrag.ingest.engines.layout.regions import Region
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 PAGE = (0.0, 0.0, 600.0, 800.0)
 

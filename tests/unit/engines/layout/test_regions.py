@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from opticalrag.ingest.engines.layout.extract import Drawing
 from opticalrag.ingest.engines.layout.regions import Region, split_at_rules, with_cells
 from opticalrag.ingest.engines.layout.tables import GridPlan, PlacedTable, Rules, find_rules
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.extract import Drawing
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 PLAN = GridPlan(2, 2, ())
 

@@ -12,7 +12,7 @@ from opticalrag.ingest.engines.layout.text import (
     running_text,
     vocabulary,
 )
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 
 def line(text: str, number: int, x: float = 0.0, y: float | None = None) -> list[LayoutWord]:

@@ -7,13 +7,13 @@ from dataclasses import replace
 from itertools import count
 
 from opticalrag.ingest.core.records import TableGrid
-from opticalrag.ingest.engines.layout.extract import Drawing
 from opticalrag.ingest.engines.layout.geometry import Rect
 from opticalrag.ingest.engines.layout.grids import fill_grid
 from opticalrag.ingest.engines.layout.tables import PlacedTable, find_rules, find_tables
 from opticalrag.ingest.engines.layout.tables.turning import turned_back
+from opticalrag.ingest.engines.layout.text_layer.extract import Drawing
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 from opticalrag.ingest.engines.layout.upright import box_maker
-from opticalrag.ingest.engines.layout.words import LayoutWord
 
 PAGE: Rect = (0.0, 0.0, 600.0, 800.0)
 _WIDTH = 0.5  # of a letter, in font sizes

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .ocr import OcrLine, Pixels, Recognizer, lines_of
+from .recognizer import OcrLine, Pixels, Recognizer, lines_of
 
 __all__ = ["read_upright"]
 

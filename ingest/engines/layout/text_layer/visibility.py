@@ -15,8 +15,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry import Rect, centre_inside
 from .extract import Drawing
-from .geometry import Rect, centre_inside
 from .words import LayoutWord
 
 __all__ = ["is_blank", "out_of_sight", "suspects"]

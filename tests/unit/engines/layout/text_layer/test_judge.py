@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from opticalrag.ingest.engines.layout.text_layer import dominant_turn, judge
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.judge import dominant_turn, judge
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 from opticalrag.ingest.engines.quality.garbling import is_garbled, is_nonsense
 
 PAGE = (0.0, 0.0, 100.0, 100.0)

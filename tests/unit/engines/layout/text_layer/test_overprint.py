@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opticalrag.ingest.engines.layout.overprint import watermarks, without_doubles
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.overprint import watermarks, without_doubles
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
-from .test_engine import everything, parsed
+from ..test_engine import everything, parsed
 
 BODY = "The lamp is lit at dusk and put out at dawn, and the keeper writes both times down."
 

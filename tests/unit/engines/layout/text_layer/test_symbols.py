@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opticalrag.ingest.engines.layout.scan import in_line
-from opticalrag.ingest.engines.layout.symbols import decoded
+from opticalrag.ingest.engines.layout.ocr.scan import in_line
 from opticalrag.ingest.engines.layout.text import rows_of, running_text
-from opticalrag.ingest.engines.layout.text_layer import judge
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.judge import judge
+from opticalrag.ingest.engines.layout.text_layer.symbols import decoded
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 
 @pytest.mark.parametrize(

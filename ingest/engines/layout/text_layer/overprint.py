@@ -9,8 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from .geometry import SAME_SPOT, Rect, overlap
-from .headings import body_size
+from ..geometry import SAME_SPOT, Rect, overlap
+from ..headings import body_size
 from .words import LayoutWord
 
 __all__ = ["watermarks", "without_doubles"]

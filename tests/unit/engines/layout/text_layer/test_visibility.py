@@ -10,11 +10,11 @@ import pymupdf
 import pytest
 
 from opticalrag.ingest.core.flags import Flag
-from opticalrag.ingest.engines.layout.extract import Drawing
-from opticalrag.ingest.engines.layout.visibility import is_blank, out_of_sight, suspects
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.extract import Drawing
+from opticalrag.ingest.engines.layout.text_layer.visibility import is_blank, out_of_sight, suspects
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
-from .test_engine import everything, parsed
+from ..test_engine import everything, parsed
 
 BODY = "Every keeper writes the height of the tide into the book before the lamp is lit."
 Draw = Callable[[pymupdf.Page], None]

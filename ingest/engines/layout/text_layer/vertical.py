@@ -14,8 +14,8 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from ...markdown.joining import is_spaceless
-from .geometry import union
+from ....markdown.joining import is_spaceless
+from ..geometry import union
 from .words import LayoutWord
 
 __all__ = ["vertical_columns"]

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pymupdf
 
-from .geometry import SAME_SPOT, Rect, union, vertical_overlap
+from ..geometry import SAME_SPOT, Rect, union, vertical_overlap
 from .symbols import decoded
 from .words import LayoutWord
 

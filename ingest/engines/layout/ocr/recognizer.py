@@ -15,8 +15,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import MissingExtra, PageRenderFailed
-from .geometry import Rect
+from ....core.errors import MissingExtra, PageRenderFailed
+from ..geometry import Rect
 
 __all__ = ["OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
 

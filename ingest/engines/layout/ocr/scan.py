@@ -11,14 +11,14 @@ import numpy as np
 import pymupdf
 from numpy.typing import NDArray
 
-from ...core.records import TextSource
-from .extract import PageFacts
-from .geometry import Rect, centre_inside, union
-from .layout_model import analyze_page, get_pixmap, pixmap_is_empty
-from .ocr import OcrLine, Pixels, Recognizer, lines_of
+from ....core.records import TextSource
+from ..geometry import Rect, centre_inside, union
+from ..layout_model import analyze_page, get_pixmap, pixmap_is_empty
+from ..text_layer.extract import PageFacts
+from ..text_layer.judge import TextLayer
+from ..text_layer.words import LayoutWord
 from .orientation import read_upright
-from .text_layer import TextLayer
-from .words import LayoutWord
+from .recognizer import OcrLine, Pixels, Recognizer, lines_of
 
 __all__ = ["areas_to_read", "grey_picture", "in_line", "read_page_image", "rect_of", "split_words"]
 

@@ -8,10 +8,10 @@ import pymupdf
 import pytest
 
 from opticalrag.ingest.core.records import BlockKind
-from opticalrag.ingest.engines.layout.vertical import vertical_columns
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.vertical import vertical_columns
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
-from .test_engine import parsed
+from ..test_engine import parsed
 
 TEXTS = {
     "japan": [

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opticalrag.ingest.engines.layout.ligatures import repaired
-from opticalrag.ingest.engines.layout.words import LayoutWord
+from opticalrag.ingest.engines.layout.text_layer.ligatures import repaired
+from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 
 def words(text: str) -> list[LayoutWord]:

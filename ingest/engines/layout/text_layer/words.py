@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ...core.records import TextSource
-from .geometry import Rect
+from ....core.records import TextSource
+from ..geometry import Rect
 
 __all__ = ["LayoutWord", "whole_words"]
 

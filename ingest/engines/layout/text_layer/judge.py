@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ..quality.garbling import is_garbled, is_undecodable, is_unknown, is_wordless
-from .geometry import Rect, centre_inside
+from ...quality.garbling import is_garbled, is_undecodable, is_unknown, is_wordless
+from ..geometry import Rect, centre_inside
 from .ligatures import repaired
 from .overprint import watermarks, without_doubles
 from .words import LayoutWord, whole_words
