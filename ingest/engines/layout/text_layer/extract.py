@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -11,7 +11,8 @@ from typing import Any, Final
 import pymupdf
 
 from ..geometry import SAME_SPOT, Rect, union, vertical_overlap
-from .symbols import decoded
+from .symbol_fonts import codings
+from .symbols import SPACE, Coding, decoded, is_symbolic
 from .words import LayoutWord
 
 __all__ = ["Drawing", "PageFacts", "read_page"]
@@ -78,12 +79,13 @@ def read_page(page: pymupdf.Page) -> PageFacts:
     text_page = page.get_textpage(flags=_FLAGS, clip=pymupdf.INFINITE_RECT())
     blocks = text_page.extractRAWDICT()["blocks"]
     small_drawings = _type3_fonts(page, blocks)
+    coded = _codings(page, blocks)
     words: list[LayoutWord] = []
     number, before = -1, None
     for block, line in _lines(blocks):
         runs_on = before is not None and _runs_on(before, line)
         number += not runs_on
-        words += _line_words(line, number, block, runs_on, small_drawings)
+        words += _line_words(line, number, block, runs_on, small_drawings, coded)
         before = line
     drawings = (_drawing(b, layer) for layer, b in enumerate(blocks) if b["type"] == _VECTOR)
     images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
@@ -127,18 +129,24 @@ def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
 
 
 def _line_words(
-    line: dict[str, Any], number: int, block: int, glued: bool, small_drawings: Container[str]
+    line: dict[str, Any],
+    number: int,
+    block: int,
+    glued: bool,
+    small_drawings: Container[str],
+    coded: Mapping[str, Coding],
 ) -> Iterator[LayoutWord]:
     turn, slanted = _turn(line["dir"]), min(map(abs, line["dir"])) > _SLANT
     for span in line["spans"]:
         flags, font = span["flags"], span["font"]
+        coding = coded.get(font, Coding.CODE)
         color, visible = _on_white(span["color"], span["alpha"]), _is_visible(span, small_drawings)
         chars = _in_logical_order(_drawn_once(span["chars"], span["size"]))
-        for is_space, run in groupby(chars, key=lambda c: bool(c["c"].isspace())):
+        for is_space, run in groupby(chars, key=lambda c: c["c"].isspace() or c["c"] == SPACE):
             if not is_space:
                 word = list(run)
                 yield LayoutWord(
-                    text=decoded("".join(c["c"] for c in word), font),
+                    text=decoded("".join(c["c"] for c in word), font, coding),
                     rect=union(c["bbox"] for c in word),
                     size=span["size"],
                     line=number,
@@ -222,6 +230,12 @@ def _type3_fonts(page: pymupdf.Page, blocks: list[dict[str, Any]]) -> frozenset[
     if all(map(_is_drawn, spans)):
         return frozenset()
     return frozenset(font[3] for font in page.get_fonts() if font[2] == "Type3")
+
+
+def _codings(page: pymupdf.Page, blocks: list[dict[str, Any]]) -> dict[str, Coding]:
+    """Return how the characters of symbol fonts are coded; pages without them cost nothing."""
+    fonts = {span["font"] for _, line in _lines(blocks) for span in line["spans"]}
+    return codings(page) if any(map(is_symbolic, fonts)) else {}
 
 
 def _on_white(color: int, alpha: int) -> int:

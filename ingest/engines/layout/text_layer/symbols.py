@@ -6,9 +6,26 @@ bare codes of the font. Neither means anything without the font.
 
 from __future__ import annotations
 
+from enum import Enum
+from functools import cache
 from typing import Final
 
-__all__ = ["decoded"]
+__all__ = ["SPACE", "Coding", "decoded", "is_dingbats", "is_symbolic", "is_wingdings"]
+
+SPACE: Final = "\uf020"
+"""The private code of a space."""
+
+
+class Coding(Enum):
+    """The meaning of the characters that MuPDF reports for a symbol font."""
+
+    CODE = "code"
+    """The code in the font, with or without U+F000 added."""
+    NAME = "name"
+    """The number in the glyph's name: MuPDF takes "a73", Zapf Dingbats' square, for "I"."""
+    NONE = "none"
+    """Nothing: the file numbers the glyphs in an order of its own."""
+
 
 _SYMBOL: Final = dict(
     zip(
@@ -27,8 +44,10 @@ _WINGDINGS: Final = {
     **dict(zip(range(0x5E, 0x6C), "♈♉♊♋♌♍♎♏♐♑♒♓🙰🙵", strict=True)),
     **dict(zip(range(0x6C, 0x7F), "●❍■☐🞐❑❒⬧⧫◆❖⬥☒⮹⌘🏵🏶🙶🙷", strict=True)),
     **dict(zip(range(0x80, 0x96), "⓪①②③④⑤⑥⑦⑧⑨⑩⓿❶❷❸❹❺❻❼❽❾❿", strict=True)),
-    **dict(zip(range(0x9E, 0xA0), "·•", strict=True)),
-    **dict(zip(range(0xA0, 0xAF), "⬝⭘🞆🞈🞊🞋🔿▪☐🟂✦★✶✴✹", strict=True)),
+    **dict(zip(range(0x96, 0xA0), "🙢🙠🙡🙣🙞🙜🙝🙟·•", strict=True)),
+    **dict(zip(range(0xA0, 0xB0), "⬝⭘🞆🞈🞊🞋🔿▪☐🟂✦★✶✴✹✵", strict=True)),
+    **dict(zip(range(0xB0, 0xC3), "⯐⌖⟡⌑⯑✪✰🕐🕑🕒🕓🕔🕕🕖🕗🕘🕙🕚🕛", strict=True)),
+    **dict(zip(range(0xC3, 0xD5), "⮰⮱⮲⮳⮴⮵⮶⮷🙪🙫🙕🙔🙗🙖🙐🙑🙒🙓", strict=True)),
     **dict(zip(range(0xD5, 0xDF), "⌫⌦⮘➢⮙⮛⮈⮊⮉⮋", strict=True)),
     **dict(zip(range(0xDF, 0xE7), "←→↑↓↖↗↙↘", strict=True)),
     **dict(zip(range(0xE7, 0xEF), "🡸➔🡹🡻🡼🡽🡿🡾", strict=True)),
@@ -37,6 +56,14 @@ _WINGDINGS: Final = {
 }
 """Unicode Technical Committee, L2/11-196, "Wingdings and Webdings symbols". Boxes to tick are
 written as U+2610 to U+2612, as LibreOffice does."""
+
+_WINGDINGS_2: Final = {
+    **dict(zip(range(0x4F, 0x55), "✗✓☒☑☒☒", strict=True)),
+    **dict(zip(range(0x69, 0x7F), "⓪①②③④⑤⑥⑦⑧⑨⑩⓿❶❷❸❹❺❻❼❽❾❿", strict=True)),
+    **dict(zip(range(0x95, 0xA9), "⋅🞄⦁●○🞅🞇🞉⊙⦿🞌🞍◾■☐🞑🞒🞓🞔▣", strict=True)),
+}
+_WEBDINGS: Final = dict(zip(map(ord, "3456acgnr"), "◀▶▲▼✔☐■●❌", strict=True))
+"""The marks, bullets and numbers of two more fonts, from the same document."""
 
 _DINGBATS: Final = {
     **{code: chr(0x2700 + code - 0x20) for code in range(0x21, 0x7F)},
@@ -51,6 +78,19 @@ _DINGBATS: Final = {
 }
 """Adobe, "ITC Zapf Dingbats Encoding to Unicode" (zdingbat.txt)."""
 
+_TABLES: Final[dict[str, dict[int, str]]] = {
+    "wingdings2": _WINGDINGS_2,
+    "wingdings3": {},
+    "wingdings": _WINGDINGS,
+    "webdings": _WEBDINGS,
+}
+_ZAPF: Final = ("zapfdingbats", "itczapfdingbats", "dingbats", "d050000l")
+_ICONS: Final = ("awesome", "icon", "material", "glyphs")
+"""Parts of the names of web fonts, which have codes of their own in the same range."""
+_IGNORED: Final = str.maketrans("", "", " -_")
+_UNKNOWN: Final = "\ufffd"
+_LAST_CONTROL: Final = 0x20
+
 _MARKS: Final = frozenset(
     {0x6C, 0x6E, 0x6F, 0x71, 0x76, 0x78, 0xA7, 0xA8, 0xD8, 0xFB, 0xFC, 0xFD, 0xFE}
 )
@@ -58,24 +98,97 @@ _MARKS: Final = frozenset(
 do not stand alone."""
 
 
-def decoded(text: str, font: str) -> str:
+_DINGBAT_NAMES: Final = dict(
+    enumerate(
+        "✁✂✄☎✆✝✞✟✠✡☛☞✌✍✎✏✑✒✓✔✕✖✗✘✙✚✛✜✢✣✤✥✦✧★✩✪✫✬✭✮✯✰✱✲✳✴✵✶✷✸✹✺✻✼✽✾✿❀❁❂❃❄❅❆❇❈❉❊❋"
+        "●❍■❏❑▲▼◆❖\ufffd◗❘❙❚❯❱❲❳❨❩❬❭❪❫❴❵❛❜❝❞❡❢❣❤✐❥❦❧♠♥♦♣\ufffd\ufffd\ufffd\ufffd✉✈✇①②③④⑤⑥⑦⑧⑨⑩❶❷❸❹❺❻❼❽❾❿➀"
+        "➁➂➃➄➅➆➇➈➉➊➋➌➍➎➏➐➑➒➓➔→➣↔↕➙➛➜➝➞➟➠➡➢➤➥➦➧➨➩➫➭➯➲➳➵➸➺➻➼➽➾➚➪➶➹➘➴➷➬➮➱✃❐❒❮❰",
+        start=1,
+    )
+)
+"""Adobe, "ITC Zapf Dingbats Glyph List" (zapfdingbats.txt 2.0): the glyphs "a1" to "a206"."""
+
+_ADOBE: Final = {
+    **{chr(0xF700 + code): chr(code) for code in (0x21, 0x24, 0x26, *range(0x30, 0x3A), 0x3F)},
+    **{chr(0xF700 + code): chr(code) for code in (*range(0x61, 0x7B), 0xA1, 0xA2, 0xBF)},
+    **{chr(0xF700 + code): chr(code) for code in range(0xE0, 0x100) if code != 0xF7},
+    **dict(zip(map(chr, range(0xF6D9, 0xF6F4)), "©®™1₨—¢¢,,$$--..abdeilmorst", strict=True)),
+    **dict(zip(map(chr, range(0xF8E5, 0xF8FF)), "⎯⏐⎯®©™⎛⎜⎝⎡⎢⎣⎧⎨⎩⎪⎮⎞⎟⎠⎤⎥⎦⎫⎬⎭", strict=True)),
+}
+"""Adobe, "Glyph List" 1.2, corporate use: old-style figures, small capitals, letters above the line
+and parts of brackets have private codes. MuPDF reports them for such names of glyphs."""
+
+_MARKS: Final = frozenset(
+    {0x6C, 0x6E, 0x6F, 0x71, 0x76, 0x78, 0xA7, 0xA8, 0xD8, 0xFB, 0xFC, 0xFD, 0xFE}
+)
+"""Codes of bullets and boxes in Wingdings. In Symbol they are letters and parts of brackets, which
+do not stand alone."""
+
+
+def decoded(text: str, font: str, coding: Coding = Coding.CODE) -> str:
     """Return the characters of a word that is set in a symbol font.
 
+    Codes of a symbol font that mean nothing become U+FFFD.
+
     Args:
-        text: the word, as its font's codes give it.
+        text: the word, as MuPDF reports it.
         font: name of the font; a font without a telling name is taken for Symbol, but lone bullets
             and boxes for Wingdings.
+        coding: how MuPDF came to the characters of this font.
     """
-    name = font.rpartition("+")[2].casefold().replace(" ", "")
-    if name.startswith("wingdings") and not name.startswith(("wingdings2", "wingdings3")):
-        return "".join(_WINGDINGS.get(_code(c, bare=True), c) for c in text)
-    if "dingbats" in name:
-        return "".join(_DINGBATS.get(_code(c, bare=True), c) for c in text)
-    if not any("\uf020" <= c <= "\uf0ff" for c in text):
+    if text.isascii() and not is_symbolic(font):
+        return text
+    name = _plain(font)
+    if coding is Coding.NONE:
+        return _UNKNOWN * len(text)
+    if coding is Coding.NAME:
+        return "".join(_DINGBAT_NAMES.get(ord(c), c) for c in text)
+    if (table := _table(name)) is not None:
+        return "".join(_meaning(c, table) for c in text)
+    if any(map(name.__contains__, _ICONS)):
+        return text
+    return _symbol(text, name)
+
+
+@cache
+def is_symbolic(font: str) -> bool:
+    """Whether a font has symbols in lieu of letters."""
+    return is_dingbats(font) or "dings" in font.casefold()
+
+
+def is_wingdings(font: str) -> bool:
+    """Whether a font is Wingdings."""
+    return _plain(font).startswith("wingdings")
+
+
+def is_dingbats(font: str) -> bool:
+    """Whether a font is Zapf Dingbats or a copy of it; others have glyphs of their own."""
+    return _plain(font).startswith(_ZAPF)
+
+
+def _plain(font: str) -> str:
+    return font.rpartition("+")[2].casefold().translate(_IGNORED)
+
+
+def _table(name: str) -> dict[int, str] | None:
+    """Return the table of a font; empty if its codes are unknown, None for other fonts."""
+    if name.startswith(_ZAPF):
+        return _DINGBATS
+    return next((table for prefix, table in _TABLES.items() if name.startswith(prefix)), None)
+
+
+def _meaning(char: str, table: dict[int, str]) -> str:
+    """Return the symbol of a code; a character that is no code has its meaning already."""
+    code = _code(char, bare=True)
+    return table.get(code, _UNKNOWN) if code > _LAST_CONTROL else char
+
+
+def _symbol(text: str, name: str) -> str:
+    if not any("\uf020" <= c <= "\uf8fe" for c in text):
         return text
     alone = len(text) == 1 and _code(text) in _MARKS and not name.startswith("symbol")
     table = _WINGDINGS if alone else _SYMBOL
-    return "".join(table.get(_code(c), c) for c in text)
+    return "".join(table.get(_code(c)) or _ADOBE.get(c, c) for c in text)
 
 
 def _code(char: str, bare: bool = False) -> int:

@@ -38,7 +38,9 @@ def test_codes_are_read_by_the_table_of_their_font(code: str, font: str, char: s
     assert decoded(code, font) == char
 
 
-@pytest.mark.parametrize("font", ["Helvetica", "Symbol", "Wingdings 2", "", "TimesNewRoman"])
+@pytest.mark.parametrize(
+    "font", ["Helvetica", "Symbol", "AllumiStd-DingbatsTwo", "", "TimesNewRoman"]
+)
 @given(text=st.text(st.characters(max_codepoint=0x7F), max_size=8))
 def test_letters_of_other_fonts_stay(text: str, font: str) -> None:
     """Only private codes of the Symbol font are read: its letters may be decoded already."""
