@@ -24,7 +24,7 @@ _UNIT_GAP: Final = 2.0  # font sizes between a number and its sign in a column o
 _LONGEST_SIGN: Final = 3  # letters of "EUR" and "bps"
 _RANGE: Final = 1.0  # font sizes around the dash between two numbers
 _AMOUNT: Final = re.compile(
-    r"(?:[A-Z]{0,3}[$€£¥₹])?\s*[(+\-−–—]*\s*(?:[A-Z]{0,3}[$€£¥₹])?\s*[.,]?\d(?:[\d.,'\s]*\d)?\.?"
+    r"(?:[A-Z]{0,3}[$€£¥₹])?\s*[(+\-−–—\ufffd]*\s*(?:[A-Z]{0,3}[$€£¥₹])?\s*[.,]?\d(?:[\d.,'\s]*\d)?\.?"
     r"(?:e-?\d+)?\s*(?:%|‰|x|[a-z*†]{1,2})?\s*\)?\s*%?|[-−–—]+|N/?[AM]|n/?[am]"
 )
 _YEAR: Final = re.compile(r"(?:19|20)\d\d(?:\s*[-–/]\s*(?:\d\d){1,2})?(?:\s*\(?\w\)?)?")

@@ -7,7 +7,6 @@ hidden text is dropped. So are watermarks, and the second copy of a word that is
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,17 +14,13 @@ from typing import Final
 
 from ...quality.garbling import is_garbled, is_undecodable, is_unknown, is_wordless
 from ..geometry import Rect, centre_inside
+from .bullets import LONGEST_SIGN, with_bullets
 from .ligatures import repaired
 from .overprint import watermarks, without_doubles
 from .words import LayoutWord, whole_words
 
 __all__ = ["TextLayer", "dominant_turn", "judge"]
 
-_BULLET: Final = 2
-"""Up to this many undecodable characters at the start of a line are a bullet of an icon font."""
-_BULLET_GAP: Final = 0.15
-"""Smallest gap after a bullet, in font sizes. A minus sign touches its number."""
-_NUMBER = re.compile(r"[.,]?\d")
 _MISSING: Final = "\ufffd"
 _SAME_SPOT: Final = 2.0  # points by which a hidden copy may miss the visible word
 
@@ -91,35 +86,19 @@ def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], list[LayoutWord
     if is_wordless(_text(visible)):
         return [], visible
     lines: dict[int, list[LayoutWord]] = defaultdict(list)
-    for word in visible:
+    for word in with_bullets(visible):
         lines[word.line].append(word)
+    foreign = _is_foreign(visible)
     good: list[LayoutWord] = []
     unreadable: list[LayoutWord] = []
     for line in lines.values():
-        for parts in whole_words(_with_bullet(line)):
+        for parts in whole_words(line):
             whole = "".join(part.text for part in parts)
-            (unreadable if _needs_ocr(whole) else good).extend(map(_marked, parts))
+            (unreadable if _needs_ocr(whole, foreign) else good).extend(map(_marked, parts))
     return good, unreadable
 
 
-def _with_bullet(line: list[LayoutWord]) -> list[LayoutWord]:
-    first, *others = line
-    is_sign = len(first.text) <= _BULLET and all(map(is_unknown, first.text))
-    return [replace(first, text="•"), *others] if is_sign and _is_item(first, others) else line
-
-
-def _is_item(sign: LayoutWord, others: list[LayoutWord]) -> bool:
-    """Whether a line of words follows a bullet; before a number, a sign may be a minus."""
-    if not others or _NUMBER.match(others[0].text):
-        return False
-    return not others[0].glued or _gap(sign, others[0]) > _BULLET_GAP * sign.size
-
-
-def _gap(left: LayoutWord, right: LayoutWord) -> float:
-    return max(right.rect[0] - left.rect[2], left.rect[0] - right.rect[2])
-
-
-def _needs_ocr(word: str) -> bool:
+def _needs_ocr(word: str, foreign: bool) -> bool:
     """Whether OCR can tell more of a word. It reads Latin and Han only, and drops lone signs."""
     if _is_plain(word):
         return False
@@ -127,8 +106,15 @@ def _needs_ocr(word: str) -> bool:
     if len(known) == len(word):
         return is_undecodable(word)  # "(cid:12)"
     if not known:
-        return len(word) > _BULLET
-    return any(map(str.isalpha, known)) and 2 * sum(map(_is_beyond_ocr, known)) < len(word)
+        return len(word) > LONGEST_SIGN and not foreign
+    letters = [c for c in known if c.isalpha()]
+    return bool(letters) and not any(map(_is_beyond_ocr, letters))
+
+
+def _is_foreign(words: Iterable[LayoutWord]) -> bool:
+    """Whether most words of the page have letters that OCR cannot read."""
+    solid = [w.text for w in words if not w.text.isascii()]
+    return 2 * sum(any(map(_is_beyond_ocr, text)) for text in solid) > len(solid)
 
 
 def _is_plain(word: str) -> bool:
