@@ -23,7 +23,7 @@ from .order import in_reading_order
 from .reading import UprightPage, read_upright_page, with_fields, with_marks
 from .regions import Region, find_regions
 from .text import is_rtl, vocabulary
-from .text_layer.vertical import vertical_columns
+from .text_layer.vertical import vertical_paragraphs
 from .text_layer.words import LayoutWord
 from .upright import box_maker
 
@@ -65,8 +65,8 @@ def _lay_out(
     if not upright.words and not facts.images and not facts.drawings:
         return ()
     words, rect = upright.words, tuple(upright.page.rect)
-    if columns := vertical_columns(words):
-        return _lay_out_columns(columns, upright, outline)
+    if paragraphs := vertical_paragraphs(words):
+        return _lay_out_columns(paragraphs, upright, outline)
     rtl = is_rtl("".join(w.text for w in words))
     found = find_regions(upright.page, facts, model, words)
     contents, rest = assign(words, found)
@@ -92,14 +92,14 @@ def _lay_out(
 
 
 def _lay_out_columns(
-    columns: Sequence[LayoutWord], upright: UprightPage, outline: Sequence[OutlineEntry]
+    paragraphs: Sequence[list[LayoutWord]], upright: UprightPage, outline: Sequence[OutlineEntry]
 ) -> tuple[Block, ...]:
-    """Make one paragraph of vertical text; the layout model takes it for a table."""
+    """Make paragraphs of vertical text; the layout model takes it for a table."""
     to_box = box_maker(tuple(upright.page.rect), upright.turn)
-    region = Region("text", union(w.rect for w in columns))
-    known, size = vocabulary(columns), body_size(columns)
+    regions = [Region("text", union(w.rect for w in words)) for words in paragraphs]
+    known, size = vocabulary(upright.words), body_size(upright.words)
     context = PageContext(known, size, False, False, outline, to_box)
-    return build_blocks([region], [columns], context)
+    return build_blocks(regions, paragraphs, context)
 
 
 def _outline(document: pymupdf.Document, ref: PageRef) -> list[OutlineEntry]:

@@ -11,7 +11,7 @@ from operator import attrgetter
 from statistics import median
 from typing import Final
 
-from ...markdown.joining import SOFT_HYPHEN, glue, words_of
+from ...markdown.joining import SOFT_HYPHEN, glue, is_spaceless, words_of
 from .geometry import Rect, union, vertical_overlap
 from .text_layer.words import LayoutWord
 
@@ -28,6 +28,7 @@ _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf
 _FEWEST_CAPITALS: Final = 4  # fewer are initials of a name
 _WIDER: Final = 1.6  # times the usual gap of letters set apart: a space between words
 _INITIAL: Final = 1.8  # size of a large initial over that of the text
+_SPACELESS_GAP: Final = 0.5  # font sizes between glyphs of one line; tracking is smaller
 _MARK: Final = re.compile(r"[\d,+\-\u2212)\]*]+")
 _LEADER: Final = re.compile(r"(?: ?[.·]){5,} ?")
 """Dots between an entry and its page number. They carry no meaning and fill up chunks."""
@@ -145,11 +146,22 @@ def _row(lines: list[_Line]) -> Row:
 
 
 def _beside(parts: Sequence[tuple[str, list[LayoutWord]]]) -> str:
-    """Join lines that stand side by side; a large initial belongs to the word after it."""
+    """Join lines that stand side by side; a large initial belongs to the word after it.
+
+    So do glyphs of a script without spaces that touch: some programs place each on its own.
+    """
     text = parts[0][0]
     for (before, line), (after, following) in pairwise(parts):
-        text += after if _is_initial(before, line[-1], after, following[0]) else f" {after}"
+        last, first = line[-1], following[0]
+        glued = _is_initial(before, last, after, first) or _touch(before, last, after, first)
+        text += after if glued else f" {after}"
     return text
+
+
+def _touch(before: str, first: LayoutWord, after: str, second: LayoutWord) -> bool:
+    if not (is_spaceless(before[-1:]) and is_spaceless(after[:1])):
+        return False
+    return second.rect[0] - first.rect[2] < _SPACELESS_GAP * second.size
 
 
 def _is_initial(before: str, first: LayoutWord, after: str, second: LayoutWord) -> bool:

@@ -103,6 +103,19 @@ def test_right_to_left_rows_read_from_the_right() -> None:
     assert not is_rtl("12345")
 
 
+@pytest.mark.parametrize(
+    ("gap", "text"), [(0.2, "港の夜番"), (3.0, "港の夜番"), (9.0, "港 の 夜 番")]
+)
+def test_glyphs_of_one_line_are_joined(gap: float, text: str) -> None:
+    """Each is a line of its own in some files; cells are farther apart."""
+    glyphs = [
+        LayoutWord(c, (x, 0.0, x + 10.0, 10.0), 10.0, i, 0)
+        for i, c in enumerate("港の夜番")
+        for x in [i * (10.0 + gap)]
+    ]
+    assert running_text(rows_of(glyphs)) == text
+
+
 def test_code_keeps_lines_and_indentation() -> None:
     """The indentation is that of the page."""
     words = [*line("def f():", 0), *line("return 1", 1, x=20)]
