@@ -20,10 +20,29 @@ _CONJUNCTIONS: Final = frozenset(
 _PREFIXES: Final = frozenset({"self", "well", "non", "quasi", "half"})
 """Prefixes that keep their hyphen and are not syllables of other words (Chicago Manual of Style,
 7.96), before a word of at least four letters: "self-adjusting", but "selfish"."""
+_CLOSED: Final = frozenset({"nonsense", "nonetheless", "nonchalant", "nonpareil"})
 _SHORTEST: Final = 4
-_ADDRESS: Final = re.compile(r"(?:\w+://|www\.|[\w.+-]+@)\S*[-_/=&?%.@]$")
-_ADDRESS_GOES_ON: Final = re.compile(r"[\w.%-]*[/.=&_\d@?][\w/]|[\w-]+/")
+_NUMERALS: Final = frozenset(
+    {"two", "three", "four", "five", "six", "seven", "eight", "nine"}
+    | {"twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"}
+)
+_NUMBERED: Final = re.compile(r"(?!teen|fold|some|score|ties|tieth)\w{3,}")
+"""Compounds with a spelled-out number have a hyphen (Chicago Manual of Style, 7.96)."""
+_PARTICIPLE: Final = re.compile(r"based|owned|led|[b-df-hj-np-tv-z]\w*[aeiouy]\w*(?:ed|ing)")
+_LONGEST_SUFFIX: Final = 5  # "ening" of "strengthening"; a participle has more letters
+_ADVERBS: Final = frozenset({"back", "broad", "down", "high", "over", "through", "under", "with"})
+"""A participle after a noun or an adjective has a hyphen: "vendor-focused" (Chicago Manual of
+Style, 7.96). After these words it often has none: "underlying"."""
+
+_ADDRESS: Final = re.compile(r"[^\w/]*((?:\w+://|www\.)\S*[-_/=&?%.@]|[\w.+-]+@(?:[\w-]+[-.])*)")
+_ADDRESS_GOES_ON: Final = re.compile(
+    r"\S*?(?:\w[/._=&?%@]\w|[a-z]\d|\d[A-Za-z]|/|-\w+-\w|\d{2})|(?:com|org|net|edu|gov|io)\b"
+)
 """A line that ends in the middle of an address, and one that may begin there."""
+_MAIL: Final = re.compile(r"[\w.+-]*@\w")
+_NAME_CUT: Final = re.compile(r"[^\w]*[\w.+-]+[-.]")
+_TIGHT: Final = re.compile(r"\w[\u2013\u2014]$|(?:^|[\s(])[^\W_]+(?:/[^\W_]+)*/$")
+"""A slash or a dash without a space before it has none after it."""
 
 
 def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[int, str]:
@@ -42,6 +61,8 @@ def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[in
         return 0, ""
     if left.endswith(_HYPHENS) and left[-2:-1].isalnum() and right[:1].isalnum():
         return _hyphenated(left, right, known)
+    if _TIGHT.search(left) and right[:1].isalnum():
+        return 0, ""
     if is_spaceless(left[-1:]) and is_spaceless(right[:1]):
         return 0, ""
     return 0, " "
@@ -49,7 +70,11 @@ def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[in
 
 def _is_cut_address(left: str, right: str) -> bool:
     last = left.rsplit(maxsplit=1)[-1] if left.strip() else ""
-    if not _ADDRESS.fullmatch(last) or not right[:1].isalnum():
+    if not right[:1].isalnum():
+        return False
+    if _NAME_CUT.fullmatch(last) and _MAIL.match(right):
+        return True
+    if not _ADDRESS.fullmatch(last):
         return False
     # A whole address may end in a slash or a full stop, but not in a hyphen.
     return last[-1] in "-_=&?%@" or bool(_ADDRESS_GOES_ON.match(right))
@@ -74,15 +99,27 @@ def is_spaceless(char: str) -> bool:
 
 
 def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]:
-    first = left[:-1].rsplit(maxsplit=1)[-1].lower()
+    first = re.split(r"[^\w-]", left[:-1])[-1].lower()
     rest = re.split(r"[^\w-]", right, maxsplit=1)[0].lower()
     if rest in _CONJUNCTIONS and first + rest not in known:
         return 0, " "
     is_compound = (
         "-" in first
         or f"{first}-{rest}" in known
-        or (first in known and rest in known and first + rest not in known)
-        or (first in _PREFIXES and len(rest) >= _SHORTEST and first + rest not in known)
+        or (first + rest not in known and _is_compound(first, rest, known))
     )
     small = left[-2].islower() and right[0].islower()
     return (0, "") if is_compound or not small else (1, "")
+
+
+def _is_compound(first: str, rest: str, known: frozenset[str]) -> bool:
+    """Whether two parts form a compound that keeps its hyphen, as the language tells."""
+    if first in _NUMERALS:
+        return bool(_NUMBERED.fullmatch(rest))
+    if first in _PREFIXES:
+        return len(rest) >= _SHORTEST and first + rest not in _CLOSED
+    if first in known and len(first) >= _SHORTEST and first not in _ADVERBS:
+        is_long = len(rest) > _LONGEST_SUFFIX or rest in ("based", "owned", "led")
+        if is_long and _PARTICIPLE.fullmatch(rest):
+            return True
+    return first in known and rest in known

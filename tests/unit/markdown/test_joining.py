@@ -25,6 +25,22 @@ from opticalrag.ingest.markdown.joining import glue
         ("see http://pilots.example/?id=", "4711 there", None),
         ("see https://pilots.example/", "for more", "see https://pilots.example/ for more"),
         ("see https://pilots.example.", "It has all", "see https://pilots.example. It has all"),
+        ("see www.pilots.example/", "The tide", "see www.pilots.example/ The tide"),
+        ("(see https://pilots.example/ebb-", "flow)", None),
+        ("mail anna.keeper-", "lund@pilots.example", None),
+        ("mail keeper@", "pilots.example", None),
+        ("mail keeper@pilots.", "com today", None),
+        ("https://pilots.example/buoys/", "2217 and", None),
+        ("https://pilots.example/buoys/", "3 More", "https://pilots.example/buoys/ 3 More"),
+        ("fog and/", "or rain", None),
+        ("the years 1990\u2013", "1995", None),
+        ("two keepers\u2014", "both old", None),
+        ("two keepers \u2014", "both old", "two keepers \u2014 both old"),
+        ("a twenty-", "four hour watch", None),
+        ("a six-", "month watch", None),
+        ("the six-", "teenth watch", "the sixteenth watch"),
+        ("a \u201cnon-", "binding\u201d vote", None),
+        ("some non-", "sense", "some nonsense"),
         ("機械学習の", "実験", "機械学習の実験"),
         ("ภาษา", "ไทย", "ภาษาไทย"),
         ("한국어", "문서", "한국어 문서"),
@@ -42,6 +58,27 @@ def test_a_word_the_document_has_in_one_is_no_compound(word: str) -> None:
     """Its beginning may look like a prefix."""
     cut = next(i for i in range(4, 0, -1) if word[:i] in ("self", "non", "well", "half"))
     assert glue(f"a {word[:cut]}-", word[cut:], frozenset({word})) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "kept"),
+    [
+        ("tide", "based", True),
+        ("harbour", "focused", True),
+        ("republican", "leaning", True),
+        ("complex", "ities", False),
+        ("strength", "ening", False),
+        ("capital", "izing", False),
+        ("under", "standing", False),
+        ("com", "panied", False),
+    ],
+)
+def test_a_participle_after_a_known_word_keeps_its_hyphen(
+    first: str, rest: str, kept: bool
+) -> None:
+    """The document has the first part as a word; a suffix is no participle."""
+    assert glue(f"a {first}-", rest, frozenset({first})) == ((0, "") if kept else (1, ""))
+    assert glue(f"a {first}-", rest) == (1, "")
 
 
 def test_a_compound_the_document_knows_keeps_its_hyphen() -> None:
