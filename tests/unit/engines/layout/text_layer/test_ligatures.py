@@ -26,12 +26,32 @@ def text_of(parts: tuple[LayoutWord, ...]) -> str:
         ("ff", "Different efforts had an effect on staff."),
         ("fl", "The flow reflected inflation."),
         ("ffi", "Officers of the office are officially sufficient."),
+        ("ti", "Information of the national section on time and action."),
+        ("tt", "The letter of the committee was better written."),
+        ("ft", "Often they left after the shift."),
+        ("Th", "There are three. They know That Things."),
     ],
 )
 def test_a_sign_that_makes_words_is_a_ligature(sign: str, ligature: str, text: str) -> None:
     """Whatever the sign, and whatever the ligature."""
     fixed, changed = repaired(words(text.replace(ligature, sign)))
     assert (text_of(fixed), changed) == (text, True)
+
+
+def test_a_word_may_have_several_signs() -> None:
+    """Each stands for its own ligature."""
+    text = "informaƟon acƟon naƟonal aƩenƟon leƩer beƩer"
+    fixed, _ = repaired(words(text))
+    assert text_of(fixed) == "information action national attention letter better"
+
+
+def test_many_words_are_enough_on_a_page_of_rare_words() -> None:
+    """Most words of a page may be unknown."""
+    rare = [f"{stem}ðx" for stem in ("ab", "cd", "gh", "jk", "lm", "np", "qr", "st", "vw")]
+    known = ["ðrst", "ðscal", "speciðc", "deðned", "conðrmed"]
+    fixed, changed = repaired(words(" ".join(rare + known)))
+    assert changed
+    assert text_of(fixed).endswith("first fiscal specific defined confirmed")
 
 
 def test_words_of_the_page_are_evidence() -> None:
@@ -51,6 +71,13 @@ def test_words_of_the_page_are_evidence() -> None:
         "5 µm and 3 §a, no.§b",
         "Příliš žluťoučký kůň úpěl ďábelské ódy",
         "e-mail x@y.org and a@b.com",
+        "the endings “re “ve “ll and #re #ve #ne",
+        "“is “at “an “us “me “rough “and “or “if a “big “one “ship “sails",
+        "L’île du maître connaît la boîte et l’hôtel",
+        "el niño del año y la señora pequeña",
+        "ações e informações da nação, são opções",
+        "ʃɪp ðə fɪʃ θɪŋ ðæt ðɪs",
+        "bir gün ışık ısı ıslak ılık",
     ],
 )
 def test_other_languages_and_signs_stay(text: str) -> None:
