@@ -34,6 +34,15 @@ _SMALL = re.compile(r"[a-zà-ɏ]")
 _MIXED = re.compile(
     r"[a-zà-ɏ]\d+[a-zà-ɏ]|[a-zà-ɏ][A-ZÀ-Þ]+[a-zà-ɏ]*[A-ZÀ-Þ]|^\d+[a-zà-ɏ]{2,}\d|^[a-zà-ɏ]+[A-ZÀ-Þ]"
 )
+_CAMEL = re.compile(r"[a-zà-ɏ]*(?:[A-ZÀ-Þ][a-zà-ɏ]{2,})+|[a-z]{1,2}[A-Z]{1,3}[a-z]?")
+"""Names such as "YouTube" and units such as "kWh"."""
+_CODE = re.compile(r"[_(){}\[\]=<>/\\:;+*&#|@]")
+_SHORT: Final = frozenset(
+    {"bldg", "blvd", "bln", "bps", "ctrl", "dept", "dst", "fmt", "hrs", "ltd", "mgmt", "mln", "mph"}
+    | {"mrs", "mth", "mths", "pcs", "pct", "pkg", "ppm", "pvt", "qtr", "qtrs", "qty", "rpm", "src"}
+    | {"std", "str", "thd", "tmp", "tsd", "wks", "www", "yrs", "dev", "ctx"}
+)
+"""Abbreviations without a vowel that stand without a full stop."""
 _MIN_READ: Final = 8
 _ODD: Final = 0.25
 """Share of odd words. Print that is read well has below 0.05, also where OCR loses spaces."""
@@ -70,14 +79,21 @@ def is_nonsense(lines: Sequence[str]) -> bool:
     """Whether lines read by OCR are words of no language, such as handwriting read as print.
 
     Counts words that no language writes: small letters mixed with digits or with capitals in the
-    middle, or three or more letters without a vowel. Figures, capitals, codes and other scripts do
-    not count.
+    middle, or three or more letters without a vowel. Figures, capitals, code, abbreviations and
+    other scripts do not count.
     """
-    words = [w for line in lines for w in _TOKEN.findall(line) if _SMALL.search(w)]
+    parts = [p for line in lines for p in line.split() if not _CODE.search(p.strip("()[]:;"))]
+    words = [(w, p) for p in parts for w in _TOKEN.findall(p) if _SMALL.search(w)]
     if len(words) < _MIN_READ:
         return False
-    odd = sum(bool(_MIXED.search(w)) or _lacks_vowel(w) for w in words)
-    return odd >= _ODD * len(words)
+    return sum(_is_odd(word, part) for word, part in words) >= _ODD * len(words)
+
+
+def _is_odd(word: str, part: str) -> bool:
+    if _CAMEL.fullmatch(word) or word.casefold() in _SHORT:
+        return False
+    is_abbreviation = f"{word}." in part
+    return bool(_MIXED.search(word)) or (not is_abbreviation and _lacks_vowel(word))
 
 
 def _lacks_vowel(word: str) -> bool:

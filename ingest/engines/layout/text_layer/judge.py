@@ -17,6 +17,7 @@ from ..geometry import Rect, centre_inside
 from .bullets import LONGEST_SIGN, with_bullets
 from .ligatures import repaired
 from .overprint import watermarks, without_doubles
+from .ticks import with_ticks
 from .words import LayoutWord, whole_words
 
 __all__ = ["TextLayer", "dominant_turn", "judge"]
@@ -51,7 +52,7 @@ class TextLayer:
 def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
     """Choose the text to use of a text layer, given the boxes of the page's images."""
     marks = set(watermarks(words))
-    words = without_doubles([w for i, w in enumerate(words) if i not in marks])
+    words = with_ticks(without_doubles([w for i, w in enumerate(words) if i not in marks]))
     seen, is_repaired = repaired([w for w in words if w.visible])
     visible = list(seen)
     unseen = [w for w in words if not w.visible]

@@ -79,6 +79,11 @@ def test_words_of_no_language_are_nonsense(lines: list[str]) -> None:
         ["def read(page): return page.words", "int main(void) { return code; }"],
         ["守灯人每晚记录海面情况", "灯台の番人は毎晩海の様子"],
         ["Paris", "Vpp", "kWh"],
+        ["iPhone and MacBook sales on YouTube, PayPal, eBay and PowerPoint", "GitHub LinkedIn"],
+        ["ctx.str(src, dst)", "fmt.Println(err)", "tmp = src[i] + dst[j]", "if err != nil return"],
+        ["Qty pkg std price", "hrs mth yrs total", "mgmt dept ctrl cost", "pct bps thd mln"],
+        ["mRNA dNTP kHz MHz kWh mL at pH 7", "in kg, mm and cm of the probe"],
+        ["bldg. no. 7, mktg. and prchsg. dept. on the grnd. flr. of the wrhse."],
         ["Mr. John Brown Ltd, Ms. Anna Smith, Dr. Paul Weiss and Mrs. Clara Stone of Hull"],
     ],
 )
