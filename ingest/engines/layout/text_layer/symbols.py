@@ -85,8 +85,8 @@ _TABLES: Final[dict[str, dict[int, str]]] = {
     "webdings": _WEBDINGS,
 }
 _ZAPF: Final = ("zapfdingbats", "itczapfdingbats", "dingbats", "d050000l")
-_ICONS: Final = ("awesome", "icon", "material", "glyphs")
-"""Parts of the names of web fonts, which have codes of their own in the same range."""
+_ICONS: Final = ("awesome", "ico", "material", "glyph", "assets")
+"""Parts of the names of icon fonts, which have codes of their own in the same range."""
 _IGNORED: Final = str.maketrans("", "", " -_")
 _UNKNOWN: Final = "\ufffd"
 _LAST_CONTROL: Final = 0x20
@@ -96,7 +96,6 @@ _MARKS: Final = frozenset(
 )
 """Codes of bullets and boxes in Wingdings. In Symbol they are letters and parts of brackets, which
 do not stand alone."""
-
 
 _DINGBAT_NAMES: Final = dict(
     enumerate(
@@ -117,12 +116,6 @@ _ADOBE: Final = {
 }
 """Adobe, "Glyph List" 1.2, corporate use: old-style figures, small capitals, letters above the line
 and parts of brackets have private codes. MuPDF reports them for such names of glyphs."""
-
-_MARKS: Final = frozenset(
-    {0x6C, 0x6E, 0x6F, 0x71, 0x76, 0x78, 0xA7, 0xA8, 0xD8, 0xFB, 0xFC, 0xFD, 0xFE}
-)
-"""Codes of bullets and boxes in Wingdings. In Symbol they are letters and parts of brackets, which
-do not stand alone."""
 
 
 def decoded(text: str, font: str, coding: Coding = Coding.CODE) -> str:
