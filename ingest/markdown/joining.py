@@ -34,15 +34,17 @@ _ADVERBS: Final = frozenset({"back", "broad", "down", "high", "over", "through",
 """A participle after a noun or an adjective has a hyphen: "vendor-focused" (Chicago Manual of
 Style, 7.96). After these words it often has none: "underlying"."""
 
-_ADDRESS: Final = re.compile(r"[^\w/]*((?:\w+://|www\.)\S*[-_/=&?%.@]|[\w.+-]+@(?:[\w-]+[-.])*)")
+_ADDRESS: Final = re.compile(r"[^\w/]*((?:\w+://|www\.)\S*[-_/=&?%.@]|[\w.+-]+@(?:[\w.-]*[-.])?)")
 _ADDRESS_GOES_ON: Final = re.compile(
     r"\S*?(?:\w[/._=&?%@]\w|[a-z]\d|\d[A-Za-z]|/|-\w+-\w|\d{2})|(?:com|org|net|edu|gov|io)\b"
 )
 """A line that ends in the middle of an address, and one that may begin there."""
+_LONGEST: Final = 300  # characters of an address
 _MAIL: Final = re.compile(r"[\w.+-]*@\w")
-_NAME_CUT: Final = re.compile(r"[^\w]*[\w.+-]+[-.]")
-_TIGHT: Final = re.compile(r"\w[\u2013\u2014]$|(?:^|[\s(])[^\W_]+(?:/[^\W_]+)*/$")
-"""A slash or a dash without a space before it has none after it."""
+_NAME_CUT: Final = re.compile(r"\W*\w[\w.+-]*[-_]")
+_TIGHT_SIGNS: Final = ("/", "\u2013", "\u2014")
+_TIGHT: Final = re.compile(r".*\w[\u2013\u2014]|\(?[^\W_]{2,}(?:/[^\W_]+)*/")
+"""A slash or a dash without a space before it has none after it, unless it is that of "w/"."""
 
 
 def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[int, str]:
@@ -61,7 +63,7 @@ def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[in
         return 0, ""
     if left.endswith(_HYPHENS) and left[-2:-1].isalnum() and right[:1].isalnum():
         return _hyphenated(left, right, known)
-    if _TIGHT.search(left) and right[:1].isalnum():
+    if left.endswith(_TIGHT_SIGNS) and right[:1].isalnum() and _TIGHT.fullmatch(_last_word(left)):
         return 0, ""
     if is_spaceless(left[-1:]) and is_spaceless(right[:1]):
         return 0, ""
@@ -69,7 +71,7 @@ def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[in
 
 
 def _is_cut_address(left: str, right: str) -> bool:
-    last = left.rsplit(maxsplit=1)[-1] if left.strip() else ""
+    last = _last_word(left)
     if not right[:1].isalnum():
         return False
     if _NAME_CUT.fullmatch(last) and _MAIL.match(right):
@@ -78,6 +80,12 @@ def _is_cut_address(left: str, right: str) -> bool:
         return False
     # A whole address may end in a slash or a full stop, but not in a hyphen.
     return last[-1] in "-_=&?%@" or bool(_ADDRESS_GOES_ON.match(right))
+
+
+def _last_word(text: str) -> str:
+    """Return the last word of a text that may be long."""
+    tail = text[-_LONGEST:]
+    return tail.rsplit(maxsplit=1)[-1] if tail.strip() else ""
 
 
 def words_of(text: str) -> list[str]:
@@ -99,7 +107,7 @@ def is_spaceless(char: str) -> bool:
 
 
 def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]:
-    first = re.split(r"[^\w-]", left[:-1])[-1].lower()
+    first = re.split(r"[^\w-]", _last_word(left)[:-1])[-1].lower()
     rest = re.split(r"[^\w-]", right, maxsplit=1)[0].lower()
     if rest in _CONJUNCTIONS and first + rest not in known:
         return 0, " "

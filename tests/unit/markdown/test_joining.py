@@ -29,10 +29,12 @@ from opticalrag.ingest.markdown.joining import glue
         ("(see https://pilots.example/ebb-", "flow)", None),
         ("mail anna.keeper-", "lund@pilots.example", None),
         ("mail keeper@", "pilots.example", None),
+        ("the end.", "anna@pilots.example", "the end. anna@pilots.example"),
         ("mail keeper@pilots.", "com today", None),
         ("https://pilots.example/buoys/", "2217 and", None),
         ("https://pilots.example/buoys/", "3 More", "https://pilots.example/buoys/ 3 More"),
         ("fog and/", "or rain", None),
+        ("harbour w/", "lamp", "harbour w/ lamp"),
         ("the years 1990\u2013", "1995", None),
         ("two keepers\u2014", "both old", None),
         ("two keepers \u2014", "both old", "two keepers \u2014 both old"),
@@ -84,3 +86,9 @@ def test_a_participle_after_a_known_word_keeps_its_hyphen(
 def test_a_compound_the_document_knows_keeps_its_hyphen() -> None:
     """Words elsewhere in the document decide."""
     assert glue("a well-", "known fact", frozenset({"well-known"})) == (0, "")
+
+
+@pytest.mark.parametrize("tail", ["-", "a-", "@-.", "://-", "w/"])
+def test_long_runs_of_signs_take_no_time(tail: str) -> None:
+    """Patterns do not try every way to divide them."""
+    assert glue("a@" + tail * 5000 + "!", tail * 5000) == (0, " ")
