@@ -185,16 +185,20 @@ def closed_up(line: list[LayoutWord]) -> list[LayoutWord]:
 
 
 def _runs_of_capitals(line: Sequence[LayoutWord]) -> list[tuple[int, int]]:
-    """Return start and end of each run of single capitals that is long enough."""
+    """Return start and end of each run of single capitals and figures with enough capitals."""
     runs: list[tuple[int, int]] = []
     start = 0
     for i in range(len(line) + 1):
-        if i < len(line) and len(line[i].text) == 1 and line[i].text.isupper():
+        if i < len(line) and _is_capital(line[i].text):
             continue
-        if i - start >= _FEWEST_CAPITALS:
+        if sum(w.text.isupper() for w in line[start:i]) >= _FEWEST_CAPITALS:
             runs.append((start, i))
         start = i + 1
     return runs
+
+
+def _is_capital(text: str) -> bool:
+    return len(text) == 1 and (text.isupper() or text.isdigit() or text == "&")
 
 
 def _line_text(line: list[LayoutWord]) -> str:

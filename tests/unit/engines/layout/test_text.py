@@ -136,7 +136,13 @@ def spaced(text: str, gap: float, size: float = 10.0, between: float = 0.0) -> l
 
 @pytest.mark.parametrize(
     ("text", "gap", "between"),
-    [("ANNUAL REPORT", 4.0, 6.0), ("LIGHTHOUSE", 8.0, 0.0), ("DER NEUE TURM", 3.0, 5.0)],
+    [
+        ("ANNUAL REPORT", 4.0, 6.0),
+        ("LIGHTHOUSE", 8.0, 0.0),
+        ("DER NEUE TURM", 3.0, 5.0),
+        ("REPORT 2031", 4.0, 6.0),
+        ("FOG & RAIN", 3.0, 5.0),
+    ],
 )
 def test_capitals_set_apart_are_words(text: str, gap: float, between: float) -> None:
     """Wider gaps between them are spaces."""
