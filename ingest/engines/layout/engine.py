@@ -20,7 +20,7 @@ from .page import ENGINE, parse_page
 
 __all__ = ["LayoutEngine"]
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Increase this when a change of this package's own code may change how a page is read."""
 
 _QUOTING: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
