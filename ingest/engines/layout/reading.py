@@ -49,13 +49,11 @@ def read_upright_page(
 ) -> UprightPage:
     """Turn the page upright and choose its text: the text layer, OCR or both."""
     turn, page = 0, turned_page(source, 0)
-    facts = _without_unseen(page, read_page(page))
-    layer = judge(facts.words, facts.images)
+    facts, layer = _judged(page)
     if dominant_turn(layer.good):
         turn = -dominant_turn(layer.good) % 4
         page = turned_page(source, turn)
-        facts = _without_unseen(page, read_page(page))
-        layer = judge(facts.words, facts.images)
+        facts, layer = _judged(page)
     words = tuple(sorted((*layer.good, *layer.unreadable), key=lambda w: w.line))
     upright = UprightPage(page, turn, facts, words, _flags(turn, layer))
     if layer.good:
@@ -67,18 +65,31 @@ def read_upright_page(
     return _with_ocr(upright, layer, areas, config, threads) if areas else upright
 
 
-def _without_unseen(page: pymupdf.Page, facts: PageFacts) -> PageFacts:
-    """Mark the words that nobody sees. The page is drawn only if it has words to be checked."""
-    words, rect = list(facts.words), tuple(page.rect)
+def _judged(page: pymupdf.Page) -> tuple[PageFacts, TextLayer]:
+    """Read a page, and judge the words that somebody may see; the others are not even a scan's."""
+    facts = read_page(page)
+    unseen = _unseen(page, facts)
+    if not unseen:
+        return facts, judge(facts.words, facts.images)
+    seen = [
+        replace(w, glued=w.glued and i - 1 not in unseen)
+        for i, w in enumerate(facts.words)
+        if i not in unseen
+    ]
+    facts = replace(facts, words=tuple(seen))
+    return facts, replace(judge(facts.words, facts.images), hidden=True)
+
+
+def _unseen(page: pymupdf.Page, facts: PageFacts) -> set[int]:
+    """Find the words that nobody sees. The page is drawn only if it has words to be checked."""
+    words, rect = facts.words, tuple(page.rect)
     unseen = {i for i, w in enumerate(words) if out_of_sight(w, rect)}
     doubted = [i for i in suspects(words, facts.drawings) if i not in unseen and words[i].visible]
     if doubted:
         picture = grey_picture(page, _CHECK_DPI)
         scale = _CHECK_DPI / 72
         unseen.update(i for i in doubted if is_blank(picture, words[i].rect, scale))
-    for i in unseen:
-        words[i] = replace(words[i], visible=False)
-    return replace(facts, words=tuple(words)) if unseen else facts
+    return unseen
 
 
 def _with_ocr(

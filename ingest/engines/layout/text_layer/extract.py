@@ -18,13 +18,11 @@ from .words import LayoutWord
 __all__ = ["Drawing", "PageFacts", "read_page"]
 
 _FLAGS: Final = (
-    pymupdf.TEXT_COLLECT_VECTORS
-    | pymupdf.TEXT_ACCURATE_BBOXES
-    | pymupdf.TEXT_MEDIABOX_CLIP
-    | pymupdf.TEXT_IGNORE_ACTUALTEXT
+    pymupdf.TEXT_COLLECT_VECTORS | pymupdf.TEXT_ACCURATE_BBOXES | pymupdf.TEXT_IGNORE_ACTUALTEXT
 )
 """The flags of pymupdf4llm's own parser without styles and images. Images would copy the pixels of
-a scan, which takes 0.2 s. Without TEXT_PRESERVE_LIGATURES, MuPDF spells ligatures out."""
+a scan, which takes 0.2 s. Without TEXT_PRESERVE_LIGATURES, MuPDF spells ligatures out. Without
+TEXT_MEDIABOX_CLIP, it gives the text outside the crop box, which is left out with a flag."""
 
 _TEXT, _IMAGE, _VECTOR = 0, 1, 3
 _DRAWN: Final = pymupdf.mupdf.FZ_STEXT_STROKED | pymupdf.mupdf.FZ_STEXT_FILLED
@@ -62,10 +60,10 @@ class PageFacts:
     """The content of a page, as MuPDF reports it.
 
     Attributes:
-        words: the text layer.
+        words: the text layer, also outside the page.
         images: their boxes.
-        drawings: vector graphics in painting order.
-        blocks: MuPDF's own records, for the vendor functions that need them.
+        drawings: vector graphics on the page in painting order.
+        blocks: MuPDF's own records on the page, for the vendor functions that need them.
     """
 
     words: tuple[LayoutWord, ...]
@@ -87,13 +85,14 @@ def read_page(page: pymupdf.Page) -> PageFacts:
         number += not runs_on
         words += _line_words(line, number, block, runs_on, small_drawings, coded)
         before = line
-    drawings = (_drawing(b, layer) for layer, b in enumerate(blocks) if b["type"] == _VECTOR)
+    on_page = [(layer, b) for layer, b in enumerate(blocks) if _on_page(b, page.rect)]
+    drawings = (_drawing(b, layer) for layer, b in on_page if b["type"] == _VECTOR)
     images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
     return PageFacts(
         words=tuple(words),
         images=tuple(tuple(i["bbox"]) for i in images),
         drawings=tuple(drawings),
-        blocks=(*blocks, *images),
+        blocks=(*(b for _, b in on_page), *images),
     )
 
 
@@ -101,6 +100,11 @@ def _lines(blocks: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]
     for layer, block in enumerate(blocks):
         if block["type"] == _TEXT:
             yield from ((layer, line) for line in block["lines"] if _chars(line))
+
+
+def _on_page(block: dict[str, Any], page: pymupdf.Rect) -> bool:
+    x0, y0, x1, y1 = block["bbox"]
+    return bool(x1 >= page.x0 and x0 <= page.x1 and y1 >= page.y0 and y0 <= page.y1)
 
 
 def _drawing(block: dict[str, Any], layer: int) -> Drawing:

@@ -1,15 +1,15 @@
 """Finds words of a text layer that nobody sees on the page. Pure.
 
 A word is unseen if it stands outside the page, is too small to be ink, has the colour of its
-ground, or lies under a filled area. The last two are only suspected: a picture, a blend mode or a
-curved shape may show the word after all. The drawn page decides.
+ground, or lies under a filled area or a thick line. The last two are only suspected: a picture, a
+blend mode or a curved shape may show the word after all. The drawn page decides.
 
 Units: points of the page, origin top left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -23,27 +23,44 @@ __all__ = ["is_blank", "out_of_sight", "suspects"]
 
 _SMALLEST: Final = 1.0  # size in points; the smallest print that is read, on banknotes, has 2
 _ALIKE: Final = 10  # difference of each channel, of 255, that no eye notices
-_LEAST_AREA: Final = 3.0  # shorter side in points; thinner fills are rules
+_LEAST_AREA: Final = 3.0  # shorter side in points; thinner ones are rules
 _CONTRAST: Final = 16
 """Difference of greys, of 255, within the box of a word that is seen. Pale print has 30 or more;
 JPEG noise on plain paper has up to 8."""
 
-_WHITE: Final = (255, 255, 255)
 _Floats = NDArray[np.float64]
 
 
 def out_of_sight(word: LayoutWord, page: Rect) -> bool:
     """Whether a word stands outside the page or is too small to be seen."""
-    return word.size < _SMALLEST or not centre_inside(word.rect, page)
+    x0, y0, x1, y1 = word.rect
+    # Fonts of drawn glyphs may have a size of 1 and any height.
+    is_tiny = word.size < _SMALLEST and min(x1 - x0, y1 - y0) <= _SMALLEST
+    return is_tiny or not centre_inside(word.rect, page)
 
 
 def suspects(words: Sequence[LayoutWord], drawings: Sequence[Drawing]) -> list[int]:
-    """Return the positions of words in the colour of their ground, or under a filled area."""
-    fills = [d for d in drawings if _is_ground(d)]
-    colours = np.array([_channels(w.color) for w in words], float).reshape(-1, 3)
-    ground, covered = _grounds(words, fills)
-    alike = (np.abs(colours - ground) <= _ALIKE).all(axis=1)
-    return [int(i) for i in np.flatnonzero(alike | covered)]
+    """Return the positions of words in the colour of their ground, or under something opaque.
+
+    Of a curved shape and a frame only the box is known. They are suspected to fill it.
+    """
+    if not words:
+        return []
+    shapes = [d for d in drawings if d.alpha == 255 and _is_thick(d)]
+    colours = np.array([_channels(w.color) for w in words], float)
+    ground = np.full(colours.shape, 255.0)
+    painted = np.array([w.block for w in words])
+    doubted = np.zeros(len(words), bool)
+    for shape, inside in _holding(shapes, words):  # in painting order: the last one is the ground
+        doubted[inside[painted[inside] < shape.layer]] = True
+        above = inside[painted[inside] > shape.layer]
+        if shape.stroked:
+            continue
+        if shape.is_rect:
+            ground[above] = _channels(shape.color)
+        else:
+            doubted[above] |= _alike(colours[above], np.array(_channels(shape.color), float))
+    return [int(i) for i in np.flatnonzero(doubted | _alike(colours, ground))]
 
 
 def is_blank(picture: NDArray[np.uint8], rect: Rect, scale: float) -> bool:
@@ -60,29 +77,33 @@ def is_blank(picture: NDArray[np.uint8], rect: Rect, scale: float) -> bool:
     return bool(part.size) and int(part.max()) - int(part.min()) < _CONTRAST
 
 
-def _is_ground(drawing: Drawing) -> bool:
+def _is_thick(drawing: Drawing) -> bool:
     x0, y0, x1, y1 = drawing.rect
-    filled = not drawing.stroked and drawing.is_rect and drawing.alpha == 255
-    return filled and min(x1 - x0, y1 - y0) >= _LEAST_AREA
+    whole = drawing.is_rect or not drawing.stroked
+    return whole and min(x1 - x0, y1 - y0) >= _LEAST_AREA
 
 
-def _grounds(
-    words: Sequence[LayoutWord], fills: Sequence[Drawing]
-) -> tuple[_Floats, NDArray[np.bool_]]:
-    """Return the colour under each word, and whether a fill lies over it."""
-    ground = np.tile(np.array(_WHITE, float), (len(words), 1))
-    covered = np.zeros(len(words), bool)
-    if not fills or not words:
-        return ground, covered
+def _holding(
+    shapes: Sequence[Drawing], words: Sequence[LayoutWord]
+) -> Iterator[tuple[Drawing, NDArray[np.intp]]]:
+    """Yield each shape around the centre of a word, with the positions of these words."""
+    if not shapes:
+        return
     boxes = np.array([w.rect for w in words], float)
     x, y = (boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2
-    painted = np.array([w.block for w in words])
-    for fill in fills:  # in painting order: the last one below a word is its ground
-        x0, y0, x1, y1 = fill.rect
-        inside = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
-        ground[inside & (painted > fill.layer)] = _channels(fill.color)
-        covered |= inside & (painted < fill.layer)
-    return ground, covered
+    down = np.argsort(y)
+    rects = np.array([s.rect for s in shapes], float)
+    first = np.searchsorted(y[down], rects[:, 1])
+    last = np.searchsorted(y[down], rects[:, 3], side="right")
+    for i in np.flatnonzero(last > first):
+        row = down[first[i] : last[i]]
+        inside = row[(x[row] >= rects[i, 0]) & (x[row] <= rects[i, 2])]
+        if inside.size:
+            yield shapes[i], inside
+
+
+def _alike(colours: _Floats, ground: _Floats) -> NDArray[np.bool_]:
+    return (np.abs(colours - ground) <= _ALIKE).all(axis=1)
 
 
 def _channels(color: int) -> tuple[int, int, int]:

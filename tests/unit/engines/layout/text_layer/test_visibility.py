@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pymupdf
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from opticalrag.ingest.core.flags import Flag
+from opticalrag.ingest.engines.layout.geometry import centre_inside
 from opticalrag.ingest.engines.layout.text_layer.extract import Drawing
 from opticalrag.ingest.engines.layout.text_layer.visibility import is_blank, out_of_sight, suspects
 from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
@@ -75,6 +79,34 @@ def beside_the_page(page: pymupdf.Page) -> None:
     page.insert_text((-300, 400), "Forgotten berth", fontsize=11)
 
 
+def under_a_thick_line(page: pymupdf.Page) -> None:
+    line(page, "Forgotten berth")
+    page.draw_line((55, 317), (150, 317), width=15)
+
+
+def under_a_round_shape(page: pymupdf.Page) -> None:
+    line(page, "Forgotten berth", fontname="tibo")
+    page.draw_rect((40, 300, 200, 330), color=None, fill=(0.9, 0.9, 0.9), radius=0.4)
+
+
+def on_a_round_shape_of_its_colour(page: pymupdf.Page) -> None:
+    page.draw_oval((0, 290, 200, 340), color=None, fill=(0, 0, 0.4))
+    line(page, "Forgotten berth", color=(0, 0, 0.4))
+
+
+def under_a_box_upon_a_picture(page: pymupdf.Page) -> None:
+    paper = pymupdf.Pixmap(pymupdf.csRGB, (0, 0, 50, 50), 0)
+    paper.clear_with(245)
+    page.insert_image(page.rect, pixmap=paper, keep_proportion=False, overlay=False)
+    line(page, "Forgotten berth")
+    box(page, (0, 0, 0))
+
+
+def cropped_off(page: pymupdf.Page) -> None:
+    line(page, "Forgotten berth", y=780)
+    page.set_cropbox(pymupdf.Rect(30, 40, 590, 700))
+
+
 def never_painted(page: pymupdf.Page) -> None:
     line(page, "Forgotten berth", render_mode=3)
 
@@ -90,6 +122,11 @@ def never_painted(page: pymupdf.Page) -> None:
         tiny,
         below_the_page,
         beside_the_page,
+        under_a_thick_line,
+        under_a_round_shape,
+        on_a_round_shape_of_its_colour,
+        under_a_box_upon_a_picture,
+        cropped_off,
         never_painted,
     ],
 )
@@ -206,18 +243,54 @@ def test_the_last_fill_below_a_word_is_its_ground() -> None:
     assert suspects([word(0xFFFFFF, where, 0)], [dark]) == [0]  # it is painted over
 
 
-def test_strokes_and_translucent_fills_hide_nothing() -> None:
-    """Only an opaque, filled rectangle can lie over a word."""
+def test_only_something_opaque_and_thick_is_suspected_to_hide_a_word() -> None:
+    """Frames and curved shapes are suspected, too: only their boxes are known."""
     black = word(0, (10, 10, 60, 20), 1)
     over = fill(0xFF0000, (0, 0, 100, 50), 2)
-    assert suspects([black], [over]) == [0]
+    frame, shape = replace(over, stroked=True), replace(over, is_rect=False)
+    for drawing in (over, frame, shape):
+        assert suspects([black], [drawing]) == [0]
     for harmless in (
-        Drawing(over.rect, 0, 255, stroked=True, is_rect=True, layer=2),
-        Drawing(over.rect, 0, 100, stroked=False, is_rect=True, layer=2),
-        Drawing(over.rect, 0, 255, stroked=False, is_rect=False, layer=2),
-        Drawing((0, 14, 100, 15), 0, 255, stroked=False, is_rect=True, layer=2),
+        replace(over, alpha=100),
+        replace(over, rect=(0, 14, 100, 15)),
+        replace(over, rect=(62, 0, 100, 50)),
+        replace(frame, layer=0),
+        replace(frame, is_rect=False),
+        replace(shape, layer=0),
     ):
         assert suspects([black], [harmless]) == []
+
+
+def test_a_curved_shape_is_a_ground_that_may_be() -> None:
+    """A word in its colour is suspected, and a word in the colour of what lies under it as well."""
+    where = (10.0, 10.0, 60.0, 20.0)
+    shape = replace(fill(0x004000, (0, 0, 100, 50), 1), is_rect=False)
+    assert suspects([word(0x004000, where, 2)], [shape]) == [0]
+    assert suspects([word(0xFFFFFF, where, 2)], [shape]) == [0]
+    assert suspects([word(0x000000, where, 2)], [shape]) == []
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)), max_size=9),
+    st.lists(st.tuples(*[st.integers(0, 9)] * 5, st.booleans()), max_size=9),
+)
+def test_suspects_are_those_of_a_plain_loop(
+    spots: list[tuple[int, int, int]], areas: list[tuple[int, int, int, int, int, bool]]
+) -> None:
+    """Looking only at the rows of each area misses no word."""
+    words = [word(0, (10 * x, 10 * y, 10 * x + 8, 10 * y + 8), 2 * b) for x, y, b in spots]
+    fills = [
+        fill(0 if dark else 0xFF0000, (10 * x, 10 * y, 10 * x + 10 * w, 10 * y + 10 * h), 2 * i + 1)
+        for i, (x, y, w, h, _, dark) in enumerate(areas)
+        if w and h
+    ]
+    expected = []
+    for i, one in enumerate(words):
+        holding = [f for f in fills if centre_inside(one.rect, f.rect)]
+        below = [f for f in holding if f.layer < one.block]
+        if len(below) < len(holding) or (below and below[-1].color == 0):
+            expected.append(i)
+    assert suspects(words, fills) == expected
 
 
 def test_a_blank_box_shows_nothing() -> None:
@@ -234,3 +307,8 @@ def test_words_off_the_page_or_without_size_are_out_of_sight() -> None:
     assert out_of_sight(word(0, (190, 10, 230, 20), 0), PAGE)
     assert not out_of_sight(word(0, (170, 10, 220, 20), 0), PAGE)
     assert out_of_sight(LayoutWord("word", (10, 10, 12, 11), 0.8, 0, 0), PAGE)
+
+
+def test_a_font_of_size_one_may_have_large_glyphs() -> None:
+    """Fonts of drawn glyphs scale them as they like."""
+    assert not out_of_sight(LayoutWord("word", (10, 10, 40, 19), 0.9, 0, 0), PAGE)
