@@ -69,15 +69,14 @@ def _judged(page: pymupdf.Page) -> tuple[PageFacts, TextLayer]:
     """Read a page, and judge the words that somebody may see; the others are not even a scan's."""
     facts = read_page(page)
     unseen = _unseen(page, facts)
-    if not unseen:
-        return facts, judge(facts.words, facts.images)
     seen = [
         replace(w, glued=w.glued and i - 1 not in unseen)
         for i, w in enumerate(facts.words)
         if i not in unseen
     ]
-    facts = replace(facts, words=tuple(seen))
-    return facts, replace(judge(facts.words, facts.images), hidden=True)
+    facts = replace(facts, words=tuple(seen)) if unseen else facts
+    layer = judge(facts.words, facts.images)
+    return facts, replace(layer, hidden=layer.hidden or bool(unseen) or facts.cropped)
 
 
 def _unseen(page: pymupdf.Page, facts: PageFacts) -> set[int]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pymupdf
 
-from ..geometry import SAME_SPOT, Rect, union, vertical_overlap
+from ..geometry import SAME_SPOT, Rect, centre_inside, union, vertical_overlap
 from .symbol_fonts import codings
 from .symbols import SPACE, Coding, decoded, is_symbolic
 from .words import LayoutWord
@@ -18,11 +18,14 @@ from .words import LayoutWord
 __all__ = ["Drawing", "PageFacts", "read_page"]
 
 _FLAGS: Final = (
-    pymupdf.TEXT_COLLECT_VECTORS | pymupdf.TEXT_ACCURATE_BBOXES | pymupdf.TEXT_IGNORE_ACTUALTEXT
+    pymupdf.TEXT_COLLECT_VECTORS
+    | pymupdf.TEXT_ACCURATE_BBOXES
+    | pymupdf.TEXT_MEDIABOX_CLIP
+    | pymupdf.TEXT_IGNORE_ACTUALTEXT
 )
 """The flags of pymupdf4llm's own parser without styles and images. Images would copy the pixels of
-a scan, which takes 0.2 s. Without TEXT_PRESERVE_LIGATURES, MuPDF spells ligatures out. Without
-TEXT_MEDIABOX_CLIP, it gives the text outside the crop box, which is left out with a flag."""
+a scan, which takes 0.2 s. Without TEXT_PRESERVE_LIGATURES, MuPDF spells ligatures out. With
+TEXT_MEDIABOX_CLIP, it leaves out what clip paths and the crop box cut off."""
 
 _TEXT, _IMAGE, _VECTOR = 0, 1, 3
 _DRAWN: Final = pymupdf.mupdf.FZ_STEXT_STROKED | pymupdf.mupdf.FZ_STEXT_FILLED
@@ -60,16 +63,18 @@ class PageFacts:
     """The content of a page, as MuPDF reports it.
 
     Attributes:
-        words: the text layer, also outside the page.
+        words: the text layer.
         images: their boxes.
-        drawings: vector graphics on the page in painting order.
-        blocks: MuPDF's own records on the page, for the vendor functions that need them.
+        drawings: vector graphics in painting order.
+        blocks: MuPDF's own records, for the vendor functions that need them.
+        cropped: there is text outside the crop box, which is not among the words.
     """
 
     words: tuple[LayoutWord, ...]
     images: tuple[Rect, ...]
     drawings: tuple[Drawing, ...]
     blocks: tuple[dict[str, Any], ...]
+    cropped: bool = False
 
 
 def read_page(page: pymupdf.Page) -> PageFacts:
@@ -85,14 +90,14 @@ def read_page(page: pymupdf.Page) -> PageFacts:
         number += not runs_on
         words += _line_words(line, number, block, runs_on, small_drawings, coded)
         before = line
-    on_page = [(layer, b) for layer, b in enumerate(blocks) if _on_page(b, page.rect)]
-    drawings = (_drawing(b, layer) for layer, b in on_page if b["type"] == _VECTOR)
+    drawings = (_drawing(b, layer) for layer, b in enumerate(blocks) if b["type"] == _VECTOR)
     images = [{"type": _IMAGE, "bbox": i["bbox"]} for i in page.get_image_info()]
     return PageFacts(
         words=tuple(words),
         images=tuple(tuple(i["bbox"]) for i in images),
         drawings=tuple(drawings),
-        blocks=(*(b for _, b in on_page), *images),
+        blocks=(*blocks, *images),
+        cropped=page.cropbox != page.mediabox and _has_text_outside(page),
     )
 
 
@@ -102,9 +107,9 @@ def _lines(blocks: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]
             yield from ((layer, line) for line in block["lines"] if _chars(line))
 
 
-def _on_page(block: dict[str, Any], page: pymupdf.Rect) -> bool:
-    x0, y0, x1, y1 = block["bbox"]
-    return bool(x1 >= page.x0 and x0 <= page.x1 and y1 >= page.y0 and y0 <= page.y1)
+def _has_text_outside(page: pymupdf.Page) -> bool:
+    text_page = page.get_textpage(flags=0, clip=pymupdf.INFINITE_RECT())
+    return any(not centre_inside(word[:4], page.rect) for word in text_page.extractWORDS())
 
 
 def _drawing(block: dict[str, Any], layer: int) -> Drawing:
