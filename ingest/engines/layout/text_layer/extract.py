@@ -12,7 +12,7 @@ import pymupdf
 
 from ..geometry import SAME_SPOT, Rect, centre_inside, union, vertical_overlap
 from .symbol_fonts import codings
-from .symbols import SPACE, Coding, decoded, is_symbolic
+from .symbols import SPACE, UNKNOWN, Coding, decoded, is_symbolic
 from .words import LayoutWord
 
 __all__ = ["Drawing", "PageFacts", "read_page"]
@@ -33,6 +33,7 @@ _DRAWN: Final = pymupdf.mupdf.FZ_STEXT_STROKED | pymupdf.mupdf.FZ_STEXT_FILLED
 _GLYPHLESS: Final = "GlyphLessFont"
 _FIRST_RTL: Final = "\u0590"  # Hebrew
 _SLANT: Final = 0.17  # sine of 10 degrees; scans are skewed by less
+_NO_INK: Final = 1e-3  # height in points; the boxes are those of the ink
 _TOUCHING: Final = 0.1
 """Largest gap between two letters of a word, in font sizes; a word space is 0.2 or more."""
 
@@ -152,8 +153,9 @@ def _line_words(
         color, visible = _on_white(span["color"], span["alpha"]), _is_visible(span, small_drawings)
         chars = _in_logical_order(_drawn_once(span["chars"], span["size"]))
         for is_space, run in groupby(chars, key=lambda c: c["c"].isspace() or c["c"] == SPACE):
-            if not is_space:
-                word = list(run)
+            word = list(run)
+            is_word = not is_space and not _is_blank(word)
+            if is_word:
                 yield LayoutWord(
                     text=decoded("".join(c["c"] for c in word), font, coding),
                     rect=union(c["bbox"] for c in word),
@@ -169,7 +171,14 @@ def _line_words(
                     turn=turn,
                     slanted=slanted,
                 )
-            glued = not is_space
+            glued = is_word
+
+
+def _is_blank(chars: list[dict[str, Any]]) -> bool:
+    """Whether a glyph has neither ink nor meaning; several of them may be text of a lost font."""
+    if len(chars) != 1 or chars[0]["c"] != UNKNOWN:
+        return False
+    return bool(chars[0]["bbox"][3] - chars[0]["bbox"][1] < _NO_INK)
 
 
 def _drawn_once(chars: list[dict[str, Any]], size: float) -> list[dict[str, Any]]:

@@ -10,10 +10,12 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-__all__ = ["SPACE", "Coding", "decoded", "is_dingbats", "is_symbolic", "is_wingdings"]
+__all__ = ["SPACE", "UNKNOWN", "Coding", "decoded", "is_dingbats", "is_symbolic", "is_wingdings"]
 
 SPACE: Final = "\uf020"
 """The private code of a space."""
+UNKNOWN: Final = "\ufffd"
+"""MuPDF's character for a glyph that no table names."""
 
 
 class Coding(Enum):
@@ -88,7 +90,6 @@ _ZAPF: Final = ("zapfdingbats", "itczapfdingbats", "dingbats", "d050000l")
 _ICONS: Final = ("awesome", "ico", "material", "glyph", "assets")
 """Parts of the names of icon fonts, which have codes of their own in the same range."""
 _IGNORED: Final = str.maketrans("", "", " -_")
-_UNKNOWN: Final = "\ufffd"
 _LAST_CONTROL: Final = 0x20
 
 _MARKS: Final = frozenset(
@@ -133,7 +134,7 @@ def decoded(text: str, font: str, coding: Coding = Coding.CODE) -> str:
         return text
     name = _plain(font)
     if coding is Coding.NONE:
-        return _UNKNOWN * len(text)
+        return UNKNOWN * len(text)
     if coding is Coding.NAME:
         return "".join(_DINGBAT_NAMES.get(ord(c), c) for c in text)
     if (table := _table(name)) is not None:
@@ -173,7 +174,7 @@ def _table(name: str) -> dict[int, str] | None:
 def _meaning(char: str, table: dict[int, str]) -> str:
     """Return the symbol of a code; a character that is no code has its meaning already."""
     code = _code(char, bare=True)
-    return table.get(code, _UNKNOWN) if code > _LAST_CONTROL else char
+    return table.get(code, UNKNOWN) if code > _LAST_CONTROL else char
 
 
 def _symbol(text: str, name: str) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pymupdf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from opticalrag.ingest.engines.layout.ocr.scan import in_line
 from opticalrag.ingest.engines.layout.text import rows_of, running_text
+from opticalrag.ingest.engines.layout.text_layer.extract import read_page
 from opticalrag.ingest.engines.layout.text_layer.judge import judge
 from opticalrag.ingest.engines.layout.text_layer.symbols import decoded
 from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
@@ -123,3 +125,21 @@ def test_a_word_read_by_ocr_takes_its_old_position() -> None:
     read = replace(word, text="office", line=99, block=99)
     joined = in_line([read], layer.good, layer.unreadable)
     assert running_text(rows_of(joined)) == "The office opens"
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [
+        (b"(Yes ) Tj <01> Tj ( No)", ["Yes", "No"]),
+        (b"<01> Tj ( Ropes)", ["Ropes"]),
+        (b"(Yes ) Tj <010101> Tj ( No)", ["Yes", "\ufffd\ufffd\ufffd", "No"]),
+    ],
+)
+def test_a_glyph_without_ink_and_meaning_is_a_space(codes: bytes, expected: list[str]) -> None:
+    """A row of them may be the text of a font that is missing."""
+    document = pymupdf.open()
+    page = document.new_page()
+    page.insert_text((50, 50), "before")
+    stream = b"BT 1 0 0 1 60 600 Tm /helv 11 Tf " + codes + b" Tj ET"
+    document.update_stream(page.get_contents()[0], stream)
+    assert [w.text for w in read_page(pymupdf.open("pdf", document.tobytes())[0]).words] == expected
