@@ -21,8 +21,8 @@ BAD_SHARE: Final = 0.10
 """pymupdf4llm's BAD_CHAR_THRESHOLD, above which its trained decision asks for OCR."""
 
 _CID = re.compile(r"\(cid:\d+\)")
-_LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ]{4,}")
-_VOWEL = re.compile(r"[aeiouyAEIOUYÀ-ɏ]")
+_LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏḀ-ỿ]{4,}")
+_VOWEL = re.compile(r"[aeiouyAEIOUYÀ-ɏḀ-ỿ]")
 _MIN_WORDS: Final = 20
 _MIN_VOWELED: Final = 0.5
 """Share of Latin words of four or more letters with a vowel. It is above 0.97 in English, in Polish
@@ -30,7 +30,8 @@ and in text full of acronyms, and below 0.4 under a shifted encoding."""
 _FEWEST_WORDS: Final = 4
 _NEARLY_ALL: Final = 0.9  # four words reach this under a shifted encoding once in 40 times at most
 _TOKEN = re.compile(r"[^\W_]+")
-_SMALL = re.compile(r"[a-zà-ɏ]")
+_SMALL = re.compile(r"[a-zà-ɏḀ-ỿ]")
+_LAST_LATIN: Final = "\u1eff"
 _MIXED = re.compile(
     r"[a-zà-ɏ]\d+[a-zà-ɏ]|[a-zà-ɏ][A-ZÀ-Þ]+[a-zà-ɏ]*[A-ZÀ-Þ]|^\d+[a-zà-ɏ]{2,}\d|^[a-zà-ɏ]+[A-ZÀ-Þ]"
 )
@@ -83,8 +84,10 @@ def is_nonsense(lines: Sequence[str]) -> bool:
     other scripts do not count.
     """
     parts = [p for line in lines for p in line.split() if not _CODE.search(p.strip("()[]:;"))]
-    words = [(w, p) for p in parts for w in _TOKEN.findall(p) if _SMALL.search(w)]
-    if len(words) < _MIN_READ:
+    tokens = [(w, p) for p in parts for w in _TOKEN.findall(p) if not w.isdigit()]
+    words = [(w, p) for w, p in tokens if _SMALL.search(w)]
+    others = sum(w[0] > _LAST_LATIN for w, _ in tokens)
+    if len(words) < _MIN_READ or others > len(words):
         return False
     return sum(_is_odd(word, part) for word, part in words) >= _ODD * len(words)
 

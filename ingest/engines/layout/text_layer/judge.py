@@ -15,7 +15,7 @@ from typing import Final
 from ...quality.garbling import is_garbled, is_undecodable, is_unknown, is_wordless
 from ..geometry import Rect, centre_inside
 from .bullets import LONGEST_SIGN, with_bullets
-from .ligatures import repaired
+from .ligatures import misspelt, repaired
 from .overprint import watermarks, without_doubles
 from .ticks import with_ticks
 from .words import LayoutWord, whole_words
@@ -89,13 +89,14 @@ def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], list[LayoutWord
     lines: dict[int, list[LayoutWord]] = defaultdict(list)
     for word in with_bullets(visible):
         lines[word.line].append(word)
-    foreign = _is_foreign(visible)
+    foreign, wrong = _is_foreign(visible), misspelt(visible)
     good: list[LayoutWord] = []
     unreadable: list[LayoutWord] = []
     for line in lines.values():
         for parts in whole_words(line):
             whole = "".join(part.text for part in parts)
-            (unreadable if _needs_ocr(whole, foreign) else good).extend(map(_marked, parts))
+            doubted = not wrong.isdisjoint(parts) or _needs_ocr(whole, foreign)
+            (unreadable if doubted else good).extend(map(_marked, parts))
     return good, unreadable
 
 

@@ -52,10 +52,8 @@ def watermarks(words: Sequence[LayoutWord]) -> list[int]:
 
 def _is_watermark(word: LayoutWord, words: Sequence[LayoutWord], body: float) -> bool:
     pale = _brightness(word.color) > _PALE
-    if not word.visible:  # it has no colour: it may be the layer of a scan
-        return False
     if word.slanted:
-        return pale or word.size >= _LARGE * body > 0
+        return word.visible and (pale or word.size >= _LARGE * body > 0)
     return pale and word.size >= _HUGE * body > 0 and _crosses(word, words)
 
 

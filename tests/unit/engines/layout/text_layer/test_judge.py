@@ -84,6 +84,11 @@ def test_words_of_no_language_are_nonsense(lines: list[str]) -> None:
         ["Qty pkg std price", "hrs mth yrs total", "mgmt dept ctrl cost", "pct bps thd mln"],
         ["mRNA dNTP kHz MHz kWh mL at pH 7", "in kg, mm and cm of the probe"],
         ["bldg. no. 7, mktg. and prchsg. dept. on the grnd. flr. of the wrhse."],
+        ["Một tập tin nhị phân được bật tắt tự động và mặc định, kết quả được lặp lại"],
+        [
+            "ошибка чтения файла png, pdf, svg",
+            "страница и её размер в формате xyz, bpp, rtt, mtu или vpn",
+        ],
         ["Mr. John Brown Ltd, Ms. Anna Smith, Dr. Paul Weiss and Mrs. Clara Stone of Hull"],
     ],
 )
@@ -154,3 +159,10 @@ def test_a_word_that_ocr_could_not_read_is_kept_with_its_gap() -> None:
     layer = judge(words("هذه ا\ufffdمضخة \ufffd\ufffd\ufffdbad"), [])
 
     assert [word.text for word in layer.good] == ["هذه", "ا\ufffdمضخة"]
+
+
+def test_words_that_no_language_writes_are_left_to_ocr() -> None:
+    """The sign inside is a mistake of the text layer: the page is flagged, too."""
+    layer = judge(words(f"{ENGLISH} po£ka wa£ek pi£ka"), [])
+    assert [w.text for w in layer.unreadable] == ["po£ka", "wa£ek", "pi£ka"]
+    assert layer.garbled

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from opticalrag.ingest.engines.layout.text_layer.ligatures import repaired
+from opticalrag.ingest.engines.layout.text_layer.ligatures import misspelt, repaired
 from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 
@@ -30,6 +32,9 @@ def text_of(parts: tuple[LayoutWord, ...]) -> str:
         ("tt", "The letter of the committee was better written."),
         ("ft", "Often they left after the shift."),
         ("Th", "There are three. They know That Things."),
+        ("fi", "Die Finanzen der Firma sind häufig definiert, sagt das Profil."),
+        ("ff", "Les efforts et les différences se chiffrent, l'effet est officiel."),
+        ("fi", "Los edificios y la oficina tienen un significado específico."),
     ],
 )
 def test_a_sign_that_makes_words_is_a_ligature(sign: str, ligature: str, text: str) -> None:
@@ -78,6 +83,10 @@ def test_words_of_the_page_are_evidence() -> None:
         "ações e informações da nação, são opções",
         "ʃɪp ðə fɪʃ θɪŋ ðæt ðɪs",
         "bir gün ışık ısı ıslak ılık",
+        "Male (n=612) and female (n=914) of (n=1,526) the (nonce of (server-final-message",
+        "»server-first-message« and »final« and »t« are quoted",
+        "“rough “rm is quoted, ðrst is Icelandic",
+        "ånden ånder sig og går på vandet, en ål så åen",
     ],
 )
 def test_other_languages_and_signs_stay(text: str) -> None:
@@ -103,3 +112,51 @@ def test_ascii_text_without_ligature_words_stays(text: str) -> None:
     """Nothing is invented."""
     said = words(text.replace("f", "x"))
     assert repaired(said)[0] == tuple(said)
+
+
+@pytest.mark.parametrize("once", ["coe#cient", "e$ect", "bene↵t", "o%ce", "arti¢cial"])
+def test_a_rare_sign_is_repaired_on_a_page_with_others(once: str) -> None:
+    """It makes a frequent word, and the page is known to have such signs."""
+    fixed, _ = repaired(words(f"the ðrst ðscal year is deðned by the {once} alone"))
+    assert fixed[-2].text in ("coefficient", "effect", "benefit", "office", "artificial")
+
+
+def test_a_symbol_inside_a_single_word_is_repaired() -> None:
+    """A symbol never stands there; a letter may belong to a name."""
+    assert text_of(repaired(words("all e↵orts count"))[0]) == "all efforts count"
+    assert text_of(repaired(words("all eðorts count"))[0]) == "all eðorts count"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["po£ka wa£ek pi£ka", "gefŸhrt fŸr rŸhrt", "qui¿xo ma¿xa tre¿xo", "zu◊ru pa◊ra mi◊na"],
+)
+def test_words_that_no_language_writes_are_misspelt(text: str) -> None:
+    """A symbol or a capital of another alphabet stands inside of several of them."""
+    found = misspelt(words(f"plain words around {text} and more of them here"))
+    assert {w.text for w in found} == set(text.split())
+
+
+def test_a_line_of_a_misspelt_font_is_misspelt_as_a_whole() -> None:
+    """Its short words have no sign that tells. Other lines stay."""
+    wrong = words("• ]üìÜüéê •ìê °ê£ë†£ûÜüéê †ë Ü û†èê£üî±Ü •¶ì")
+    right = [replace(w, line=1) for w in words("The price is £5 or £6 per café")]
+    found = misspelt([*wrong, *right])
+    assert {w.line for w in found} == {0}
+    assert [w.text for w in wrong if w not in found] == ["•"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "col·lecció il·lustracions excel·lent intel·ligent",
+        "read→write input→output start→stop",
+        "x∈y a×b n°b n°c n°d f∘g",
+        "Übung straße größe Çelebi İstanbul ıslak",
+        "dvořákŮv příliš žluťoučký",
+        "Παρά ταύτα это русский текст",
+    ],
+)
+def test_true_words_are_not_misspelt(text: str) -> None:
+    """Letters of the alphabet, a middle dot, operators between names."""
+    assert not misspelt(words(text))

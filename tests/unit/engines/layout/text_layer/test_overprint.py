@@ -108,12 +108,3 @@ def test_a_huge_pale_word_across_the_lines_is_a_watermark() -> None:
     assert watermarks([*body, pale]) == [6]
     assert watermarks([*body, word("COPY", across, size=70.0)]) == []
     assert watermarks([*body, word("COPY", (10, 200, 300, 280), size=70.0, color=0xDDDDDD)]) == []
-
-
-def test_the_layer_of_a_scan_has_no_watermarks() -> None:
-    """Invisible words have no colour, and may be as large as the print that they stand for."""
-    body = [word("text", (20, 20 + 12 * i, 60, 30 + 12 * i)) for i in range(6)]
-    across = (10.0, 15.0, 300.0, 95.0)
-    for slanted in (False, True):
-        mark = word("AUCTION", across, size=70.0, color=0xFFFFFF, slanted=slanted, visible=False)
-        assert watermarks([*body, mark]) == []
