@@ -31,7 +31,7 @@ _FEWEST_WORDS: Final = 4
 _NEARLY_ALL: Final = 0.9  # four words reach this under a shifted encoding once in 40 times at most
 _TOKEN = re.compile(r"[^\W_]+")
 _SMALL = re.compile(r"[a-zà-ɏḀ-ỿ]")
-_LAST_LATIN: Final = "\u1eff"
+_NOT_LATIN = re.compile(r"[^\W\dA-Za-zª-ɏḀ-ỿ]")
 _MIXED = re.compile(
     r"[a-zà-ɏ]\d+[a-zà-ɏ]|[a-zà-ɏ][A-ZÀ-Þ]+[a-zà-ɏ]*[A-ZÀ-Þ]|^\d+[a-zà-ɏ]{2,}\d|^[a-zà-ɏ]+[A-ZÀ-Þ]"
 )
@@ -86,7 +86,7 @@ def is_nonsense(lines: Sequence[str]) -> bool:
     parts = [p for line in lines for p in line.split() if not _CODE.search(p.strip("()[]:;"))]
     tokens = [(w, p) for p in parts for w in _TOKEN.findall(p) if not w.isdigit()]
     words = [(w, p) for w, p in tokens if _SMALL.search(w)]
-    others = sum(w[0] > _LAST_LATIN for w, _ in tokens)
+    others = sum(bool(_NOT_LATIN.match(w)) for w, _ in tokens)
     if len(words) < _MIN_READ or others > len(words):
         return False
     return sum(_is_odd(word, part) for word, part in words) >= _ODD * len(words)
