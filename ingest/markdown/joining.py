@@ -28,13 +28,26 @@ _NUMERALS: Final = frozenset(
 )
 _NUMBERED: Final = re.compile(r"(?!teen|fold|some|score|ties|tieth)\w{3,}")
 """Compounds with a spelled-out number have a hyphen (Chicago Manual of Style, 7.96)."""
+_LETTER: Final = re.compile(r"[^\w'’]*[b-df-hj-np-tv-z][-\u2010]", re.I)
+"""A single consonant is no syllable, as in "x-ray"."""
 _PARTICIPLE: Final = re.compile(r"based|owned|led|[b-df-hj-np-tv-z]\w*[aeiouy]\w*(?:ed|ing)")
+_USUAL: Final = re.compile(
+    r"(?:long|short|medium|near)-(?:term|lasting|lived|range|run|standing)"
+    r"|(?:high|low)-(?:cost|end|frequency|income|level|pressure|quality|resolution|risk|speed|tech)"
+    r"|(?:full|part|real)-time|(?:large|small|full)-scale|third-party|year-end|so-called|vice-\w{4,}"
+    r"|cross-(?!beam|fire|hair|over|road|talk|walk|wise|word)\w{4,}"
+    r"|(?!inter|over|under)\w{4,}-(?:adjusted|driven|effective|friendly|making|oriented|related"
+    r"|reviewed|specific|weighted)"
+)
+"""Compounds that have a hyphen, at least before a noun (Chicago Manual of Style, 7.96)."""
 _LONGEST_SUFFIX: Final = 5  # "ening" of "strengthening"; a participle has more letters
 _ADVERBS: Final = frozenset({"back", "broad", "down", "high", "over", "through", "under", "with"})
 """A participle after a noun or an adjective has a hyphen: "vendor-focused" (Chicago Manual of
 Style, 7.96). After these words it often has none: "underlying"."""
 
-_ADDRESS: Final = re.compile(r"[^\w/]*((?:\w+://|www\.)\S*[-_/=&?%.@]|[\w.+-]+@(?:[\w.-]*[-.])?)")
+_ADDRESS: Final = re.compile(
+    r"[^\w/]*((?:\w+://|www\.|[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}/)\S*[-_/=&?%.@]|[\w.+-]+@(?:[\w.-]*[-.])?)"
+)
 _ADDRESS_GOES_ON: Final = re.compile(
     r"\S*?(?:\w[/._=&?%@]\w|[a-z]\d|\d[A-Za-z]|/|-\w+-\w|\d{2})|(?:com|org|net|edu|gov|io)\b"
 )
@@ -114,7 +127,10 @@ def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]
     is_compound = (
         "-" in first
         or f"{first}-{rest}" in known
-        or (first + rest not in known and _is_compound(first, rest, known))
+        or (
+            first + rest not in known
+            and (bool(_LETTER.fullmatch(_last_word(left))) or _is_compound(first, rest, known))
+        )
     )
     small = left[-2].islower() and right[0].islower()
     return (0, "") if is_compound or not small else (1, "")
@@ -122,6 +138,8 @@ def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]
 
 def _is_compound(first: str, rest: str, known: frozenset[str]) -> bool:
     """Whether two parts form a compound that keeps its hyphen, as the language tells."""
+    if _USUAL.fullmatch(f"{first}-{rest}"):
+        return True
     if first in _NUMERALS:
         return bool(_NUMBERED.fullmatch(rest))
     if first in _PREFIXES:
