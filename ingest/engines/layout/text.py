@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import attrgetter
 from statistics import median
@@ -13,6 +13,8 @@ from typing import Final
 
 from ...markdown.joining import SOFT_HYPHEN, glue, is_spaceless, words_of
 from .geometry import Rect, union, vertical_overlap
+from .initials import is_initial
+from .spaced_letters import closed_up, is_spaced_letter
 from .text_layer.words import LayoutWord
 
 __all__ = ["Row", "clean", "code_text", "is_rtl", "rows_of", "running_text", "vocabulary"]
@@ -25,9 +27,6 @@ _INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\u202a-\u202e\u2066-\u2
 _LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
 # Bullets of Symbol and Wingdings have private codes.
 _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
-_FEWEST_CAPITALS: Final = 4  # fewer are initials of a name
-_WIDER: Final = 1.6  # times the usual gap of letters set apart: a space between words
-_INITIAL: Final = 1.8  # size of a large initial over that of the text
 _SPACELESS_GAP: Final = 0.5  # font sizes between glyphs of one line; tracking is smaller
 _MARK: Final = re.compile(r"[\d,+\-\u2212)\]*]+")
 _LEADER: Final = re.compile(r"(?: ?[.·]){5,} ?")
@@ -135,7 +134,7 @@ def _side_by_side(lines: list[_Line]) -> list[list[_Line]]:
 
 
 def _row(lines: list[_Line]) -> Row:
-    texts = [(_line_text(closed_up(line)), line, rect) for line, rect in lines]
+    texts = [(_line_text(closed_up(line)), line, rect) for line, rect in _merged(lines)]
     rtl = is_rtl("".join(t for t, _, _ in texts))
     texts.sort(key=lambda x: -x[2][2] if rtl else x[2][0])
     return Row(
@@ -143,6 +142,24 @@ def _row(lines: list[_Line]) -> Row:
         rect=union(rect for _, _, rect in texts),
         text=_beside([(text, line) for text, line, _ in texts]),
     )
+
+
+def _merged(lines: list[_Line]) -> list[_Line]:
+    """Join lines of single letters side by side: letters set apart have wide spaces."""
+    if len(lines) < 2:
+        return lines
+    merged: list[_Line] = []
+    for line, rect in sorted(lines, key=lambda x: x[1][0]):
+        if merged and _are_letters(line) and _are_letters(merged[-1][0]):
+            before, around = merged[-1]
+            merged[-1] = ([*before, *line], union((around, rect)))
+        else:
+            merged.append((line, rect))
+    return merged
+
+
+def _are_letters(line: Sequence[LayoutWord]) -> bool:
+    return all(is_spaced_letter(w.text) and w.size == line[0].size for w in line)
 
 
 def _beside(parts: Sequence[tuple[str, list[LayoutWord]]]) -> str:
@@ -153,7 +170,7 @@ def _beside(parts: Sequence[tuple[str, list[LayoutWord]]]) -> str:
     text = parts[0][0]
     for (before, line), (after, following) in pairwise(parts):
         last, first = line[-1], following[0]
-        glued = _is_initial(before, last, after, first) or _touch(before, last, after, first)
+        glued = is_initial(before, last, after, first) or _touch(before, last, after, first)
         text += after if glued else f" {after}"
     return text
 
@@ -162,43 +179,6 @@ def _touch(before: str, first: LayoutWord, after: str, second: LayoutWord) -> bo
     if not (is_spaceless(before[-1:]) and is_spaceless(after[:1])):
         return False
     return second.rect[0] - first.rect[2] < _SPACELESS_GAP * second.size
-
-
-def _is_initial(before: str, first: LayoutWord, after: str, second: LayoutWord) -> bool:
-    large = first.size >= _INITIAL * second.size
-    gap = second.rect[0] - first.rect[2]
-    near = -0.1 * first.size <= gap <= second.size
-    return large and near and len(before) == 1 and before.isupper() and after[:1].islower()
-
-
-def closed_up(line: list[LayoutWord]) -> list[LayoutWord]:
-    """Glue capitals that are set apart, as in "A N N U A L  R E P O R T"; wider gaps are spaces."""
-    closed = list(line)
-    for start, end in _runs_of_capitals(line):
-        gaps = [b.rect[0] - a.rect[2] for a, b in pairwise(line[start:end])]
-        usual = median(gaps)
-        if not 0 < usual <= line[start].size:  # farther apart, they are columns or answers
-            continue
-        for i, gap in enumerate(gaps, start=start + 1):
-            closed[i] = replace(closed[i], glued=gap < _WIDER * usual)
-    return closed
-
-
-def _runs_of_capitals(line: Sequence[LayoutWord]) -> list[tuple[int, int]]:
-    """Return start and end of each run of single capitals and figures with enough capitals."""
-    runs: list[tuple[int, int]] = []
-    start = 0
-    for i in range(len(line) + 1):
-        if i < len(line) and _is_capital(line[i].text):
-            continue
-        if sum(w.text.isupper() for w in line[start:i]) >= _FEWEST_CAPITALS:
-            runs.append((start, i))
-        start = i + 1
-    return runs
-
-
-def _is_capital(text: str) -> bool:
-    return len(text) == 1 and (text.isupper() or text.isdigit() or text == "&")
 
 
 def _line_text(line: list[LayoutWord]) -> str:

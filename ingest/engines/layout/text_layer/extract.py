@@ -87,8 +87,12 @@ def read_page(page: pymupdf.Page) -> PageFacts:
     words: list[LayoutWord] = []
     number, before = -1, None
     for block, line in _lines(blocks):
-        runs_on = before is not None and _runs_on(before, line)
+        copied = before is not None and _begins_with_copy(before, line)
+        if copied and len(_chars(line)) == 1:
+            continue
+        runs_on = copied or (before is not None and _runs_on(before, line))
         number += not runs_on
+        line = _without_first(line) if copied else line
         words += _line_words(line, number, block, runs_on, small_drawings, coded)
         before = line
     drawings = (_drawing(b, layer) for layer, b in enumerate(blocks) if b["type"] == _VECTOR)
@@ -136,6 +140,18 @@ def _runs_on(before: dict[str, Any], line: dict[str, Any]) -> bool:
     a, b = tuple(last["bbox"]), tuple(first["bbox"])
     gap = min(abs(b[0] - a[2]), abs(a[0] - b[2]))
     return gap < _TOUCHING * line["spans"][0]["size"] and vertical_overlap(a, b) > 0.5
+
+
+def _begins_with_copy(before: dict[str, Any], line: dict[str, Any]) -> bool:
+    """Whether the line begins with the shadow of the letter before: MuPDF breaks lines there."""
+    last, first = _chars(before)[-1], _chars(line)[0]
+    size = line["spans"][0]["size"]
+    return bool(last["c"] == first["c"]) and _is_near(last["bbox"], first["bbox"], size)
+
+
+def _without_first(line: dict[str, Any]) -> dict[str, Any]:
+    first, *others = line["spans"]
+    return line | {"spans": [first | {"chars": first["chars"][1:]}, *others]}
 
 
 def _line_words(

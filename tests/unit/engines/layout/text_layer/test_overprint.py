@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from opticalrag.ingest.engines.layout.text import rows_of
+from opticalrag.ingest.engines.layout.text_layer.extract import read_page
 from opticalrag.ingest.engines.layout.text_layer.overprint import watermarks, without_doubles
 from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
@@ -108,3 +110,18 @@ def test_a_huge_pale_word_across_the_lines_is_a_watermark() -> None:
     assert watermarks([*body, pale]) == [6]
     assert watermarks([*body, word("COPY", across, size=70.0)]) == []
     assert watermarks([*body, word("COPY", (10, 200, 300, 280), size=70.0, color=0xDDDDDD)]) == []
+
+
+@pytest.mark.parametrize("offset", [1.2, -0.8, 0.5])
+@pytest.mark.parametrize("size", [16, 24])
+def test_a_shadow_of_each_letter_does_not_cut_the_word(offset: float, size: int) -> None:
+    """Each letter is drawn twice before the next one, so MuPDF breaks the lines."""
+    document = pymupdf.open()
+    page = document.new_page()
+    x = 60.0
+    for char in "HARBOUR LIGHT":
+        for shift in (offset, 0.0):
+            page.insert_text((x + shift, 100 + shift), char, fontsize=size)
+        x += pymupdf.get_text_length(char, fontsize=size)
+    words = without_doubles(read_page(page).words)
+    assert [row.text for row in rows_of(words)] == ["HARBOUR LIGHT"]
