@@ -28,6 +28,8 @@ _TIGHTER: Final = 0.85
 """Pitch down the page over pitch across it, up to which glyphs belong to those below them. In
 horizontal text the lines are 1.5 glyphs apart, in vertical text the columns are."""
 _LOOSEST: Final = 1.7  # font sizes from glyph to glyph down a column; cells are farther apart
+_FARTHEST: Final = 3.0  # font sizes from column to column; those of a table are farther apart
+_VARIETY: Final = 10  # different glyphs; or half of them, if there are few: a table has less
 _SAME_COLUMN: Final = 0.5  # of the font size, between the centres of glyphs
 _WIDEST: Final = 1.5  # font sizes of what fits into a column: two figures side by side
 _TIER: Final = 1.2  # font sizes of empty space across all columns: the text goes on below it
@@ -50,6 +52,8 @@ def vertical_paragraphs(words: Sequence[LayoutWord]) -> list[Words]:
     columns = _columns(glyphs, size)
     down, across = _pitch_down(columns), _pitch_across(columns)
     if len(columns) < 2 or not 0 < down < min(_TIGHTER * across, _LOOSEST * size):
+        return []
+    if across > _FARTHEST * size or len({w.text for w in glyphs}) < min(_VARIETY, len(glyphs) / 2):
         return []
     wide = {w.line for w in words if w.rect[2] - w.rect[0] > _WIDEST * max(size, w.size)}
     narrow = [w for w in words if w.line not in wide]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,9 +49,21 @@ def test_columns_are_read_from_the_right(
     assert [(b.kind, b.text) for b in result.blocks] == [(BlockKind.TEXT, "".join(TEXTS[font]))]
 
 
-def glyphs(columns: int, rows: int, across: float, down: float) -> list[LayoutWord]:
+HAN = [chr(ord("字") + i) for i in range(30)]
+
+
+def glyphs(
+    columns: int, rows: int, across: float, down: float, chars: Sequence[str] = HAN
+) -> list[LayoutWord]:
+    """Return a grid of glyphs; each row has glyphs of its own."""
     return [
-        LayoutWord("字", (across * c, down * r, across * c + 10, down * r + 10), 10.0, r, 0)
+        LayoutWord(
+            chars[r % len(chars)],
+            (across * c, down * r, across * c + 10, down * r + 10),
+            10.0,
+            r,
+            0,
+        )
         for r in range(rows)
         for c in range(columns)
     ]
@@ -64,8 +77,19 @@ def test_horizontal_glyphs_stay() -> None:
     assert [len(p) for p in vertical_paragraphs(glyphs(6, 20, 16, 10))] == [6]
 
 
+@pytest.mark.parametrize(
+    ("chars", "across"), [("月火水木金土日", 16), ("○×△", 20), (HAN, 40), ("有無", 24)]
+)
+def test_a_table_of_single_glyphs_is_not_vertical_text(chars: Sequence[str], across: float) -> None:
+    """It has few different ones, or its columns are far apart."""
+    assert vertical_paragraphs(glyphs(7, 20, across, 12, chars)) == []
+
+
 def texts(words: list[LayoutWord]) -> list[str]:
-    return ["".join(w.text for w in paragraph) for paragraph in vertical_paragraphs(words)]
+    """Return the paragraphs, with one glyph in lieu of those of ``glyphs``."""
+    same = str.maketrans(dict.fromkeys(HAN, "字"))
+    found = vertical_paragraphs(words)
+    return ["".join(w.text for w in paragraph).translate(same) for paragraph in found]
 
 
 def placed(text: str, x: float, y: float, size: float = 10.0, line: int = 900) -> LayoutWord:
