@@ -40,21 +40,32 @@ def without_doubles(words: Sequence[LayoutWord]) -> tuple[LayoutWord, ...]:
 def watermarks(words: Sequence[LayoutWord]) -> list[int]:
     """Return the positions of words that are printed across the text, such as "CONFIDENTIAL".
 
-    Slanted words count if they are pale or large; level words only if they are huge, pale, and
-    cross several others. Slanted labels of a chart or a table are small and dark.
+    Slanted words count if they are large, or pale and over level words; level words only if they
+    are huge, pale, and cross several others. Labels of a chart stand beside other words.
     """
     odd = [i for i, w in enumerate(words) if w.slanted or _brightness(w.color) > _PALE]
     if not odd:
         return []
-    body = body_size([w for w in words if not w.slanted])
-    return [i for i in odd if _is_watermark(words[i], words, body)]
+    level = [w for w in words if not w.slanted]
+    body = body_size(level)
+    return [
+        i
+        for i in odd
+        if (_is_slanted_mark if words[i].slanted else _is_level_mark)(words[i], level, body)
+    ]
 
 
-def _is_watermark(word: LayoutWord, words: Sequence[LayoutWord], body: float) -> bool:
-    pale = _brightness(word.color) > _PALE
-    if word.slanted:
-        return word.visible and (pale or word.size >= _LARGE * body > 0)
-    return pale and word.size >= _HUGE * body > 0 and _crosses(word, words)
+def _is_slanted_mark(word: LayoutWord, level: Sequence[LayoutWord], body: float) -> bool:
+    if not word.visible:
+        return False
+    if word.size >= _LARGE * body > 0:
+        return True
+    over = not level or any(overlap(word.rect, w.rect) for w in level)
+    return over and _brightness(word.color) > _PALE
+
+
+def _is_level_mark(word: LayoutWord, level: Sequence[LayoutWord], body: float) -> bool:
+    return word.size >= _HUGE * body > 0 and _crosses(word, level)
 
 
 def _is_copy(word: LayoutWord, other: LayoutWord) -> bool:

@@ -85,14 +85,16 @@ def test_a_watermark_does_not_enter_a_sentence(
     assert "watermark" in result.flags
 
 
-def test_slanted_labels_stay(tmp_path: Path) -> None:
-    """Labels of an axis are slanted, but small and dark."""
+@pytest.mark.parametrize("grey", [0.0, 0.3, 0.6])
+def test_slanted_labels_stay(tmp_path: Path, grey: float) -> None:
+    """Labels of an axis are slanted and may be pale, but they are small and stand alone."""
     document = pymupdf.open()
     page = document.new_page(width=595, height=842)
     lines(page, 6)
     for i, month in enumerate(("January", "February", "March")):
         start = pymupdf.Point(100 + 60 * i, 600)
-        page.insert_text(start, month, fontsize=9, morph=(start, pymupdf.Matrix(45)))
+        turn = (start, pymupdf.Matrix(45))
+        page.insert_text(start, month, fontsize=9, color=(grey,) * 3, morph=turn)
     (result,) = parsed(saved(tmp_path, document))
     assert all(month in everything([result]) for month in ("January", "February", "March"))
     assert "watermark" not in result.flags
@@ -125,3 +127,22 @@ def test_a_shadow_of_each_letter_does_not_cut_the_word(offset: float, size: int)
         x += pymupdf.get_text_length(char, fontsize=size)
     words = without_doubles(read_page(page).words)
     assert [row.text for row in rows_of(words)] == ["HARBOUR LIGHT"]
+
+
+@pytest.mark.parametrize(
+    ("size", "color", "over", "expected"),
+    [
+        (11.0, 0xBBBBBB, True, True),
+        (11.0, 0xBBBBBB, False, False),
+        (11.0, 0x000000, True, False),
+        (30.0, 0x000000, False, True),
+    ],
+)
+def test_small_slanted_words_are_watermarks_only_over_text(
+    size: float, color: int, over: bool, expected: bool
+) -> None:
+    """A name repeated all over the page is pale; large ones count wherever they stand."""
+    body = [word("text", (20, 20 + 12 * i, 60, 30 + 12 * i)) for i in range(6)]
+    where = (50.0, 25.0, 110.0, 85.0) if over else (200.0, 25.0, 260.0, 85.0)
+    mark = word("anna", where, size=size, color=color, slanted=True)
+    assert bool(watermarks([*body, mark])) == expected
