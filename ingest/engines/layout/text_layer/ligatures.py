@@ -63,6 +63,8 @@ def misspelt(words: Sequence[LayoutWord]) -> frozenset[LayoutWord]:
     wrong = {w.text for w in words if any(_is_odd(m[1]) for m in _INSIDE.finditer(w.text))}
     if len(wrong) < _ODD_WORDS:
         return frozenset()
+    signs = {c for text in wrong for c in text if not c.isascii()}
+    wrong |= {w.text for w in words if 2 * sum(map(signs.__contains__, w.text)) > len(w.text) > 1}
     balance = Counter[int]()
     for word in words:
         balance[word.line] += (word.text in wrong) - word.text.isascii()

@@ -95,7 +95,7 @@ def _holding(
     rects = np.array([s.rect for s in shapes], float)
     first = np.searchsorted(y[down], rects[:, 1])
     last = np.searchsorted(y[down], rects[:, 3], side="right")
-    for i in np.flatnonzero(last > first):
+    for i in np.flatnonzero(last > first).tolist():
         row = down[first[i] : last[i]]
         inside = row[(x[row] >= rects[i, 0]) & (x[row] <= rects[i, 2])]
         if inside.size:
@@ -103,7 +103,7 @@ def _holding(
 
 
 def _alike(colours: _Floats, ground: _Floats) -> NDArray[np.bool_]:
-    return (np.abs(colours - ground) <= _ALIKE).all(axis=1)
+    return np.asarray((np.abs(colours - ground) <= _ALIKE).all(axis=1), bool)
 
 
 def _channels(color: int) -> tuple[int, int, int]:
