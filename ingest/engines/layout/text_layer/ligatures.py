@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from ...quality.garbling import is_unknown
 from .ligature_words import FREQUENT
 from .words import LayoutWord, whole_words
 
@@ -83,10 +84,10 @@ def _is_odd(sign: str) -> bool:
 def _lone(seen: dict[str, set[str]], ill: bool) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield words that a ligature makes frequent ones, though their sign is rare.
 
-    On an ``ill`` page, other signs stand for ligatures; else the sign must be no letter.
+    On an ``ill`` page, other signs stand for ligatures; else the sign must be a symbol.
     """
     for sign, around in seen.items():
-        if not ill and unicodedata.category(sign) not in ("So", "Sm"):
+        if not ill and (is_unknown(sign) or unicodedata.category(sign) not in ("So", "Sm")):
             continue
         inside = {text for text in around if sign.isalpha() or not text.startswith(sign)}
         for text, found in _fits(sign, inside, FREQUENT).items():
