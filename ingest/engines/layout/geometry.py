@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["SAME_SPOT", "Rect", "area", "centre_inside", "overlap", "union", "vertical_overlap"]
+__all__ = [
+    "SAME_SPOT",
+    "Rect",
+    "area",
+    "centre_inside",
+    "intersection",
+    "overlap",
+    "union",
+    "vertical_overlap",
+]
 
 Rect = tuple[float, float, float, float]
 """``(x0, y0, x1, y1)``."""
@@ -35,6 +44,11 @@ def centre_inside(inner: Rect, outer: Rect, margin: float = 0.0) -> bool:
     x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
     across = outer[0] - margin <= x <= outer[2] + margin
     return across and outer[1] - margin <= y <= outer[3] + margin
+
+
+def intersection(a: Rect, b: Rect) -> Rect:
+    """Return the common rectangle of two that overlap."""
+    return (max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
 
 
 def overlap(a: Rect, b: Rect) -> float:

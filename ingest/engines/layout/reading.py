@@ -16,13 +16,13 @@ from ...core.flags import Flag
 from ..quality.garbling import is_nonsense
 from .annotations import Annotations, marked
 from .forms import fill_in, read_fields
-from .geometry import Rect, overlap
+from .geometry import Rect, intersection, overlap
 from .layout_model import LayoutModel
 from .ocr.recognizer import load_recognizer
 from .ocr.scan import areas_to_read, grey_picture, in_line, read_page_image, rect_of, split_words
 from .text_layer.extract import PageFacts, read_page
 from .text_layer.judge import TextLayer, dominant_turn, judge
-from .text_layer.visibility import is_blank, out_of_sight, suspects
+from .text_layer.visibility import covers, is_blank, is_overwritten, out_of_sight, suspects
 from .text_layer.words import LayoutWord
 from .upright import erase, turned_page, write_lines
 
@@ -84,10 +84,15 @@ def _unseen(page: pymupdf.Page, facts: PageFacts) -> set[int]:
     words, rect = facts.words, tuple(page.rect)
     unseen = {i for i, w in enumerate(words) if out_of_sight(w, rect)}
     doubted = [i for i in suspects(words, facts.drawings) if i not in unseen and words[i].visible]
-    if doubted:
-        picture = grey_picture(page, _CHECK_DPI)
-        scale = _CHECK_DPI / 72
-        unseen.update(i for i in doubted if is_blank(picture, words[i].rect, scale))
+    if not doubted:
+        return unseen
+    picture = grey_picture(page, _CHECK_DPI)
+    over = covers(words, facts.drawings)
+    for i in doubted:
+        word, cover = words[i], over.get(i)
+        box = intersection(word.rect, cover.rect) if cover else word.rect
+        if is_blank(picture, box, _CHECK_DPI / 72) or is_overwritten(word, cover, words):
+            unseen.add(i)
     return unseen
 
 

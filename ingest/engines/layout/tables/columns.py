@@ -93,10 +93,37 @@ def find_columns(lines: Sequence[Line], walls: Sequence[float] = ()) -> Columns:
         gaps += [(a[1], b[0]) for a, b in pairwise(sides)]
     cuts = [_best_cut(gap, phrases) for gap in _stabbed(gaps)]
     cuts = _without_stray(cuts, base, cores, walls)
+    head = lines[: lines.index(base[0])] if len(base) < len(lines) else []
+    cuts = sorted({*cuts, *_cuts_below_heads(head, phrases, cuts)})
     homes = {id(p): _range(p, cores[id(p)], cuts) for p in phrases}
     extents = _extents(phrases, homes, cuts)
-    head = lines[: lines.index(base[0])] if len(base) < len(lines) else []
     return _with_empty(Columns(tuple(cuts), tuple(extents), homes), head)
+
+
+def _cuts_below_heads(
+    head: Sequence[Line], phrases: Sequence[Phrase], cuts: Sequence[float]
+) -> list[float]:
+    """Find boundaries between columns that no line fills both of, such as debit and credit.
+
+    No gap holds such a boundary. Two headings of one line name the columns, and the numbers below
+    them stand apart.
+    """
+    numbers = sorted((p.rect[0], p.rect[2]) for p in phrases if p.is_number)
+    found = []
+    for line in head:
+        for a, b in pairwise(line.phrases):
+            left, right = a.rect[2], b.rect[0]
+            if any(a.rect[0] < cut < b.rect[2] for cut in cuts):
+                continue
+            middle = (left + right) / 2
+            before = [n for n in numbers if (n[0] + n[1]) / 2 < middle and n[1] > a.rect[0]]
+            after = [n for n in numbers if (n[0] + n[1]) / 2 > middle and n[0] < b.rect[2]]
+            if not before or not after:
+                continue
+            low, high = max(n[1] for n in before), min(n[0] for n in after)
+            if high - low >= _LEAST_GAP:
+                found.append((low + high) / 2)
+    return found
 
 
 def _range(phrase: Phrase, core: tuple[float, float], cuts: Sequence[float]) -> tuple[int, int]:

@@ -2,7 +2,8 @@
 
 A word is unseen if it stands outside the page, is too small to be ink, has the colour of its
 ground, or lies under a filled area or a thick line. The last two are only suspected: a picture, a
-blend mode or a curved shape may show the word after all. The drawn page decides.
+blend mode or a curved shape may show the word after all. The drawn page decides, unless something
+else is written over the cover: then its ink is what the page shows.
 
 Units: points of the page, origin top left.
 """
@@ -15,15 +16,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import Rect, centre_inside
+from ..geometry import Rect, centre_inside, overlap
 from .extract import Drawing
 from .words import LayoutWord
 
-__all__ = ["is_blank", "out_of_sight", "suspects"]
+__all__ = ["covers", "is_blank", "is_overwritten", "out_of_sight", "suspects"]
 
 _SMALLEST: Final = 1.0  # size in points; the smallest print that is read, on banknotes, has 2
 _ALIKE: Final = 10  # difference of each channel, of 255, that no eye notices
 _LEAST_AREA: Final = 3.0  # shorter side in points; thinner ones are rules
+_WRITTEN_OVER: Final = 0.1  # share of a word's box; words beside each other share nothing
 _CONTRAST: Final = 16
 """Difference of greys, of 255, within the box of a word that is seen. Pale print has 30 or more;
 JPEG noise on plain paper has up to 8."""
@@ -61,6 +63,24 @@ def suspects(words: Sequence[LayoutWord], drawings: Sequence[Drawing]) -> list[i
         else:
             doubted[above] |= _alike(colours[above], np.array(_channels(shape.color), float))
     return [int(i) for i in np.flatnonzero(doubted | _alike(colours, ground))]
+
+
+def covers(words: Sequence[LayoutWord], drawings: Sequence[Drawing]) -> dict[int, Drawing]:
+    """Return the last opaque rectangle over each word that has one, by the word's position."""
+    fills = [d for d in drawings if d.alpha == 255 and d.is_rect and not d.stroked and _is_thick(d)]
+    found: dict[int, Drawing] = {}
+    for fill, inside in _holding(fills, words):
+        found |= {i: fill for i in inside.tolist() if words[i].block < fill.layer}
+    return found
+
+
+def is_overwritten(word: LayoutWord, cover: Drawing | None, words: Sequence[LayoutWord]) -> bool:
+    """Whether a later word stands on the cover of a word, if it has one."""
+    if cover is None:
+        return False
+    x0, y0, x1, y1 = word.rect
+    least = _WRITTEN_OVER * (x1 - x0) * (y1 - y0)
+    return any(w.block > cover.layer and overlap(w.rect, word.rect) > least for w in words)
 
 
 def is_blank(picture: NDArray[np.uint8], rect: Rect, scale: float) -> bool:

@@ -108,6 +108,42 @@ def test_signs_in_columns_of_their_own_join_their_numbers() -> None:
     assert rows(read(sheet)) == [["Sales", "$ 74,452", "19 %"], ["Income", "$ (745)", "4 %"]]
 
 
+@pytest.mark.parametrize("align", ["left", "right"])
+@pytest.mark.parametrize("rule", [True, False])
+@pytest.mark.parametrize(
+    "names", [("Date", "Debit", "Credit", "Balance"), ("No", "Soll", "Haben", "Saldo")]
+)
+def test_columns_that_no_line_fills_both_of_stay_apart(
+    names: tuple[str, ...], rule: bool, align: str
+) -> None:
+    """A bank statement has a debit or a credit in each line. The headings name both columns."""
+    sheet = Sheet(9)
+    edges = (50, 220, 320, 420)
+    body = [
+        ("1.3.", "900.00", "", "100.00"),
+        ("2.3.", "", "2,100.00", "2,200.00"),
+        ("3.3.", "12.50", "", "2,187.50"),
+        ("4.3.", "", "20.00", "2,207.50"),
+    ]
+    for i, line in enumerate([names, *body]):
+        for x, text in zip(edges, line, strict=True):
+            if text:
+                sheet.text(x, 60 + 15 * i, text, align=align if x > 50 else "left")
+    if rule:
+        sheet.line(50, 73, 470, 73)
+    assert rows(read(sheet)) == [list(line) for line in (names, *body)]
+
+
+def test_numbers_under_a_wide_heading_stay_in_one_column() -> None:
+    """A space in a heading does not divide numbers that end at the same edge."""
+    sheet = Sheet(9)
+    for i, line in enumerate([("Net       sales", "Tax"), ("1,900.00", "9"), ("22,100.00", "8")]):
+        sheet.text(50, 60 + 15 * i, f"Row {i}")
+        sheet.text(300, 60 + 15 * i, line[0], align="right")
+        sheet.text(400, 60 + 15 * i, line[1], align="right")
+    assert [line[-2:] for line in rows(read(sheet))[1:]] == [["1,900.00", "9"], ["22,100.00", "8"]]
+
+
 @pytest.mark.parametrize("align", ["first", "last"])
 def test_a_label_of_two_lines_is_one_row(align: str) -> None:
     """A label that fills its column goes on in the next line, wherever the values stand."""

@@ -138,6 +138,32 @@ def test_text_nobody_sees_is_left_out_and_flagged(tmp_path: Path, draw: Draw) ->
     assert BODY in everything([page])
 
 
+@pytest.mark.parametrize(
+    ("fill", "new", "size", "color"),
+    [
+        ((0, 0, 0), "[redacted]", 10, (1, 1, 1)),
+        ((1, 1, 1), "450 dollars", 11, (0, 0, 0)),
+        ((0.7, 0.7, 0.7), "EXEMPT entry", 9, (0, 0, 0)),
+    ],
+)
+def test_text_under_a_box_that_is_written_over_is_left_out(
+    tmp_path: Path, fill: tuple[float, ...], new: str, size: float, color: tuple[float, ...]
+) -> None:
+    """The page shows ink at the spot, but of the later text."""
+
+    def redacted(page: pymupdf.Page) -> None:
+        line(page, "Forgotten berth", y=318)
+        page.draw_rect((55, 306, 150, 322), color=None, fill=fill)
+        line(page, new, y=317, fontsize=size, color=color)
+
+    (page,) = parsed(page_with(tmp_path, redacted))
+    text = everything([page])
+    assert new in text
+    assert "Forgotten" not in text
+    assert "berth" not in text
+    assert Flag.HIDDEN in page.flags
+
+
 def white_on_dark(page: pymupdf.Page) -> None:
     box(page, (0.1, 0.1, 0.4))
     line(page, "Visible berth", color=(1, 1, 1))
