@@ -18,8 +18,8 @@ _CONJUNCTIONS: Final = frozenset(
 
 
 _PREFIXES: Final = frozenset({"self", "well", "non", "quasi", "half"})
-"""Prefixes that keep their hyphen and are not syllables of other words (Chicago Manual of Style,
-7.96), before a word of at least four letters: "self-adjusting", but "selfish"."""
+"""Prefixes that usually keep their hyphen and rarely begin another word, before a word of at least
+four letters: "self-adjusting", but "selfish". The choice is ours."""
 _CLOSED: Final = frozenset({"nonsense", "nonetheless", "nonchalant", "nonpareil"})
 _SHORTEST: Final = 4
 _NUMERALS: Final = frozenset(
@@ -29,7 +29,7 @@ _NUMERALS: Final = frozenset(
 _NUMBERED: Final = re.compile(r"(?!teen|fold|some|score|ties|tieth)\w{3,}")
 """Compounds with a spelled-out number have a hyphen (Chicago Manual of Style, 7.96)."""
 _LETTER: Final = re.compile(r"[^\w'’]*[b-df-hj-np-tv-z][-\u2010]", re.I)
-"""A single consonant is no syllable, as in "x-ray"."""
+"""A single consonant keeps its hyphen, as in "x-ray": it is not a syllable."""
 _PARTICIPLE: Final = re.compile(r"based|owned|led|[b-df-hj-np-tv-z]\w*[aeiouy]\w*(?:ed|ing)")
 _USUAL: Final = re.compile(
     r"(?:long|short|medium|near)-(?:term|lasting|lived|range|run|standing)"
@@ -57,7 +57,7 @@ _MAIL: Final = re.compile(r"[\w.+-]*@\w")
 _NAME_CUT: Final = re.compile(r"\W*\w[\w.+-]*[-_]")
 _TIGHT_SIGNS: Final = ("/", "\u2013", "\u2014")
 _TIGHT: Final = re.compile(r".*\w[\u2013\u2014]|\(?[^\W_]{2,}(?:/[^\W_]+)*/")
-"""A slash or a dash without a space before it has none after it, unless it is that of "w/"."""
+"""Join after a slash or a dash that follows a word without a space, except the slash of "w/"."""
 
 
 def glue(left: str, right: str, known: frozenset[str] = frozenset()) -> tuple[int, str]:

@@ -1,4 +1,4 @@
-"""Reads what people put onto a page: comments, stamps, struck-out words and links.
+"""Reads the annotations of a page: comments, stamps, struck-out words and links.
 
 A stamp is a drawing over the page. Its words are taken out of the page's text, because they would
 read as a heading, and become a comment.

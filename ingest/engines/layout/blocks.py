@@ -107,7 +107,7 @@ def is_typewritten(words: Sequence[LayoutWord]) -> bool:
 def lettered_pictures(
     regions: Sequence[Region], images: Sequence[Rect], words: Sequence[LayoutWord], page: Rect
 ) -> tuple[Rect, ...]:
-    """The pictures of a page whose words, read by OCR, are no text of the page, such as logos.
+    """Find the pictures whose words are not text of the page, such as logos.
 
     None on a page without a text layer: its pictures may be parts of a scan.
     """
@@ -188,7 +188,7 @@ def _is_sentence_end(words: Sequence[LayoutWord], page: PageContext) -> bool:
 
 
 def _is_lettering(words: Sequence[LayoutWord], page: PageContext) -> bool:
-    """Whether all words were read by OCR in or at a picture: a logo is no heading."""
+    """Whether OCR read all words in or beside a picture. A logo is not a heading."""
     if not page.pictures or any(word.source is not TextSource.OCR for word in words):
         return False
     rect = union(word.rect for word in words)

@@ -24,8 +24,8 @@ Rect = tuple[float, float, float, float]
 
 
 SAME_SPOT: Final = 0.15
-"""Largest distance between two copies of a word, in font sizes. Bold print made by drawing twice is
-set off by 0.03, a shadow by 0.1; a repeated word of running text by more than its own width."""
+"""Largest distance between two copies of a word, in font sizes: a shadow is set off by less, and a
+repeated word of running text by its own width. Chosen, not measured."""
 
 
 def area(rect: Rect) -> float:

@@ -1,4 +1,4 @@
-"""Chooses the text of a page: its text layer, OCR, or both, on the page turned upright."""
+"""Turns a page upright and chooses its text: the text layer, OCR or both."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def read_upright_page(
 
 
 def _judged(page: pymupdf.Page) -> tuple[PageFacts, TextLayer]:
-    """Read a page, and judge the words that somebody may see; the others are not even a scan's."""
+    """Read a page, and judge its words, without those that nobody sees."""
     facts = read_page(page)
     unseen = _unseen(page, facts)
     seen = [
@@ -103,7 +103,7 @@ def _with_ocr(
     config: LayoutConfig,
     threads: int,
 ) -> UprightPage:
-    """Read the areas, and replace the unreadable words of the layer by what is found."""
+    """Read the areas, and replace the unreadable words of the layer by those found."""
     try:
         recognizer = load_recognizer(threads)
     except MissingExtra as error:

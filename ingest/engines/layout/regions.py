@@ -79,7 +79,7 @@ def with_cells(
     Args:
         regions: those of the layout model.
         tables: the tables of each table region, in order.
-        missed: tables for which there is no region.
+        missed: tables that the layout model did not find.
     """
     planned = [Region("table", t.rect, t.plan) for group in tables for t in group]
     planned += [Region("table", t.rect, t.plan) for t in missed]

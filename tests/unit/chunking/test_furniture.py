@@ -266,7 +266,7 @@ def test_what_is_left_out_is_noted() -> None:
 
 
 def test_an_edge_line_shares_the_chunk_of_its_page() -> None:
-    """A header goes with what follows it, a footer with what it stands below."""
+    """A header shares the chunk of the block after it, a footer that of the block before it."""
     heading = block("Rates", BlockKind.HEADING, 1, box=(0.1, 0.1, 0.9, 0.15))
     one = labelled(0, "Invoice 2031-447", "Pay by 30 June.")
     pages = write_pages([page(one.blocks[0], heading, *one.blocks[1:])], "metadata")
@@ -293,7 +293,7 @@ def test_a_paragraph_is_joined_around_the_edges_of_pages() -> None:
 
 @given(st.lists(st.text("aB1 -/iv.", min_size=1, max_size=12), min_size=1, max_size=9))
 def test_text_is_kept_or_listed(feet: list[str]) -> None:
-    """Every word of a page is in its text or in the list of what was left out."""
+    """Every word of a page is in its text or in its furniture."""
     parsed = [labelled(n, foot=foot) for n, foot in enumerate(feet)]
     for one, foot in zip(write_pages(parsed, "drop"), feet, strict=True):
         shown = "\n".join((one.text, *one.furniture))

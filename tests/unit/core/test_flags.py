@@ -12,7 +12,7 @@ def test_every_doubtful_flag_is_a_flag() -> None:
 
 
 def test_flags_that_cast_no_doubt_are_not_doubts() -> None:
-    """OCR alone is no doubt; a text layer that replaces the answer ends all doubts."""
+    """OCR alone does not cast doubt. A text layer that replaces the answer removes all doubts."""
     assert doubts((Flag.OCR, Flag.OCR_MISSING, Flag.HIDDEN)) == (Flag.OCR_MISSING,)
     assert doubts((Flag.LOOP, Flag.FROM_TEXT_LAYER)) == ()
 

@@ -45,7 +45,7 @@ def opened(data: bytes) -> pymupdf.Document:
 @pytest.mark.parametrize("language", WAIT)
 @pytest.mark.parametrize("rendering", [True, False])
 def test_a_placeholder_is_found_in_any_language(language: str, rendering: bool) -> None:
-    """By what the file says of itself, or by its only page."""
+    """By the file's own statement, or by its only page."""
     assert is_xfa_placeholder(opened(form(WAIT[language], rendering=rendering)))
 
 

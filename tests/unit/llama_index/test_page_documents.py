@@ -144,7 +144,7 @@ def test_raw_output_of_the_model_brings_its_boxes() -> None:
 
 @pytest.mark.parametrize("opens", ["", "<｜begin▁of▁sentence｜>", "```\n"])
 def test_pages_of_the_published_script_are_split(opens: str) -> None:
-    """One text with the answers of several pages is several pages; the split line is no text."""
+    """A text is split into its pages at the split line, which is left out."""
     marker = "<|ref|>text<|/ref|><|det|>[[100, 50, 900, 80]]<|/det|>"
     pages = [f"{opens}{marker}\nPage {n} names a buoy." for n in ("one", "two")]
     if opens == "```\n":
@@ -160,7 +160,7 @@ def test_pages_of_the_published_script_are_split(opens: str) -> None:
 
 
 def test_plain_markdown_of_the_published_script_is_split() -> None:
-    """Its cleaned output has no markers, but the same lines between pages."""
+    """Its cleaned output has the same lines between pages, but no markers."""
     text = f"{CUT[0]}\n\n<--- Page Split --->\n{CUT[1]}\n\n<--- Page Split --->\n"
 
     assert parse(Document(text=text)) == [([1, 2], " ".join(CUT))]

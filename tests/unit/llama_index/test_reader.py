@@ -131,7 +131,7 @@ class HeadedEngine:
 def test_heads_of_several_pages_can_be_kept(
     count: int, furniture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only what several pages share leaves the text, and with "metadata" it is in the layout."""
+    """Lines that several pages share leave the text. With "metadata", they are in the layout."""
     monkeypatch.setattr(reader_module, "make_engine", lambda _: HeadedEngine())
     paper = write_pdf(tmp_path / "a.pdf", *(page_text(str(n)) for n in range(count)))
     reader = DeepSeekOCRReader.from_dict({"furniture": furniture})

@@ -91,7 +91,7 @@ def test_a_word_the_document_has_in_one_is_no_compound(word: str) -> None:
 def test_a_participle_after_a_known_word_keeps_its_hyphen(
     first: str, rest: str, kept: bool
 ) -> None:
-    """The document has the first part as a word; a suffix is no participle."""
+    """The document has the first part as a word. A suffix alone is not a participle."""
     assert glue(f"a {first}-", rest, frozenset({first})) == ((0, "") if kept else (1, ""))
     assert glue(f"a {first}-", rest) == (1, "")
 

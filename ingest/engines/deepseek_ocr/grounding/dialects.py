@@ -1,4 +1,4 @@
-"""Restores the model's own notation in what servers and scripts make of its answers. Pure.
+"""Restores the model's own notation in answers that servers and scripts have changed. Pure.
 
 A server may drop the special tokens, a chat program may put a fence around the answer, and the
 published script for PDFs writes the answers of all pages into one file.

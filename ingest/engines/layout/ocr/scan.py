@@ -118,7 +118,7 @@ def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:
 def in_line(
     read: Sequence[LayoutWord], known: Sequence[LayoutWord], unreadable: Sequence[LayoutWord]
 ) -> tuple[LayoutWord, ...]:
-    """Join the words of a page, and put those read in lieu of unreadable ones into their lines."""
+    """Join the words of a page. Words read by OCR take the lines of those that they replace."""
     placed = []
     for word in read:
         home = next((w for w in unreadable if centre_inside(word.rect, w.rect)), None)

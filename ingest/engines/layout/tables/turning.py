@@ -1,4 +1,4 @@
-"""Turns what is written sideways upright, and tables back. Pure.
+"""Turns sideways words upright, and the tables made of them back. Pure.
 
 A turn counts quarter turns clockwise, as :attr:`.LayoutWord.turn`.
 """

@@ -32,12 +32,12 @@ class TextLayer:
 
     Attributes:
         good: the words to use, with U+FFFD for characters that nobody can read.
-        unreadable: words of which OCR can tell more.
-        garbled: some words have no readable text.
+        unreadable: words that OCR may read better.
+        garbled: some words cannot be read.
         searchable: the text comes from the invisible layer of a scan.
         hidden: invisible text outside pictures was dropped.
         watermark: text printed across the page was dropped.
-        repaired: ligatures were put in lieu of signs that stood for them.
+        repaired: signs that stood for ligatures were replaced.
     """
 
     good: tuple[LayoutWord, ...]
@@ -83,7 +83,7 @@ def dominant_turn(words: Iterable[LayoutWord]) -> int:
 
 
 def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], list[LayoutWord]]:
-    """Return the readable words, and those of which OCR can tell more."""
+    """Return the readable words, and those that OCR may read better."""
     if is_wordless(_text(visible)):
         return [], visible
     lines: dict[int, list[LayoutWord]] = defaultdict(list)
@@ -101,7 +101,7 @@ def _split(visible: list[LayoutWord]) -> tuple[list[LayoutWord], list[LayoutWord
 
 
 def _needs_ocr(word: str, foreign: bool) -> bool:
-    """Whether OCR can tell more of a word. It reads Latin and Han only, and drops lone signs."""
+    """Whether OCR may read a word better. It knows Latin and Han only, and drops lone signs."""
     if _is_plain(word):
         return False
     known = [c for c in word if not is_unknown(c)]

@@ -34,7 +34,7 @@ _ODD_WORDS: Final = 3  # different words; fewer are brands and formulas
 
 
 def repaired(words: Sequence[LayoutWord]) -> tuple[tuple[LayoutWord, ...], bool]:
-    """Return the words with ligatures in lieu of signs that stand for them, and whether any was."""
+    """Replace signs that stand for ligatures. Returns the words, and whether any has changed."""
     groups = whole_words(words)
     texts = ["".join(part.text for part in parts) for parts in groups]
     seen = _signs(texts)

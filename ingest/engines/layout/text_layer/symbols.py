@@ -146,7 +146,7 @@ def decoded(text: str, font: str, coding: Coding = Coding.CODE) -> str:
 
 @cache
 def is_symbolic(font: str) -> bool:
-    """Whether a font has symbols in lieu of letters."""
+    """Whether a font has symbols instead of letters."""
     return is_dingbats(font) or "dings" in font.casefold()
 
 
@@ -172,7 +172,7 @@ def _table(name: str) -> dict[int, str] | None:
 
 
 def _meaning(char: str, table: dict[int, str]) -> str:
-    """Return the symbol of a code; a character that is no code has its meaning already."""
+    """Return the symbol of a code, and any other character as it is."""
     code = _code(char, bare=True)
     return table.get(code, UNKNOWN) if code > _LAST_CONTROL else char
 

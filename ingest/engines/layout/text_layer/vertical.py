@@ -31,7 +31,7 @@ _LOOSEST: Final = 1.7  # font sizes from glyph to glyph down a column; cells are
 _FARTHEST: Final = 3.0  # font sizes from column to column; those of a table are farther apart
 _VARIETY: Final = 10  # different glyphs; or half of them, if there are few: a table has less
 _SAME_COLUMN: Final = 0.5  # of the font size, between the centres of glyphs
-_WIDEST: Final = 1.5  # font sizes of what fits into a column: two figures side by side
+_WIDEST: Final = 1.5  # width of a column in font sizes: it holds two figures side by side
 _TIER: Final = 1.2  # font sizes of empty space across all columns: the text goes on below it
 _INDENT: Final = (0.7, 2.5)  # pitches by which the first column of a paragraph begins lower
 

@@ -3,7 +3,7 @@
 A word is unseen if it stands outside the page, is too small to be ink, has the colour of its
 ground, or lies under a filled area or a thick line. The last two are only suspected: a picture, a
 blend mode or a curved shape may show the word after all. The drawn page decides, unless something
-else is written over the cover: then its ink is what the page shows.
+else is written over the cover: then the page shows the ink of the later text.
 
 Units: points of the page, origin top left.
 """
@@ -22,13 +22,13 @@ from .words import LayoutWord
 
 __all__ = ["covers", "is_blank", "is_overwritten", "out_of_sight", "suspects"]
 
-_SMALLEST: Final = 1.0  # size in points; the smallest print that is read, on banknotes, has 2
+_SMALLEST: Final = 1.0  # size in points; smaller print is not legible
 _ALIKE: Final = 10  # difference of each channel, of 255, that no eye notices
 _LEAST_AREA: Final = 3.0  # shorter side in points; thinner ones are rules
 _WRITTEN_OVER: Final = 0.1  # share of a word's box; words beside each other share nothing
 _CONTRAST: Final = 16
-"""Difference of greys, of 255, within the box of a word that is seen. Pale print has 30 or more;
-JPEG noise on plain paper has up to 8."""
+"""Least difference of greys, of 255, within the box of a word that is seen. More than the
+noise of a picture, less than pale print. Chosen, not measured."""
 
 _Floats = NDArray[np.float64]
 

@@ -217,7 +217,7 @@ def annotated() -> ParsedPage:
 
 
 def test_a_page_has_its_comments_as_blocks(annotated: ParsedPage) -> None:
-    """A stamp is no heading, and the page says that words are struck out."""
+    """A stamp does not become a heading, and struck-out words are flagged."""
     comments = [one.text for one in annotated.blocks if one.kind is BlockKind.COMMENT]
 
     assert sorted(comments) == ["APPROVED", "Check the figure of March."]

@@ -110,7 +110,7 @@ def test_spans_of_a_page() -> None:
 
 
 def test_empty_last_columns_of_a_page() -> None:
-    """They belong to the table, and are no figure."""
+    """They belong to the table and do not become a figure."""
     assert (table(1).rows, table(1).cols) == (7, 6)
     assert BlockKind.FIGURE not in [b.kind for b in parsed()[1].blocks]
 

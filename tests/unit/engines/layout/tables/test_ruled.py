@@ -175,7 +175,7 @@ def test_a_form_is_not_a_table() -> None:
 
 
 def test_the_grid_of_a_chart_is_not_a_table() -> None:
-    """Lines without text between them are no table."""
+    """Lines without text between them do not make a table."""
     sheet = Sheet()
     for i in range(6):
         sheet.line(100, 100 + 30 * i, 350, 100 + 30 * i)
@@ -240,7 +240,7 @@ def test_the_spans_of_any_drawn_grid_are_found(
     used_x = sorted({v for _, c, _, w in cells for v in (c, c + w)})
     used_y = sorted({v for r, _, h, _ in cells for v in (r, r + h)})
     if len(used_x) < 3:
-        return  # one column is no table
+        return  # a table has at least two columns
     (table,) = tables(sheet, around(xs, ys))
     expected = {
         (

@@ -86,7 +86,7 @@ def test_a_table_of_single_glyphs_is_not_vertical_text(chars: Sequence[str], acr
 
 
 def texts(words: list[LayoutWord]) -> list[str]:
-    """Return the paragraphs, with one glyph in lieu of those of ``glyphs``."""
+    """Return the paragraphs, with one glyph instead of those of ``glyphs``."""
     same = str.maketrans(dict.fromkeys(HAN, "字"))
     found = vertical_paragraphs(words)
     return ["".join(w.text for w in paragraph).translate(same) for paragraph in found]

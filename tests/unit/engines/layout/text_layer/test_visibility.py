@@ -131,7 +131,7 @@ def never_painted(page: pymupdf.Page) -> None:
     ],
 )
 def test_text_nobody_sees_is_left_out_and_flagged(tmp_path: Path, draw: Draw) -> None:
-    """Whether it is hidden by its colour, its size, its location or what covers it."""
+    """Its colour, its size, its position or a cover hides it."""
     (page,) = parsed(page_with(tmp_path, draw))
     assert "Forgotten" not in everything([page])
     assert Flag.HIDDEN in page.flags
