@@ -61,6 +61,7 @@ def _forget(documents: set[str], paths: Sequence[str], config: StoreConfig) -> N
         with journal:
             at_paths = {entry.id for entry in journal.entries() if entry.path in paths}
             journal.forget(documents | at_paths)
+            journal.drop_unused()
 
 
 def verify_store(store: QdrantStore, config: StoreConfig | None = None) -> Verification:

@@ -206,7 +206,10 @@ class Journal(Closeable):
         self._write(lambda db: db.execute(insert, astuple(begun)))
 
     def finish(self, entry: JournalEntry, keys: Mapping[int, str]) -> None:
-        """Record a document as stored, and drop the pages of its earlier contents.
+        """Record a document as stored, without the pages of its earlier contents.
+
+        These pages stay until :meth:`drop_unused`: a file that this run has not looked at yet may
+        have them now.
 
         ``keys`` are those of all its pages by 0-based index, reused pages included.
         """
@@ -215,10 +218,15 @@ class Journal(Closeable):
             db.execute("INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?)", astuple(entry))
             for index, key in keys.items():
                 _add_occurrence(db, entry.id, entry.sha256, index, key)
-            _drop_pages(db, "document = ? AND sha256 != ?", (entry.id, entry.sha256))
+            earlier = "DELETE FROM places WHERE document = ? AND sha256 != ?"
+            db.execute(earlier, (entry.id, entry.sha256))
 
         self._write(record)
         self._begun.pop(entry.id, None)
+
+    def drop_unused(self) -> None:
+        """Drop the pages that occur in no document. Call it at the end of a run or a deletion."""
+        self._write(lambda db: db.execute(f"DELETE FROM pages WHERE {_UNUSED}"))  # noqa: S608
 
     def forget(self, documents: Collection[str]) -> None:
         """Drop documents, and those of their pages that occur in no other document."""

@@ -78,6 +78,8 @@ class Run:
                 self._report.add(done)
             for draft in self._drafts:
                 draft.source.close()
+            if self._journal is not None and self._report.documents:
+                self._journal.drop_unused()
         return self._report
 
     def preview(self, files: Iterable[str | Path]) -> IngestReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,20 @@ def test_text_of_a_document_deleted_while_it_is_read_can_still_be_deleted(tmp_pa
         assert [entry.path for entry in other.entries()] == ["/a.pdf"]
         other.forget([begun().id])
         assert other.page("key") is None
+
+
+def test_pages_of_earlier_contents_stay_until_the_run_ends(tmp_path: Path) -> None:
+    """A file that comes later may have them now: two files have swapped names."""
+    with Journal(tmp_path / "a.db") as journal:
+        journal.begin(begun())
+        journal.add_page(begun().id, "1" * 64, "old", MADE)
+        journal.add_page(begun().id, SHA256, "new", MADE)
+        journal.finish(replace(begun(), chunks=1), {0: "new"})
+        assert journal.page("old") is not None
+        assert journal.occurrences("old") == []
+        journal.drop_unused()
+        assert journal.page("old") is None
+        assert journal.page("new") is not None
 
 
 def test_a_document_begun_on_a_full_disk_is_recorded_with_its_first_page(
