@@ -18,7 +18,7 @@ from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
 from .edge_rows import with_edge_rows
 from .geometry import union
 from .headings import OutlineEntry, body_size
-from .layout_model import LayoutModel, load_model
+from .model.layout_model import LayoutModel, load_model
 from .order import in_reading_order
 from .reading import UprightPage, read_upright_page, with_fields, with_marks
 from .regions import Region, find_regions

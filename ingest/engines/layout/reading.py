@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
+import numpy as np
 import pymupdf
+from numpy.typing import NDArray
 
 from ...core.config import LayoutConfig
 from ...core.errors import MissingExtra
@@ -17,12 +19,12 @@ from ..quality.garbling import is_nonsense
 from .annotations import Annotations, marked
 from .forms import fill_in, read_fields
 from .geometry import Rect, intersection, overlap
-from .layout_model import LayoutModel
+from .model.layout_model import LayoutModel
 from .ocr.recognizer import load_recognizer
 from .ocr.scan import areas_to_read, grey_picture, in_line, read_page_image, rect_of, split_words
 from .text_layer.extract import PageFacts, read_page
 from .text_layer.judge import TextLayer, dominant_turn, judge
-from .text_layer.visibility import covers, is_blank, is_overwritten, out_of_sight, suspects
+from .text_layer.visibility import covers, is_blank, is_overwritten, is_seen, out_of_sight, suspects
 from .text_layer.words import LayoutWord
 from .upright import erase, turned_page, write_lines
 
@@ -49,15 +51,14 @@ def read_upright_page(
 ) -> UprightPage:
     """Turn the page upright and choose its text: the text layer, OCR or both."""
     turn, page = 0, turned_page(source, 0)
-    facts, layer = _judged(page)
+    picture = model.start(page) if page.get_fonts() else None  # else it has no text to lay out
+    facts, layer = _judged(page, picture)
     if dominant_turn(layer.good):
         turn = -dominant_turn(layer.good) % 4
         page = turned_page(source, turn)
-        facts, layer = _judged(page)
+        facts, layer = _judged(page, model.start(page))
     words = tuple(sorted((*layer.good, *layer.unreadable), key=lambda w: w.line))
     upright = UprightPage(page, turn, facts, words, _flags(turn, layer))
-    if layer.good:
-        model.start(page)
     if config.ocr == "force" and (facts.words or facts.images or facts.drawings):
         forced = replace(layer, good=(), unreadable=facts.words)
         return _with_ocr(upright, forced, [rect_of(page)], config, threads)
@@ -65,34 +66,42 @@ def read_upright_page(
     return _with_ocr(upright, layer, areas, config, threads) if areas else upright
 
 
-def _judged(page: pymupdf.Page) -> tuple[PageFacts, TextLayer]:
+def _judged(page: pymupdf.Page, picture: NDArray[np.uint8] | None) -> tuple[PageFacts, TextLayer]:
     """Read a page, and judge its words, without those that nobody sees."""
     facts = read_page(page)
-    unseen = _unseen(page, facts)
-    seen = [
-        replace(w, glued=w.glued and i - 1 not in unseen)
-        for i, w in enumerate(facts.words)
-        if i not in unseen
-    ]
-    facts = replace(facts, words=tuple(seen)) if unseen else facts
+    unseen = _unseen(page, facts, picture)
+    if unseen:
+        facts = replace(facts, words=tuple(_without(facts.words, unseen)))
     layer = judge(facts.words, facts.images)
     return facts, replace(layer, hidden=layer.hidden or bool(unseen) or facts.cropped)
 
 
-def _unseen(page: pymupdf.Page, facts: PageFacts) -> set[int]:
-    """Find the words that nobody sees. The page is drawn only if it has words to be checked."""
+def _without(words: Sequence[LayoutWord], unseen: set[int]) -> Iterator[LayoutWord]:
+    for i, word in enumerate(words):
+        if i not in unseen:
+            yield replace(word, glued=False) if i - 1 in unseen else word
+
+
+def _unseen(page: pymupdf.Page, facts: PageFacts, picture: NDArray[np.uint8] | None) -> set[int]:
+    """Find the words that nobody sees, given the page's picture at one pixel per point, if any.
+
+    The page is drawn larger only if the picture leaves a doubt.
+    """
     words, rect = facts.words, tuple(page.rect)
     unseen = {i for i, w in enumerate(words) if out_of_sight(w, rect)}
     doubted = [i for i in suspects(words, facts.drawings) if i not in unseen and words[i].visible]
-    if not doubted:
-        return unseen
-    picture = grey_picture(page, _CHECK_DPI)
-    over = covers(words, facts.drawings)
-    for i in doubted:
-        word, cover = words[i], over.get(i)
-        box = intersection(word.rect, cover.rect) if cover else word.rect
-        if is_blank(picture, box, _CHECK_DPI / 72) or is_overwritten(word, cover, words):
-            unseen.add(i)
+    over = covers(words, facts.drawings) if doubted else {}
+    boxes = {
+        i: intersection(words[i].rect, over[i].rect) if i in over else words[i].rect
+        for i in doubted
+    }
+    overwritten = {i for i in doubted if is_overwritten(words[i], over.get(i), words)}
+    unseen |= overwritten
+    if picture is not None:
+        boxes = {i: box for i, box in boxes.items() if not is_seen(picture, box)}
+    if boxes.keys() - unseen:
+        large = grey_picture(page, _CHECK_DPI)
+        unseen |= {i for i, box in boxes.items() if is_blank(large, box, _CHECK_DPI / 72)}
     return unseen
 
 

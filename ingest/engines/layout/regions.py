@@ -13,7 +13,7 @@ from typing import Any, Final
 import pymupdf
 
 from .geometry import Rect, area, centre_inside, overlap
-from .layout_model import LayoutModel, utils
+from .model.layout_model import LayoutModel, utils
 from .tables import CellSlot, GridPlan, PlacedTable, Rules, find_rules, find_tables
 from .text_layer.extract import PageFacts
 from .text_layer.words import LayoutWord
@@ -108,14 +108,15 @@ def _parts(region: Region, rules: Rules, words: Sequence[LayoutWord]) -> list[Re
     x0, y0, x1, y1 = region.rect
     if region.grid is not None or region.label in ("table", "picture", "formula"):
         return [region]
-    inside = [w.rect for w in words if centre_inside(w.rect, region.rect)]
-    cuts = [
+    lines = [
         x
         for x, top, bottom in rules.within(region.rect, 0.0).down.tolist()
-        if min(bottom, y1) - max(top, y0) >= _DIVIDES * (y1 - y0)
-        and x0 < x < x1
-        and not any(left < x < right for left, _, right, _ in inside)
+        if min(bottom, y1) - max(top, y0) >= _DIVIDES * (y1 - y0) and x0 < x < x1
     ]
+    if not lines:
+        return [region]
+    inside = [w.rect for w in words if centre_inside(w.rect, region.rect)]
+    cuts = [x for x in lines if not any(left < x < right for left, _, right, _ in inside)]
     edges = [x0, *cuts, x1]
     parts = [(a, b) for a, b in pairwise(edges) if any(a < (r[0] + r[2]) / 2 < b for r in inside)]
     if len(parts) < 2:

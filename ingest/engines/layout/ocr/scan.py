@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ....core.records import TextSource
 from ..geometry import Rect, centre_inside, union
-from ..layout_model import analyze_page, get_pixmap, pixmap_is_empty
+from ..model.layout_model import analyze_page, get_pixmap, pixmap_is_empty
 from ..text_layer.extract import PageFacts
 from ..text_layer.judge import TextLayer
 from ..text_layer.words import LayoutWord

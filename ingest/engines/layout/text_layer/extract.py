@@ -274,6 +274,8 @@ def _codings(page: pymupdf.Page, blocks: list[dict[str, Any]]) -> dict[str, Codi
 
 def _on_white(color: int, alpha: int) -> int:
     """Return the colour that translucent ink has on white paper."""
+    if alpha == 255:
+        return color
     channels = (color >> shift & 255 for shift in (16, 8, 0))
     red, green, blue = (255 - (255 - c) * alpha // 255 for c in channels)
     return red << 16 | green << 8 | blue

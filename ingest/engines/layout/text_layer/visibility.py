@@ -20,7 +20,7 @@ from ..geometry import Rect, centre_inside, overlap
 from .extract import Drawing
 from .words import LayoutWord
 
-__all__ = ["covers", "is_blank", "is_overwritten", "out_of_sight", "suspects"]
+__all__ = ["covers", "is_blank", "is_overwritten", "is_seen", "out_of_sight", "suspects"]
 
 _SMALLEST: Final = 1.0  # size in points; smaller print is not legible
 _ALIKE: Final = 10  # difference of each channel, of 255, that no eye notices
@@ -29,6 +29,7 @@ _WRITTEN_OVER: Final = 0.1  # share of a word's box; words beside each other sha
 _CONTRAST: Final = 16
 """Least difference of greys, of 255, within the box of a word that is seen. More than the
 noise of a picture, less than pale print. Chosen, not measured."""
+_CLEAR: Final = 4 * _CONTRAST  # letters of a point's width are blurred, not pale
 
 _Floats = NDArray[np.float64]
 
@@ -95,6 +96,19 @@ def is_blank(picture: NDArray[np.uint8], rect: Rect, scale: float) -> bool:
     x1, y1 = (round(v * scale) + 1 for v in rect[2:])
     part = picture[y0:y1, x0:x1]
     return bool(part.size) and int(part.max()) - int(part.min()) < _CONTRAST
+
+
+def is_seen(picture: NDArray[np.uint8], rect: Rect) -> bool:
+    """Whether something stands out well inside a box, in a picture of one pixel per point.
+
+    Args:
+        picture: the drawn page, shape ``[height, width, channels]``.
+        rect: the box, in points. Its edge is left out: something else may touch it.
+    """
+    x0, y0 = (max(0, round(v) + 1) for v in rect[:2])
+    x1, y1 = (round(v) - 1 for v in rect[2:])
+    part = picture[y0:y1, x0:x1].astype(np.int16)
+    return bool(part.size) and int(np.ptp(part, axis=(0, 1)).max()) >= _CLEAR
 
 
 def _is_thick(drawing: Drawing) -> bool:

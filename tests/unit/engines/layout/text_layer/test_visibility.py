@@ -15,7 +15,12 @@ from hypothesis import strategies as st
 from opticalrag.ingest.core.flags import Flag
 from opticalrag.ingest.engines.layout.geometry import centre_inside
 from opticalrag.ingest.engines.layout.text_layer.extract import Drawing
-from opticalrag.ingest.engines.layout.text_layer.visibility import is_blank, out_of_sight, suspects
+from opticalrag.ingest.engines.layout.text_layer.visibility import (
+    is_blank,
+    is_seen,
+    out_of_sight,
+    suspects,
+)
 from opticalrag.ingest.engines.layout.text_layer.words import LayoutWord
 
 from ..test_engine import everything, parsed
@@ -338,3 +343,26 @@ def test_words_off_the_page_or_without_size_are_out_of_sight() -> None:
 def test_a_font_of_size_one_may_have_large_glyphs() -> None:
     """Fonts of drawn glyphs scale them as they like."""
     assert not out_of_sight(LayoutWord("word", (10, 10, 40, 19), 0.9, 0, 0), PAGE)
+
+
+@pytest.mark.parametrize("ink", [(0, 0, 0), (255, 0, 0), (180, 180, 180)])
+def test_ink_inside_a_box_is_seen_at_one_pixel_per_point(ink: tuple[int, int, int]) -> None:
+    """Any channel counts. The page need not be drawn larger."""
+    picture = np.full((40, 90, 3), 255, np.uint8)
+    picture[14:18, 30:50] = ink
+    assert is_seen(picture, (20, 10, 60, 22))
+    assert not is_seen(picture, (20, 24, 60, 36))
+
+
+@pytest.mark.parametrize("box", [(20, 10, 60, 10.8), (200, 10, 260, 22), (20, 90, 60, 99)])
+def test_a_box_without_inner_pixels_is_not_seen(box: tuple[float, ...]) -> None:
+    """It is thin, or off the page. The larger picture decides."""
+    assert not is_seen(np.zeros((40, 90, 3), np.uint8), box)
+
+
+def test_ink_that_only_touches_a_box_does_not_count() -> None:
+    """A rule along the edge of a covered word is not the word."""
+    picture = np.full((40, 90, 3), 255, np.uint8)
+    picture[10:12] = 0
+    picture[:, 60] = 0
+    assert not is_seen(picture, (20.4, 11.6, 60.2, 22))

@@ -7,7 +7,7 @@ from typing import Any
 import pymupdf
 import pytest
 
-from opticalrag.ingest.engines.layout.layout_model import LayoutModel, load_model
+from opticalrag.ingest.engines.layout.model.layout_model import LayoutModel, load_model
 
 TEXT = "The keeper climbs the stairs at dusk and writes the height of the tide into his book. " * 6
 

@@ -1,0 +1,1 @@
+"""PyMuPDF's layout model: finds the regions of a page from its text and its picture."""
