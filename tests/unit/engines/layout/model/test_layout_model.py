@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import pymupdf
@@ -50,6 +53,17 @@ def test_a_page_begun_in_vain_does_not_spoil_the_next() -> None:
     assert regions(model.lay_out(second)) == expected
     model.start(second)
     assert regions(model.lay_out(second)) == expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="niceness of single threads is Linux's")
+def test_only_the_threads_of_the_networks_are_polite() -> None:
+    """The thread that reads the text keeps its share of the processor."""
+    tasks = Path("/proc/self/task")
+    before = set(tasks.iterdir())
+    LayoutModel(3)
+    made = set(tasks.iterdir()) - before
+    assert any(os.getpriority(os.PRIO_PROCESS, int(task.name)) > 0 for task in made)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == 0
 
 
 def test_an_empty_page_has_no_regions() -> None:
