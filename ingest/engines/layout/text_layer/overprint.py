@@ -40,8 +40,9 @@ def without_doubles(words: Sequence[LayoutWord]) -> tuple[LayoutWord, ...]:
 def watermarks(words: Sequence[LayoutWord]) -> list[int]:
     """Return the positions of words that are printed across the text, such as "CONFIDENTIAL".
 
-    Slanted words count if they are large, or pale and over level words; level words only if they
-    are huge, pale, and cross several others. Labels of a chart stand beside other words.
+    Slanted words count if two of these hold: they are large, pale, or across level words. Level
+    words count only if they are huge, pale, and cross several others. Labels of a chart are small
+    and stand beside other words; a slanted headline is dark and stands beside them.
     """
     odd = [i for i, w in enumerate(words) if w.slanted or _brightness(w.color) > _PALE]
     if not odd:
@@ -58,10 +59,23 @@ def watermarks(words: Sequence[LayoutWord]) -> list[int]:
 def _is_slanted_mark(word: LayoutWord, level: Sequence[LayoutWord], body: float) -> bool:
     if not word.visible:
         return False
-    if word.size >= _LARGE * body > 0:
+    is_large, is_pale = word.size >= _LARGE * body > 0, _brightness(word.color) > _PALE
+    if is_large and is_pale:
         return True
-    over = not level or any(overlap(word.rect, w.rect) for w in level)
-    return over and _brightness(word.color) > _PALE
+    if is_large:
+        return any(_is_across(word, w) for w in level)
+    return is_pale and (not level or any(overlap(word.rect, w.rect) for w in level))
+
+
+def _is_across(slanted: LayoutWord, word: LayoutWord) -> bool:
+    """Whether the middle of a word lies in a slanted one, which fills a diagonal of its box."""
+    x0, y0, x1, y1 = slanted.rect
+    x, y = (word.rect[0] + word.rect[2]) / 2, (word.rect[1] + word.rect[3]) / 2
+    if not (x0 < x < x1 and y0 < y < y1):
+        return False
+    part, half = (x - x0) / (x1 - x0), slanted.size / 2
+    down, up = y0 + part * (y1 - y0), y1 - part * (y1 - y0)
+    return min(abs(y - down), abs(y - up)) < half
 
 
 def _is_level_mark(word: LayoutWord, level: Sequence[LayoutWord], body: float) -> bool:

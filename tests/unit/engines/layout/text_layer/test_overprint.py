@@ -100,6 +100,38 @@ def test_slanted_labels_stay(tmp_path: Path, grey: float) -> None:
     assert "watermark" not in result.flags
 
 
+@pytest.mark.parametrize(
+    ("angle", "color"), [(20, (0, 0, 0)), (35, (0.8, 0, 0)), (-30, (0, 0, 0.4))]
+)
+def test_a_slanted_headline_stays(
+    tmp_path: Path, angle: float, color: tuple[float, float, float]
+) -> None:
+    """It is in full ink and crosses no text, however large it is."""
+    document = pymupdf.open()
+    page = document.new_page(width=595, height=842)
+    lines(page, 6)
+    start = pymupdf.Point(120, 620)
+    turn = (start, pymupdf.Matrix(angle))
+    page.insert_text(start, "Grand opening", fontsize=36, color=color, morph=turn)
+    (result,) = parsed(saved(tmp_path, document))
+    assert "Grand opening" in everything([result])
+    assert "watermark" not in result.flags
+
+
+@pytest.mark.parametrize("angle", [25, 40, -35])
+def test_a_dark_stamp_across_the_text_is_left_out(tmp_path: Path, angle: float) -> None:
+    """And flagged."""
+    document = pymupdf.open()
+    page = document.new_page(width=595, height=842)
+    lines(page, 30)
+    start = pymupdf.Point(150, 250)
+    turn = (start, pymupdf.Matrix(angle))
+    page.insert_text(start, "VOIDED", fontsize=60, color=(0.1, 0, 0), morph=turn)
+    (result,) = parsed(saved(tmp_path, document))
+    assert "VOIDED" not in everything([result])
+    assert "watermark" in result.flags
+
+
 def word(text: str, rect: tuple[float, float, float, float], **options: object) -> LayoutWord:
     return LayoutWord(text, rect, **({"size": 10.0, "line": 0, "block": 0} | options))  # type: ignore[arg-type]
 
@@ -135,13 +167,14 @@ def test_a_shadow_of_each_letter_does_not_cut_the_word(offset: float, size: int)
         (11.0, 0xBBBBBB, True, True),
         (11.0, 0xBBBBBB, False, False),
         (11.0, 0x000000, True, False),
-        (30.0, 0x000000, False, True),
+        (30.0, 0x000000, False, False),
+        (30.0, 0xCCCCCC, False, True),
     ],
 )
 def test_small_slanted_words_are_watermarks_only_over_text(
     size: float, color: int, over: bool, expected: bool
 ) -> None:
-    """A name repeated all over the page is pale; large ones count wherever they stand."""
+    """A name repeated all over the page is pale; large pale ones count wherever they stand."""
     body = [word("text", (20, 20 + 12 * i, 60, 30 + 12 * i)) for i in range(6)]
     where = (50.0, 25.0, 110.0, 85.0) if over else (200.0, 25.0, 260.0, 85.0)
     mark = word("anna", where, size=size, color=color, slanted=True)
