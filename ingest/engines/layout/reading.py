@@ -56,13 +56,14 @@ def read_upright_page(
     if dominant_turn(layer.good):
         turn = -dominant_turn(layer.good) % 4
         page = turned_page(source, turn)
-        facts, layer = _judged(page, model.start(page))
+        picture = model.start(page)
+        facts, layer = _judged(page, picture)
     words = tuple(sorted((*layer.good, *layer.unreadable), key=lambda w: w.line))
     upright = UprightPage(page, turn, facts, words, _flags(turn, layer))
     if config.ocr == "force" and (facts.words or facts.images or facts.drawings):
         forced = replace(layer, good=(), unreadable=facts.words)
         return _with_ocr(upright, forced, [rect_of(page)], config, threads)
-    areas = areas_to_read(page, facts, layer) if config.ocr == "auto" else []
+    areas = areas_to_read(page, facts, layer, picture) if config.ocr == "auto" else []
     return _with_ocr(upright, layer, areas, config, threads) if areas else upright
 
 

@@ -19,6 +19,7 @@ from ..text_layer.judge import TextLayer
 from ..text_layer.words import LayoutWord
 from .orientation import read_upright
 from .recognizer import OcrLine, Pixels, Recognizer, lines_of
+from .shapes import are_large, grounds, written_shapes
 
 __all__ = ["areas_to_read", "grey_picture", "in_line", "read_page_image", "rect_of", "split_words"]
 
@@ -34,22 +35,33 @@ _LOWEST: Final = 4.0  # height in points of an area; outlines of small print are
 _WORD = re.compile(r"\S+")
 
 
-def areas_to_read(page: pymupdf.Page, facts: PageFacts, layer: TextLayer) -> list[Rect]:
+def areas_to_read(
+    page: pymupdf.Page, facts: PageFacts, layer: TextLayer, drawn: Pixels | None
+) -> list[Rect]:
     """Return the parts of a page that show text which its text layer lacks, from the top.
 
     They are unreadable words, and pictures that look like text. All text of a page without readable
     words is in one area, the page.
+
+    Args:
+        page: the upright page.
+        facts: its content.
+        layer: its text layer.
+        drawn: its picture, one pixel per point; None if it is too large.
     """
     if not layer.good:
         shown = facts.images or facts.drawings or layer.garbled
         return [rect_of(page)] if shown else []
     words = [_padded(w.rect) for w in layer.unreadable]
+    if layer.searchable:
+        return _bands(words)
     pictures = [r for r in facts.images if _is_picture(r)]
-    pictures += [d.rect for d in facts.drawings if not d.is_rect]
-    found = _bands(pictures)
-    if layer.searchable or not found or not analyze_page(page)["needs_ocr"]:
-        found = []
-    return _bands([*words, *found])
+    pictures = [r for r in pictures if r not in grounds(pictures, layer.good)]
+    outlines = [d.rect for d in facts.drawings if not d.is_rect]
+    if are_large(pictures, outlines) and analyze_page(page)["needs_ocr"]:
+        return _bands([*words, *pictures, *outlines])
+    lines = [] if drawn is None else written_shapes(pictures, outlines, layer.good, drawn)
+    return _bands([*words, *lines])
 
 
 def _bands(rects: Sequence[Rect]) -> list[Rect]:
