@@ -64,7 +64,12 @@ def read_upright_page(
         forced = replace(layer, good=(), unreadable=facts.words)
         return _with_ocr(upright, forced, [rect_of(page)], config, threads)
     areas = areas_to_read(page, facts, layer, picture) if config.ocr == "auto" else []
-    return _with_ocr(upright, layer, areas, config, threads) if areas else upright
+    if not areas:
+        return upright
+    read = _with_ocr(upright, layer, areas, config, threads)
+    if layer.good:  # then the page is neither turned nor straightened
+        model.keep_for(read.page)
+    return read
 
 
 def _judged(page: pymupdf.Page, picture: NDArray[np.uint8] | None) -> tuple[PageFacts, TextLayer]:

@@ -65,6 +65,10 @@ class LayoutModel:
             return self._vision.start(page).pixels
         return None
 
+    def keep_for(self, copy: pymupdf.Page) -> None:
+        """Lay out a copy of the page that was begun last as if it looked the same."""
+        self._vision.keep_for(copy)
+
     def lay_out(self, page: pymupdf.Page) -> list[dict[str, Any]]:
         """Return the vendor's records of the regions of an upright page without rotation.
 

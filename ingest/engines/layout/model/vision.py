@@ -87,6 +87,11 @@ class Vision:
         features, scores = self._session.run(_OUTPUTS, {"input": picture})
         return features[0], describe_labels(scores[0])
 
+    def keep_for(self, copy: pymupdf.Page) -> None:
+        """Use what was seen for a copy of the page that was begun last."""
+        if self._page is not None:
+            self._page.page = copy
+
     def consume_cache(self) -> bool:
         """Whether the vendor need not run the network: always."""
         self._page = None

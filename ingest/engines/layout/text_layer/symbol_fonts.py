@@ -7,13 +7,14 @@ from typing import Final
 
 import pymupdf
 
-from .symbols import Coding, is_dingbats, is_wingdings
+from .symbols import Coding, is_dingbats, is_symbol, is_wingdings
 
 __all__ = ["codings"]
 
 _NUMBERED = re.compile(r"/a\d")
 _PAIR = re.compile(rb"<([0-9A-Fa-f]+)>\s*<([0-9A-Fa-f]+)>\s")
 _CODES: Final = 0x100
+_LATIN: Final = ("WinAnsiEncoding", "MacRomanEncoding", "StandardEncoding")
 
 
 def codings(page: pymupdf.Page) -> dict[str, Coding]:
@@ -25,6 +26,8 @@ def codings(page: pymupdf.Page) -> dict[str, Coding]:
             found[plain] = Coding.NAME
         elif is_wingdings(name) and kind == "Type0" and _repeats_numbers(page.parent, xref):
             found[plain] = Coding.NONE
+        elif is_symbol(name) and encoding in _LATIN and not _has_characters(page.parent, xref):
+            found[plain] = Coding.LATIN
     return found
 
 
@@ -34,8 +37,13 @@ def _has_numbered_names(document: pymupdf.Document, xref: int) -> bool:
     if kind == "xref":
         value = document.xref_object(int(value.split()[0]))
     if kind == "null":
-        return bool(document.xref_get_key(xref, "ToUnicode")[0] == "null")
+        return not _has_characters(document, xref)
     return bool(_NUMBERED.search(value))
+
+
+def _has_characters(document: pymupdf.Document, xref: int) -> bool:
+    """Whether the file says which characters the glyphs of a font are."""
+    return bool(document.xref_get_key(xref, "ToUnicode")[0] != "null")
 
 
 def _repeats_numbers(document: pymupdf.Document, xref: int) -> bool:

@@ -10,7 +10,16 @@ from enum import Enum
 from functools import cache
 from typing import Final
 
-__all__ = ["SPACE", "UNKNOWN", "Coding", "decoded", "is_dingbats", "is_symbolic", "is_wingdings"]
+__all__ = [
+    "SPACE",
+    "UNKNOWN",
+    "Coding",
+    "decoded",
+    "is_dingbats",
+    "is_symbol",
+    "is_symbolic",
+    "is_wingdings",
+]
 
 SPACE: Final = "\uf020"
 """The private code of a space."""
@@ -25,6 +34,8 @@ class Coding(Enum):
     """The code in the font, with or without U+F000 added."""
     NAME = "name"
     """The number in the glyph's name: MuPDF takes "a73", Zapf Dingbats' square, for "I"."""
+    LATIN = "latin"
+    """The code in the font, for Symbol with a Latin encoding, which it does not have."""
     NONE = "none"
     """Nothing: the file numbers the glyphs in an order of its own."""
 
@@ -87,6 +98,7 @@ _TABLES: Final[dict[str, dict[int, str]]] = {
     "webdings": _WEBDINGS,
 }
 _ZAPF: Final = ("zapfdingbats", "itczapfdingbats", "dingbats", "d050000l")
+_SYMBOLS: Final = ("symbol", "symbolmt", "symbolps", "standardsymbolsl", "standardsymbolsps")
 _ICONS: Final = ("awesome", "ico", "material", "glyph", "assets")
 """Parts of the names of icon fonts, which have codes of their own in the same range."""
 _IGNORED: Final = str.maketrans("", "", " -_")
@@ -135,6 +147,8 @@ def decoded(text: str, font: str, coding: Coding = Coding.CODE) -> str:
     name = _plain(font)
     if coding is Coding.NONE:
         return UNKNOWN * len(text)
+    if coding is Coding.LATIN:
+        return "".join(_SYMBOL.get(ord(c), c) for c in text)
     if coding is Coding.NAME:
         return "".join(_DINGBAT_NAMES.get(ord(c), c) for c in text)
     if (table := _table(name)) is not None:
@@ -147,7 +161,12 @@ def decoded(text: str, font: str, coding: Coding = Coding.CODE) -> str:
 @cache
 def is_symbolic(font: str) -> bool:
     """Whether a font has symbols instead of letters."""
-    return is_dingbats(font) or "dings" in font.casefold()
+    return is_dingbats(font) or is_symbol(font) or "dings" in font.casefold()
+
+
+def is_symbol(font: str) -> bool:
+    """Whether a font is Symbol, which has Greek letters and no Latin ones."""
+    return _plain(font).partition(",")[0] in _SYMBOLS
 
 
 def is_wingdings(font: str) -> bool:

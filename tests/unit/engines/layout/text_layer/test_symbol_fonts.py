@@ -58,3 +58,19 @@ def test_text_fonts_are_not_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda page: pytest.fail("looked up"),
     )
     assert text_of(page) == "4 8 n"
+
+
+@pytest.mark.parametrize(
+    ("codes", "signs"), [("abgd", "αβγδ"), ("DS", "ΔΣ"), ("\xb3\xa5", "≥∞"), ('"$^', "∀∃⊥")]
+)
+@pytest.mark.parametrize("base", ["Symbol", "SymbolMT", "ABCDEF+Symbol", "Symbol,Bold"])
+def test_symbol_has_no_latin_letters(codes: str, signs: str, base: str) -> None:
+    """Whether or not the file gives it the encoding of a text font."""
+    assert text_of(page_with("/WinAnsiEncoding", codes, base)) == signs
+    moved = "<</Type/Encoding/BaseEncoding/WinAnsiEncoding>>"
+    assert text_of(page_with(moved, codes, base)) == signs
+
+
+def test_a_text_font_with_a_like_name_keeps_its_letters() -> None:
+    """Symbola has letters of many scripts."""
+    assert text_of(page_with("/WinAnsiEncoding", "abgd", "Symbola")) == "abgd"
