@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from ...quality.garbling import is_garbled, is_undecodable, is_unknown, is_wordless
+from ...quality.garbling import is_garbled, is_nonsense, is_undecodable, is_unknown, is_wordless
 from ..geometry import Rect, centre_inside
 from .bullets import LONGEST_SIGN, with_bullets
 from .ligatures import misspelt, repaired
@@ -60,7 +60,7 @@ def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
     covered = _overlaid(over_image, visible)
     over_image = [w for w in over_image if id(w) not in covered]
     good, unreadable = _split(visible)
-    searchable = bool(over_image) and not is_garbled(_text(over_image))
+    searchable = bool(over_image) and not _is_noise(_text(over_image))
     if searchable:
         good += over_image
     return TextLayer(
@@ -74,6 +74,11 @@ def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
         watermark=bool(marks),
         repaired=is_repaired,
     )
+
+
+def _is_noise(text: str) -> bool:
+    """Whether an invisible layer is worth nothing: bad OCR of another program, for example."""
+    return is_garbled(text) or is_nonsense([text])
 
 
 def dominant_turn(words: Iterable[LayoutWord]) -> int:

@@ -104,6 +104,21 @@ def test_visible_text_is_used() -> None:
     assert (layer.garbled, layer.searchable, layer.hidden) == (False, False, False)
 
 
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "tlie qu1ck brvvn f0xes juniped ovr laz7y d0gs wh1le sevn othr aniniaIs wtchd thm frm bhnd",
+        "Wrkng hrs: mMndy thrgh fRdy, frm nnE tl fVe; clsd n Sndys nd hldys, pls rng frst thnks",
+        "xqtz brmf hjkl wrtz pLmN vcxz qwrt dfgh b1bl c2cl d3dl plkm nbvc xzsd",
+    ],
+)
+def test_an_invisible_layer_of_nonsense_is_read_again(noise: str) -> None:
+    """Another program's OCR failed on the scan."""
+    layer = judge(words(noise, visible=False), [PAGE])
+    assert not layer.good
+    assert (layer.garbled, layer.searchable) == (True, False)
+
+
 def test_invisible_text_over_a_scan_is_used() -> None:
     """The invisible layer of a searchable scan is its text."""
     layer = judge(words(ENGLISH, visible=False), [PAGE])
