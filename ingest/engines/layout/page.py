@@ -14,6 +14,7 @@ from ...documents.xfa import is_xfa_placeholder
 from ..quality.assessment import flag_damage
 from .annotations import read_annotations, with_notes
 from .assign import assign, join_numbers, regions_for_rest
+from .beside import with_blocks_beside
 from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
 from .edge_rows import with_edge_rows
 from .geometry import Rect, union
@@ -76,6 +77,9 @@ def _lay_out(
     contents, rest = assign(words, regions)
     if rest:
         regions += regions_for_rest(rest, regions)
+        contents, _ = assign(words, regions)
+    if len(parts := with_blocks_beside(regions, contents, facts.drawings, rtl)) > len(regions):
+        regions = parts
         contents, _ = assign(words, regions)
     regions = with_edge_rows(regions, contents, facts.drawings)
     to_box = _box_maker(upright)
