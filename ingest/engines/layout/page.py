@@ -19,6 +19,7 @@ from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
 from .edge_rows import with_edge_rows
 from .geometry import Rect, union
 from .headings import OutlineEntry, body_size
+from .listings import join_listings
 from .model.layout_model import LayoutModel, load_model
 from .order import in_reading_order
 from .reading import UprightPage, read_upright_page, with_fields, with_marks
@@ -82,11 +83,14 @@ def _lay_out(
         regions = parts
         contents, _ = assign(words, regions)
     regions = with_edge_rows(regions, contents, facts.drawings)
+    typewritten = is_typewritten(words)
+    if not typewritten:
+        regions, contents = join_listings(regions, contents)
     to_box = _box_maker(upright)
     context = PageContext(
         vocabulary(words),
         body_size(words),
-        is_typewritten(words),
+        typewritten,
         rtl,
         outline,
         to_box,
