@@ -11,7 +11,6 @@ Units: points of the upright page, origin top left.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 from typing import Final
 
 from .geometry import Rect, area, vertical_overlap
@@ -173,7 +172,7 @@ class _Cutter:
     def _grouped(self, stripes: list[Boxes]) -> list[Boxes]:
         """Join consecutive stripes as long as one gutter runs through all of them."""
         groups: list[Boxes] = [[]]
-        for stripe, below in zip_longest(stripes, stripes[1:], fillvalue=[]):
+        for stripe, below in zip(stripes, [*stripes[1:], []], strict=True):
             joined = groups[-1] + stripe
             if not groups[-1] or len(self._columns(joined)) < 2:
                 groups.append(stripe)
