@@ -185,11 +185,13 @@ class _Cutter:
     def _ends(self, group: Boxes, stripe: Boxes, below: Boxes) -> bool:
         """Whether a stripe ends all columns above it, although it does not cross all gutters.
 
-        Nothing stands beside it. It lies under two columns of three or more, or it is the heading
-        of as many columns as are above.
+        All columns stand beside each other somewhere, and nothing beside the stripe. It lies under
+        two of three columns or more, or it is the heading of as many columns as are above.
         """
         count = len(self._columns(group))
         if count < _SEVERAL or len(self._columns(stripe)) > 1:
+            return False
+        if all(len(self._columns(part)) < count for part in self._stripes(group)):
             return False
         if len(self._columns(group + stripe)) < count:
             return True

@@ -67,6 +67,13 @@ def test_the_last_column_comes_before_a_piece_below_all(
 
 
 NOT_BELOW = {
+    "lines of a form that happen to leave two gutters": [
+        (99, 234, 205, 241),
+        (101, 245, 203, 260),
+        (398, 245, 522, 252),
+        (237, 268, 375, 275),
+        (217, 280, 396, 287),
+    ],
     "a column that is longer than the others": [*THREE[:1], (50, 330, 205, 400), *THREE[1:]],
     "a figure of two columns beside the third": [
         *THREE[:2],
