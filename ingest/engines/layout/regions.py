@@ -13,7 +13,6 @@ from typing import Any, Final
 import pymupdf
 
 from .geometry import Rect, area, centre_inside, overlap
-from .geometry import Rect, area, centre_inside, overlap
 from .gutters import tables_beside
 from .model.layout_model import LayoutModel, utils
 from .tables import CellSlot, GridPlan, PlacedTable, Rules, find_rules, find_tables
