@@ -79,9 +79,9 @@ _TIMES: list[tuple[float, list[Any]]] = []
 
 def _timed(*args: Any) -> Any:
     started = time.perf_counter()
-    turn, lines = read_page_image(*args)
+    turn, skew, lines = read_page_image(*args)
     _TIMES.append((time.perf_counter() - started, lines))
-    return turn, lines
+    return turn, skew, lines
 
 
 def _parse(file: Path, task: Any) -> Any:

@@ -41,6 +41,8 @@ _KINDS: Final = {
 }
 _MAY_BE_EMPTY: Final = frozenset({BlockKind.FIGURE, BlockKind.FORMULA})
 _MARKER = re.compile(r"^(?:[•◦▪▫‣⁃●○■□➢✓\uf0b7\uf0a7\uf0d8\uf0fc]|[-–—*]\s|\(?\d{1,3}[.)]\s)")
+_MAY_BE_CODE: Final = frozenset({BlockKind.TEXT, BlockKind.FORMULA})
+"""The model takes short code for a formula; formulas have no fixed-width font."""
 _CODE_SIGNS = re.compile(r"[{}()\[\];=<>_#/\\]")
 _MIN_CODE_SIGNS: Final = 0.05  # share of the characters
 _BODY: Final = 1.05  # times the body size, up to which text is not larger than body text
@@ -215,7 +217,7 @@ def _items(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _is_code(kind: BlockKind, words: Sequence[LayoutWord], page: PageContext) -> bool:
-    if kind is not BlockKind.TEXT or not all(w.mono for w in words):
+    if kind not in _MAY_BE_CODE or not all(w.mono for w in words):
         return False
     text = "".join(w.text for w in words)
     return not page.typewritten or len(_CODE_SIGNS.findall(text)) > _MIN_CODE_SIGNS * len(text)

@@ -6,6 +6,7 @@ Units: points (1/72 inch) of the upright page, origin top left, y down.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import cos, radians, sin
 from typing import Final
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "area",
     "centre_inside",
     "intersection",
+    "moved_around",
     "overlap",
     "union",
     "vertical_overlap",
@@ -49,6 +51,16 @@ def centre_inside(inner: Rect, outer: Rect, margin: float = 0.0) -> bool:
 def intersection(a: Rect, b: Rect) -> Rect:
     """Return the common rectangle of two that overlap."""
     return (max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3]))
+
+
+def moved_around(rect: Rect, degrees: float, page: Rect) -> Rect:
+    """Move a rectangle clockwise around the centre of a page; its sides keep their directions."""
+    if not degrees:
+        return rect
+    c, s = cos(radians(degrees)), sin(radians(degrees))
+    x, y = (rect[0] + rect[2] - page[0] - page[2]) / 2, (rect[1] + rect[3] - page[1] - page[3]) / 2
+    right, down = c * x - s * y - x, s * x + c * y - y
+    return (rect[0] + right, rect[1] + down, rect[2] + right, rect[3] + down)
 
 
 def overlap(a: Rect, b: Rect) -> float:

@@ -28,6 +28,8 @@ of 12 pt on A4. Anything higher is a paragraph."""
 _UPRIGHT: Final = 6.0  # height over width of a line that runs up or down; a word has less
 _MAX_MARKS: Final = 0.3  # share of the boxes; more are the columns of a vertical script
 _BACKDROP: Final = 0.6  # share of the page that a picture behind the text covers
+_SEVERAL: Final = 3
+"""Columns from which a piece alone in its stripe ends them: it may be one of two columns."""
 _SAME_HEIGHT: Final = 0.7  # of heights, and of the overlap of two boxes side by side
 
 Boxes = list[int]
@@ -112,15 +114,15 @@ class _Cutter:
         self._remark = _REMARK * page_height
 
     def order(self, boxes: Boxes) -> list[int]:
-        """Order a set of boxes: by columns if a gutter runs through all of it, else by stripes."""
+        """Order a set of boxes: by groups of stripes, and each group by its columns."""
         if len(boxes) < 2:
             return boxes
+        groups = self._grouped(self._stripes(boxes))
+        if len(groups) > 1:
+            return [i for group in groups for i in self.order(group)]
         columns = self._columns(boxes)
         if len(columns) > 1:
             return self._across(boxes, columns)
-        stripes = self._stripes(boxes)
-        if len(stripes) > 1:
-            return [i for group in self._grouped(stripes) for i in self.order(group)]
         return sorted(boxes, key=lambda i: (self._rects[i][1], self._rects[i][0]))
 
     def _across(self, boxes: Boxes, columns: list[Boxes]) -> list[int]:
@@ -169,13 +171,33 @@ class _Cutter:
 
     def _grouped(self, stripes: list[Boxes]) -> list[Boxes]:
         """Join consecutive stripes as long as one gutter runs through all of them."""
-        groups: list[Boxes] = []
-        for stripe in stripes:
-            if groups and len(self._columns(groups[-1] + stripe)) > 1:
-                groups[-1] = groups[-1] + stripe
-            else:
+        groups: list[Boxes] = [[]]
+        for stripe, below in zip(stripes, [*stripes[1:], []], strict=True):
+            joined = groups[-1] + stripe
+            if not groups[-1] or len(self._columns(joined)) < 2:
                 groups.append(stripe)
-        return groups
+            elif self._ends(groups[-1], stripe, below):
+                groups += [stripe, []]
+            else:
+                groups[-1] = joined
+        return [group for group in groups if group]
+
+    def _ends(self, group: Boxes, stripe: Boxes, below: Boxes) -> bool:
+        """Whether a stripe ends all columns above it, although it does not cross all gutters.
+
+        All columns stand beside each other somewhere, and nothing beside the stripe. It lies under
+        two of three columns or more, or it is the heading of as many columns as are above.
+        """
+        count = len(self._columns(group))
+        if count < _SEVERAL or len(self._columns(stripe)) > 1:
+            return False
+        if all(len(self._columns(part)) < count for part in self._stripes(group)):
+            return False
+        if len(self._columns(group + stripe)) < count:
+            return True
+        top, bottom = self._rects[stripe[0]][1::2]
+        is_heading = len(stripe) == 1 and bottom - top <= self._remark
+        return is_heading and len(self._columns(below)) == count
 
 
 def _split(boxes: Boxes, extent: Callable[[int], tuple[float, float]], least: float) -> list[Boxes]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pymupdf
 
 from ...core.config import LayoutConfig
 from ...core.flags import Flag
-from ...core.records import Block, PageRef, ParsedPage
+from ...core.records import Block, Box, PageRef, ParsedPage
 from ...documents.xfa import is_xfa_placeholder
 from ..quality.assessment import flag_damage
 from .annotations import read_annotations, with_notes
 from .assign import assign, join_numbers, regions_for_rest
+from .beside import with_blocks_beside
 from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
 from .edge_rows import with_edge_rows
-from .geometry import union
+from .geometry import Rect, union
 from .headings import OutlineEntry, body_size
+from .listings import join_listings
 from .model.layout_model import LayoutModel, load_model
 from .order import in_reading_order
 from .reading import UprightPage, read_upright_page, with_fields, with_marks
@@ -50,7 +52,7 @@ def parse_page(
     upright = with_marks(upright, found)
     blocks = _lay_out(upright, _outline(document, ref), model)
     if found.notes:
-        blocks = with_notes(blocks, found.notes, box_maker(tuple(upright.page.rect), upright.turn))
+        blocks = with_notes(blocks, found.notes, _box_maker(upright))
     flags = upright.flags if blocks else (*upright.flags, Flag.BLANK)
     placeholder = is_xfa_placeholder(document)
     flags += flag_damage(blocks, mended=bool(document.is_repaired), placeholder=placeholder)
@@ -77,12 +79,18 @@ def _lay_out(
     if rest:
         regions += regions_for_rest(rest, regions)
         contents, _ = assign(words, regions)
+    if len(parts := with_blocks_beside(regions, contents, facts.drawings, rtl)) > len(regions):
+        regions = parts
+        contents, _ = assign(words, regions)
     regions = with_edge_rows(regions, contents, facts.drawings)
-    to_box = box_maker(rect, upright.turn)
+    typewritten = is_typewritten(words)
+    if not typewritten:
+        regions, contents = join_listings(regions, contents)
+    to_box = _box_maker(upright)
     context = PageContext(
         vocabulary(words),
         body_size(words),
-        is_typewritten(words),
+        typewritten,
         rtl,
         outline,
         to_box,
@@ -95,11 +103,15 @@ def _lay_out_columns(
     paragraphs: Sequence[list[LayoutWord]], upright: UprightPage, outline: Sequence[OutlineEntry]
 ) -> tuple[Block, ...]:
     """Make paragraphs of vertical text; the layout model takes it for a table."""
-    to_box = box_maker(tuple(upright.page.rect), upright.turn)
+    to_box = _box_maker(upright)
     regions = [Region("text", union(w.rect for w in words)) for words in paragraphs]
     known, size = vocabulary(upright.words), body_size(upright.words)
     context = PageContext(known, size, False, False, outline, to_box)
     return build_blocks(regions, paragraphs, context)
+
+
+def _box_maker(upright: UprightPage) -> Callable[[Rect], Box]:
+    return box_maker(tuple(upright.page.rect), upright.turn, upright.skew)
 
 
 def _outline(document: pymupdf.Document, ref: PageRef) -> list[OutlineEntry]:

@@ -18,7 +18,7 @@ from ...core.flags import Flag
 from ..quality.garbling import is_nonsense
 from .annotations import Annotations, marked
 from .forms import fill_in, read_fields
-from .geometry import Rect, intersection, overlap
+from .geometry import Rect, intersection, moved_around, overlap
 from .model.layout_model import LayoutModel
 from .ocr.recognizer import load_recognizer
 from .ocr.scan import areas_to_read, grey_picture, in_line, read_page_image, rect_of, split_words
@@ -26,7 +26,7 @@ from .text_layer.extract import PageFacts, read_page
 from .text_layer.judge import TextLayer, dominant_turn, judge
 from .text_layer.visibility import covers, is_blank, is_overwritten, is_seen, out_of_sight, suspects
 from .text_layer.words import LayoutWord
-from .upright import erase, turned_page, write_lines
+from .upright import erase, straightened, turned_page, write_lines
 
 __all__ = ["UprightPage", "read_upright_page", "with_fields", "with_marks"]
 
@@ -37,13 +37,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class UprightPage:
-    """A page turned upright by ``turn`` clockwise quarter turns, and its words."""
+    """A page turned upright by ``turn`` clockwise quarter turns, and its words.
+
+    A scan was then straightened: it was askew by ``skew`` degrees clockwise.
+    """
 
     page: pymupdf.Page
     turn: int
     facts: PageFacts
     words: tuple[LayoutWord, ...]
     flags: tuple[str, ...]
+    skew: float = 0.0
 
 
 def read_upright_page(
@@ -124,14 +128,16 @@ def _with_ocr(
     except MissingExtra as error:
         _warn_missing(str(error))
         return replace(upright, flags=(*upright.flags, Flag.OCR_MISSING))
-    turn, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, layer.good, areas)
+    turn, skew, lines = read_page_image(upright.page, recognizer, config.ocr_dpi, layer.good, areas)
     if not lines:
         return upright
     page = erase(upright.page, layer.unreadable) if layer.unreadable else upright.page
-    page = write_lines(turned_page(page, turn), lines)
+    page = turned_page(page, turn)
+    page = write_lines(straightened(page, skew) if skew else page, lines)
     first = upright.words[-1].line + 1 if upright.words else 0
-    unread = [w for w in layer.unreadable if not any(overlap(w.rect, box) for box, _ in lines)]
-    words = in_line(split_words(lines, first), (*layer.good, *unread), layer.unreadable)
+    unreadable = _straight(layer.unreadable, skew, rect_of(page))
+    unread = [w for w in unreadable if not any(overlap(w.rect, box) for box, _ in lines)]
+    words = in_line(split_words(lines, first), (*layer.good, *unread), unreadable)
     turn = (upright.turn + turn) % 4
     doubtful = is_nonsense([text for _, text in lines])
     flags = (
@@ -140,7 +146,11 @@ def _with_ocr(
         *_turn_flags(turn),
         *(f for f in upright.flags if not f.startswith("rotated")),
     )
-    return UprightPage(page, turn, read_page(page), words, flags)
+    return UprightPage(page, turn, read_page(page), words, flags, skew)
+
+
+def _straight(words: Sequence[LayoutWord], skew: float, page: Rect) -> list[LayoutWord]:
+    return [replace(w, rect=moved_around(w.rect, -skew, page)) for w in words]
 
 
 def with_fields(upright: UprightPage) -> UprightPage:

@@ -13,12 +13,13 @@ from typing import Any, Final
 import pymupdf
 
 from .geometry import Rect, area, centre_inside, overlap
+from .gutters import tables_beside
 from .model.layout_model import LayoutModel, utils
 from .tables import CellSlot, GridPlan, PlacedTable, Rules, find_rules, find_tables
 from .text_layer.extract import PageFacts
 from .text_layer.words import LayoutWord
 
-__all__ = ["CellSlot", "GridPlan", "Region", "find_regions", "split_at_rules"]
+__all__ = ["CellSlot", "GridPlan", "Region", "find_regions", "split_at_rules", "split_tables"]
 
 _MIN_SIDE: Final = 2.0
 """pymupdf4llm drops thinner boxes: they are rules, not regions."""
@@ -55,6 +56,7 @@ def find_regions(
         return []
     found = [Region(b["class_name"], _rect(b["group_bbox"])) for b in raw]
     rules = find_rules(facts.drawings, _rect(page.rect))
+    found = split_tables(found, rules, words)
     found = with_cells(
         found, *find_tables([r.rect for r in found if r.label == "table"], rules, words)
     )
@@ -86,6 +88,19 @@ def with_cells(
     drawn = [r.rect for r in planned if r.grid is not None]
     others = [r for r in regions if r.label != "table" and not _is_part(r, drawn)]
     return [*others, *planned]
+
+
+def split_tables(
+    regions: Sequence[Region], rules: Rules, words: Sequence[LayoutWord]
+) -> list[Region]:
+    """Split table regions that hold tables side by side, unless rules hold them together."""
+    split: list[Region] = []
+    for region in regions:
+        parts: list[Rect] = []
+        if region.label == "table" and not len(rules.within(region.rect).across):
+            parts = tables_beside([w for w in words if centre_inside(w.rect, region.rect)])
+        split += [Region("table", rect) for rect in parts] or [region]
+    return split
 
 
 def split_at_rules(

@@ -27,6 +27,8 @@ _INVISIBLE: Final = re.compile("[\ufeff\u200b\u2060\u00ad\u202a-\u202e\u2066-\u2
 _LIGATURE: Final = re.compile("[\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc]")
 # Bullets of Symbol and Wingdings have private codes.
 _ICON_BULLET: Final = re.compile("[\uf0b7\uf0a7\uf0d8\uf0fc\uf076\uf06e\uf0a8\uf071]")
+_BLANK: Final = 1.6  # times the pitch of code without blank lines
+_LOOSEST: Final = 1.5  # pitch of code with single spacing, in font sizes
 _SPACELESS_GAP: Final = 0.5  # font sizes between glyphs of one line; tracking is smaller
 _MARK: Final = re.compile(r"[\d,+\-\u2212)\]*]+")
 _LEADER: Final = re.compile(r"(?: ?[.·]){5,} ?")
@@ -80,14 +82,26 @@ def code_text(rows: Sequence[Row]) -> str:
     words = (w for row in rows for w in row.words)
     width = median((w.rect[2] - w.rect[0]) / max(1, len(w.text)) for w in words)
     left = min(row.rect[0] for row in rows)
-    height = median(row.rect[3] - row.rect[1] for row in rows)
+    blank = _blank_pitch(rows)
     lines: list[str] = []
     for i, row in enumerate(rows):
-        if i and row.rect[1] - rows[i - 1].rect[3] > 0.8 * height:
+        if i and _foot(row) - _foot(rows[i - 1]) > blank:
             lines.append("")
         indent = round((row.rect[0] - left) / max(width, 1e-3))
         lines.append(" " * indent + clean(_spaced(row, width)))
     return "\n".join(lines)
+
+
+def _blank_pitch(rows: Sequence[Row]) -> float:
+    """The pitch of rows above which a blank line is between them."""
+    size = median(w.size for row in rows for w in row.words)
+    pitches = [b - a for a, b in pairwise(map(_foot, rows)) if b - a > 0.8 * size]
+    return _BLANK * min([*pitches, _LOOSEST * size])
+
+
+def _foot(row: Row) -> float:
+    """The lower edge of a row without its descenders, which only some rows have."""
+    return min(word.rect[3] for word in row.words)
 
 
 def clean(text: str) -> str:

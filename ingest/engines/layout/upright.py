@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from math import cos, radians, sin
 from typing import Final
 
 import pymupdf
 
 from ...core.records import Box
-from .geometry import Rect
+from .geometry import Rect, moved_around
 from .text_layer.words import LayoutWord
 
-__all__ = ["box_maker", "erase", "turned_page", "write_lines"]
+__all__ = ["box_maker", "erase", "straightened", "turned_page", "write_lines"]
 
 _LATIN: Final = "helv"
 _WIDE: Final = "wide"
@@ -67,18 +68,38 @@ def write_lines(page: pymupdf.Page, lines: Sequence[tuple[Rect, str]]) -> pymupd
     return copy
 
 
-def box_maker(page_rect: Rect, turn: int) -> Callable[[Rect], Box]:
+def straightened(page: pymupdf.Page, skew: float) -> pymupdf.Page:
+    """Copy a page whose content stands askew by ``skew`` degrees clockwise, and set it straight.
+
+    The page itself keeps its size: corners of the content may end up outside.
+    """
+    copy = _copied(page)
+    box, c, s = _crop_box(copy), cos(radians(skew)), sin(radians(skew))
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    values = (c, s, -s, c, x - c * x + s * y, y - s * x - c * y)
+    shift = b"q %.6f %.6f %.6f %.6f %.4f %.4f cm\n" % values
+    stream = copy.parent.get_new_xref()
+    copy.parent.update_object(stream, "<<>>")
+    copy.parent.update_stream(stream, shift + copy.read_contents() + b"\nQ", new=True)
+    copy.set_contents(stream)
+    return copy
+
+
+def box_maker(page_rect: Rect, turn: int, skew: float = 0.0) -> Callable[[Rect], Box]:
     """Return a function that converts points of the upright page to fractions of the displayed one.
 
     Args:
         page_rect: the upright page.
         turn: clockwise quarter turns from the displayed to the upright page.
+        skew: degrees, clockwise, by which the content of the page was askew before it was
+            straightened. Boxes go back to where their middle was.
     """
     left, top, right, bottom = page_rect
     width, height = max(right - left, 1e-6), max(bottom - top, 1e-6)
 
     def to_box(rect: Rect) -> Box:
         corners: list[float] = []
+        rect = moved_around(rect, skew, page_rect)
         for x, y in (rect[:2], rect[2:]):
             u, v = (x - left) / width, (y - top) / height
             corners += ((u, v), (v, 1 - u), (1 - u, 1 - v), (1 - v, u))[turn]

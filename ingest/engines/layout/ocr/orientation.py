@@ -1,6 +1,7 @@
 """Finds out which way up a scan is, from the shapes of its lines and from trial readings.
 
-A turn is the number of clockwise quarter turns that make the picture upright.
+Lines of a skewed scan are straightened: else those of different columns would shift against each
+other. A turn is the number of clockwise quarter turns that make the picture upright.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .recognizer import OcrLine, Pixels, Recognizer, lines_of
+from .skew import rotated, skew_of
 
 __all__ = ["read_upright"]
 
@@ -24,30 +26,32 @@ more, upside-down lines 0.3 to 0.7."""
 _BETTER: Final = 0.05  # by which the reading after half a turn must score higher
 
 
-def read_upright(pixels: Pixels, recognizer: Recognizer) -> tuple[int, Pixels, list[OcrLine]]:
+def read_upright(pixels: Pixels, recognizer: Recognizer) -> tuple[int, float, list[OcrLine]]:
     """Turn a picture upright and read it.
 
     Returns:
-        The turn (0 to 3), the upright picture, and its lines in pixels of the upright picture.
+        The turn (0 to 3), the skew of the upright picture in degrees clockwise, and its lines, in
+        pixels of that picture after it is straightened around its centre.
     """
-    turn = 0
+    turn, (height, width) = 0, pixels.shape[:2]
     corners, crops = recognizer.find(pixels)
     if _are_sideways(corners):
         crops = [_quarter_turned(*x) for x in zip(corners, crops, strict=True)]
         corners = np.stack([corners[..., 1], pixels.shape[1] - corners[..., 0]], axis=-1)
-        turn, pixels = 3, np.rot90(pixels)
+        turn, width, height = 3, height, width
     lengths = np.ptp(corners[..., 0], axis=1)
     probes = [int(i) for i in np.argsort(-lengths)[:_PROBES]]
     readings = dict(zip(probes, recognizer.read([crops[i] for i in probes]), strict=True))
     if _is_upside_down(crops, readings, recognizer):
-        turn, pixels, readings = (turn + 2) % 4, np.rot90(pixels, 2), {}
-        height, width = pixels.shape[:2]
+        turn, readings = (turn + 2) % 4, {}
         corners = np.asarray((width, height), dtype=np.float32) - corners
         crops = [_half_turned(crop) for crop in crops]
     left = [i for i in range(len(crops)) if i not in readings]
     readings |= zip(left, recognizer.read([crops[i] for i in left]), strict=True)
-    lines = lines_of(corners, [readings[i] for i in range(len(crops))])
-    return turn, np.ascontiguousarray(pixels), lines
+    skew = skew_of(corners)
+    if skew:
+        corners = rotated(corners, -skew, (width / 2, height / 2))
+    return turn, skew, lines_of(corners, [readings[i] for i in range(len(crops))])
 
 
 def _are_sideways(corners: NDArray[np.float32]) -> bool:

@@ -93,25 +93,26 @@ def read_page_image(
     dpi: int,
     known: Sequence[LayoutWord] = (),
     areas: Sequence[Rect] = (),
-) -> tuple[int, list[OcrLine]]:
+) -> tuple[int, float, list[OcrLine]]:
     """Draw a page without the ``known`` words of its text layer, and read the picture.
 
     Known words must be upright. With them, only the ``areas`` are read. A page without known words
     may be turned either way.
 
     Returns:
-        The clockwise quarter turns that make the page upright, and the lines, in points of the
-        upright page.
+        The clockwise quarter turns that make the page upright, its skew after that in degrees
+        clockwise, and the lines, in points of the page after it is turned and straightened.
     """
     pixmap = _draw(page, dpi, known)
     if pixmap is None:
-        return 0, []
+        return 0, 0.0, []
     pixels = np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.width, 3)
     scale = pixmap.width / page.rect.width
     if known:
-        return 0, [line for area in areas for line in _read_area(pixels, area, scale, recognizer)]
-    turn, pixels, lines = read_upright(pixels, recognizer)
-    return turn, [_line_at(line, (0.0, 0.0), scale) for line in lines]
+        read = (line for area in areas for line in _read_area(pixels, area, scale, recognizer))
+        return 0, 0.0, list(read)
+    turn, skew, lines = read_upright(pixels, recognizer)
+    return turn, skew, [_line_at(line, (0.0, 0.0), scale) for line in lines]
 
 
 def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:

@@ -9,6 +9,7 @@ from typing import Final
 
 from ..geometry import Rect
 from ..text_layer.words import LayoutWord
+from .centred import with_centred_rows
 from .columns import Columns, Item, find_columns
 from .header import PlacedLine, count_header_lines, header_breaks, spanned
 from .phrases import lines_of
@@ -36,7 +37,7 @@ def plan_open(rect: Rect, rules: Rules, words: Sequence[LayoutWord]) -> GridPlan
     columns = find_columns(lines, walls)
     if columns.count < 2:
         return None
-    placed = [columns.place(line) for line in lines]
+    placed = with_centred_rows([columns.place(line) for line in lines], rules.across)
     rows, header_rows = _rows(placed, columns, rules)
     slots = [slot for i in range(len(rows)) for slot in _slots(i, rows, columns, rect)]
     slots = [s if s.row < header_rows else replace(s, col_span=1) for s in slots]

@@ -40,6 +40,65 @@ def test_columns_are_read_one_after_the_other() -> None:
     assert [shuffled[i] for i in reading_order(shuffled, 800)] == expected
 
 
+THREE = [(50, 100, 205, 300), (220, 100, 375, 310), (390, 100, 545, 240)]
+FOUR = [(50, 100, 160, 300), (180, 100, 290, 330), (310, 100, 420, 310), (440, 100, 550, 240)]
+BELOW_COLUMNS = {
+    "a text under two of three columns": (THREE, (50, 330, 375, 390), False),
+    "a table under three of four columns": (FOUR, (50, 350, 420, 500), False),
+    "a text under the first two of four columns": (FOUR, (50, 335, 290, 355), True),
+    "a heading over the left column of the next three": (THREE, (50, 330, 190, 350), True),
+    "a heading in the middle of the page": (THREE, (230, 330, 360, 350), True),
+    "a heading between the middle two of four columns": (FOUR, (240, 335, 360, 355), True),
+    "a text of the full width": (THREE, (50, 330, 545, 390), False),
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "piece", "repeated"), BELOW_COLUMNS.values(), ids=BELOW_COLUMNS
+)
+def test_the_last_column_comes_before_a_piece_below_all(
+    columns: list[Rect], piece: Rect, repeated: bool
+) -> None:
+    """Even if the piece leaves a gutter free. Columns may go on below."""
+    again = [(x0, y0 + 260, x1, y1 + 260) for x0, y0, x1, y1 in columns] if repeated else []
+    expected = [*columns, piece, *again]
+    shuffled = expected[::-1]
+    assert [shuffled[i] for i in reading_order(shuffled, 800)] == expected
+
+
+NOT_BELOW = {
+    "lines of a form that happen to leave two gutters": [
+        (99, 234, 205, 241),
+        (101, 245, 203, 260),
+        (398, 245, 522, 252),
+        (237, 268, 375, 275),
+        (217, 280, 396, 287),
+    ],
+    "a column that is longer than the others": [*THREE[:1], (50, 330, 205, 400), *THREE[1:]],
+    "a figure of two columns beside the third": [
+        *THREE[:2],
+        (50, 330, 375, 500),
+        THREE[2],
+        (390, 330, 545, 600),
+    ],
+    "a heading in one of three columns": [
+        THREE[0],
+        (50, 330, 150, 346),
+        (50, 350, 205, 600),
+        THREE[1],
+        (220, 350, 375, 600),
+        (390, 100, 545, 500),
+    ],
+}
+
+
+@pytest.mark.parametrize("expected", NOT_BELOW.values(), ids=NOT_BELOW)
+def test_a_piece_of_one_column_does_not_end_the_others(expected: list[Rect]) -> None:
+    """Other columns stand beside it, or none goes on below it."""
+    shuffled = expected[::-1]
+    assert [shuffled[i] for i in reading_order(shuffled, 800)] == expected
+
+
 UPRIGHT_MARKS = {
     "beside a line at the foot": [(18, 667, 23, 774), (25, 767, 450, 773)],
     "along the picture and the columns": [(36, 90, 42, 600)],
