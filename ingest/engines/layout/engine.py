@@ -20,7 +20,7 @@ from .page import ENGINE, parse_page
 
 __all__ = ["LayoutEngine"]
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Increase this when a change of this package's own code may change how a page is read."""
 
 _QUOTING: Final = (ValueError, LookupError, TypeError, AttributeError, AssertionError)

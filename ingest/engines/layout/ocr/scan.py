@@ -12,7 +12,7 @@ import pymupdf
 from numpy.typing import NDArray
 
 from ....core.records import TextSource
-from ..geometry import Rect, centre_inside, union
+from ..geometry import Rect, centre_inside, overlap, union
 from ..model.layout_model import analyze_page, get_pixmap, pixmap_is_empty
 from ..text_layer.extract import PageFacts
 from ..text_layer.judge import TextLayer
@@ -103,16 +103,14 @@ def read_page_image(
         The clockwise quarter turns that make the page upright, its skew after that in degrees
         clockwise, and the lines, in points of the page after it is turned and straightened.
     """
-    pixmap = _draw(page, dpi, known)
-    if pixmap is None:
-        return 0, 0.0, []
-    pixels = np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.width, 3)
-    scale = pixmap.width / page.rect.width
+    dpi = _fitting(page, dpi)
     if known:
-        read = (line for area in areas for line in _read_area(pixels, area, scale, recognizer))
-        return 0, 0.0, list(read)
-    turn, skew, lines = read_upright(pixels, recognizer)
-    return turn, skew, [_line_at(line, (0.0, 0.0), scale) for line in lines]
+        return 0, 0.0, list(_read_areas(page, recognizer, dpi, known, areas))
+    pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csRGB, alpha=False)
+    if pixmap_is_empty(pixmap):
+        return 0, 0.0, []
+    turn, skew, lines = read_upright(_pixels(pixmap), recognizer)
+    return turn, skew, [_line_at(line, (0.0, 0.0), dpi / 72) for line in lines]
 
 
 def split_words(lines: Sequence[OcrLine], first: int) -> list[LayoutWord]:
@@ -154,18 +152,32 @@ def _is_picture(rect: Rect) -> bool:
     return min(rect[2] - rect[0], rect[3] - rect[1]) >= _PICTURE_SIDE
 
 
-def _read_area(
-    pixels: Pixels, area: Rect, scale: float, recognizer: Recognizer
+def _read_areas(
+    page: pymupdf.Page,
+    recognizer: Recognizer,
+    dpi: int,
+    known: Sequence[LayoutWord],
+    areas: Sequence[Rect],
 ) -> Iterator[OcrLine]:
-    """Read a part of a page's picture; ``area`` is in points, ``scale`` in pixels per point."""
-    left, top = (max(0, int((v - _EDGE) * scale)) for v in area[:2])
-    right, bottom = (int((v + _EDGE) * scale) + 1 for v in area[2:])
-    part = pixels[top:bottom, left:right]
-    if not part.size or part.min() == part.max():
-        return
-    corners, crops = recognizer.find(part)
-    for line in lines_of(corners, recognizer.read(crops)):
-        yield _line_at(line, (left, top), scale)
+    """Read parts of a page. The whole page is drawn only if known words have to be left out."""
+    whole: pymupdf.Pixmap | None = None
+    for x0, y0, x1, y1 in areas:
+        box = pymupdf.Rect(x0 - _EDGE, y0 - _EDGE, x1 + _EDGE, y1 + _EDGE) & page.rect
+        if any(overlap(w.rect, tuple(box)) for w in known):
+            whole = whole or get_pixmap(page.get_displaylist(), dpi, [w.rect for w in known])[0]
+            left, top, right, bottom = (box * (dpi / 72)).irect
+            part = _pixels(whole)[top:bottom, left:right]
+        else:
+            drawn = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csRGB, alpha=False, clip=box)
+            left, top, part = drawn.x, drawn.y, _pixels(drawn)
+        if part.size and part.min() < part.max():
+            corners, crops = recognizer.find(part)
+            for line in lines_of(corners, recognizer.read(crops)):
+                yield _line_at(line, (left, top), dpi / 72)
+
+
+def _pixels(drawn: pymupdf.Pixmap) -> Pixels:
+    return np.frombuffer(drawn.samples, np.uint8).reshape(drawn.height, drawn.width, drawn.n)
 
 
 def _line_at(line: OcrLine, origin: tuple[float, float], scale: float) -> OcrLine:
@@ -174,13 +186,7 @@ def _line_at(line: OcrLine, origin: tuple[float, float], scale: float) -> OcrLin
     return ((x0 + x) / scale, (y0 + y) / scale, (x1 + x) / scale, (y1 + y) / scale), text
 
 
-def _draw(page: pymupdf.Page, dpi: int, known: Sequence[LayoutWord]) -> pymupdf.Pixmap | None:
-    """Draw the page without the known words; None if the picture is empty."""
+def _fitting(page: pymupdf.Page, dpi: int) -> int:
+    """Return the resolution, or a lower one at which the page is not too large."""
     longest = max(page.rect.width, page.rect.height, 1.0)
-    dpi = max(1, min(dpi, int(_MAX_SIDE * 72 / longest)))
-    if known:
-        pixmap, empty = get_pixmap(page.get_displaylist(), dpi, [w.rect for w in known])
-    else:
-        pixmap = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csRGB, alpha=False)
-        empty = pixmap_is_empty(pixmap)
-    return None if empty else pixmap
+    return max(1, min(dpi, int(_MAX_SIDE * 72 / longest)))
