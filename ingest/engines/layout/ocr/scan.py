@@ -56,11 +56,12 @@ def areas_to_read(
     if layer.searchable:
         return _bands(words)
     pictures = [r for r in facts.images if _is_picture(r)]
-    pictures = [r for r in pictures if r not in grounds(pictures, layer.good)]
+    behind = grounds(pictures, layer.good)
+    bare = [r for r in pictures if r not in behind]
     outlines = [d.rect for d in facts.drawings if not d.is_rect]
-    if are_large(pictures, outlines) and analyze_page(page)["needs_ocr"]:
+    if are_large(bare, outlines) and analyze_page(page)["needs_ocr"]:
         return _bands([*words, *pictures, *outlines])
-    lines = [] if drawn is None else written_shapes(pictures, outlines, layer.good, drawn)
+    lines = [] if drawn is None else written_shapes(bare, outlines, layer.good, drawn)
     return _bands([*words, *lines])
 
 
