@@ -83,7 +83,7 @@ def _judged(page: pymupdf.Page, picture: NDArray[np.uint8] | None) -> tuple[Page
     if unseen:
         facts = replace(facts, words=tuple(_without(facts.words, unseen)))
     layer = judge(facts.words, facts.images)
-    return facts, replace(layer, hidden=layer.hidden or bool(unseen) or facts.cropped)
+    return facts, replace(layer, hidden=layer.hidden or bool(unseen) or facts.withheld)
 
 
 def _without(words: Sequence[LayoutWord], unseen: set[int]) -> Iterator[LayoutWord]:
