@@ -136,6 +136,7 @@ def page_to_json(page: ParsedPage, markdown: PageMarkdown) -> dict[str, Any]:
         "height": page.height,
         "engine": page.engine,
         "flags": list(page.flags),
+        "watermarks": list(page.watermarks),
         "seconds": round(page.seconds, 4),
         "optical": _reading_to_json(page.optical) if page.optical else None,
         "markdown": markdown.text,

@@ -32,7 +32,7 @@ class Flag:
     HIDDEN: Final = "text_hidden"
     """Text that nobody sees on the page was left out."""
     WATERMARK: Final = "watermark"
-    """Text printed across the page was left out."""
+    """Text printed across the page was left out; see ``ParsedPage.watermarks``."""
     BLANK: Final = "blank"
     """The page is blank."""
     DAMAGED: Final = "damaged_file"

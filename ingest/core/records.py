@@ -288,7 +288,7 @@ class ParsedPage:
     """A page that an engine has read: blocks in reading order.
 
     ``width`` and ``height`` are in points (1/72 inch), as displayed. ``flags`` are of
-    :class:`.flags.Flag`.
+    :class:`.flags.Flag`. ``watermarks`` are printed across the text and in no block.
     """
 
     ref: PageRef
@@ -299,6 +299,7 @@ class ParsedPage:
     flags: tuple[str, ...] = ()
     seconds: float = 0.0
     optical: OpticalReading | None = None
+    watermarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

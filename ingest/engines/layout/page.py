@@ -57,7 +57,8 @@ def parse_page(
     placeholder = is_xfa_placeholder(document)
     flags += flag_damage(blocks, mended=bool(document.is_repaired), placeholder=placeholder)
     seconds = time.perf_counter() - started
-    return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds)
+    marks = upright.watermarks
+    return ParsedPage(ref, width, height, blocks, ENGINE, flags, seconds, watermarks=marks)
 
 
 def _lay_out(

@@ -39,7 +39,8 @@ _log = logging.getLogger(__name__)
 class UprightPage:
     """A page turned upright by ``turn`` clockwise quarter turns, and its words.
 
-    A scan was then straightened: it was askew by ``skew`` degrees clockwise.
+    A scan was then straightened: it was askew by ``skew`` degrees clockwise. ``watermarks`` are
+    not among the words.
     """
 
     page: pymupdf.Page
@@ -48,6 +49,7 @@ class UprightPage:
     words: tuple[LayoutWord, ...]
     flags: tuple[str, ...]
     skew: float = 0.0
+    watermarks: tuple[str, ...] = ()
 
 
 def read_upright_page(
@@ -63,7 +65,9 @@ def read_upright_page(
         picture = model.start(page)
         facts, layer = _judged(page, picture)
     words = tuple(sorted((*layer.good, *layer.unreadable), key=lambda w: w.line))
-    upright = UprightPage(page, turn, facts, words, _flags(turn, layer))
+    upright = UprightPage(
+        page, turn, facts, words, _flags(turn, layer), watermarks=layer.watermarks
+    )
     if config.ocr == "force" and (facts.words or facts.images or facts.drawings):
         forced = replace(layer, good=(), unreadable=facts.words)
         return _with_ocr(upright, forced, [rect_of(page)], config, threads)
@@ -83,7 +87,7 @@ def _judged(page: pymupdf.Page, picture: NDArray[np.uint8] | None) -> tuple[Page
     if unseen:
         facts = replace(facts, words=tuple(_without(facts.words, unseen)))
     layer = judge(facts.words, facts.images)
-    return facts, replace(layer, hidden=layer.hidden or bool(unseen) or facts.cropped)
+    return facts, replace(layer, hidden=layer.hidden or bool(unseen) or facts.withheld)
 
 
 def _without(words: Sequence[LayoutWord], unseen: set[int]) -> Iterator[LayoutWord]:
@@ -146,7 +150,7 @@ def _with_ocr(
         *_turn_flags(turn),
         *(f for f in upright.flags if not f.startswith("rotated")),
     )
-    return UprightPage(page, turn, read_page(page), words, flags, skew)
+    return UprightPage(page, turn, read_page(page), words, flags, skew, upright.watermarks)
 
 
 def _straight(words: Sequence[LayoutWord], skew: float, page: Rect) -> list[LayoutWord]:
@@ -176,7 +180,7 @@ def _flags(turn: int, layer: TextLayer) -> tuple[str, ...]:
         Flag.REPAIRED: layer.repaired,
         Flag.SEARCHABLE: layer.searchable,
         Flag.HIDDEN: layer.hidden,
-        Flag.WATERMARK: layer.watermark,
+        Flag.WATERMARK: bool(layer.watermarks),
     }
     return (*_turn_flags(turn), *(name for name, holds in remarks.items() if holds))
 

@@ -10,6 +10,7 @@ from typing import Final
 import pymupdf
 
 from ...core.records import Box
+from .copies import copied
 from .geometry import Rect, moved_around
 from .text_layer.words import LayoutWord
 
@@ -27,7 +28,7 @@ def turned_page(page: pymupdf.Page, turn: int) -> pymupdf.Page:
     """
     if not turn and not page.rotation:
         return page
-    copy = _copied(page)
+    copy = copied(page)
     copy.set_mediabox(_crop_box(copy))  # remove_rotation (PyMuPDF 2.0) ignores the crop box
     copy.set_rotation((page.rotation + 90 * turn) % 360)
     copy.remove_rotation()
@@ -36,7 +37,7 @@ def turned_page(page: pymupdf.Page, turn: int) -> pymupdf.Page:
 
 def erase(page: pymupdf.Page, words: Iterable[LayoutWord]) -> pymupdf.Page:
     """Copy an upright page without these words. Pictures and drawings stay."""
-    copy = _copied(page)
+    copy = copied(page)
     for word in words:
         copy.add_redact_annot(word.rect)
     copy.apply_redactions(
@@ -49,7 +50,7 @@ def erase(page: pymupdf.Page, words: Iterable[LayoutWord]) -> pymupdf.Page:
 
 def write_lines(page: pymupdf.Page, lines: Sequence[tuple[Rect, str]]) -> pymupdf.Page:
     """Copy an upright page and write lines into their boxes: the layout model sees text only."""
-    copy = _copied(page)
+    copy = copied(page)
     shape = copy.new_shape()
     names = [_LATIN if all(ord(char) < 256 for char in text) else _WIDE for _, text in lines]
     if _WIDE in names:
@@ -73,7 +74,7 @@ def straightened(page: pymupdf.Page, skew: float) -> pymupdf.Page:
 
     The page itself keeps its size: corners of the content may end up outside.
     """
-    copy = _copied(page)
+    copy = copied(page)
     box, c, s = _crop_box(copy), cos(radians(skew)), sin(radians(skew))
     x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
     values = (c, s, -s, c, x - c * x + s * y, y - s * x - c * y)
@@ -106,12 +107,6 @@ def box_maker(page_rect: Rect, turn: int, skew: float = 0.0) -> Callable[[Rect],
         return Box.clipped(*corners)
 
     return to_box
-
-
-def _copied(page: pymupdf.Page) -> pymupdf.Page:
-    document = pymupdf.open()
-    document.insert_pdf(page.parent, from_page=page.number, to_page=page.number)
-    return document[0]
 
 
 def _crop_box(page: pymupdf.Page) -> pymupdf.Rect:

@@ -37,6 +37,11 @@ _BUSY: Final = (
 )
 
 
+_SHORT: Final = 1.5  # width over height of the ink of a short word, "and"
+_LOW_INK: Final = 5.0  # points; capitals of 7 pt are as high
+_NARROW: Final = 12.0  # width in points of a word of two letters
+
+
 def grounds(pictures: Sequence[Rect], words: Sequence[LayoutWord]) -> list[Rect]:
     """Return the pictures that are the ground of a heading: low, with words of the page on them."""
     low = [r for r in pictures if r[3] - r[1] <= _HIGHEST]
@@ -65,9 +70,11 @@ def written_shapes(
     """
     shapes = [*pictures, *outlines] if len(outlines) <= _MOST_OUTLINES else pictures
     long = [r for r in _rows(shapes) if _is_line(r)]
-    free = [r for r in long if not any(centre_inside(w.rect, r) for w in words)]
-    found = [r for r in free if _has_strokes(drawn, r)]
-    return found if len(found) <= _MOST else []
+    small = [r for r in pictures if _is_small(r)]
+    found = [r for r in long if _has_strokes(drawn, r)]
+    found += [r for r in small if _has_lines(drawn, r)]
+    free = [r for r in found if not any(centre_inside(w.rect, r) for w in words)]
+    return free if len(free) <= _MOST else []
 
 
 def _rows(shapes: Sequence[Rect]) -> Iterator[Rect]:
@@ -90,6 +97,37 @@ def _is_line(rect: Rect) -> bool:
     return _LOWEST <= height <= _HIGHEST and width >= _LONG * height
 
 
+def _is_small(rect: Rect) -> bool:
+    """Whether a picture may be a stamp, an icon or a word."""
+    width, height = rect[2] - rect[0], rect[3] - rect[1]
+    return _LOWEST <= height <= _HIGHEST and _NARROW <= width < _LONG * height
+
+
+def _has_lines(drawn: NDArray[np.uint8], rect: Rect) -> bool:
+    """Whether ink of a small picture is a line: a band between empty rows. Icons fill them all."""
+    x0, y0 = (max(0, round(v)) for v in rect[:2])
+    x1, y1 = (round(v) for v in rect[2:])
+    part = drawn[y0:y1, x0:x1].astype(np.float32).mean(axis=2)
+    if not part.size:
+        return False
+    edge = np.concatenate((part[0], part[-1], part[:, 0], part[:, -1]))
+    ink = np.abs(part - np.median(edge)) > _CONTRAST
+    edges = np.flatnonzero(np.diff(ink.any(axis=1), prepend=False, append=False))
+    return any(_is_inked_line(ink[top:foot]) for top, foot in edges.reshape(-1, 2).tolist())
+
+
+def _is_inked_line(band: NDArray[np.bool_]) -> bool:
+    columns = np.flatnonzero(band.any(axis=0))
+    width, height = int(columns[-1] - columns[0]) + 1, len(band)
+    return height >= _LOW_INK and width >= _SHORT * height and _are_letters(band, width)
+
+
+def _are_letters(ink: NDArray[np.bool_], width: int) -> bool:
+    """Whether a line of ink, of a width in pixels, has as many strokes as letters have."""
+    changes = (ink[:, 1:] != ink[:, :-1]).sum(axis=1)
+    return bool(np.quantile(changes, _BUSY) >= _STROKES * width / len(ink))
+
+
 def _has_strokes(drawn: NDArray[np.uint8], rect: Rect) -> bool:
     x0, y0 = (max(0, round(v)) for v in rect[:2])
     x1, y1 = (round(v) for v in rect[2:])
@@ -97,5 +135,4 @@ def _has_strokes(drawn: NDArray[np.uint8], rect: Rect) -> bool:
     if not part.size or np.ptp(part) < _CONTRAST:
         return False
     ink = part > (part.max() + part.min()) / 2
-    changes = (ink[:, 1:] != ink[:, :-1]).sum(axis=1)
-    return bool(np.quantile(changes, _BUSY) >= _STROKES * (x1 - x0) / (y1 - y0))
+    return _are_letters(ink, x1 - x0)

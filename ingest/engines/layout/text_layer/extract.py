@@ -1,4 +1,4 @@
-"""Reads the text layer of a page into words. The only module that calls MuPDF's extraction."""
+"""Reads the text layer of a page into words. Only it and `withheld` call MuPDF's extraction."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any, Final
 
 import pymupdf
 
-from ..geometry import SAME_SPOT, Rect, centre_inside, union, vertical_overlap
+from ..geometry import SAME_SPOT, Rect, union, vertical_overlap
 from .symbol_fonts import codings
 from .symbols import SPACE, UNKNOWN, Coding, decoded, is_symbolic
+from .wide_codes import is_suspect, uncut, with_mended_fonts
+from .withheld import is_text_withheld
 from .words import LayoutWord
 
 __all__ = ["Drawing", "PageFacts", "read_page"]
@@ -68,19 +70,23 @@ class PageFacts:
         images: their boxes.
         drawings: vector graphics in painting order.
         blocks: MuPDF's own records, for the vendor functions that need them.
-        cropped: there is text outside the crop box, which is not among the words.
+        withheld: the crop box, a clip path or a layer hides text, which is not among the words.
     """
 
     words: tuple[LayoutWord, ...]
     images: tuple[Rect, ...]
     drawings: tuple[Drawing, ...]
     blocks: tuple[dict[str, Any], ...]
-    cropped: bool = False
+    withheld: bool = False
 
 
 def read_page(page: pymupdf.Page) -> PageFacts:
     """Read the text layer, and find images and drawings."""
     text_page = page.get_textpage(flags=_FLAGS, clip=pymupdf.INFINITE_RECT())
+    text = text_page.extractText()
+    if is_suspect(text) and (mended := with_mended_fonts(page)) is not None:
+        text_page = mended.get_textpage(flags=_FLAGS, clip=pymupdf.INFINITE_RECT())
+        text = text_page.extractText()
     blocks = text_page.extractRAWDICT()["blocks"]
     small_drawings = _type3_fonts(page, blocks)
     coded = _codings(page, blocks)
@@ -102,7 +108,7 @@ def read_page(page: pymupdf.Page) -> PageFacts:
         images=tuple(tuple(i["bbox"]) for i in images),
         drawings=tuple(drawings),
         blocks=(*blocks, *images),
-        cropped=page.cropbox != page.mediabox and _has_text_outside(page),
+        withheld=is_text_withheld(page, text),
     )
 
 
@@ -110,11 +116,6 @@ def _lines(blocks: list[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]
     for layer, block in enumerate(blocks):
         if block["type"] == _TEXT:
             yield from ((layer, line) for line in block["lines"] if _chars(line))
-
-
-def _has_text_outside(page: pymupdf.Page) -> bool:
-    text_page = page.get_textpage(flags=0, clip=pymupdf.INFINITE_RECT())
-    return any(not centre_inside(word[:4], page.rect) for word in text_page.extractWORDS())
 
 
 def _drawing(block: dict[str, Any], layer: int) -> Drawing:
@@ -173,7 +174,7 @@ def _line_words(
             is_word = not is_space and not _is_blank(word)
             if is_word:
                 yield LayoutWord(
-                    text=decoded("".join(c["c"] for c in word), font, coding),
+                    text=decoded(uncut("".join(c["c"] for c in word), font), font, coding),
                     rect=union(c["bbox"] for c in word),
                     size=span["size"],
                     line=number,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final
 
 from ...quality.garbling import is_garbled, is_nonsense, is_undecodable, is_unknown, is_wordless
@@ -36,7 +37,7 @@ class TextLayer:
         garbled: some words cannot be read.
         searchable: the text comes from the invisible layer of a scan.
         hidden: invisible text outside pictures was dropped.
-        watermark: text printed across the page was dropped.
+        watermarks: the text printed across the page, which was dropped.
         repaired: signs that stood for ligatures were replaced.
     """
 
@@ -45,13 +46,14 @@ class TextLayer:
     garbled: bool = False
     searchable: bool = False
     hidden: bool = False
-    watermark: bool = False
+    watermarks: tuple[str, ...] = ()
     repaired: bool = False
 
 
 def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
     """Choose the text to use of a text layer, given the boxes of the page's images."""
     marks = set(watermarks(words))
+    marked = _by_line([w for i, w in enumerate(words) if i in marks])
     words = with_ticks(without_doubles([w for i, w in enumerate(words) if i not in marks]))
     seen, is_repaired = repaired([w for w in words if w.visible])
     visible = list(seen)
@@ -71,7 +73,7 @@ def judge(words: Sequence[LayoutWord], images: Sequence[Rect]) -> TextLayer:
         or any(_MISSING in w.text for w in good),
         searchable=searchable,
         hidden=len(over_image) + len(covered) < len(unseen),
-        watermark=bool(marks),
+        watermarks=tuple(dict.fromkeys(marked)),
         repaired=is_repaired,
     )
 
@@ -138,6 +140,11 @@ def _is_beyond_ocr(char: str) -> bool:
     """Whether a letter is in U+0590 (Hebrew) to U+1DFF, Hangul, or an Arabic presentation form."""
     ranges = (("\u0590", "\u1dff"), ("\uac00", "\ud7ff"), ("\ufb1d", "\ufeff"))
     return any(first <= char <= last for first, last in ranges)
+
+
+def _by_line(words: Iterable[LayoutWord]) -> list[str]:
+    """Return the text of each line of the source."""
+    return [_text(line) for _, line in groupby(words, key=lambda w: w.line)]
 
 
 def _text(words: Iterable[LayoutWord]) -> str:

@@ -40,7 +40,8 @@ def without_doubles(words: Sequence[LayoutWord]) -> tuple[LayoutWord, ...]:
 def watermarks(words: Sequence[LayoutWord]) -> list[int]:
     """Return the positions of words that are printed across the text, such as "CONFIDENTIAL".
 
-    Slanted words count if two of these hold: they are large, pale, or across level words. Level
+    Slanted words count if two of these hold: they are large, pale, or across level words. A bright
+    colour is not pale: a large word in orange must be across others. Level
     words count only if they are huge, pale, and cross several others. Labels of a chart are small
     and stand beside other words; a slanted headline is dark and stands beside them.
     """
@@ -60,7 +61,7 @@ def _is_slanted_mark(word: LayoutWord, level: Sequence[LayoutWord], body: float)
     if not word.visible:
         return False
     is_large, is_pale = word.size >= _LARGE * body > 0, _brightness(word.color) > _PALE
-    if is_large and is_pale:
+    if is_large and _is_washed_out(word.color):
         return True
     if is_large:
         return any(_is_across(word, w) for w in level)
@@ -95,6 +96,11 @@ def _crosses(mark: LayoutWord, words: Iterable[LayoutWord]) -> bool:
 def _lies_in(inner: Rect, outer: Rect) -> bool:
     area = (inner[2] - inner[0]) * (inner[3] - inner[1])
     return overlap(inner, outer) > 0.5 * area > 0
+
+
+def _is_washed_out(color: int) -> bool:
+    """Whether a colour is near white in all channels."""
+    return min(color >> shift & 255 for shift in (16, 8, 0)) > _PALE * 255
 
 
 def _brightness(color: int) -> float:

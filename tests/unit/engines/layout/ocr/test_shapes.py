@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -148,3 +149,67 @@ def test_a_map_of_many_outlines_is_left_to_the_classifier() -> None:
     assert are_large([], outlines)
     assert are_large([(0, 0, 300, 55), (0, 55, 300, 110)], [])
     assert not are_large([BOX], outlines[:40])
+
+
+@pytest.mark.parametrize(
+    ("lines", "size", "font", "color"),
+    [
+        (["PAID", "1987"], 18, "hebo", (0, 0, 0)),
+        (["ACME", "SHIP", "YARD"], 14, "tibo", (0, 0, 0.5)),
+        (["Harbour", "of Brest"], 12, "cour", (0.3, 0.3, 0.3)),
+    ],
+)
+def test_a_stamp_of_short_lines_is_read(
+    tmp_path: Path, lines: list[str], size: float, font: str, color: tuple[float, ...]
+) -> None:
+    """It is as high as it is wide, like an icon."""
+    stamp = pymupdf.open()
+    width = max(pymupdf.get_text_length(t, fontname=font, fontsize=size) for t in lines)
+    drawn = stamp.new_page(width=width + 6, height=1.25 * size * len(lines) + 6)
+    drawn.insert_text((3, 3 + size), lines, fontsize=size, fontname=font, color=color)
+    document = pymupdf.open()
+    page = page_with_text(document)
+    x1, y1 = 60 + drawn.rect.width, 80 + drawn.rect.height
+    page.insert_image((60, 80, x1, y1), pixmap=drawn.get_pixmap(dpi=200))
+    found, flags = read(document, tmp_path)
+    assert all(text.replace(" ", "") in found.replace(" ", "") for text in lines)
+    assert Flag.OCR in flags
+
+
+SMALL = (50, 50, 82, 82)
+
+
+def drawn_icon(draw: Callable[[pymupdf.Page, pymupdf.Rect], object]) -> NDArray[np.uint8]:
+    page = pymupdf.open().new_page(width=400, height=300)
+    draw(page, pymupdf.Rect(SMALL))
+    pixmap = page.get_pixmap()
+    return np.frombuffer(pixmap.samples, np.uint8).reshape(pixmap.height, pixmap.width, pixmap.n)
+
+
+def words_in(size: float, text: str) -> Callable[[pymupdf.Page, pymupdf.Rect], object]:
+    return lambda page, box: page.insert_text((box.x0, box.y1 - 8), text, fontsize=size)
+
+
+@pytest.mark.parametrize(("size", "text"), [(16, "Use"), (18, "No"), (12, "life"), (14, "and")])
+def test_a_short_word_looks_written(size: float, text: str) -> None:
+    """In a picture that is as high as it is wide, with empty rows above and below."""
+    assert written_shapes([SMALL], [], [], drawn_icon(words_in(size, text))) == [SMALL]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda page, box: page.draw_oval(box, fill=(0.8, 0, 0)),
+        lambda page, box: page.draw_oval((54, 54, 78, 78), width=3),
+        lambda page, box: page.draw_rect((52, 52, 80, 80), width=2),
+        lambda page, box: page.draw_line(box.tl, box.br, width=3),
+        lambda page, box: page.draw_rect((52, 62, 80, 70), fill=(0, 0, 0)),
+        lambda page, box: [page.draw_circle((66, y), 2, fill=(0, 0, 0)) for y in (56, 66, 76)],
+        lambda page, box: None,
+    ],
+)
+def test_an_icon_does_not_look_written(
+    draw: Callable[[pymupdf.Page, pymupdf.Rect], object],
+) -> None:
+    """Discs, rings, frames, strokes, bars, dots and empty pictures."""
+    assert written_shapes([SMALL], [], [], drawn_icon(draw)) == []

@@ -83,6 +83,7 @@ def test_a_watermark_does_not_enter_a_sentence(
     assert not any(part in text for part in mark.split())
     assert all(f"{i} {BODY}" in text for i in range(20))
     assert "watermark" in result.flags
+    assert result.watermarks == (mark,)
 
 
 @pytest.mark.parametrize("grey", [0.0, 0.3, 0.6])
@@ -101,7 +102,7 @@ def test_slanted_labels_stay(tmp_path: Path, grey: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("angle", "color"), [(20, (0, 0, 0)), (35, (0.8, 0, 0)), (-30, (0, 0, 0.4))]
+    ("angle", "color"), [(20, (0, 0, 0)), (35, (0.8, 0, 0)), (-30, (0, 0, 0.4)), (25, (1, 0.6, 0))]
 )
 def test_a_slanted_headline_stays(
     tmp_path: Path, angle: float, color: tuple[float, float, float]
@@ -130,6 +131,7 @@ def test_a_dark_stamp_across_the_text_is_left_out(tmp_path: Path, angle: float) 
     (result,) = parsed(saved(tmp_path, document))
     assert "VOIDED" not in everything([result])
     assert "watermark" in result.flags
+    assert result.watermarks == ("VOIDED",)
 
 
 def word(text: str, rect: tuple[float, float, float, float], **options: object) -> LayoutWord:
@@ -179,3 +181,16 @@ def test_small_slanted_words_are_watermarks_only_over_text(
     where = (50.0, 25.0, 110.0, 85.0) if over else (200.0, 25.0, 260.0, 85.0)
     mark = word("anna", where, size=size, color=color, slanted=True)
     assert bool(watermarks([*body, mark])) == expected
+
+
+@pytest.mark.parametrize(
+    ("color", "expected"),
+    [(0xFF9900, False), (0x00E61A, False), (0xFFE600, False), (0xFFCCCC, True), (0xB0C0FF, True)],
+)
+def test_a_bright_colour_is_not_pale(color: int, expected: bool) -> None:
+    """A large slanted word beside the text is a headline in orange and a watermark in pink."""
+    body = [word("text", (20, 20 + 12 * i, 60, 30 + 12 * i)) for i in range(6)]
+    mark = word("sale", (200, 25, 300, 95), size=30.0, color=color, slanted=True)
+    assert bool(watermarks([*body, mark])) == expected
+    across = word("sale", (10.0, 20.0, 90.0, 90.0), size=30.0, color=color, slanted=True)
+    assert watermarks([*body, across]) == [6]
