@@ -195,6 +195,31 @@ def test_headings_of_many_lines_are_one_row(names: tuple[str, ...], rule: bool) 
     assert grid.header_rows == 1
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Tor", "Höchster\nStand\nin cm", "Mittlere\nWärme", "Bemerkung"),
+        ("Gate", "Greatest\nlevel\n(cm)", "Wind", "Remark of\nthe clerk"),
+        ("Porte", "Niveau moyen\ndu\nmois", "Vent\nmoyen", "Note"),
+    ],
+)
+@pytest.mark.parametrize("size", [7.0, 10.0])
+def test_a_centred_heading_of_more_lines_than_the_others_is_one(
+    names: tuple[str, ...], size: float
+) -> None:
+    """Its first line stands alone, over the middle of the columns beside it, too."""
+    sheet = Sheet(size)
+    for c, name in enumerate(names):
+        top = 90 - 1.15 * size * name.count("\n")
+        sheet.text(80 + 150 * c, top, name, align="centre")
+    sheet.line(30, 95 + size, 580, 95 + size)
+    body = [[f"Row {i}", f"{i + 97}", f"{i}.5", "clear"] for i in range(3)]
+    for i, line in enumerate(body):
+        for c, text in enumerate(line):
+            sheet.text(80 + 150 * c, 105 + size + 2 * size * i, text, align="centre")
+    assert rows(read(sheet)) == [[n.replace("\n", " ") for n in names], *body]
+
+
 def test_signs_in_columns_of_their_own_join_their_numbers() -> None:
     """A currency sign belongs to the number after it, a percent sign to the one before it."""
     sheet = Sheet(8)
