@@ -22,6 +22,8 @@ def prose_beside(words: Sequence[LayoutWord]) -> list[list[LayoutWord]]:
     A paragraph has two lines or more without a gap, all but the last as wide as the table, and
     ends as sentences do: the label of a row may have many lines, too.
     """
+    if not any(_ends_sentence(w) for w in words):
+        return []  # most tables: lines need not be found twice
     lines = lines_of(words)
     rect = union(w.rect for w in words)
     above = _paragraph(lines, rect)
@@ -53,7 +55,11 @@ def _is_wide(line: Line, rect: Rect) -> bool:
 
 
 def _is_last(line: Line) -> bool:
-    return line.phrases[0].text.endswith(_ENDS)
+    return _ends_sentence(line.phrases[0].words[-1])
+
+
+def _ends_sentence(word: LayoutWord) -> bool:
+    return word.text.endswith(_ENDS) and not word.text[-2:-1].isdigit()
 
 
 def _words(lines: Sequence[Line]) -> list[LayoutWord]:
