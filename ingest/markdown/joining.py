@@ -40,6 +40,15 @@ _USUAL: Final = re.compile(
     r"|reviewed|specific|weighted)"
 )
 """Compounds that have a hyphen, at least before a noun (Chicago Manual of Style, 7.96)."""
+_FRENCH: Final = re.compile(
+    r"(?:est|était|sont|avait|ont|fut|dit|fit|fait|faut|peut|peuvent|doit|doivent|veut|sait|voit"
+    r"|vient|serait|aurait|pourrait)-(?:ils?|elles?|on|ce)"
+    r"|peut-être|(?:au|par|là)-(?:del[àa]|dessous|dessus|devant|dedans|dehors)|vis-à"
+    r"|(?:celui|celle|ceux|celles)-(?:ci|là)|(?:lui|elle|eux|elles|moi|soi|nous)-mêmes?"
+    r"|porte-(?:parole|avions?|conteneurs?|monnaie)|rendez-vous|quelques-un(?:e?s)|avant-hier"
+    r"|(?:ci|là|sous)-(?:joints?|après|dessous|dessus|contre|préfet|préfecture|sol)"
+)
+"""French verbs with a pronoun after them, and compounds with a hyphen. Many are no syllables."""
 _LONGEST_SUFFIX: Final = 5  # "ening" of "strengthening"; a participle has more letters
 _ADVERBS: Final = frozenset({"back", "broad", "down", "high", "over", "through", "under", "with"})
 """A participle after a noun or an adjective has a hyphen: "vendor-focused" (Chicago Manual of
@@ -138,7 +147,8 @@ def _hyphenated(left: str, right: str, known: frozenset[str]) -> tuple[int, str]
 
 def _is_compound(first: str, rest: str, known: frozenset[str]) -> bool:
     """Whether two parts form a compound that keeps its hyphen, as the language tells."""
-    if _USUAL.fullmatch(f"{first}-{rest}"):
+    compound = f"{first}-{rest}"
+    if _USUAL.fullmatch(compound) or _FRENCH.fullmatch(compound):
         return True
     if first in _NUMERALS:
         return bool(_NUMBERED.fullmatch(rest))

@@ -7,7 +7,7 @@ read as a heading, and become a comment.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -19,8 +19,17 @@ import pymupdf
 from ...core.records import Block, BlockKind, Box, TextSource
 from .geometry import Rect, centre_inside, union
 from .text_layer.words import LayoutWord
+from .upright import turned_rect
 
-__all__ = ["Annotations", "Link", "Note", "marked", "read_annotations", "with_notes"]
+__all__ = [
+    "Annotations",
+    "Link",
+    "Note",
+    "marked",
+    "read_annotations",
+    "read_links",
+    "with_notes",
+]
 
 _STRUCK: Final = pymupdf.PDF_ANNOT_STRIKE_OUT
 _STAMP: Final = pymupdf.PDF_ANNOT_STAMP
@@ -37,6 +46,8 @@ _DRAWN: Final = frozenset({pymupdf.PDF_ANNOT_FREE_TEXT})
 _UNSEEN: Final = pymupdf.PDF_ANNOT_IS_HIDDEN | pymupdf.PDF_ANNOT_IS_NO_VIEW
 _WEB: Final = re.compile(r"(?:https?|ftp)://\S|mailto:\S", re.IGNORECASE)
 _BRACKETS: Final = re.compile(r"[\[\]]")
+_PUNCTUATION: Final = ".,;:!?)\u201d\u2019"
+_BEYOND: Final = 1.0  # points; a comma is wider
 _SAFE: Final = "/:?#@!$&'*+,;=%~[]"
 """Characters of a URI that stay; brackets and spaces would end a Markdown link."""
 
@@ -74,11 +85,10 @@ class Annotations:
     links: tuple[Link, ...] = ()
 
 
-def read_annotations(page: pymupdf.Page, *, links: bool = False) -> Annotations:
-    """Read the visible annotations of a page; links only if asked. Costs nothing without any."""
-    found = tuple(_links(page)) if links and page.first_link is not None else ()
+def read_annotations(page: pymupdf.Page) -> Annotations:
+    """Read the visible annotations of a page, without its links. Costs nothing without any."""
     if page.first_annot is None:
-        return Annotations(links=found)
+        return Annotations()
     notes: list[Note] = []
     struck: list[Rect] = []
     stamped: list[tuple[str, Rect]] = []
@@ -96,7 +106,7 @@ def read_annotations(page: pymupdf.Page, *, links: bool = False) -> Annotations:
         if text:
             areas = _areas(annotation) if kind in _MARKUP else [tuple(annotation.rect)]
             notes.append(Note(union(areas or [tuple(annotation.rect)]), text))
-    return Annotations(tuple(notes), tuple(struck), tuple(stamped), found)
+    return Annotations(tuple(notes), tuple(struck), tuple(stamped))
 
 
 def _areas(annotation: pymupdf.Annot) -> list[Rect]:
@@ -106,11 +116,21 @@ def _areas(annotation: pymupdf.Annot) -> list[Rect]:
     return [union((x, y, x, y) for x, y in quad) for quad in quads]
 
 
-def _links(page: pymupdf.Page) -> Iterator[Link]:
-    for link in page.get_links():
-        uri = link.get("uri") or ""
-        if _WEB.match(uri):
-            yield Link(tuple(link["from"]), quote(uri.strip(), safe=_SAFE))
+def read_links(page: pymupdf.Page, turn: int = 0) -> tuple[Link, ...]:
+    """Read the links to the web of a page as displayed.
+
+    Their areas are those on the page turned clockwise by quarter turns. The links of a turned copy
+    would not do: MuPDF does not turn them with it.
+    """
+    if page.first_link is None:
+        return ()
+    found = ((tuple(link["from"]), link.get("uri") or "") for link in page.get_links())
+    size = (page.rect.width, page.rect.height)
+    return tuple(
+        Link(turned_rect(rect, size, turn), quote(uri.strip(), safe=_SAFE))
+        for rect, uri in found
+        if _WEB.match(uri)
+    )
 
 
 def marked(words: Sequence[LayoutWord], found: Annotations) -> tuple[LayoutWord, ...]:
@@ -126,7 +146,7 @@ def marked(words: Sequence[LayoutWord], found: Annotations) -> tuple[LayoutWord,
         linked.update(inside)
         for i in inside:
             kept[i] = replace(kept[i], text=_BRACKETS.sub(r"\\\g<0>", kept[i].text))
-        _wrap(kept, inside, "[", f"]({link.uri})")
+        _wrap(kept, inside, "[", f"]({link.uri})", link.rect[2])
     return tuple(kept)
 
 
@@ -134,13 +154,25 @@ def _is_stamped(word: LayoutWord, stamped: Sequence[tuple[str, Rect]]) -> bool:
     return any(word.text == text and centre_inside(word.rect, area) for text, area in stamped)
 
 
-def _wrap(words: list[LayoutWord], inside: Sequence[int], before: str, after: str) -> None:
-    """Put marks around words, line by line, so that both marks of a pair stand in one line."""
+def _wrap(
+    words: list[LayoutWord],
+    inside: Sequence[int],
+    before: str,
+    after: str,
+    right: float | None = None,
+) -> None:
+    """Put marks around words, line by line, so that both marks of a pair stand in one line.
+
+    Punctuation at the end of a word that ends outside the area, at ``right``, is left out.
+    """
     runs = groupby(enumerate(inside), lambda pair: (pair[1] - pair[0], words[pair[1]].line))
     for positions in [[position for _, position in run] for _, run in runs]:
         first, last = positions[0], positions[-1]
         words[first] = replace(words[first], text=before + words[first].text)
-        words[last] = replace(words[last], text=words[last].text + after)
+        text, tail = words[last].text, ""
+        if right is not None and words[last].rect[2] > right + _BEYOND:
+            tail = text[len(text.rstrip(_PUNCTUATION)) :]
+        words[last] = replace(words[last], text=text.removesuffix(tail) + after + tail)
 
 
 def with_notes(

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from .geometry import Rect, centre_inside, union
+from .geometry import Rect, centre_inside, union, vertical_overlap
 from .regions import CellSlot, GridPlan, Region
 from .text_layer.extract import Drawing
 from .text_layer.words import LayoutWord
 
-__all__ = ["with_edge_rows"]
+__all__ = ["with_cells_joined", "with_edge_rows"]
 
 _EDGES: Final = frozenset({"page-header", "page-footer"})
 _TEXT: Final = frozenset({"text", "section-header", "list-item", "caption", "unassigned"})
@@ -25,7 +25,36 @@ _THIN: Final = 3.0
 _SAME_SIDE: Final = 2.0  # points between the sides of neighbouring cells
 _TALLEST: Final = 8.0
 """Largest height of a row, in heights of its text; a taller frame holds more than a row."""
+_BESIDE: Final = 0.5  # vertical overlap of the cells of a row
 _SLACK: Final = 2.0  # points by which letters may reach over a rule
+
+
+def with_cells_joined(
+    regions: Sequence[Region],
+    contents: Sequence[Sequence[LayoutWord]],
+    drawings: Sequence[Drawing],
+) -> tuple[list[Region], list[list[LayoutWord]]]:
+    """Join regions side by side at the edge of a page that rules draw as the cells of one row.
+
+    The model takes each name of a header row with wide cells for a footer of its own.
+    """
+    found, held = list(regions), [list(words) for words in contents]
+    for i in _at_edges(regions, contents, least=1):
+        group = [k for k in range(len(found)) if _is_beside(found[k], found[i]) and held[k]]
+        words = [w for k in group for w in held[k]]
+        if len(group) < 2 or not held[i] or _row_grid(words, drawings) is None:
+            continue
+        found[i] = Region(found[i].label, union(found[k].rect for k in group))
+        for k in group:
+            held[k] = words if k == i else []
+    gone = {k for k, words in enumerate(held) if not words and contents[k]}
+    kept = [k for k in range(len(found)) if k not in gone]
+    return [found[k] for k in kept], [held[k] for k in kept]
+
+
+def _is_beside(region: Region, other: Region) -> bool:
+    both = region.label in _EDGES | _TEXT
+    return both and vertical_overlap(region.rect, other.rect) > _BESIDE
 
 
 def with_edge_rows(
@@ -44,9 +73,11 @@ def with_edge_rows(
     return found
 
 
-def _at_edges(regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]]) -> list[int]:
+def _at_edges(
+    regions: Sequence[Region], contents: Sequence[Sequence[LayoutWord]], least: int = 2
+) -> list[int]:
     """Positions of headers and footers, and of the last text above the footers."""
-    filled = [i for i, words in enumerate(contents) if len(words) > 1]
+    filled = [i for i, words in enumerate(contents) if len(words) >= least]
     edges = [i for i in filled if regions[i].label in _EDGES]
     others = [i for i in filled if regions[i].label not in _EDGES]
     last = max(others, key=lambda i: regions[i].rect[3], default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pymupdf
 
@@ -12,11 +13,11 @@ from ...core.flags import Flag
 from ...core.records import Block, Box, PageRef, ParsedPage
 from ...documents.xfa import is_xfa_placeholder
 from ..quality.assessment import flag_damage
-from .annotations import read_annotations, with_notes
+from .annotations import read_annotations, read_links, with_notes
 from .assign import assign, join_numbers, regions_for_rest
 from .beside import with_blocks_beside
 from .blocks import PageContext, build_blocks, is_typewritten, lettered_pictures
-from .edge_rows import with_edge_rows
+from .edge_rows import with_cells_joined, with_edge_rows
 from .geometry import Rect, union
 from .headings import OutlineEntry, body_size
 from .listings import join_listings
@@ -48,7 +49,9 @@ def parse_page(
     width, height = page.rect.width, page.rect.height
     model = load_model(threads)
     upright = with_fields(read_upright_page(page, config, model, threads))
-    found = read_annotations(upright.page, links=config.links)
+    found = read_annotations(upright.page)
+    if config.links:
+        found = replace(found, links=read_links(page, upright.turn))
     upright = with_marks(upright, found)
     blocks = _lay_out(upright, _outline(document, ref), model)
     if found.notes:
@@ -83,6 +86,7 @@ def _lay_out(
     if len(parts := with_blocks_beside(regions, contents, facts.drawings, rtl)) > len(regions):
         regions = parts
         contents, _ = assign(words, regions)
+    regions, contents = with_cells_joined(regions, contents, facts.drawings)
     regions = with_edge_rows(regions, contents, facts.drawings)
     typewritten = is_typewritten(words)
     if not typewritten:

@@ -83,7 +83,9 @@ def with_cells(
         tables: the tables of each table region, in order.
         missed: tables that the layout model did not find.
     """
-    planned = [Region("table", t.rect, t.plan) for group in tables for t in group]
+    planned = [
+        Region("text" if t.is_text else "table", t.rect, t.plan) for group in tables for t in group
+    ]
     planned += [Region("table", t.rect, t.plan) for t in missed]
     drawn = [r.rect for r in planned if r.grid is not None]
     others = [r for r in regions if r.label != "table" and not _is_part(r, drawn)]

@@ -14,7 +14,7 @@ from .copies import copied
 from .geometry import Rect, moved_around
 from .text_layer.words import LayoutWord
 
-__all__ = ["box_maker", "erase", "straightened", "turned_page", "write_lines"]
+__all__ = ["box_maker", "erase", "straightened", "turned_page", "turned_rect", "write_lines"]
 
 _LATIN: Final = "helv"
 _WIDE: Final = "wide"
@@ -33,6 +33,15 @@ def turned_page(page: pymupdf.Page, turn: int) -> pymupdf.Page:
     copy.set_rotation((page.rotation + 90 * turn) % 360)
     copy.remove_rotation()
     return copy
+
+
+def turned_rect(rect: Rect, size: tuple[float, float], turn: int) -> Rect:
+    """Turn a rectangle clockwise by quarter turns, with a page of this width and height."""
+    width, height = size
+    for _ in range(turn % 4):
+        rect = (height - rect[3], rect[0], height - rect[1], rect[2])
+        width, height = height, width
+    return rect
 
 
 def erase(page: pymupdf.Page, words: Iterable[LayoutWord]) -> pymupdf.Page:

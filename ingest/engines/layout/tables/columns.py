@@ -29,6 +29,7 @@ _VALUED: Final = 0.3  # share of lines with a number in a table of numbers
 _INDENT: Final = 3.0  # largest indent of a label, in font sizes
 _OWN: Final = 6.0
 """Distance, in font sizes, from which a heading has an empty column of its own."""
+_BESIDE: Final = 0.5  # share of the names that stand beside the texts of all columns
 _TRIES: Final = 15  # positions tried for a boundary
 
 
@@ -97,7 +98,8 @@ def find_columns(lines: Sequence[Line], walls: Sequence[float] = ()) -> Columns:
     cuts = sorted({*cuts, *_cuts_below_heads(head, phrases, cuts)})
     homes = {id(p): _range(p, cores[id(p)], cuts) for p in phrases}
     extents = _extents(phrases, homes, cuts)
-    return _with_empty(Columns(tuple(cuts), tuple(extents), homes), head)
+    columns = _with_names(Columns(tuple(cuts), tuple(extents), homes), head)
+    return _with_empty(columns, head)
 
 
 def _cuts_below_heads(
@@ -204,6 +206,25 @@ def _nearest(phrase: Phrase, extents: Sequence[tuple[float, float]]) -> int:
     x0, _, x1, _ = phrase.rect
     gaps = [max(low - x1, x0 - high) for low, high in extents]
     return gaps.index(min(gaps))
+
+
+def _with_names(columns: Columns, head: Sequence[Line]) -> Columns:
+    """Widen the columns to their names, if a heading has one for each and they stand beside them.
+
+    Names at the left side of wide columns look like this, with numbers at the right side.
+    """
+    for line in head:
+        if len(line.phrases) != columns.count:
+            continue
+        free = sum(_covered(p, columns.extents) is None for p in line.phrases)
+        sides = [(p.rect[0], p.rect[2]) for p in line.phrases]
+        wide = [
+            (min(a, c), max(b, d)) for (a, b), (c, d) in zip(sides, columns.extents, strict=True)
+        ]
+        if free >= _BESIDE * columns.count and all(a[1] < b[0] for a, b in pairwise(wide)):
+            cuts = tuple(_between(a, b, columns.cuts) for a, b in pairwise(wide))
+            return Columns(cuts, tuple(wide), columns.homes)
+    return columns
 
 
 def _with_empty(columns: Columns, head: Sequence[Line]) -> Columns:

@@ -142,6 +142,8 @@ def _widened(
     for first in range(item.first, free[0] - 1, -1):
         for last in range(item.last, free[1] + 1):
             off = abs((extents[first][0] + extents[last][1]) / 2 - middle)
+            if first == 0 < item.first and last < len(extents) - 1:
+                continue  # the labels of the rows are in no group
             wider = last - first > best.last - best.first
             if wider and off <= _CENTRED * item.phrase.size and {first, last} <= named:
                 best = Item(item.phrase, first, last)

@@ -12,7 +12,7 @@ from ..text_layer.words import LayoutWord
 from .centred import with_centred_rows
 from .columns import Columns, Item, find_columns
 from .header import PlacedLine, count_header_lines, header_breaks, spanned
-from .phrases import lines_of
+from .phrases import lines_of, numbers_apart
 from .records import CellSlot, GridPlan
 from .rows import row_starts
 from .rules import Rules, Segments
@@ -33,7 +33,7 @@ def plan_open(rect: Rect, rules: Rules, words: Sequence[LayoutWord]) -> GridPlan
         words: those of the table.
     """
     walls = _walls(rect, rules.down, words)
-    lines = lines_of(words, walls)
+    lines = numbers_apart(lines_of(words, walls))
     columns = find_columns(lines, walls)
     if columns.count < 2:
         return None

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 from ..geometry import Rect, union, vertical_overlap
 from ..text_layer.words import LayoutWord
 
-__all__ = ["Line", "Phrase", "is_amount", "is_year", "lines_of"]
+__all__ = ["Line", "Phrase", "is_amount", "is_year", "lines_of", "numbers_apart"]
 
 _GAP: Final = 0.7
 """Gap between two phrases, in font sizes. Word spaces of justified text reach 0.6."""
@@ -27,6 +29,8 @@ _AMOUNT: Final = re.compile(
     r"(?:[A-Z]{0,3}[$€£¥₹])?\s*[(+\-−–—\ufffd]*\s*(?:[A-Z]{0,3}[$€£¥₹])?\s*[.,]?\d(?:[\d.,'\s]*\d)?\.?"
     r"(?:e-?\d+)?\s*(?:%|‰|x|[a-z*†]{1,2})?\s*\)?\s*%?|[-−–—]+|N/?[AM]|n/?[am]"
 )
+_SAME_END: Final = 0.15  # font sizes between the right ends of numbers in one column
+_WITNESSES: Final = 2  # other lines with a phrase that ends there
 _YEAR: Final = re.compile(r"(?:19|20)\d\d(?:\s*[-–/]\s*(?:\d\d){1,2})?(?:\s*\(?\w\)?)?")
 
 
@@ -111,6 +115,31 @@ def lines_of(words: Sequence[LayoutWord], walls: Sequence[float] = ()) -> list[L
         else:
             groups.append([word])
     return [Line(tuple(_phrases(group, walls))) for group in groups]
+
+
+def numbers_apart(lines: Sequence[Line]) -> list[Line]:
+    """Part numbers that are a word space apart where phrases of other lines end: at a column.
+
+    A space within a number, as in "1 250", does not end a phrase.
+    """
+    ends = sorted((p.rect[2], i) for i, line in enumerate(lines) for p in line.phrases)
+    return [
+        Line(tuple(part for p in line.phrases for part in _parted(p, i, ends)))
+        for i, line in enumerate(lines)
+    ]
+
+
+def _parted(phrase: Phrase, number: int, ends: Sequence[tuple[float, int]]) -> list[Phrase]:
+    words = phrase.words
+    if len(words) < 2 or not all(is_amount(w.text) for w in words):
+        return [phrase]
+    slack = _SAME_END * phrase.size
+    cuts = []
+    for i, word in enumerate(words[:-1], 1):
+        low, high = bisect(ends, (word.rect[2] - slack,)), bisect(ends, (word.rect[2] + slack,))
+        if len({line for _, line in ends[low:high]} - {number}) >= _WITNESSES:
+            cuts.append(i)
+    return [Phrase(words[a:b]) for a, b in pairwise([0, *cuts, len(words)])]
 
 
 def _is_beside(word: LayoutWord, group: Sequence[LayoutWord]) -> bool:

@@ -10,6 +10,7 @@ from ..geometry import Rect, area, centre_inside, overlap, union
 from ..text_layer.words import LayoutWord
 from .lattice import Lattice, find_lattices
 from .opened import plan_open
+from .prose import prose_beside
 from .records import GridPlan
 from .ruled import is_table, plan_ruled, tidied
 from .rules import Rules
@@ -26,10 +27,14 @@ _FEW: Final = 4  # words; the smallest table has two rows and two columns
 
 @dataclass(frozen=True, slots=True)
 class PlacedTable:
-    """A table on a page; ``plan`` is None if it has a single column."""
+    """A table on a page; ``plan`` is None if it has a single column.
+
+    ``is_text``: it is a paragraph beside a table instead.
+    """
 
     rect: Rect
     plan: GridPlan | None
+    is_text: bool = False
 
 
 def find_tables(
@@ -73,7 +78,7 @@ def _turn_of(rect: Rect, by_turn: dict[int, list[LayoutWord]]) -> int:
 
 def _back(table: PlacedTable, turn: int) -> PlacedTable:
     plan = turned_plan(table.plan, turn) if table.plan else None
-    return PlacedTable(turned_back(table.rect, turn), plan)
+    return PlacedTable(turned_back(table.rect, turn), plan, table.is_text)
 
 
 def _find(
@@ -110,7 +115,19 @@ def plan_table(
     parts = _parts(rect, lattices, inside)
     if parts:
         return [t for part in parts for t in plan_table(part, lattices, rules, words)]
-    return [PlacedTable(rect, plan_open(rect, rules.within(rect), inside))]
+    return _opened(rect, rules, inside)
+
+
+def _opened(rect: Rect, rules: Rules, words: Sequence[LayoutWord]) -> list[PlacedTable]:
+    """Plan a table without drawn cells, and the paragraphs that the model took for its rows."""
+    prose = prose_beside(words)
+    if not prose:
+        return [PlacedTable(rect, plan_open(rect, rules.within(rect), words))]
+    apart = {id(w) for part in prose for w in part}
+    rows = [w for w in words if id(w) not in apart]
+    inner = union(w.rect for w in rows)
+    texts = [PlacedTable(union(w.rect for w in part), None, is_text=True) for part in prose]
+    return [PlacedTable(inner, plan_open(inner, rules.within(inner), rows)), *texts]
 
 
 def _nested(lattice: Lattice, lattices: Sequence[Lattice]) -> list[Rect]:

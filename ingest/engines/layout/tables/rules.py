@@ -74,10 +74,12 @@ def find_rules(drawings: Sequence[Drawing], page: Rect) -> Rules:
     filled = ~stroked & ~thin
     sheets = filled & (width * height >= _PAPER * area(page))
     shown = ~_is_white(colors) if not sheets.any() else colors != colors[sheets][-1]
-    shown |= thin & long & ~shown & _on_colour(rects, filled & shown & ~sheets)
-    lines = rects[thin & long & shown]
+    ground = filled & shown & ~sheets
+    areas = _joined(rects[ground], colors[ground])
+    pale = np.concatenate([rects[thin & long & ~shown], _frames(rects[stroked & ~thin & ~shown])])
+    pale = pale[_on_colour(pale, np.concatenate([rects[ground], areas]))]
+    lines = np.concatenate([rects[thin & long & shown], pale])
     boxes = rects[stroked & ~thin & shown]
-    areas = _joined(rects[filled & shown & ~sheets], colors[filled & shown & ~sheets])
     flat = lines[:, 2] - lines[:, 0] >= lines[:, 3] - lines[:, 1]
     drawn = np.concatenate([_centred(lines[flat], 1), _sides(boxes, 1)])
     boxes = np.concatenate([boxes, areas])
@@ -99,10 +101,17 @@ def _is_white(colors: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(darkest >= _WHITE - _FAINT)
 
 
-def _on_colour(rects: NDArray[np.float64], ground: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _frames(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The four sides of boxes, as lines without thickness."""
+    x0, y0, x1, y1 = boxes.T
+    sides = ((x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1))
+    return np.concatenate([np.stack(side, axis=1) for side in sides])
+
+
+def _on_colour(rects: NDArray[np.float64], areas: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rectangles have their centre on a coloured area: white lines show there."""
-    areas = rects[ground][:_MOST]
-    if not len(areas):
+    areas = areas[: 2 * _MOST]
+    if not len(areas) or not len(rects):
         return np.zeros(len(rects), np.bool_)
     x, y = (rects[:, 0] + rects[:, 2]) / 2, (rects[:, 1] + rects[:, 3]) / 2
     seen = np.zeros(len(rects), np.bool_)

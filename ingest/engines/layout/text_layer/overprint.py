@@ -5,7 +5,7 @@ Units: points of the upright page, origin top left.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -19,6 +19,7 @@ _ROW: Final = 20.0  # points; copies of words up to 130 pt lie in the same row o
 _LARGE: Final = 1.5  # times the body size
 _HUGE: Final = 2.0
 _PALE: Final = 0.45  # brightness of 0 to 1; text that is meant to be read is darker
+_TILED: Final = 3  # copies of a watermark over words
 _CROSSED: Final = 3  # words under a watermark
 
 
@@ -43,18 +44,26 @@ def watermarks(words: Sequence[LayoutWord]) -> list[int]:
     Slanted words count if two of these hold: they are large, pale, or across level words. A bright
     colour is not pale: a large word in orange must be across others. Level
     words count only if they are huge, pale, and cross several others. Labels of a chart are small
-    and stand beside other words; a slanted headline is dark and stands beside them.
+    and stand beside other words; a slanted headline is dark and stands beside them. A mark that is
+    repeated all over the page is one between the lines, too.
     """
     odd = [i for i, w in enumerate(words) if w.slanted or _brightness(w.color) > _PALE]
     if not odd:
         return []
     level = [w for w in words if not w.slanted]
     body = body_size(level)
-    return [
+    found = [
         i
         for i in odd
         if (_is_slanted_mark if words[i].slanted else _is_level_mark)(words[i], level, body)
     ]
+    counts = Counter(_look(words[i]) for i in found if words[i].slanted)
+    tiled = {look for look, number in counts.items() if number >= _TILED}
+    return sorted({*found, *(i for i in odd if _look(words[i]) in tiled)})
+
+
+def _look(word: LayoutWord) -> tuple[str, float, int, bool]:
+    return word.text, round(word.size, 1), word.color, word.slanted
 
 
 def _is_slanted_mark(word: LayoutWord, level: Sequence[LayoutWord], body: float) -> bool:

@@ -11,6 +11,7 @@ Units: points of the page, origin top left.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil, floor
 from typing import Final
 
 import numpy as np
@@ -29,6 +30,7 @@ _WRITTEN_OVER: Final = 0.1  # share of a word's box; words beside each other sha
 _CONTRAST: Final = 16
 """Least difference of greys, of 255, within the box of a word that is seen. More than the
 noise of a picture, less than pale print. Chosen, not measured."""
+_INNER: Final = 3  # pixels; the inside of a thinner box tells nothing
 _CLEAR: Final = 4 * _CONTRAST  # letters of a point's width are blurred, not pale
 
 _Floats = NDArray[np.float64]
@@ -87,14 +89,18 @@ def is_overwritten(word: LayoutWord, cover: Drawing | None, words: Sequence[Layo
 def is_blank(picture: NDArray[np.uint8], rect: Rect, scale: float) -> bool:
     """Whether nothing is seen in a box of the page; False outside the picture.
 
+    Pixels at its edge are left out, unless it is thin: a cover may end there, too.
+
     Args:
         picture: greys of the drawn page, shape ``[height, width]``.
         rect: the box, in points.
         scale: pixels per point.
     """
-    x0, y0 = (max(0, round(v * scale)) for v in rect[:2])
-    x1, y1 = (round(v * scale) + 1 for v in rect[2:])
-    part = picture[y0:y1, x0:x1]
+    scaled = [v * scale for v in rect]
+    x0, y0, x1, y1 = (*map(ceil, scaled[:2]), *map(floor, scaled[2:]))
+    if min(x1 - x0, y1 - y0) < _INNER:  # a dash fills its box
+        x0, y0, x1, y1 = (*map(round, scaled[:2]), *(round(v) + 1 for v in scaled[2:]))
+    part = picture[max(0, y0) : y1, max(0, x0) : x1]
     return bool(part.size) and int(part.max()) - int(part.min()) < _CONTRAST
 
 

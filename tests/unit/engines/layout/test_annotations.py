@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pymupdf
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from opticalrag.ingest.engines.layout.annotations import (
     Note,
     marked,
     read_annotations,
+    read_links,
     with_notes,
 )
 from opticalrag.ingest.engines.layout.page import parse_page
@@ -37,7 +40,8 @@ def new_page(lines: list[str] = LINES) -> pymupdf.Page:
 
 
 def texts(page: pymupdf.Page, *, links: bool = False) -> list[str]:
-    found = read_annotations(page, links=links)
+    found = read_annotations(page)
+    found = replace(found, links=read_links(page)) if links else found
     return [row.text for row in rows_of(marked(read_page(page).words, found))]
 
 
@@ -92,6 +96,37 @@ def test_links_are_markdown_if_asked_for(uri: str, wanted: str) -> None:
 
     assert texts(page)[1] == LINES[1]
     assert texts(page, links=True)[1] == LINES[1].replace("the basin", f"[the basin]({wanted})")
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+@pytest.mark.parametrize("words", ["the basin", "harbour office", "here"])
+def test_links_of_a_turned_page_stand_at_their_words(words: str, turn: int) -> None:
+    """Also on a page that is cropped."""
+    page = new_page()
+    uri = "https://tides.example.org/"
+    page.insert_link({"kind": pymupdf.LINK_URI, "from": on(page, words), "uri": uri})
+    page.set_cropbox(pymupdf.Rect(40, 30, 560, 700))
+    page.set_rotation(turn)
+    page = pymupdf.open(stream=page.parent.tobytes())[0]
+    upright = turned_page(page, -turn // 90)
+    links = read_links(page, -turn // 90 % 4)
+    found = rows_of(marked(read_page(upright).words, Annotations(links=links)))
+
+    text = "\n".join(LINES).replace(words, f"[{words}]({uri})")
+    assert "\n".join(row.text for row in found) == text
+
+
+@pytest.mark.parametrize(("line", "word"), [("see here, now", "here"), ("the tide.", "tide")])
+@pytest.mark.parametrize("size", [8, 12])
+def test_punctuation_after_a_link_is_not_part_of_it(line: str, word: str, size: int) -> None:
+    """It stands outside the area of the link."""
+    page = pymupdf.open().new_page()
+    page.insert_text((72, 100), line, fontsize=size)
+    uri = "https://tides.example.org/"
+    page.insert_link({"kind": pymupdf.LINK_URI, "from": on(page, word), "uri": uri})
+    page = pymupdf.open(stream=page.parent.tobytes())[0]
+
+    assert texts(page, links=True) == [line.replace(word, f"[{word}]({uri})")]
 
 
 @pytest.mark.parametrize("uri", ["javascript:alert(1)", "file:///etc/passwd", "chapter-2"])

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pymupdf
 import pytest
 
-from opticalrag.ingest.engines.layout.edge_rows import with_edge_rows
+from opticalrag.ingest.engines.layout.edge_rows import with_cells_joined, with_edge_rows
 from opticalrag.ingest.engines.layout.geometry import union
 from opticalrag.ingest.engines.layout.regions import Region
 from opticalrag.ingest.engines.layout.text_layer.extract import PageFacts, read_page
@@ -60,6 +62,42 @@ def test_rules_around_a_lone_row_are_its_cells(
 def test_a_line_without_cells_stays_a_line(drawn: str) -> None:
     """A frame around a line does not part its words."""
     assert found(draw_row(NAMES, [72, 222, 372, 522], drawn=drawn), "page-footer").grid is None
+
+
+@pytest.mark.parametrize("drawn", ["boxes", "fills", "lines"])
+@pytest.mark.parametrize("label", ["page-footer", "page-header", "text"])
+@pytest.mark.parametrize(
+    ("names", "lefts"),
+    [
+        (["Gate", "Built"], [80, 280, 480]),
+        (["Tor", "Stand", "Wärter"], [60, 220, 380, 540]),
+        (["Porte", "Niveau moyen"], [50, 300, 550]),
+    ],
+)
+def test_cells_that_are_regions_of_their_own_are_one_row(
+    names: list[str], lefts: list[float], label: str, drawn: str
+) -> None:
+    """The model takes each name for a footer if they stand far apart."""
+    facts = draw_row(names, lefts, drawn=drawn)
+    groups = [[w for w in facts.words if a < w.rect[0] < b] for a, b in pairwise(lefts)]
+    regions = [Region(label, union(w.rect for w in words)) for words in groups]
+    body = Region("text", (60.0, 100.0, 500.0, 130.0))
+
+    joined, contents = with_cells_joined([body, *regions], [[], *groups], facts.drawings)
+    made = with_edge_rows(joined, contents, facts.drawings)
+    assert joined[0] == body
+    assert len(made) == len(contents) == 2
+    assert made[1].grid is not None
+    assert made[1].grid.cols == len(names)
+    assert sorted(w.text for w in contents[1]) == sorted(w.text for w in facts.words)
+
+
+def test_footers_side_by_side_without_rules_stay_apart() -> None:
+    """A date and a page number are not a table."""
+    facts = draw_row(["12 May", "Page 3"], [72, 372, 522], drawn="frame")
+    groups = [list(facts.words[:2]), list(facts.words[2:])]
+    regions = [Region("page-footer", union(w.rect for w in words)) for words in groups]
+    assert with_cells_joined(regions, groups, facts.drawings) == (regions, groups)
 
 
 def test_a_tall_frame_is_not_a_row() -> None:

@@ -47,9 +47,9 @@ class Sheet:
         """Draw a horizontal or vertical line of 0.6 pt."""
         self._draw((x0 - 0.3, y0 - 0.3, x1 + 0.3, y1 + 0.3), color, stroked=True)
 
-    def box(self, x0: float, y0: float, x1: float, y1: float) -> None:
+    def box(self, x0: float, y0: float, x1: float, y1: float, color: int = 0) -> None:
         """Draw a frame."""
-        self._draw((x0 - 0.3, y0 - 0.3, x1 + 0.3, y1 + 0.3), 0, stroked=True)
+        self._draw((x0 - 0.3, y0 - 0.3, x1 + 0.3, y1 + 0.3), color, stroked=True)
 
     def area(self, x0: float, y0: float, x1: float, y1: float, color: int) -> None:
         """Fill a rectangle."""

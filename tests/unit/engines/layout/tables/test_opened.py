@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -54,6 +55,105 @@ def test_numbers_belong_to_the_column_at_whose_edge_they_end(size: float, ruled:
     assert grid.header_rows == 1
 
 
+@pytest.mark.parametrize("size", [6.0, 8.0, 11.0])
+@pytest.mark.parametrize("long", ["12,608", "1.250,00", "-48,309"])
+def test_long_numbers_a_word_space_apart_are_two(size: float, long: str) -> None:
+    """Numbers of other lines end where the first one does."""
+    sheet = Sheet(size)
+    step = 0.5 * size * (len(long) + 1)
+    rights = [150 + step * i for i in range(1, 6)]
+    table = [
+        [f"Gate {r}", *(long if (i + c) % 3 else str(7 * c + i) for c in range(5))]
+        for i, r in enumerate("ABCDEFG")
+    ]
+    write(sheet, 60, ["Gate", "W1", "W2", "W3", "W4", "W5"], rights)
+    for i, line in enumerate(table):
+        for text, right in zip(line[1:], rights, strict=True):
+            sheet.text(right, 60 + 1.6 * size * (i + 1), text, align="right")
+        sheet.text(50, 60 + 1.6 * size * (i + 1), line[0])
+    sheet.words = [replace(w, line=round(w.rect[1])) for w in sheet.words]  # one line in the source
+    assert rows(read(sheet))[1:] == table
+
+
+@pytest.mark.parametrize("values", [("1 250", "980", "2 400"), ("7 10 5", "7 20 5", "8 30 1")])
+def test_a_space_within_a_number_does_not_part_it(values: tuple[str, ...]) -> None:
+    """No other number ends there."""
+    sheet = Sheet(9)
+    for i, value in enumerate(values):
+        write(sheet, 60 + 15 * i, [f"Gate {i}", value, str(i)], [200.0, 280.0])
+    assert [line[1] for line in rows(read(sheet))] == list(values)
+
+
+@pytest.mark.parametrize(
+    ("lefts", "rights", "names"),
+    [
+        (
+            [50, 180, 330, 480],
+            [300, 450, 600],
+            ("Day", "Level\nin cm", "Change\nsince then", "Sum"),
+        ),
+        ([50, 200, 400], [370, 580], ("Tor", "Stand", "Änderung gegen\nden Vortag")),
+        ([50, 150, 260, 370, 480], [240, 350, 460, 580], ("Porte", "Mai", "Juin", "Juil.", "Août")),
+    ],
+)
+@pytest.mark.parametrize("rule", [True, False])
+def test_names_at_the_left_of_wide_columns_name_the_numbers_at_the_right(
+    lefts: list[float], rights: list[float], names: tuple[str, ...], rule: bool
+) -> None:
+    """Each column has one name, though the next name is nearer to its numbers."""
+    sheet = Sheet(9)
+    for x, name in zip(lefts, names, strict=True):
+        sheet.text(x, 50, name)
+    body = [[f"{d}.5.", *(f"{d * 37 + c}" for c in range(len(rights)))] for d in (3, 4, 5)]
+    for i, line in enumerate(body):
+        write(sheet, 82 + 14 * i, line, rights)
+    if rule:
+        sheet.line(50, 77, rights[-1], 77)
+    grid = read(sheet)
+    assert rows(grid) == [[n.replace("\n", " ") for n in names], *body]
+
+
+PROSE = {
+    "en": "The keeper counts every ferry that leaves the basin after sunset\nand writes it down.",
+    "de": "Der Wärter zählt jede Fähre, die nach Sonnenuntergang den Hafen\nverlässt, und schreibt "
+    "sie in das Buch der Nacht. Kein Boot fehlt darin.",
+    "fr": "Le gardien compte chaque bac qui quitte le bassin après le coucher\ndu soleil et le "
+    "note dans le livre de bord que le port garde pour les\npilotes de la nuit !",
+}
+
+
+@pytest.mark.parametrize("above", PROSE)
+@pytest.mark.parametrize("below", PROSE)
+def test_paragraphs_that_the_model_took_for_rows_are_text(above: str, below: str) -> None:
+    """They stand above and below the rows of the table."""
+    sheet = Sheet(9)
+    sheet.text(50, 50, PROSE[above])
+    for i, (label, value) in enumerate((("Oil", "4"), ("Rust on the chain", "12"), ("Lock", "7"))):
+        sheet.text(50, 110 + 16 * i, label)
+        sheet.text(240, 110 + 16 * i, value)
+    sheet.text(50, 180, PROSE[below])
+    table, *texts = tables(sheet, union(w.rect for w in sheet.words))
+    assert rows(filled(table, sheet.words)) == [
+        ["Oil", "4"],
+        ["Rust on the chain", "12"],
+        ["Lock", "7"],
+    ]
+    assert [t.is_text for t in texts] == [True, True]
+
+
+def test_a_label_of_two_lines_before_its_values_is_a_row() -> None:
+    """It does not end as a sentence does."""
+    sheet = Sheet(9)
+    sheet.text(
+        50, 50, "Income from all of the ferries that leave the old basin\nof the northern port"
+    )
+    sheet.text(420, 60.35, "12.4", align="right")
+    for i in range(3):
+        write(sheet, 76 + 14 * i, [f"Income {i}", f"{i}.5"], [420.0])
+    (table,) = tables(sheet, union(w.rect for w in sheet.words))
+    assert not table.is_text
+
+
 @pytest.mark.parametrize("empty", [{2}, {2, 3}, {4}])
 def test_a_column_without_values_is_a_column(empty: set[int]) -> None:
     """A heading without numbers under it keeps its column."""
@@ -93,6 +193,31 @@ def test_headings_of_many_lines_are_one_row(names: tuple[str, ...], rule: bool) 
     grid = read(sheet)
     assert rows(grid) == [[" ".join(n.split()) for n in names], *body]
     assert grid.header_rows == 1
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Tor", "Höchster\nStand\nin cm", "Mittlere\nWärme", "Bemerkung"),
+        ("Gate", "Greatest\nlevel\n(cm)", "Wind", "Remark of\nthe clerk"),
+        ("Porte", "Niveau moyen\ndu\nmois", "Vent\nmoyen", "Note"),
+    ],
+)
+@pytest.mark.parametrize("size", [7.0, 10.0])
+def test_a_centred_heading_of_more_lines_than_the_others_is_one(
+    names: tuple[str, ...], size: float
+) -> None:
+    """Its first line stands alone, over the middle of the columns beside it, too."""
+    sheet = Sheet(size)
+    for c, name in enumerate(names):
+        top = 90 - 1.15 * size * name.count("\n")
+        sheet.text(80 + 150 * c, top, name, align="centre")
+    sheet.line(30, 95 + size, 580, 95 + size)
+    body = [[f"Row {i}", f"{i + 97}", f"{i}.5", "clear"] for i in range(3)]
+    for i, line in enumerate(body):
+        for c, text in enumerate(line):
+            sheet.text(80 + 150 * c, 105 + size + 2 * size * i, text, align="centre")
+    assert rows(read(sheet)) == [[n.replace("\n", " ") for n in names], *body]
 
 
 def test_signs_in_columns_of_their_own_join_their_numbers() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -47,6 +48,27 @@ def test_white_lines_on_a_coloured_area_are_rules() -> None:
     sheet.area(50, 100, 300, 200, 0x336699)
     sheet.line(50, 150, 300, 150, 0xFFFFFF)
     assert np.allclose(find_rules(sheet.drawings, PAGE).across[:, 0], [100, 150, 200])
+
+
+@pytest.mark.parametrize("color", [0x336699, 0xDDE4F0, 0xFFE0B0])
+@pytest.mark.parametrize("edges", [(50, 120, 200), (40, 100, 160, 300)])
+def test_white_frames_around_coloured_cells_are_rules(color: int, edges: tuple[int, ...]) -> None:
+    """They show between cells of one colour, also in a column with one cell over two rows."""
+    sheet = Sheet()
+    spots = [(x0, x1, y0, y0 + 20) for x0, x1 in pairwise(edges[1:]) for y0 in (100, 120)]
+    for x0, x1, y0, y1 in [(edges[0], edges[1], 100, 140), *spots]:
+        sheet.area(x0, y0, x1, y1, color)
+        sheet.box(x0, y0, x1, y1, 0xFFFFFF)
+    rules = find_rules(sheet.drawings, PAGE)
+    assert np.allclose(rules.down[:, 0], edges, atol=1)
+    assert [y for y, x0, _ in rules.across.tolist() if x0 > edges[0] + 5] == [120]
+
+
+def test_white_frames_on_paper_are_no_rules() -> None:
+    """Nobody sees them."""
+    sheet = Sheet()
+    sheet.box(50, 100, 120, 140, 0xFFFFFF)
+    assert not len(find_rules(sheet.drawings, PAGE).across)
 
 
 def test_no_edge_shows_between_areas_of_one_colour() -> None:

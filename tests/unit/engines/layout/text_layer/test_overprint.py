@@ -148,6 +148,28 @@ def test_a_huge_pale_word_across_the_lines_is_a_watermark() -> None:
     assert watermarks([*body, word("COPY", (10, 200, 300, 280), size=70.0, color=0xDDDDDD)]) == []
 
 
+@pytest.mark.parametrize(
+    ("mark", "angle", "size"), [("Tamm 4711", 30, 14), ("Muster", -40, 12), ("épreuve", 60, 16)]
+)
+def test_a_mark_all_over_the_page_is_one_between_the_lines_too(
+    tmp_path: Path, mark: str, angle: float, size: float
+) -> None:
+    """Some copies are over words; those beside the text look like them."""
+    document = pymupdf.open()
+    page = document.new_page(width=595, height=842)
+    lines(page)
+    for x in range(60, 560, 120):
+        for y in range(80, 830, 90):
+            start = pymupdf.Point(x, y)
+            turn = (start, pymupdf.Matrix(angle))
+            page.insert_text(start, mark, fontsize=size, color=(0.8,) * 3, morph=turn)
+    (result,) = parsed(saved(tmp_path, document))
+    text = everything([result])
+    assert not any(part in text for part in mark.split())
+    assert all(f"{i} {BODY}" in text for i in range(20))
+    assert "watermark" in result.flags
+
+
 @pytest.mark.parametrize("offset", [1.2, -0.8, 0.5])
 @pytest.mark.parametrize("size", [16, 24])
 def test_a_shadow_of_each_letter_does_not_cut_the_word(offset: float, size: int) -> None:

@@ -107,6 +107,19 @@ def under_a_box_upon_a_picture(page: pymupdf.Page) -> None:
     box(page, (0, 0, 0))
 
 
+def under_a_box_of_its_size(
+    fill: tuple[float, float, float], size: float, font: str = "helv"
+) -> Draw:
+    """Programs that black out a word cover its letters and nothing else."""
+
+    def draw(page: pymupdf.Page) -> None:
+        line(page, "Forgotten berth", fontsize=size, fontname=font)
+        for word in ("Forgotten", "berth"):
+            page.draw_rect(page.search_for(word)[0], color=None, fill=fill)
+
+    return draw
+
+
 def cropped_off(page: pymupdf.Page) -> None:
     line(page, "Forgotten berth", y=780)
     page.set_cropbox(pymupdf.Rect(30, 40, 590, 700))
@@ -133,6 +146,9 @@ def never_painted(page: pymupdf.Page) -> None:
         under_a_box_upon_a_picture,
         cropped_off,
         never_painted,
+        under_a_box_of_its_size((0, 0, 0), 11),
+        under_a_box_of_its_size((1, 1, 1), 9, "cour"),
+        under_a_box_of_its_size((0.6, 0, 0), 14, "tiro"),
     ],
 )
 def test_text_nobody_sees_is_left_out_and_flagged(tmp_path: Path, draw: Draw) -> None:
@@ -331,6 +347,16 @@ def test_a_blank_box_shows_nothing() -> None:
     assert is_blank(picture, (50, 5, 80, 15), 2)
     assert not is_blank(picture, (10, 18, 40, 26), 2)
     assert not is_blank(np.zeros((0, 0), np.uint8), (10, 18, 40, 26), 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+@pytest.mark.parametrize("rect", [(20, 10, 60, 22), (20.4, 10.4, 59.6, 21.6), (20, 10, 60, 21.9)])
+def test_the_edge_of_a_cover_is_not_seen(rect: tuple[float, ...], scale: float) -> None:
+    """A box that ends where its word does is blank."""
+    picture = np.full((round(40 * scale), round(90 * scale)), 255, np.uint8)
+    picture[round(10 * scale) : round(22 * scale), round(20 * scale) : round(60 * scale)] = 0
+    assert is_blank(picture, rect, scale)
+    assert not is_blank(picture, (18, 10, 62, 22), scale)
 
 
 def test_words_off_the_page_or_without_size_are_out_of_sight() -> None:
