@@ -321,19 +321,34 @@ def test_a_table_that_goes_on_has_no_header() -> None:
     assert read(sheet).header_rows == 0
 
 
-def test_tables_beside_each_other_are_two() -> None:
+@pytest.mark.parametrize("dx", [140, 170, 230])
+@pytest.mark.parametrize(
+    ("drawn", "sums", "size"),
+    [
+        ((("VAT", "Net", "Gross"), ("23 %", "121.00", "148.83")), ("Paid 0.00", "Due 148.83"), 9),
+        (
+            (("Satz", "Netto"), ("19 %", "200,00"), ("7 %", "50,00")),
+            ("Bezahlt 9", "Offen 8", "Rest 1"),
+            7,
+        ),
+        ((("Mois", "Jours", "Prix"), ("mai", "31", "12,00")), ("Acompte 3,00", "Solde 9,00"), 10),
+    ],
+)
+def test_tables_beside_each_other_are_two(
+    drawn: tuple[tuple[str, ...], ...], sums: tuple[str, ...], size: float, dx: float
+) -> None:
     """A drawn table and sums far beside it share no column."""
-    for dx in (140, 170, 230):
-        sheet = Sheet(9)
-        for r, line in enumerate((("VAT", "Net", "Gross"), ("23 %", "121.00", "148.83"))):
-            for c, text in enumerate(line):
-                sheet.box(50 + 60 * c, 100 + 20 * r, 110 + 60 * c, 120 + 20 * r)
-                sheet.text(54 + 60 * c, 104 + 20 * r, text)
-            sheet.text(230 + dx, 104 + 20 * r, ("Paid", "To pay")[r])
-            sheet.text(330 + dx, 104 + 20 * r, ("0.00", "148.83")[r])
-        left, right = tables(sheet, union(w.rect for w in sheet.words))
-        assert rows(filled(left, sheet.words))[0] == ["VAT", "Net", "Gross"]
-        assert rows(filled(right, sheet.words)) == [["Paid", "0.00"], ["To pay", "148.83"]]
+    sheet = Sheet(size)
+    for r, line in enumerate(drawn):
+        for c, text in enumerate(line):
+            sheet.box(50 + 60 * c, 100 + 20 * r, 110 + 60 * c, 120 + 20 * r)
+            sheet.text(54 + 60 * c, 104 + 20 * r, text)
+        label, value = sums[r].split()
+        sheet.text(230 + dx, 104 + 20 * r, label)
+        sheet.text(330 + dx, 104 + 20 * r, value)
+    left, right = tables(sheet, union(w.rect for w in sheet.words))
+    assert rows(filled(left, sheet.words)) == [list(line) for line in drawn]
+    assert rows(filled(right, sheet.words)) == [text.split() for text in sums]
 
 
 @pytest.mark.parametrize("turn", [1, 3])

@@ -184,24 +184,39 @@ def test_the_grid_of_a_chart_is_not_a_table() -> None:
     assert tables(sheet) == []
 
 
-def test_a_table_in_a_cell_is_the_text_of_the_cell() -> None:
+@pytest.mark.parametrize("wide", [60, 80, 110])
+@pytest.mark.parametrize(
+    ("outer", "inner"),
+    [
+        (
+            ["Ropes Ltd", "Offices:", "Sails Co", "One office"],
+            (("City", "Phone"), ("Tarn", "11-20")),
+        ),
+        (
+            ["Amont", "Relevés :", "Aval", "aucun"],
+            (("Mois", "Niveau"), ("mai", "1,20"), ("juin", "1,35")),
+        ),
+        (["Tor 1", "", "Tor 2", "Siehe Tor 1"], (("Tag", "Stand"), ("3.5.", "112"))),
+    ],
+)
+def test_a_table_in_a_cell_is_the_text_of_the_cell(
+    outer: list[str], inner: tuple[tuple[str, str], ...], wide: int
+) -> None:
     """The inner table is read row by row."""
     sheet = Sheet()
-    for x0, y0, x1, y1 in ((50, 100, 150, 220), (150, 100, 450, 220), (50, 220, 150, 250)):
+    foot = 150 + 24 * len(inner)
+    for x0, y0, x1, y1 in ((50, 100, 150, foot), (150, 100, 450, foot), (50, foot, 150, foot + 30)):
         sheet.box(x0, y0, x1, y1)
-    sheet.box(150, 220, 450, 250)
-    sheet.text(54, 104, "Ropes Ltd")
-    sheet.text(154, 104, "Offices:")
-    sheet.text(54, 224, "Sails Co")
-    sheet.text(154, 224, "One office in Merle")
-    for (r, line), c in product(enumerate((("City", "Phone"), ("Tarn", "11-20"))), range(2)):
-        sheet.box(170 + 80 * c, 130 + 30 * r, 250 + 80 * c, 160 + 30 * r)
-        sheet.text(174 + 80 * c, 134 + 30 * r, line[c])
-    (table,) = tables(sheet, (52, 102, 440, 248))
-    assert rows(filled(table, sheet.words)) == [
-        ["Ropes Ltd", "Offices: City Phone Tarn 11-20"],
-        ["Sails Co", "One office in Merle"],
-    ]
+    sheet.box(150, foot, 450, foot + 30)
+    spots = ((54, 104), (154, 104), (54, foot + 4), (154, foot + 4))
+    for (x, y), text in zip(spots, outer, strict=True):
+        sheet.text(x, y, text)
+    for (r, line), c in product(enumerate(inner), range(2)):
+        sheet.box(170 + wide * c, 130 + 24 * r, 170 + wide * (c + 1), 154 + 24 * r)
+        sheet.text(174 + wide * c, 134 + 24 * r, line[c])
+    (table,) = tables(sheet, (52, 102, 440, foot + 28))
+    held = " ".join(filter(None, (outer[1], *(" ".join(line) for line in inner))))
+    assert rows(filled(table, sheet.words)) == [[outer[0], held], outer[2:]]
 
 
 @st.composite
