@@ -80,7 +80,7 @@ def search(
     """Find chunks that answer a question, and cite their files, pages and boxes."""
     with commands(as_json):
         from ..ingest.assembly import open_store
-        from ..ingest.indexing.dense import SentenceTransformerEmbedder
+        from ..ingest.indexing.choice import make_embedder
         from ..ingest.indexing.sparse import Bm25Encoder
         from .hybrid_search import search as find
         from .query import Query
@@ -91,7 +91,7 @@ def search(
         )
         reads = CrossEncoderReranker(reranker) if reranker else None
         with open_store(store.config()) as opened:
-            hits = find(opened, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
+            hits = find(opened, make_embedder(model), Bm25Encoder(), query, reads)
         drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})
         if as_json:
             emit_json({"hits": [_hit_to_json(hit, drawn, failures) for hit in hits]})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..ingest.core.errors import CheckpointMismatch, ConfigError
-from ..ingest.indexing.dense import model_folder, resolve_model
+from ..ingest.indexing.model_files import model_folder, resolve_model
 from ..ingest.system.progress_bars import hide_progress_bars
 from .query import Hit
 

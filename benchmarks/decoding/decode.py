@@ -38,7 +38,7 @@ from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, Slot
 from opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler import Tally
 from opticalrag.ingest.engines.deepseek_ocr.engine import DPI, LONG_SIDE
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.indexing.dense import resolve_model
+from opticalrag.ingest.indexing.model_files import resolve_model
 from opticalrag.ingest.system.workers import WorkerPool
 
 from ..machine import describe

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from opticalrag.ingest.core.errors import CheckpointMismatch, ModelNotFound
-from opticalrag.ingest.indexing import dense as embedding
 from opticalrag.ingest.indexing.dense import (
     DEFAULT_MODEL,
     SentenceTransformerEmbedder,
     resolve_model,
 )
+
+from opticalrag.ingest.core.errors import CheckpointMismatch, ModelNotFound
+from opticalrag.ingest.indexing import dense as embedding
 from opticalrag.ingest.system.watchdog import resident_bytes
 
 
