@@ -56,6 +56,7 @@ __all__ = [
     "draw_boxes",
     "index_nodes",
     "load_model",
+    "make_embedder",
     "make_engine",
     "open_document",
     "open_journal",
@@ -82,7 +83,8 @@ _EXPORTS = {
     "documents.examiner": "DocumentExaminer",
     "documents.pages": "open_document",
     "engines.choice": "load_model make_engine",
-    "indexing.dense": "SentenceTransformerEmbedder",
+    "indexing.choice": "make_embedder",
+    "indexing.sentence_transformer": "SentenceTransformerEmbedder",
     "indexing.sparse": "Bm25Encoder",
     "llama_index.index_nodes": "index_nodes",
     "llama_index.node_parser": "LayoutNodeParser",
@@ -128,7 +130,8 @@ if TYPE_CHECKING:
     from .documents.examiner import DocumentExaminer
     from .documents.pages import open_document
     from .engines.choice import load_model, make_engine
-    from .indexing.dense import SentenceTransformerEmbedder
+    from .indexing.choice import make_embedder
+    from .indexing.sentence_transformer import SentenceTransformerEmbedder
     from .indexing.sparse import Bm25Encoder
     from .llama_index.index_nodes import index_nodes
     from .llama_index.node_parser import LayoutNodeParser

@@ -14,7 +14,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
 
 from ..ingest.core.protocols import Embedder
-from ..ingest.indexing.dense import SentenceTransformerEmbedder
+from ..ingest.indexing.choice import make_embedder
 from ..ingest.indexing.sparse import Bm25Encoder
 from ..ingest.store.store import QdrantStore
 from .context import drop_covered
@@ -75,7 +75,7 @@ class HybridRetriever(BaseRetriever):
             )
         self._store = store
         if embedder is None or isinstance(embedder, str):
-            embedder = SentenceTransformerEmbedder(embedder)
+            embedder = make_embedder(embedder)
         self._embedder = embedder
         self._sparse = Bm25Encoder()
         self._reranker = CrossEncoderReranker(reranker) if isinstance(reranker, str) else reranker

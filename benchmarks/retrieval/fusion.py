@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.core.protocols import Embedder
+from opticalrag.ingest.indexing.minilm import MiniLMEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.hybrid_search import search
@@ -35,7 +36,7 @@ SINGLE = ("dense", "sparse")
 TOP_K = 10
 
 
-class QuestionEmbedder(SentenceTransformerEmbedder):
+class QuestionEmbedder(MiniLMEmbedder):
     """Caches the embedding of each question."""
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ def ways() -> Iterator[tuple[str, dict[str, Any]]]:
 def compare(
     questions: Sequence[Any],
     store: QdrantStore,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     reranker: Reranker | None = None,
 ) -> dict[str, Any]:
     """Measure every way on both halves and choose the best.

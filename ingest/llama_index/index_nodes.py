@@ -9,7 +9,7 @@ from llama_index.core.schema import BaseNode, TextNode
 from ..core.errors import ConfigError
 from ..core.protocols import Embedder, SparseEncoder
 from ..core.schema import Field
-from ..indexing.dense import SentenceTransformerEmbedder
+from ..indexing.choice import make_embedder
 from ..indexing.payload import Prepared
 from ..indexing.points import now, write_points
 from ..indexing.sparse import Bm25Encoder
@@ -29,7 +29,7 @@ def index_nodes(
 
     Nodes whose ids are stored already are skipped: :class:`LayoutNodeParser` makes ids from
     content. The ids must be uuids, as Qdrant requires. The collection is created if it does not
-    exist. By default, texts are embedded with :data:`.dense.DEFAULT_MODEL` and BM25.
+    exist. By default, texts are embedded with all-MiniLM-L6-v2 and BM25.
 
     Returns:
         How many points were written.
@@ -38,7 +38,7 @@ def index_nodes(
         ConfigError: a node is not a TextNode.
         SchemaMismatch: the collection was made for other models.
     """
-    embedder, sparse = embedder or SentenceTransformerEmbedder(), sparse or Bm25Encoder()
+    embedder, sparse = embedder or make_embedder(), sparse or Bm25Encoder()
     store.ensure(embedder, sparse)
     texts = {node.node_id: _text_node(node) for node in nodes}
     stamp = {Field.INGESTED_AT: now()}

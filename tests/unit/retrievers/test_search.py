@@ -29,7 +29,8 @@ from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.core.errors import ConfigError, FilterError, SchemaMismatch
 from opticalrag.ingest.core.records import BlockKind, Box, Point
 from opticalrag.ingest.core.schema import Field
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
+from opticalrag.ingest.indexing.minilm import MiniLMEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.nodes import chunk_nodes, node_payload
 from opticalrag.ingest.markdown.render import page_markdown
@@ -41,7 +42,7 @@ from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, page
 
-EMBEDDER = SentenceTransformerEmbedder()
+EMBEDDER = make_embedder()
 SPARSE = Bm25Encoder()
 SECTIONS = {
     "Pumps": "The main coolant pump was exchanged during the spring outage.",
@@ -293,8 +294,8 @@ def test_an_empty_store_has_no_hits() -> None:
 def test_another_model_than_the_collections_is_refused(store: QdrantStore) -> None:
     """Vectors of two models are never compared."""
 
-    class Other(SentenceTransformerEmbedder):
-        name = "other"  # type: ignore[assignment]
+    class Other(MiniLMEmbedder):
+        name = "other"
 
     with pytest.raises(SchemaMismatch, match="other"):
         search(store, Other(), SPARSE, Query("pump"))
@@ -379,7 +380,7 @@ def test_concurrent_questions_get_the_same_answers_as_sequential_ones(store: Qdr
 def test_the_event_loop_runs_while_a_question_is_answered(store: QdrantStore) -> None:
     """Embedding blocks a thread and not the event loop."""
 
-    class Slow(SentenceTransformerEmbedder):
+    class Slow(MiniLMEmbedder):
         def embed_query(self, text: str) -> NDArray[np.float32]:
             time.sleep(0.3)
             return super().embed_query(text)

