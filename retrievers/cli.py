@@ -1,4 +1,4 @@
-"""The ``opticalrag`` command: adds ``search`` and ``redecode`` to the commands of ingest."""
+"""The ``opticalrag`` command: adds the commands that search to those of ingest."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,10 +30,10 @@ from ..ingest.cli.options import (
 )
 from ..ingest.core.config import OpticalConfig
 from ..ingest.core.errors import SourceError
+from .evaluation_cli import evaluate
+from .options import ModeOption, RerankerOption, SkipFlaggedOption, search_option
 
 __all__ = ["app", "main"]
-
-_SEARCH: Final = "Search"  # panel of the help
 
 
 @app.command()
@@ -41,35 +41,18 @@ _SEARCH: Final = "Search"  # panel of the help
 def search(
     question: Annotated[str, typer.Argument(help="Question or keywords.")],
     *,
-    top_k: Annotated[
-        int, typer.Option(min=1, max=1000, help="Number of hits.", rich_help_panel=_SEARCH)
-    ] = 5,
-    mode: Annotated[
-        Literal["hybrid", "dense", "sparse"],
-        typer.Option(help="Vectors to search with.", rich_help_panel=_SEARCH),
-    ] = "hybrid",
+    top_k: Annotated[int, search_option(min=1, max=1000, help="Number of hits.")] = 5,
+    mode: ModeOption = "hybrid",
     per_page: Annotated[
-        int | None,
-        typer.Option(min=1, help="Maximum number of hits per page.", rich_help_panel=_SEARCH),
+        int | None, search_option(min=1, help="Maximum number of hits per page.")
     ] = None,
-    skip_flagged: Annotated[
-        bool,
-        typer.Option(
-            "--skip-flagged", help="Leave out pages with doubtful text.", rich_help_panel=_SEARCH
-        ),
-    ] = False,
+    skip_flagged: SkipFlaggedOption = False,
     context: Annotated[
         Literal["neighbours", "section", "page"] | None,
-        typer.Option(help="Add the text around each hit.", rich_help_panel=_SEARCH),
+        search_option(help="Add the text around each hit."),
     ] = None,
     model: ModelOption = None,
-    reranker: Annotated[
-        str | None,
-        typer.Option(
-            help="Cross-encoder that sorts the best hits: folder or hub id.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = None,
+    reranker: RerankerOption = None,
     store: StoreOptions,
     pictures: Annotated[
         Path | None, output_option(help="Folder for page pictures with the hits' boxes.")
@@ -124,6 +107,9 @@ def _draw(
         except SourceError as error:
             failures[hit.id] = str(error)
     return drawn, failures
+
+
+app.command("eval")(evaluate)
 
 
 @app.command()

@@ -27,6 +27,7 @@ __all__ = [
     "PageRangeError",
     "PageRenderFailed",
     "ProcessCrashed",
+    "QuestionError",
     "SchemaMismatch",
     "SourceChanged",
     "SourceError",
@@ -192,6 +193,24 @@ class NotSupported(StoreError, code="not_supported"):
 
 class FilterError(OpticalRagError, ValueError, code="filter"):
     """The store cannot apply a metadata filter, or not with this value."""
+
+
+class QuestionError(OpticalRagError, ValueError, code="question"):
+    """A question of a set is invalid, or names a document that is not stored.
+
+    Args:
+        position: of the question in its set, from 1.
+        problem: what is wrong, and what to do.
+    """
+
+    def __init__(self, position: int, problem: str) -> None:
+        self.position = position
+        self.problem = problem
+        super().__init__(f"question {position}: {problem}")
+
+    def __reduce__(self) -> tuple[type[QuestionError], tuple[int, str]]:
+        """Pickle both arguments: the default passes only the message."""
+        return (type(self), (self.position, self.problem))
 
 
 class MissingExtra(OpticalRagError, ImportError, code="missing_extra"):
