@@ -24,6 +24,7 @@ __all__ = [
     "DeepSeekOCRReader",
     "DocumentExaminer",
     "Embedder",
+    "EmbeddingServerConfig",
     "EngineConfig",
     "EngineError",
     "Flag",
@@ -34,6 +35,7 @@ __all__ = [
     "Journal",
     "LayoutConfig",
     "LayoutNodeParser",
+    "LlamaIndexEmbedder",
     "OpticalConfig",
     "OpticalRagError",
     "OpticalVectorStore",
@@ -44,6 +46,7 @@ __all__ = [
     "ParsedPage",
     "QdrantStore",
     "SentenceTransformerEmbedder",
+    "ServerEmbedder",
     "SourceConfig",
     "SourceError",
     "SparseEncoder",
@@ -73,6 +76,7 @@ _EXPORTS = {
     "core.config": "ChunkingConfig CollectionOptions EngineConfig IngestOptions LayoutConfig"
     " OpticalConfig PageLimits SourceConfig StoreConfig TokenCacheConfig VllmConfig"
     " WorkLimits",
+    "core.servers": "EmbeddingServerConfig",
     "core.errors": "CacheError CacheMiss ConfigError EngineError OpticalRagError SourceError"
     " StoreError",
     "core.flags": "Flag",
@@ -83,6 +87,8 @@ _EXPORTS = {
     "documents.pages": "open_document",
     "engines.choice": "load_model make_engine",
     "indexing.dense": "SentenceTransformerEmbedder",
+    "indexing.llama_index_embedder": "LlamaIndexEmbedder",
+    "indexing.server_embedder": "ServerEmbedder",
     "indexing.sparse": "Bm25Encoder",
     "llama_index.index_nodes": "index_nodes",
     "llama_index.node_parser": "LayoutNodeParser",
@@ -129,6 +135,8 @@ if TYPE_CHECKING:
     from .documents.pages import open_document
     from .engines.choice import load_model, make_engine
     from .indexing.dense import SentenceTransformerEmbedder
+    from .indexing.llama_index_embedder import LlamaIndexEmbedder
+    from .indexing.server_embedder import ServerEmbedder
     from .indexing.sparse import Bm25Encoder
     from .llama_index.index_nodes import index_nodes
     from .llama_index.node_parser import LayoutNodeParser

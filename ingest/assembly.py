@@ -13,7 +13,7 @@ from .core.protocols import PageEngine, PageKeeper
 from .core.records import PageOutcome
 from .documents.examiner import DocumentExaminer
 from .engines.choice import make_engine
-from .indexing.dense import SentenceTransformerEmbedder
+from .indexing.given import GivenEmbedder, as_embedder
 from .indexing.sparse import Bm25Encoder
 from .llama_index.events import page_event
 from .pipeline.journal import Journal, journal_name
@@ -50,7 +50,7 @@ def open_pipeline(
     store: StoreConfig,
     engine: EngineConfig | None = None,
     chunking: ChunkingConfig | None = None,
-    model: str | None = None,
+    embedder: GivenEmbedder = None,
     observers: Sequence[Callable[[PageOutcome], None]] = (),
     *,
     dry_run: bool = False,
@@ -60,19 +60,18 @@ def open_pipeline(
     ``observers`` are called with the outcome of each page. ``dry_run`` creates nothing: a missing
     store counts as empty.
     """
-    embedder = SentenceTransformerEmbedder(model, busy_cores=_processes(engine))
-    sparse = Bm25Encoder()
+    dense, sparse = as_embedder(embedder, busy_cores=_processes(engine)), Bm25Encoder()
     with ExitStack() as stack:
         reader = stack.enter_context(closing(make_engine(engine)))
         target = stack.enter_context(_open_target(store, dry_run))
         examiner = stack.enter_context(DocumentExaminer(engine.limits if engine else None))
-        target.ensure(embedder, sparse)
+        target.ensure(dense, sparse)
         journal = open_journal(store, create=not dry_run)
         if journal is not None:
             stack.enter_context(journal)
         yield IngestPipeline(
             ObservedEngine(reader, page_event, *observers),
-            embedder,
+            dense,
             sparse,
             target,
             chunking,

@@ -13,12 +13,12 @@ import typer
 from ..ingest.cli.app import app
 from ..ingest.cli.cache import open_tokens
 from ..ingest.cli.console import Exit, commands, emit_json, emit_text, notes, plain
+from ..ingest.cli.embedding_options import EmbeddingOptions
 from ..ingest.cli.options import (
     DEFAULT_TOKENS,
     DeviceOption,
     JsonOption,
     MaxOutputTokensOption,
-    ModelOption,
     OcrModelOption,
     PasswordOption,
     PromptOption,
@@ -51,7 +51,7 @@ def search(
         Literal["neighbours", "section", "page"] | None,
         search_option(help="Add the text around each hit."),
     ] = None,
-    model: ModelOption = None,
+    embedding: EmbeddingOptions,
     reranker: RerankerOption = None,
     store: StoreOptions,
     pictures: Annotated[
@@ -63,7 +63,7 @@ def search(
     """Find chunks that answer a question, and cite their files, pages and boxes."""
     with commands(as_json):
         from ..ingest.assembly import open_store
-        from ..ingest.indexing.dense import SentenceTransformerEmbedder
+        from ..ingest.indexing.given import as_embedder
         from ..ingest.indexing.sparse import Bm25Encoder
         from .hybrid_search import search as find
         from .query import Query
@@ -72,9 +72,10 @@ def search(
         query = Query(
             question, top_k, mode, per_page=per_page, skip_flagged=skip_flagged, context=context
         )
+        embedder = as_embedder(embedding.embedder())
         reads = CrossEncoderReranker(reranker) if reranker else None
         with open_store(store.config()) as opened:
-            hits = find(opened, SentenceTransformerEmbedder(model), Bm25Encoder(), query, reads)
+            hits = find(opened, embedder, Bm25Encoder(), query, reads)
         drawn, failures = _draw(hits, pictures, password) if pictures else ({}, {})
         if as_json:
             emit_json({"hits": [_hit_to_json(hit, drawn, failures) for hit in hits]})

@@ -16,11 +16,13 @@ from ..ingest.cli.console import (
     note,
     progress_bar,
 )
-from ..ingest.cli.options import JsonOption, ModelOption, StoreOptions, grouped, output_option
+from ..ingest.cli.embedding_options import EmbeddingOptions
+from ..ingest.cli.options import JsonOption, StoreOptions, grouped, output_option
 from .options import ModeOption, RerankerOption, SkipFlaggedOption
 
 if TYPE_CHECKING:
     from ..ingest.core.config import StoreConfig
+    from ..ingest.indexing.given import GivenEmbedder
     from .evaluation.evaluate import Evaluation
     from .evaluation.questions import QuestionSet
     from .query import Hit, Query
@@ -36,7 +38,7 @@ def evaluate(
     *,
     mode: ModeOption = "hybrid",
     skip_flagged: SkipFlaggedOption = False,
-    model: ModelOption = None,
+    embedding: EmbeddingOptions,
     reranker: RerankerOption = None,
     store: StoreOptions,
     html: Annotated[
@@ -61,7 +63,7 @@ def evaluate(
         if html:
             check_target(html)
         query = Query("?", CANDIDATES, mode, skip_flagged=skip_flagged)
-        evaluation = _ask(asked, store.config(), query, model, reranker)
+        evaluation = _ask(asked, store.config(), query, embedding.embedder(), reranker)
         if html:
             replace_file(html, evaluation_html(evaluation), 0o600)  # it quotes documents
         if as_json:
@@ -74,16 +76,20 @@ def evaluate(
 
 
 def _ask(
-    asked: QuestionSet, store: StoreConfig, query: Query, model: str | None, reranker: str | None
+    asked: QuestionSet,
+    store: StoreConfig,
+    query: Query,
+    given: GivenEmbedder,
+    reranker: str | None,
 ) -> Evaluation:
     from ..ingest.assembly import open_store
-    from ..ingest.indexing.dense import SentenceTransformerEmbedder
+    from ..ingest.indexing.given import as_embedder
     from ..ingest.indexing.sparse import Bm25Encoder
     from .evaluation.evaluate import evaluate
     from .hybrid_search import search
     from .rerank import CrossEncoderReranker
 
-    embedder, sparse = SentenceTransformerEmbedder(model), Bm25Encoder()
+    embedder, sparse = as_embedder(given), Bm25Encoder()
     reads = CrossEncoderReranker(reranker) if reranker else None
     with open_store(store) as opened, progress_bar("asking", "questions") as (bar, task):
         bar.update(task, total=len(asked.questions))

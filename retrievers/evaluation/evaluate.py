@@ -89,12 +89,12 @@ def _document(question: Question, documents: Iterable[StoredDocument]) -> str:
         one for one in documents if names & {one.document_id, one.file_path, one.file_name} - {""}
     ]
     if not found:
-        raise QuestionError(
+        raise QuestionError.at(
             question.position, f"the document {question.document!r} is not stored: ingest it"
         )
     if len(found) > 1:
         listed = ", ".join(one.file_path or one.document_id for one in found[:_NAMED])
-        raise QuestionError(
+        raise QuestionError.at(
             question.position,
             f"{len(found)} documents are named {question.document!r}: name one of {listed}",
         )

@@ -37,8 +37,7 @@ def _parts(evaluation: Evaluation) -> Iterator[str]:
     yield _LEGEND
     if evaluation.errors:
         yield f"<h2>Questions left out: {len(evaluation.errors)}</h2>"
-        rows = [(str(one.position), one.problem) for one in evaluation.errors]
-        yield html_table(("question", "problem"), rows[:_MAX_QUESTIONS])
+        yield html_table(("problem",), [(str(e),) for e in evaluation.errors[:_MAX_QUESTIONS]])
     more = len(evaluation.scores) - _MAX_QUESTIONS
     yield "<h2>Questions, worst first</h2>"
     columns = ("rank", "question (number, kind)", "answer", "found")

@@ -101,10 +101,10 @@ def parse_questions(entries: Sequence[object]) -> QuestionSet:
 
 def _question(position: int, entry: object) -> Question:
     if not isinstance(entry, dict):
-        raise QuestionError(position, f"it is {_show(entry)}: use an object with its fields")
+        raise QuestionError.at(position, f"it is {_show(entry)}: use an object with its fields")
     unknown = [name for name in entry if name not in _FIELDS]
     if unknown:
-        raise QuestionError(
+        raise QuestionError.at(
             position, f"unknown field {_show(unknown[0])}: use {', '.join(_FIELDS)}"
         )
     pages = _pages(position, entry.get("pages"))
@@ -121,37 +121,37 @@ def _question(position: int, entry: object) -> Question:
 def _text(position: int, entry: Mapping[str, Any], name: str) -> str:
     value = entry.get(name)
     if not isinstance(value, str) or not value.strip():
-        raise QuestionError(position, f"{name} is {_show(value)}: write text that is not empty")
+        raise QuestionError.at(position, f"{name} is {_show(value)}: write text that is not empty")
     return value
 
 
 def _pages(position: int, value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or not value or not all(map(_is_page, value)):
-        raise QuestionError(position, f"pages is {_show(value)}: list page numbers from 1")
+        raise QuestionError.at(position, f"pages is {_show(value)}: list page numbers from 1")
     return tuple(dict.fromkeys(value))
 
 
 def _boxes(position: int, value: object, pages: tuple[int, ...]) -> tuple[tuple[int, Box], ...]:
     if not isinstance(value, list):
-        raise QuestionError(position, f"boxes is {_show(value)}: list objects with page and box")
+        raise QuestionError.at(position, f"boxes is {_show(value)}: list objects with page and box")
     return tuple(_box(position, one, pages) for one in value)
 
 
 def _box(position: int, value: object, pages: tuple[int, ...]) -> tuple[int, Box]:
     if not isinstance(value, dict) or value.keys() != {"page", "box"}:
-        raise QuestionError(position, f"a box is {_show(value)}: use an object with page and box")
+        raise QuestionError.at(position, f"a box is {_show(value)}: use page and box")
     page, edges = value["page"], value["box"]
     if not _is_page(page) or page not in pages:
-        raise QuestionError(
+        raise QuestionError.at(
             position, f"a box is on page {_show(page)}, which pages does not list: add the page"
         )
     if not isinstance(edges, list) or len(edges) != 4 or not all(map(_is_fraction, edges)):
-        raise QuestionError(
+        raise QuestionError.at(
             position, f"a box is {_show(edges)}: use [x0, y0, x1, y1] as fractions from 0 to 1"
         )
     x0, y0, x1, y1 = map(float, edges)
     if x0 >= x1 or y0 >= y1:
-        raise QuestionError(
+        raise QuestionError.at(
             position, f"the box {_show(edges)} is empty: use x0 < x1 and y0 < y1, from the top left"
         )
     return page, Box(x0, y0, x1, y1)

@@ -74,7 +74,7 @@ def evaluation_to_json(evaluation: Evaluation) -> dict[str, Any]:
         "kinds": {kind: _figures_to_json(one) for kind, one in evaluation.kinds.items()},
         "questions": [_score_to_json(one) for one in evaluation.scores],
         "failures": [
-            {"position": one.position, "code": one.code, "message": one.problem}
+            {"position": one.position, "code": one.code, "message": str(one)}
             for one in evaluation.errors
         ],
     }

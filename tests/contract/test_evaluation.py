@@ -98,7 +98,7 @@ def test_documents_that_are_not_stored_do_not_lose_the_others(store: QdrantStore
     found = evaluate(QuestionSet(questions.questions, wrong), store, finder(store))
 
     assert [one.question.position for one in found.scores] == [2]
-    assert [(error.position, error.problem.split(":")[0]) for error in found.errors] == [
+    assert [(error.position, str(error).split(":")[1].strip()) for error in found.errors] == [
         (1, "pages is missing"),
         (1, "2 documents are named 'pump.pdf'"),
         (3, "the document 'no.pdf' is not stored"),

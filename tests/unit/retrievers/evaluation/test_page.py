@@ -35,7 +35,7 @@ def evaluated(text: str, count: int = 1, kind: str = "") -> Evaluation:
     scores = [
         score(Question(n + 1, text, text, (1 + n % 2,), (), kind), text, hits) for n in range(count)
     ]
-    return Evaluation(tuple(worst(scores)), (QuestionError(99, text),))
+    return Evaluation(tuple(worst(scores)), (QuestionError(text, 99),))
 
 
 def test_nothing_of_a_document_or_question_becomes_markup() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -113,13 +112,6 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="split the question set"):
         read_questions(file)
-
-
-def test_the_error_survives_pickling() -> None:
-    """With its position."""
-    error = pickle.loads(pickle.dumps(QuestionError(4, "wrong")))  # noqa: S301  our own bytes
-
-    assert (error.position, str(error)) == (4, "question 4: wrong")
 
 
 def test_the_sample_questions_are_valid() -> None:
