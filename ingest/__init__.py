@@ -24,6 +24,7 @@ __all__ = [
     "DeepSeekOCRReader",
     "DocumentExaminer",
     "Embedder",
+    "EmbeddingServerConfig",
     "EngineConfig",
     "EngineError",
     "Flag",
@@ -34,6 +35,7 @@ __all__ = [
     "Journal",
     "LayoutConfig",
     "LayoutNodeParser",
+    "LlamaIndexEmbedder",
     "OpticalConfig",
     "OpticalRagError",
     "OpticalVectorStore",
@@ -44,6 +46,7 @@ __all__ = [
     "ParsedPage",
     "QdrantStore",
     "SentenceTransformerEmbedder",
+    "ServerEmbedder",
     "SourceConfig",
     "SourceError",
     "SparseEncoder",
@@ -74,6 +77,7 @@ _EXPORTS = {
     "core.config": "ChunkingConfig CollectionOptions EngineConfig IngestOptions LayoutConfig"
     " OpticalConfig PageLimits SourceConfig StoreConfig TokenCacheConfig VllmConfig"
     " WorkLimits",
+    "core.servers": "EmbeddingServerConfig",
     "core.errors": "CacheError CacheMiss ConfigError EngineError OpticalRagError SourceError"
     " StoreError",
     "core.flags": "Flag",
@@ -85,6 +89,8 @@ _EXPORTS = {
     "engines.choice": "load_model make_engine",
     "indexing.choice": "make_embedder",
     "indexing.sentence_transformer": "SentenceTransformerEmbedder",
+    "indexing.llama_index_embedder": "LlamaIndexEmbedder",
+    "indexing.server_embedder": "ServerEmbedder",
     "indexing.sparse": "Bm25Encoder",
     "llama_index.index_nodes": "index_nodes",
     "llama_index.node_parser": "LayoutNodeParser",
@@ -131,7 +137,9 @@ if TYPE_CHECKING:
     from .documents.pages import open_document
     from .engines.choice import load_model, make_engine
     from .indexing.choice import make_embedder
+    from .indexing.llama_index_embedder import LlamaIndexEmbedder
     from .indexing.sentence_transformer import SentenceTransformerEmbedder
+    from .indexing.server_embedder import ServerEmbedder
     from .indexing.sparse import Bm25Encoder
     from .llama_index.index_nodes import index_nodes
     from .llama_index.node_parser import LayoutNodeParser

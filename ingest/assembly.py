@@ -19,6 +19,7 @@ from .store.store import QdrantStore
 from .system.retry import Retry
 
 if TYPE_CHECKING:
+    from .indexing.given import GivenEmbedder
     from .pipeline.pipeline import IngestPipeline
 
 __all__ = ["open_journal", "open_pipeline", "open_store"]
@@ -47,7 +48,7 @@ def open_pipeline(
     store: StoreConfig,
     engine: EngineConfig | None = None,
     chunking: ChunkingConfig | None = None,
-    model: str | None = None,
+    embedder: GivenEmbedder = None,
     observers: Sequence[Callable[[PageOutcome], None]] = (),
     *,
     dry_run: bool = False,
@@ -59,25 +60,24 @@ def open_pipeline(
     """
     from .documents.examiner import DocumentExaminer
     from .engines.choice import make_engine
-    from .indexing.choice import make_embedder
+    from .indexing.given import as_embedder
     from .indexing.sparse import Bm25Encoder
     from .llama_index.events import page_event
     from .pipeline.listeners import ObservedEngine
     from .pipeline.pipeline import IngestPipeline
 
-    embedder = make_embedder(model, busy_cores=_processes(engine))
-    sparse = Bm25Encoder()
+    dense, sparse = as_embedder(embedder, busy_cores=_processes(engine)), Bm25Encoder()
     with ExitStack() as stack:
         reader = stack.enter_context(closing(make_engine(engine)))
         target = stack.enter_context(_open_target(store, dry_run))
         examiner = stack.enter_context(DocumentExaminer(engine.limits if engine else None))
-        target.ensure(embedder, sparse)
+        target.ensure(dense, sparse)
         journal = open_journal(store, create=not dry_run)
         if journal is not None:
             stack.enter_context(journal)
         yield IngestPipeline(
             ObservedEngine(reader, page_event, *observers),
-            embedder,
+            dense,
             sparse,
             target,
             chunking,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.errors import CheckpointMismatch, MissingExtra
 from ..system.progress_bars import hide_progress_bars
 from .model_files import ModelSource, model_folder, read_json, resolve_model
+from .prefixes import prefixes_of
 from .tokenizing import load_tokenizer, valid_unicode
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ class SentenceTransformerEmbedder:
             with _fewer_threads(self._busy_cores):
                 vectors = encode(
                     texts,
+                    prompt=self._prompt(kind) or None,
                     batch_size=self._batch_size,
                     show_progress_bar=False,
                     convert_to_numpy=True,
@@ -133,7 +135,9 @@ class SentenceTransformerEmbedder:
     def _prompt(self, kind: str) -> str:
         # The names encode_document and encode_query look for, in their order.
         names = ("query",) if kind == "query" else ("document", "passage", "corpus")
-        return next((self._prompts[name] for name in names if name in self._prompts), "")
+        own = next((self._prompts[name] for name in names if name in self._prompts), "")
+        known = prefixes_of(self.name)  # older models do not state theirs
+        return own or (known.query if kind == "query" else known.document)
 
     @cached_property
     def _model(self) -> Any:
