@@ -19,6 +19,8 @@ from opticalrag.ingest.core.servers import EmbeddingServerConfig
 from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.indexing.given import as_embedder
 from opticalrag.ingest.indexing.llama_index_embedder import LlamaIndexEmbedder
+from opticalrag.ingest.indexing.minilm import MiniLMEmbedder
+from opticalrag.ingest.indexing.sentence_transformer import SentenceTransformerEmbedder
 from opticalrag.ingest.indexing.server_embedder import ServerEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.index_nodes import index_nodes
@@ -147,7 +149,7 @@ def test_what_can_be_given_as_an_embedder() -> None:
     own = make_embedder()
 
     assert as_embedder(own) is own
-    assert isinstance(as_embedder(), SentenceTransformerEmbedder)
+    assert isinstance(as_embedder(), MiniLMEmbedder)
     assert isinstance(as_embedder("any-name"), SentenceTransformerEmbedder)
     assert isinstance(as_embedder(EmbeddingServerConfig("http://a", "b")), ServerEmbedder)
     assert isinstance(as_embedder(Words()), LlamaIndexEmbedder)
