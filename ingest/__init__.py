@@ -77,12 +77,12 @@ _EXPORTS = {
     "core.config": "ChunkingConfig CollectionOptions EngineConfig IngestOptions LayoutConfig"
     " OpticalConfig PageLimits SourceConfig StoreConfig TokenCacheConfig VllmConfig"
     " WorkLimits",
-    "core.servers": "EmbeddingServerConfig",
     "core.errors": "CacheError CacheMiss ConfigError EngineError OpticalRagError SourceError"
     " StoreError",
     "core.flags": "Flag",
     "core.protocols": "Embedder PageEngine SparseEncoder",
     "core.records": "Block BlockKind Box Chunk PageFailure ParsedPage",
+    "core.servers": "EmbeddingServerConfig",
     "documents.drawing": "draw_boxes",
     "documents.examiner": "DocumentExaminer",
     "documents.pages": "open_document",
@@ -132,6 +132,7 @@ if TYPE_CHECKING:
     from .core.flags import Flag
     from .core.protocols import Embedder, PageEngine, SparseEncoder
     from .core.records import Block, BlockKind, Box, Chunk, PageFailure, ParsedPage
+    from .core.servers import EmbeddingServerConfig
     from .documents.drawing import draw_boxes
     from .documents.examiner import DocumentExaminer
     from .documents.pages import open_document

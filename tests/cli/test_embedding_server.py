@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from opticalrag.ingest.cli.embedding_options import EmbeddingOptions
+from opticalrag.ingest.core.servers import EmbeddingServerConfig
+
 from ..processes import run_command as run
 from ..unit.indexing.embedding_server import FakeServer, send, serving
 from ..unit.pipeline.test_pipeline import page_text, write_pdf
@@ -30,10 +33,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory, server: FakeServer) -> Path
 
 
 def test_documents_and_questions_are_embedded_on_the_server(
-    folder: Path, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+    folder: Path, server: FakeServer
 ) -> None:
-    """The key comes from the environment; ``eval`` takes the same options as ``search``."""
-    monkeypatch.setenv("OPTICALRAG_EMBED_API_KEY", "secret\n")
+    """``eval`` takes the same options as ``search``."""
     question = {"question": "the pump", "document": "pump.pdf", "pages": [2]}
     (folder / "set.json").write_text(json.dumps({"questions": [question]}), encoding="utf-8")
     named = ("--embed-url", server.url, "--embed-model", "words", "--json")
@@ -47,7 +49,16 @@ def test_documents_and_questions_are_embedded_on_the_server(
         "input": ["the pump"],
         "encoding_format": "float",
     }
-    assert server.keys[-1] == "Bearer secret"
+
+
+def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the longest text from ``--max-tokens``, if it is given."""
+    monkeypatch.setenv("OPTICALRAG_EMBED_API_KEY", "secret\n")
+    options = EmbeddingOptions(embed_url="http://a", embed_model="words")
+
+    assert options.embedder() == EmbeddingServerConfig("http://a", "words", "secret")
+    assert options.embedder(2000) == EmbeddingServerConfig("http://a", "words", "secret", 2000)
+    assert EmbeddingOptions("x").embedder(2000) == "x"
 
 
 @pytest.mark.parametrize(
