@@ -124,8 +124,7 @@ def find_running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, i
     """Find blocks at the edges of many pages that are the same or count the pages.
 
     A line that the engine labelled as a header or footer needs three pages, any other line 40 %
-    of the document. In a document of two pages, a labelled line is left out of the second if it
-    is the same on both. A labelled line that is exactly the number of its page needs no other page.
+    of the document. A labelled line that is exactly the number of its page needs no other page.
     Without boxes, margins cannot be told from text: a line that many pages share may be an
     answer ("None.") or a verdict. Then only page numbers are found.
 
@@ -140,7 +139,7 @@ def find_running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, i
         if _is_own_number(line, pages[line.page])
     }
     if len(pages) < _MIN_PAGES:
-        return frozenset(found | _repeated(labelled.values()))
+        return frozenset(found)
     least = max(_MIN_PAGES, _MIN_SHARE * sum(bool(page.blocks) for page in pages))
     for edge, marked in labelled.items():
         outside = set(range(len(pages)))  # pages whose outer lines are all running lines
@@ -152,20 +151,6 @@ def find_running_blocks(pages: Sequence[PageMarkdown]) -> frozenset[tuple[int, i
             found |= {(line.page, line.block.index) for line in running}
             outside = {line.page for line in running if not line.labelled}
     return frozenset(found)
-
-
-def _repeated(edges: Iterable[Sequence[_Line]]) -> set[tuple[int, int]]:
-    """Labelled lines that stand at the same edge of an earlier page, too.
-
-    The first one stays: the name or number in the head of a letter may stand nowhere else.
-    """
-    found: set[tuple[int, int]] = set()
-    for lines in edges:
-        first: dict[str, int] = {}
-        for line in lines:
-            if first.setdefault(line.text, line.page) < line.page:
-                found.add((line.page, line.block.index))
-    return found
 
 
 def _labelled(pages: Sequence[PageMarkdown], edge: str) -> Iterator[_Line]:
