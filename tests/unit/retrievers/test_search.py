@@ -160,9 +160,35 @@ def test_fusion_uses_the_constant_and_the_weights(
         hits = search(store, EMBEDDER, SPARSE, Query(question, 9, mode))
         for rank, hit in enumerate(hits, start=1):
             expected[hit.id] = expected.get(hit.id, 0) + 1 / (k - 1 + rank / weight)
-    found = search(store, EMBEDDER, SPARSE, Query(question, 9, rrf_k=k, weights=weights))
+    query = Query(question, 9, fusion="rrf", rrf_k=k, weights=weights)
+    found = search(store, EMBEDDER, SPARSE, query)
 
     assert {hit.id: hit.score for hit in found} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 3.0)])
+def test_linear_fusion_adds_the_scores_of_both_vectors(
+    store: QdrantStore, weights: tuple[float, float]
+) -> None:
+    """BM25 counts less the more terms a question has; a hit without them has its cosine alone."""
+    question = "Did they employ divers because of error E-4711?"
+    dense, sparse = (
+        {h.id: h.score for h in search(store, EMBEDDER, SPARSE, Query(question, 9, mode))}
+        for mode in ("dense", "sparse")
+    )
+    share = 0.045 / len(SPARSE.encode_query(question)[0]) ** 0.5
+    found = search(store, EMBEDDER, SPARSE, Query(question, 9, weights=weights))
+
+    assert 0 < len(sparse) < len(dense)
+    assert {hit.id: hit.score for hit in found} == pytest.approx(
+        {
+            name: weights[0] * score + weights[1] * share * sparse.get(name, 0)
+            for name, score in dense.items()
+        },
+        abs=1e-6,
+    )
+    scores = [hit.score for hit in found]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_dbsf_fuses_scores_instead_of_ranks(store: QdrantStore) -> None:
