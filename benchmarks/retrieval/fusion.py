@@ -51,11 +51,13 @@ def ways() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name of every way to search and its :class:`Query` options."""
     for mode in SINGLE:
         yield mode, {"mode": mode}
+    for dense, sparse in WEIGHTS:
+        yield f"linear weights={dense:g}:{sparse:g}", {"weights": (dense, sparse)}
     for k in CONSTANTS:
         for dense, sparse in WEIGHTS:
             yield (
                 f"rrf k={k} weights={dense:g}:{sparse:g}",
-                {"rrf_k": k, "weights": (dense, sparse)},
+                {"fusion": "rrf", "rrf_k": k, "weights": (dense, sparse)},
             )
     yield "dbsf", {"fusion": "dbsf"}
 
