@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import pytest
@@ -36,7 +38,7 @@ from opticalrag.ingest.markdown.render import page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.citations import cite
 from opticalrag.retrievers.hybrid_search import search
-from opticalrag.retrievers.query import Hit, Query, SearchMode, hit_from_payload
+from opticalrag.retrievers.query import Fusion, Hit, Query, SearchMode, hit_from_payload
 from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, page
@@ -189,6 +191,53 @@ def test_linear_fusion_adds_the_scores_of_both_vectors(
     )
     scores = [hit.score for hit in found]
     assert scores == sorted(scores, reverse=True)
+
+
+EQUALS = 300
+
+
+@pytest.fixture(scope="module")
+def equals() -> Iterator[QdrantStore]:
+    """Three documents in a folder; all their chunks have the same text. Stored in a mixed order."""
+    text = "The coolant pump was exchanged."
+    dense, sparse = EMBEDDER.embed_documents([text])[0], SPARSE.encode_documents([text])[0]
+    points = [
+        Point(
+            str(uuid5(NAMESPACE_OID, str(n))),
+            {Field.FILE_PATH: f"/{n % 3}.pdf", Field.ORDINAL: n // 3, Field.TEXT: text},
+            dense,
+            sparse,
+        )
+        for n in np.random.default_rng(0).permutation(EQUALS).tolist()
+    ]
+    with TemporaryDirectory() as folder, QdrantStore(folder) as opened:
+        opened.ensure(EMBEDDER, SPARSE)
+        opened.upsert(points)
+        yield opened
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "dense"}, {"mode": "sparse"}])
+def test_equal_hits_are_in_the_order_of_their_documents(
+    equals: QdrantStore, options: dict[str, Any]
+) -> None:
+    """Neither the order of storing nor the engine decides, nor where the result ends."""
+    hits = search(equals, EMBEDDER, SPARSE, Query("coolant pump", EQUALS, **options))
+    order = [(hit.file_path, hit.payload[Field.ORDINAL]) for hit in hits]
+    first = search(equals, EMBEDDER, SPARSE, Query("coolant pump", 5, **options))
+
+    assert order == sorted(order)
+    assert len({hit.id for hit in hits}) == len(hits) == EQUALS
+    if options:
+        assert [hit.id for hit in first] == [hit.id for hit in hits[:5]]
+
+
+@pytest.mark.parametrize("fusion", ["linear", "rrf", "dbsf"])
+def test_equal_hits_are_in_the_same_order_every_time(equals: QdrantStore, fusion: Fusion) -> None:
+    """The embedded engine fuses in the order of a hash table, which is another in every query."""
+    query = Query("coolant pump", 5, fusion=fusion)
+    asked = [search(equals, EMBEDDER, SPARSE, query) for _ in range(20)]
+
+    assert len({tuple(hit.id for hit in hits) for hits in asked}) == 1
 
 
 def test_dbsf_fuses_scores_instead_of_ranks(store: QdrantStore) -> None:
