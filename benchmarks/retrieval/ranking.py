@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -44,6 +45,7 @@ SPARSE: Final = Bm25Encoder()
 CANDIDATES: Final = 60  # chunks per question: enough for ten different pages
 TITLE_WEIGHTS: Final = (0.2, 0.3, 0.4, 0.5, 0.6)
 SHARES: Final = (0.03, 0.035, 0.04, 0.045, 0.05, 0.055, 0.06)
+_WORD_OR_YEAR: Final = re.compile(r"[^\W\d_]{2,}|^(19|20)\d\d$")
 Figures = dict[str, dict[str, list[float]]]
 """Means of :data:`.question_sets.MEASURES` by way and set."""
 
@@ -216,9 +218,26 @@ def _other_directions(corpus: Corpus, named: Scores, root: Scores) -> Iterator[t
         "neighbours 0.2": corpus.questions @ unit(vectors + 0.2 * around).T,
         "first heading 0.4": _turned(corpus, headings, 0.4),
     }
+    rows = corpus.embedder.embed_documents([_without_numbers(text.text) for text in texts])
+    titles = [title_of(text.file) for text in texts]
+    for name, other in (
+        ("tables without numbers", rows),
+        ("tables also without numbers", unit(vectors + rows)),
+    ):
+        turned[f"{name}, title=0.4"] = _turned(replace(corpus, vectors=other), titles, 0.4)
     for name, scores in turned.items():
         yield f"dense, {name}", scores
         yield f"linear share=0.045, {name}", linear(scores, named, 0.045 / root)
+
+
+def _without_numbers(text: str) -> str:
+    """The rows of tables reduced to their words and years."""
+    lines = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        kept = ", ".join(cell for cell in cells if _WORD_OR_YEAR.search(cell))
+        lines.append(kept if line.startswith("|") else line)
+    return "\n".join(filter(None, lines)) or text
 
 
 def _turned(corpus: Corpus, titles: Sequence[str], weight: float) -> Scores:

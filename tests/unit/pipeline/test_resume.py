@@ -18,7 +18,7 @@ from opticalrag.ingest.assembly import open_journal, open_store
 from opticalrag.ingest.core.config import IngestOptions, StoreConfig
 from opticalrag.ingest.core.errors import CacheFull, ConfigError, StoreError, StoreUnavailable
 from opticalrag.ingest.core.records import PageFailure
-from opticalrag.ingest.core.schema import Field
+from opticalrag.ingest.core.schema import VECTORS_SINCE, Field
 from opticalrag.ingest.documents.sources import roots_of
 from opticalrag.ingest.maintenance.maintenance import delete_document, verify_store
 from opticalrag.ingest.markdown.render import page_markdown
@@ -109,7 +109,10 @@ def edit(file: Path, page: int, text: str) -> None:
 
 
 def test_one_edited_page_of_300_is_one_page_parsed(case: Case) -> None:
-    """Only its chunks are embedded and its stale points deleted. After a rename, none is parsed."""
+    """Only its chunks are embedded and its stale points deleted. After a rename, none is parsed.
+
+    The vectors depend on the file's name, not on its folder.
+    """
     file = write_pdf(case.files / "a.pdf", *(page_text(f"valve{n}") for n in range(300)))
     first = case.run()
     edit(file, 149, "The rotor was replaced.")
@@ -127,13 +130,38 @@ def test_one_edited_page_of_300_is_one_page_parsed(case: Case) -> None:
     renamed = case.run()
 
     assert (renamed.renamed, renamed.pages_parsed, renamed.pages_reused) == (1, 0, 300)
-    assert (renamed.embedded, renamed.vectors_copied) == (0, renamed.chunks)
+    assert (renamed.embedded, renamed.vectors_copied) == (renamed.chunks, 0)
     assert (renamed.vanished, renamed.points_deleted) == ([], renamed.chunks)
     assert case.payloads() == as_if_new(case)
     assert case.run().unchanged == 1
 
-    edit(case.files / "b.pdf", 7, "The stator was replaced.")
+    (case.files / "folder").mkdir()
+    (case.files / "b.pdf").rename(case.files / "folder" / "b.pdf")
+    moved = case.run()
+    assert (moved.renamed, moved.pages_parsed) == (1, 0)
+    assert (moved.embedded, moved.vectors_copied) == (0, moved.chunks)
+
+    edit(case.files / "folder" / "b.pdf", 7, "The stator was replaced.")
     assert case.run().pages_parsed == 1  # the pages went with the name
+
+
+def test_vectors_made_in_another_way_are_made_again(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older store is indexed again: no page is parsed, and the ids stay."""
+    write_pdf(case.files / "a.pdf", page_text("valve"), page_text("pump"))
+    with monkeypatch.context() as earlier:
+        for module in ("indexing.payload", "pipeline.recipe"):
+            earlier.setattr(f"opticalrag.ingest.{module}.SCHEMA_VERSION", VECTORS_SINCE - 1)
+        before = case.run()
+    stored = case.payloads().keys()
+    after = case.run()
+
+    assert (before.embedded, after.embedded) == (before.chunks, after.chunks)
+    assert (after.pages_parsed, after.vectors_copied, after.points_deleted) == (0, 0, 0)
+    assert case.payloads().keys() == stored
+    assert case.payloads() == as_if_new(case)
+    assert case.run().unchanged == 1
 
 
 def test_an_inserted_page_is_the_only_one_parsed_and_embedded(case: Case) -> None:
