@@ -18,7 +18,7 @@ from opticalrag.ingest.assembly import open_journal, open_store
 from opticalrag.ingest.core.config import IngestOptions, StoreConfig
 from opticalrag.ingest.core.errors import CacheFull, ConfigError, StoreError, StoreUnavailable
 from opticalrag.ingest.core.records import PageFailure
-from opticalrag.ingest.core.schema import VECTORS_SINCE, Field
+from opticalrag.ingest.core.schema import Field
 from opticalrag.ingest.documents.sources import roots_of
 from opticalrag.ingest.maintenance.maintenance import delete_document, verify_store
 from opticalrag.ingest.markdown.render import page_markdown
@@ -145,25 +145,6 @@ def test_one_edited_page_of_300_is_one_page_parsed(case: Case) -> None:
     assert case.run().pages_parsed == 1  # the pages went with the name
 
 
-def test_vectors_made_in_another_way_are_made_again(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An older store is indexed again: no page is parsed, and the ids stay."""
-    write_pdf(case.files / "a.pdf", page_text("valve"), page_text("pump"))
-    with monkeypatch.context() as earlier:
-        for module in ("indexing.payload", "pipeline.recipe"):
-            earlier.setattr(f"opticalrag.ingest.{module}.SCHEMA_VERSION", VECTORS_SINCE - 1)
-        before = case.run()
-    stored = case.payloads().keys()
-    after = case.run()
-
-    assert (before.embedded, after.embedded) == (before.chunks, after.chunks)
-    assert (after.pages_parsed, after.vectors_copied, after.points_deleted) == (0, 0, 0)
-    assert case.payloads().keys() == stored
-    assert case.payloads() == as_if_new(case)
-    assert case.run().unchanged == 1
-
-
 def test_an_inserted_page_is_the_only_one_parsed_and_embedded(case: Case) -> None:
     """The others moved: their points get new ids and keep their vectors."""
     file = write_pdf(case.files / "a.pdf", *(page_text(f"valve{n}") for n in range(5)))
@@ -199,14 +180,16 @@ def test_copied_vectors_are_those_of_the_text(case: Case) -> None:
 
 
 def test_a_copy_of_a_file_is_another_document(case: Case) -> None:
-    """It is neither parsed nor embedded, and the original stays."""
+    """It is not parsed, and not embedded under the same name; the original stays."""
     file = write_pdf(case.files / "a.pdf", page_text("valve"))
     case.run()
-    (case.files / "b.pdf").write_bytes(file.read_bytes())
+    (case.files / "folder").mkdir()
+    for name in ("b.pdf", "folder/a.pdf"):
+        (case.files / name).write_bytes(file.read_bytes())
     report = case.run()
 
-    assert (report.renamed, report.unchanged, report.documents) == (0, 1, 2)
-    assert (report.pages_parsed, report.embedded) == (0, 0)
+    assert (report.renamed, report.unchanged, report.documents) == (0, 1, 3)
+    assert (report.pages_parsed, report.embedded) == (0, report.chunks / 2)
     assert case.payloads() == as_if_new(case)
 
 
@@ -575,7 +558,7 @@ def test_a_file_name_that_is_not_utf_8_works(case: Case) -> None:
 
     Path(name).rename(case.files / "c.pdf")
     renamed = case.run()
-    assert (renamed.renamed, renamed.pages_parsed, renamed.embedded) == (1, 0, 0)
+    assert (renamed.renamed, renamed.pages_parsed) == (1, 0)
 
     (case.files / "c.pdf").rename(name)
     case.run()
