@@ -14,7 +14,6 @@ import pymupdf
 from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import Document, MetadataMode
 from numpy.typing import NDArray
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 
 from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.chunking.furniture import write_pages
@@ -22,6 +21,7 @@ from opticalrag.ingest.core.config import ChunkingConfig, EngineConfig
 from opticalrag.ingest.core.records import ParsedPage
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.choice import make_engine
+from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 
 from .question_sets import QuestionSet
 

@@ -45,6 +45,8 @@ SPARSE: Final = Bm25Encoder()
 CANDIDATES: Final = 60  # chunks per question: enough for ten different pages
 TITLE_WEIGHTS: Final = (0.2, 0.3, 0.4, 0.5, 0.6)
 SHARES: Final = (0.03, 0.035, 0.04, 0.045, 0.05, 0.055, 0.06)
+_BY_KIND: Final = ("dense", "sparse", "hybrid before", "hybrid now", "LlamaIndex default")
+_CHOSEN_FROM: Final = ("rrf", "dbsf", "linear")
 _WORD_OR_YEAR: Final = re.compile(r"[^\W\d_]{2,}|^(19|20)\d\d$")
 Figures = dict[str, dict[str, list[float]]]
 """Means of :data:`.question_sets.MEASURES` by way and set."""
@@ -113,9 +115,6 @@ def main() -> None:
     print(json.dumps(report["chosen_on_the_other_sets"], indent=2))
     if options.output:
         options.output.write_text(json.dumps(report, indent=1) + "\n")
-
-
-_BY_KIND: Final = ("dense", "sparse", "hybrid before", "hybrid now", "LlamaIndex default")
 
 
 def _rankings(
@@ -285,9 +284,6 @@ def cross_validated(figures: Mapping[str, Mapping[str, Sequence[float]]]) -> dic
         best = max(fusions, key=others)
         chosen[left] = {"way": best, "figures": fusions[best][left]}
     return chosen
-
-
-_CHOSEN_FROM: Final = ("rrf", "dbsf", "linear")
 
 
 def _by_kind(asked: QuestionSet, found: NDArray[np.float64]) -> dict[str, Any]:

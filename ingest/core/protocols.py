@@ -169,14 +169,14 @@ class PointStore(Protocol):
     def tenant(self) -> str | None:
         """The only tenant whose points are read and written; None for all points."""
 
-    def existing_ids(self, document_id: str, since: int = 0) -> set[str]:
-        """Ids of the points stored for a document, of this schema version or a later one."""
+    def existing_ids(self, document_id: str) -> set[str]:
+        """Ids of the points stored for a document."""
 
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
         """Whether all chunks with this fingerprint are stored, and no other chunks."""
 
     def texts(self, ids: Collection[str], file_name: str) -> dict[str, str]:
-        """The texts of points by id whose vectors are those of such a text in a file so named."""
+        """The embedded texts of points of files so named, by id, without missing points."""
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         """The vectors of points by id, without missing points."""

@@ -9,21 +9,10 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = [
-    "DENSE",
-    "INDEXED",
-    "NAMESPACE",
-    "SCHEMA_VERSION",
-    "SPARSE",
-    "VECTORS_SINCE",
-    "Field",
-]
+__all__ = ["DENSE", "INDEXED", "NAMESPACE", "SCHEMA_VERSION", "SPARSE", "Field"]
 
 SCHEMA_VERSION: Final = 4
 """Increased when a field or a vector changes its meaning; stored in every point."""
-
-VECTORS_SINCE: Final = 4
-"""The schema version since which vectors are made as today. Older ones are not kept or copied."""
 
 NAMESPACE: Final = "6f70746c-7261-5067-8e5c-000000000001"
 """uuid5 namespace of document and chunk ids. Never change it: all ids would change."""

@@ -21,7 +21,7 @@ from ..chunking.furniture import note_furniture
 from ..core.errors import StoreError
 from ..core.protocols import PointStore
 from ..core.records import Chunk, Point
-from ..core.schema import VECTORS_SINCE, Field
+from ..core.schema import Field
 from ..indexing.payload import Prepared, prepare
 from ..indexing.points import now, write_points
 from ..markdown.render import PageMarkdown
@@ -79,7 +79,7 @@ class DocumentWriter:
         }
         if not failed:  # without a count it is never complete, so the next run tries it again
             stamp[Field.CHUNK_COUNT] = count
-        known = self._known(edition.ref.id)
+        known = set() if self._force else stored
         donors = self._donors(chunks, known, stale, edition)
         for prepared in self._windows(chunks, bare, stamp):
             done += self._write_window(prepared, known, donors)
@@ -144,10 +144,6 @@ class DocumentWriter:
             self._journal.finish(edition.entry(chunks), keys)
 
     # -- points ----------------------------------------------------------------------------------
-
-    def _known(self, document_id: str) -> set[str]:
-        """The ids of a document's points whose vectors stay."""
-        return set() if self._force else self._store.existing_ids(document_id, VECTORS_SINCE)
 
     def _donors(
         self, chunks: Sequence[Chunk], known: set[str], stale: set[str], edition: Edition

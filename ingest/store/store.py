@@ -15,7 +15,7 @@ from ..core.config import CollectionOptions
 from ..core.errors import ConfigError, NotSupported, StoreError
 from ..core.protocols import SparseEncoder, VectorSpace
 from ..core.records import Point, Vectors
-from ..core.schema import VECTORS_SINCE, Field
+from ..core.schema import Field
 from ..system.closeable import Closeable
 from ..system.retry import Retry
 from .collection import (
@@ -216,11 +216,10 @@ class QdrantStore(Closeable):
         """Count points; 0 if there is no collection."""
         return self._count(where) if self.exists() else 0
 
-    def existing_ids(self, document_id: str, since: int = 0) -> set[str]:
-        """Return the ids of a document's points, of this schema version or a later one."""
+    def existing_ids(self, document_id: str) -> set[str]:
+        """Return the ids of a document's points."""
         where = equal(**{Field.FILE_ID: document_id})
-        found = self.scroll(where, fields=(Field.SCHEMA,))
-        return {str(one.id) for one in found if _schema(one) >= since}
+        return {str(record.id) for record in self.scroll(where, fields=())}
 
     def stored_ids(self, ids: Collection[str]) -> set[str]:
         """Return those of these ids that have a point."""
@@ -292,16 +291,16 @@ class QdrantStore(Closeable):
         return [record for record in self._retrieve_all(ids, selected) if self._is_own(record)]
 
     def texts(self, ids: Collection[str], file_name: str) -> dict[str, str]:
-        """Return the texts of the points whose vectors another point may take over, by id.
+        """Return the embedded texts of the points of files so named, by id.
 
-        The vectors also depend on the name of the file, and on the version that made them.
+        Their vectors are those of every such text in a file of this name.
         """
-        found = self.retrieve(ids, (Field.TEXT, Field.FILE_NAME, Field.SCHEMA))
+        found = self.retrieve(ids, (Field.TEXT, Field.FILE_NAME))
+        payloads = {str(one.id): one.payload or {} for one in found}
         return {
-            str(one.id): str((one.payload or {}).get(Field.TEXT, ""))
-            for one in found
-            if _schema(one) >= VECTORS_SINCE
-            and (one.payload or {}).get(Field.FILE_NAME) == file_name
+            point: str(payload.get(Field.TEXT, ""))
+            for point, payload in payloads.items()
+            if payload.get(Field.FILE_NAME) == file_name
         }
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
@@ -456,12 +455,6 @@ class QdrantStore(Closeable):
             self.delete_where(models.Filter(must=[models.HasIdCondition(has_id=part), *conditions]))
             for part in _parts(ids, _MOST_IDS)
         )
-
-
-def _schema(record: models.Record) -> int:
-    """The schema version of a point; 0 for points of other programs."""
-    version = (record.payload or {}).get(Field.SCHEMA)
-    return version if isinstance(version, int) else 0
 
 
 def _parts(ids: Sequence[str], size: int) -> Iterator[list[str]]:

@@ -16,14 +16,7 @@ from opticalrag.ingest.core.errors import (
     SchemaMismatch,
     StoreError,
 )
-from opticalrag.ingest.core.schema import (
-    DENSE,
-    INDEXED,
-    SCHEMA_VERSION,
-    SPARSE,
-    VECTORS_SINCE,
-    Field,
-)
+from opticalrag.ingest.core.schema import DENSE, INDEXED, SPARSE, Field
 from opticalrag.ingest.indexing.points import now
 from opticalrag.ingest.store.requests import named
 from opticalrag.ingest.store.store import QdrantStore
@@ -295,33 +288,16 @@ def test_a_store_opened_by_an_alias_means_its_collection(engine: str, tmp_path: 
         assert not any(a.startswith(collection) for a in store.aliases())
 
 
-def test_vectors_of_other_names_and_older_versions_are_not_offered(store: QdrantStore) -> None:
-    """They were made from the same text in another way."""
-    older = make_points(1, **{Field.FILE_NAME: "a.pdf", Field.SCHEMA: VECTORS_SINCE - 1})
-    (same, *_) = made = make_points(3, **{Field.FILE_NAME: "a.pdf", Field.SCHEMA: VECTORS_SINCE})[
-        1:
-    ]
-    store.upsert([*older, *made])
-    ids = [point.id for point in (*older, *made)]
-    document = str(same.payload[Field.FILE_ID])
-
-    assert store.texts(ids, "b.pdf") == {}
-    assert store.texts(ids, "a.pdf").keys() == {point.id for point in made}
-    assert same.id in store.existing_ids(document, VECTORS_SINCE)
-    assert older[0].id not in store.existing_ids(
-        str(older[0].payload[Field.FILE_ID]), VECTORS_SINCE
-    )
-
-
 def test_texts_and_vectors_come_back_as_they_were_written(store: QdrantStore) -> None:
     """A point can thus be copied to another id; unknown ids are left out."""
-    points = make_points(3, **{Field.FILE_NAME: "a.pdf", Field.SCHEMA: SCHEMA_VERSION})
+    points = make_points(3, **{Field.FILE_NAME: "a.pdf"})
     store.upsert(points)
     ids = [point.id for point in points]
     asked = [*ids, point_id(999)]
     texts, vectors = store.texts(asked, "a.pdf"), store.vectors(asked)
 
     assert texts == {point.id: point.payload[Field.TEXT] for point in points}
+    assert store.texts(asked, "b.pdf") == {}  # vectors depend on the file's name
     assert vectors.keys() == set(ids)
     for point in points:
         found = vectors[point.id]

@@ -199,14 +199,16 @@ def test_copied_vectors_are_those_of_the_text(case: Case) -> None:
 
 
 def test_a_copy_of_a_file_is_another_document(case: Case) -> None:
-    """It is neither parsed nor embedded, and the original stays."""
+    """It is not parsed, and not embedded under the same name; the original stays."""
     file = write_pdf(case.files / "a.pdf", page_text("valve"))
     case.run()
-    (case.files / "b.pdf").write_bytes(file.read_bytes())
+    (case.files / "folder").mkdir()
+    for name in ("b.pdf", "folder/a.pdf"):
+        (case.files / name).write_bytes(file.read_bytes())
     report = case.run()
 
-    assert (report.renamed, report.unchanged, report.documents) == (0, 1, 2)
-    assert (report.pages_parsed, report.embedded) == (0, 0)
+    assert (report.renamed, report.unchanged, report.documents) == (0, 1, 3)
+    assert (report.pages_parsed, report.embedded) == (0, report.chunks / 2)
     assert case.payloads() == as_if_new(case)
 
 
@@ -575,7 +577,7 @@ def test_a_file_name_that_is_not_utf_8_works(case: Case) -> None:
 
     Path(name).rename(case.files / "c.pdf")
     renamed = case.run()
-    assert (renamed.renamed, renamed.pages_parsed, renamed.embedded) == (1, 0, 0)
+    assert (renamed.renamed, renamed.pages_parsed) == (1, 0)
 
     (case.files / "c.pdf").rename(name)
     case.run()
