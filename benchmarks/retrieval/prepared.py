@@ -21,7 +21,7 @@ from opticalrag.ingest.core.config import ChunkingConfig, EngineConfig
 from opticalrag.ingest.core.records import ParsedPage
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.choice import make_engine
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.sentence_transformer import SentenceTransformerEmbedder
 
 from .question_sets import QuestionSet
 

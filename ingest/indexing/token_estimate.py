@@ -11,8 +11,8 @@ __all__ = ["estimate_tokens"]
 # cut longer ones, and give digits, marks and letters of other alphabets a token each.
 _TOKEN: Final = re.compile(r"[A-Za-z]{1,4}|\S")
 _SPECIAL: Final = 2  # tokens around each text
-# Measured on 117 excerpts of real files: 1.44 times the tokens of OpenAI's cl100k (median; lowest 0.70, a
-# Korean text), and 1.47 times those of all-MiniLM-L6-v2 (lowest 0.53).
+# Measured on 117 excerpts of real files: 1.44 times the tokens of OpenAI's cl100k (median; lowest
+# 0.70, a Korean text), and 1.47 times those of all-MiniLM-L6-v2 (lowest 0.53).
 
 
 def estimate_tokens(text: str) -> int:

@@ -18,7 +18,7 @@ from opticalrag.ingest.assembly import open_journal, open_store
 from opticalrag.ingest.core.config import IngestOptions, StoreConfig
 from opticalrag.ingest.core.errors import CacheFull, ConfigError, StoreError, StoreUnavailable
 from opticalrag.ingest.core.records import PageFailure
-from opticalrag.ingest.core.schema import VECTORS_SINCE, Field
+from opticalrag.ingest.core.schema import Field
 from opticalrag.ingest.documents.sources import roots_of
 from opticalrag.ingest.maintenance.maintenance import delete_document, verify_store
 from opticalrag.ingest.markdown.render import page_markdown
@@ -143,25 +143,6 @@ def test_one_edited_page_of_300_is_one_page_parsed(case: Case) -> None:
 
     edit(case.files / "folder" / "b.pdf", 7, "The stator was replaced.")
     assert case.run().pages_parsed == 1  # the pages went with the name
-
-
-def test_vectors_made_in_another_way_are_made_again(
-    case: Case, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An older store is indexed again: no page is parsed, and the ids stay."""
-    write_pdf(case.files / "a.pdf", page_text("valve"), page_text("pump"))
-    with monkeypatch.context() as earlier:
-        for module in ("indexing.payload", "pipeline.recipe"):
-            earlier.setattr(f"opticalrag.ingest.{module}.SCHEMA_VERSION", VECTORS_SINCE - 1)
-        before = case.run()
-    stored = case.payloads().keys()
-    after = case.run()
-
-    assert (before.embedded, after.embedded) == (before.chunks, after.chunks)
-    assert (after.pages_parsed, after.vectors_copied, after.points_deleted) == (0, 0, 0)
-    assert case.payloads().keys() == stored
-    assert case.payloads() == as_if_new(case)
-    assert case.run().unchanged == 1
 
 
 def test_an_inserted_page_is_the_only_one_parsed_and_embedded(case: Case) -> None:
