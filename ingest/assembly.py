@@ -1,28 +1,26 @@
-"""Builds stores, journals and pipelines from their configs."""
+"""Builds stores, journals and pipelines from their configs.
+
+Functions import what only they need: a command that opens a store loads no PyMuPDF and LlamaIndex.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from .core.config import ChunkingConfig, EngineConfig, StoreConfig
 from .core.errors import CacheError, ConfigError, StoreUnavailable
 from .core.protocols import PageEngine, PageKeeper
 from .core.records import PageOutcome
-from .documents.examiner import DocumentExaminer
-from .engines.choice import make_engine
-from .indexing.dense import SentenceTransformerEmbedder
-from .indexing.sparse import Bm25Encoder
-from .llama_index.events import page_event
 from .pipeline.journal import Journal, journal_name
-from .pipeline.listeners import ObservedEngine
-from .pipeline.pipeline import IngestPipeline
 from .store.store import QdrantStore
 from .system.retry import Retry
-from .token_cache.cache import TokenCache
-from .token_cache.lenient import LenientCache
+
+if TYPE_CHECKING:
+    from .indexing.given import GivenEmbedder
+    from .pipeline.pipeline import IngestPipeline
 
 __all__ = ["open_journal", "open_pipeline", "open_store"]
 
@@ -50,7 +48,7 @@ def open_pipeline(
     store: StoreConfig,
     engine: EngineConfig | None = None,
     chunking: ChunkingConfig | None = None,
-    model: str | None = None,
+    embedder: GivenEmbedder = None,
     observers: Sequence[Callable[[PageOutcome], None]] = (),
     *,
     dry_run: bool = False,
@@ -60,19 +58,26 @@ def open_pipeline(
     ``observers`` are called with the outcome of each page. ``dry_run`` creates nothing: a missing
     store counts as empty.
     """
-    embedder = SentenceTransformerEmbedder(model, busy_cores=_processes(engine))
-    sparse = Bm25Encoder()
+    from .documents.examiner import DocumentExaminer
+    from .engines.choice import make_engine
+    from .indexing.given import as_embedder
+    from .indexing.sparse import Bm25Encoder
+    from .llama_index.events import page_event
+    from .pipeline.listeners import ObservedEngine
+    from .pipeline.pipeline import IngestPipeline
+
+    dense, sparse = as_embedder(embedder, busy_cores=_processes(engine)), Bm25Encoder()
     with ExitStack() as stack:
         reader = stack.enter_context(closing(make_engine(engine)))
         target = stack.enter_context(_open_target(store, dry_run))
         examiner = stack.enter_context(DocumentExaminer(engine.limits if engine else None))
-        target.ensure(embedder, sparse)
+        target.ensure(dense, sparse)
         journal = open_journal(store, create=not dry_run)
         if journal is not None:
             stack.enter_context(journal)
         yield IngestPipeline(
             ObservedEngine(reader, page_event, *observers),
-            embedder,
+            dense,
             sparse,
             target,
             chunking,
@@ -108,6 +113,9 @@ def _keeper(engine: PageEngine, config: EngineConfig | None, stack: ExitStack) -
     """Connect to the engine's token cache, too: its own connection may be in other processes."""
     if engine.name != "deepseek-ocr" or config is None or config.optical.tokens is None:
         return None
+    from .token_cache.cache import TokenCache
+    from .token_cache.lenient import LenientCache
+
     try:
         return LenientCache(stack.enter_context(TokenCache(config.optical.tokens)))
     except CacheError:  # the engine has logged the error and works without a cache

@@ -17,19 +17,24 @@ __all__ = [
     "Context",
     "CrossEncoderRerank",
     "CrossEncoderReranker",
+    "Evaluation",
     "Hit",
     "HybridRetriever",
     "PagePicture",
     "PageTarget",
     "Query",
+    "Question",
+    "QuestionSet",
     "Redecoder",
     "Redecoding",
     "Reranker",
     "SecondLook",
     "WiderContext",
     "cite",
+    "evaluate",
     "markdown_slices",
     "page_pictures",
+    "read_questions",
     "redecode_tool",
     "search",
 ]
@@ -37,6 +42,8 @@ __all__ = [
 _EXPORTS = {
     "answer_quality": "NOT_LOCATED OTHER_PHRASE",
     "citations": "Citation CitedPage cite markdown_slices",
+    "evaluation.evaluate": "Evaluation evaluate",
+    "evaluation.questions": "Question QuestionSet read_questions",
     "hybrid_search": "search",
     "pictures": "PagePicture page_pictures",
     "postprocessors": "CrossEncoderRerank WiderContext",
@@ -50,6 +57,8 @@ _EXPORTS = {
 if TYPE_CHECKING:
     from .answer_quality import NOT_LOCATED, OTHER_PHRASE
     from .citations import Citation, CitedPage, cite, markdown_slices
+    from .evaluation.evaluate import Evaluation, evaluate
+    from .evaluation.questions import Question, QuestionSet, read_questions
     from .hybrid_search import search
     from .pictures import PagePicture, page_pictures
     from .postprocessors import CrossEncoderRerank, WiderContext

@@ -1,9 +1,15 @@
-"""Hybrid search: turns a query into one request of Qdrant's Query API, which fuses the rankings."""
+"""Hybrid search: turns a query into one request of Qdrant's Query API, which fuses the rankings.
+
+Linear fusion needs both scores of every candidate, also of one that only one vector found. So the
+candidates of both vectors are scored again by each of them, which costs little beside the search.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from qdrant_client import models
 
@@ -13,7 +19,7 @@ from ..ingest.core.schema import DENSE, SPARSE, Field
 from ..ingest.store.filters import qdrant_filter
 from ..ingest.store.store import QdrantStore
 from .context import add_context
-from .query import MAX_MMR_TOP_K, Hit, Query, cap_hits, hit_from_payload
+from .query import MAX_MMR_TOP_K, Hit, Query, cap_hits, hit_from_payload, in_order, same_score
 from .rerank import Reranker
 
 __all__ = ["search"]
@@ -26,6 +32,12 @@ _MIN_CANDIDATES = 100
 # the limit: later hits do not answer the question.
 _LIMIT_GROWTH = 4
 _MAX_LIMIT = 1000
+# Linear fusion: the share of a BM25 score that is added to a cosine, for a question of one term. It
+# falls with the square root of the number of terms, as does the spread of a sum of their scores:
+# without that, long questions go by their words alone. Chosen with benchmarks/retrieval/ranking.py
+# for all-MiniLM-L6-v2; 0.035 to 0.055 differ by a question or two. Cosines of other embedders may
+# have a narrower range: then lower the second of ``weights``.
+_BM25_SHARE: Final = 0.045
 
 
 def search(
@@ -70,17 +82,28 @@ def _ranked(
     A reranker scores up to ``depth`` of the hits that ``per_page`` and ``per_document`` leave.
     """
     wanted = max(query.top_k, reranker.depth) if reranker else query.top_k
-    limit = wanted if query.mmr is None else min(wanted, MAX_MMR_TOP_K)
+    # One hit more than wanted shows whether the last wanted one has equals.
+    limit = wanted + 1 if query.mmr is None else min(wanted, MAX_MMR_TOP_K)
     while True:
         request = _request(replace(query, top_k=limit), vectors, where)
         points = store.query(**request, with_payload=True)
-        hits = [hit_from_payload(str(p.id), p.score, p.payload or {}) for p in points]
-        kept = cap_hits(hits, query)
+        found = [hit_from_payload(str(p.id), p.score, p.payload or {}) for p in points]
+        if query.mmr is None:  # whose hits are not in the order of their scores
+            found = in_order(found)
+        kept = cap_hits(found, query)
         maximum = max(limit, _MAX_LIMIT if query.mmr is None else MAX_MMR_TOP_K)
-        if len(kept) >= wanted or len(hits) < limit or limit == maximum:
+        enough = len(kept) >= wanted and (
+            query.mmr is not None or not _cut(found, kept[wanted - 1])
+        )
+        if enough or len(found) < limit or limit == maximum:
             break
         limit = min(limit * _LIMIT_GROWTH, maximum)
     return reranker.rerank(query.text, kept[:wanted]) if reranker else kept
+
+
+def _cut(found: Sequence[Hit], last: Hit) -> bool:
+    """Whether the store may have left out hits with the score of the last wanted one."""
+    return same_score(last.score) == same_score(found[-1].score)
 
 
 def _vectors(query: Query, embedder: Embedder, sparse: SparseEncoder) -> dict[str, Any]:
@@ -104,21 +127,46 @@ def _request(query: Query, vectors: dict[str, Any], where: models.Filter | None)
             diverse = _diverse(vector, query.mmr, candidates)
             return {**diverse, "where": where, "limit": query.top_k}
         return {"query": vector, "using": using, "where": where, "limit": query.top_k}
-    prefetch = [
-        models.Prefetch(query=vector, using=using, filter=where, limit=candidates)
-        for using, vector in vectors.items()
-    ]
+    prefetch = _stages(vectors, candidates, where)
+    if query.fusion == "linear":
+        prefetch = _stages(vectors, len(vectors) * candidates, prefetch=prefetch)
+    fusion = _fusion(query, vectors)
     if query.mmr is not None:  # diversify the best fused hits
-        fused = models.Prefetch(prefetch=prefetch, query=_fusion(query), limit=candidates)
+        fused = models.Prefetch(prefetch=prefetch, query=fusion, limit=candidates)
         diverse = _diverse(vectors[DENSE], query.mmr, candidates)
         return {**diverse, "prefetch": [fused], "limit": query.top_k}
-    return {"prefetch": prefetch, "query": _fusion(query), "limit": query.top_k}
+    return {"prefetch": prefetch, "query": fusion, "limit": query.top_k}
 
 
-def _fusion(query: Query) -> models.FusionQuery | models.RrfQuery:
+def _stages(
+    vectors: dict[str, Any],
+    limit: int,
+    where: models.Filter | None = None,
+    prefetch: list[models.Prefetch] | None = None,
+) -> list[models.Prefetch]:
+    """One stage for each vector: over all points, or over those that other stages have found."""
+    return [
+        models.Prefetch(query=vector, using=using, filter=where, prefetch=prefetch, limit=limit)
+        for using, vector in vectors.items()
+    ]
+
+
+def _fusion(
+    query: Query, vectors: dict[str, Any]
+) -> models.FusionQuery | models.RrfQuery | models.FormulaQuery:
     if query.fusion == "dbsf":
         return models.FusionQuery(fusion=models.Fusion.DBSF)
-    return models.RrfQuery(rrf=models.Rrf(k=query.rrf_k, weights=list(query.weights)))
+    if query.fusion == "rrf":
+        return models.RrfQuery(rrf=models.Rrf(k=query.rrf_k, weights=list(query.weights)))
+    dense, sparse = query.weights
+    share = _BM25_SHARE / math.sqrt(len(vectors[SPARSE].indices))
+    weighed = [
+        models.MultExpression(mult=[weight, f"$score[{number}]"])
+        for number, weight in enumerate((dense, sparse * share))
+    ]
+    return models.FormulaQuery(
+        formula=models.SumExpression(sum=weighed), defaults={"$score[0]": 0.0, "$score[1]": 0.0}
+    )
 
 
 def _diverse(vector: Any, diversity: float, candidates: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -27,11 +27,13 @@ __all__ = [
     "SearchMode",
     "cap_hits",
     "hit_from_payload",
+    "in_order",
     "markdown_ranges",
+    "same_score",
 ]
 
 SearchMode = Literal["hybrid", "dense", "sparse"]
-Fusion = Literal["rrf", "dbsf"]
+Fusion = Literal["linear", "rrf", "dbsf"]
 ContextKind = Literal["neighbours", "section", "page"]
 
 _CHOICES = {
@@ -46,6 +48,7 @@ _MAXIMA = {
     "per_document": 10_000,
     "context_chars": 10_000_000,
 }
+_DIGITS = 6  # float32 has seven
 MAX_MMR_TOP_K = 100
 """Largest ``top_k`` with ``mmr``, whose cost grows quadratically."""
 
@@ -58,19 +61,22 @@ class Query:
         filters: LlamaIndex metadata filters; or a mapping from payload fields
             (:class:`opticalrag.ingest.core.schema.Field`) to the required value, or to a list
             of allowed values.
-        fusion: how to merge dense and sparse hits: ``"rrf"`` by rank (reciprocal rank fusion),
-            ``"dbsf"`` by score (distribution-based score fusion).
+        fusion: how to merge dense and sparse hits. ``"linear"`` adds the cosine and a share of the
+            BM25 score, so that a chunk that is best by far stays best. ``"rrf"`` (reciprocal rank
+            fusion) adds by rank, ``"dbsf"`` (distribution-based score fusion) by score in units
+            of each list's spread; both work with cosines of any range.
         rrf_k: the constant of reciprocal rank fusion; a smaller one favours the first ranks.
-        weights: weights of dense and sparse ranks in reciprocal rank fusion. Qdrant divides a rank
-            by its weight, so a large weight also brings the first and second rank close together.
+        weights: weights of dense and sparse hits. Linear fusion multiplies the scores by them.
+            Reciprocal rank fusion divides the ranks by them, so a large weight also brings the
+            first and second rank close together.
         mmr: diversity from 0 to 1 of maximal marginal relevance over the dense vectors, which
             ranks hits lower that resemble better ones. Limits ``top_k`` to
             :data:`MAX_MMR_TOP_K`. None turns it off.
         per_page: maximum number of hits that start on one page.
         per_document: maximum number of hits from one document.
         skip_flagged: skip pages whose OCR is doubtful (see :attr:`Hit.doubtful`).
-        min_score: drop hits with a lower score. Scores depend on mode and fusion; those of
-            reciprocal rank fusion reflect ranks only.
+        min_score: drop hits with a lower score. Scores depend on mode, fusion and embedder; those
+            of reciprocal rank fusion reflect ranks only.
         context: add to each hit the chunks around it, its section or its page (see
             :attr:`Hit.context`).
         context_chars: maximum length of that context, in characters.
@@ -83,12 +89,9 @@ class Query:
     top_k: int = 5
     mode: SearchMode = "hybrid"
     filters: MetadataFilters | Mapping[str, Any] = field(default_factory=dict)
-    # benchmarks/retrieval/fusion.py chose these defaults on one half of its questions (62). On the
-    # other half (64), hit@1, @3 and @5 are 0.859, 0.969 and 0.984; dense alone reaches 0.766,
-    # 0.875 and 0.906, sparse alone 0.766, 0.906 and 0.938. Larger k, unequal weights and dbsf
-    # differ by a question or two.
-    fusion: Fusion = "rrf"
-    rrf_k: int = 2
+    # Chosen with benchmarks/retrieval/ranking.py, cross-validated over three sets of questions.
+    fusion: Fusion = "linear"
+    rrf_k: int = 20
     weights: tuple[float, float] = (1.0, 1.0)
     mmr: float | None = None
     per_page: int | None = None
@@ -120,7 +123,7 @@ class Query:
                 f"invalid weights {self.weights}: use two positive numbers, for dense and sparse"
             )
         if self.fusion == "dbsf" and len(set(self.weights)) > 1:
-            raise ConfigError("fusion 'dbsf' ignores weights: use 'rrf' or equal weights")
+            raise ConfigError("fusion 'dbsf' ignores weights: use 'linear', 'rrf' or equal weights")
 
     def _check_mmr(self) -> None:
         if self.mmr is None:
@@ -209,6 +212,25 @@ def markdown_ranges(payload: Mapping[str, Any]) -> dict[int, tuple[tuple[int, in
         with suppress(TypeError, KeyError, ValueError):
             found[int(span["page"])] = tuple((int(a), int(b)) for a, b in span["ranges"])
     return found
+
+
+def in_order(hits: Iterable[Hit]) -> list[Hit]:
+    """Sort hits by score; equal ones by document and by their place in it.
+
+    Engines return equal scores in any order, which may differ from run to run.
+    """
+    return sorted(hits, key=_position)
+
+
+def _position(hit: Hit) -> tuple[float, str, int, str]:
+    ordinal = hit.payload.get(Field.ORDINAL)
+    document = hit.file_path or hit.file_id or hit.file_name
+    return -same_score(hit.score), document, ordinal if isinstance(ordinal, int) else 0, hit.id
+
+
+def same_score(score: float) -> float:
+    """A score without the digits in which engines and batches of an embedder differ."""
+    return round(score, _DIGITS)
 
 
 def cap_hits(hits: Sequence[Hit], query: Query) -> list[Hit]:

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..ingest.core.errors import CheckpointMismatch, ConfigError
-from ..ingest.indexing.dense import model_folder, resolve_model
+from ..ingest.core.errors import CheckpointMismatch, ConfigError, MissingExtra
+from ..ingest.indexing.model_files import model_folder, resolve_model
 from ..ingest.system.progress_bars import hide_progress_bars
 from .query import Hit
 
@@ -79,6 +79,7 @@ class CrossEncoderReranker:
         """Score how well each text answers the question; comparable within one model.
 
         Raises:
+            MissingExtra: the ``gpu`` extra is not installed.
             ModelNotFound: the model is not on this machine and cannot be downloaded.
             CheckpointMismatch: the model is not a cross-encoder with one score per pair.
         """
@@ -95,7 +96,7 @@ class CrossEncoderReranker:
         """Return the hits with the model's scores, best first; ties keep their order.
 
         Raises:
-            ModelNotFound, CheckpointMismatch: see :meth:`scores`.
+            MissingExtra, ModelNotFound, CheckpointMismatch: see :meth:`scores`.
         """
         scores = self.scores(question, [hit.text for hit in hits])
         scored = [replace(hit, score=score) for hit, score in zip(hits, scores, strict=True)]
@@ -103,7 +104,10 @@ class CrossEncoderReranker:
 
     @cached_property
     def _model(self) -> Any:
-        from sentence_transformers import CrossEncoder
+        try:
+            from sentence_transformers import CrossEncoder
+        except ModuleNotFoundError as error:
+            raise MissingExtra("reranking", "gpu") from error
 
         folder = model_folder(resolve_model(self.name, "reranking"), "reranking")
         try:

@@ -13,8 +13,7 @@ from llama_index.core.retrievers import BaseRetriever
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores import MetadataFilters
 
-from ..ingest.core.protocols import Embedder
-from ..ingest.indexing.dense import SentenceTransformerEmbedder
+from ..ingest.indexing.given import GivenEmbedder, as_embedder
 from ..ingest.indexing.sparse import Bm25Encoder
 from ..ingest.store.store import QdrantStore
 from .context import drop_covered
@@ -40,7 +39,8 @@ class HybridRetriever(BaseRetriever):
         collection: name of the collection, if ``store`` is a location.
         api_key: API key of the server, if ``store`` is a URL.
         tenant: search only this tenant's points, if ``store`` is a location.
-        embedder: a model name or folder, or an embedder; None for the default model.
+        embedder: a model name or folder; an embedding of LlamaIndex, such as
+            ``Settings.embed_model``; a server or an embedder; None for the default model.
         mode: see :class:`Query`, also for ``filters``.
         reranker: a cross-encoder, or its folder or name, that reorders the best hits.
         options: the other fields of :class:`Query`, such as ``mmr`` and ``context``.
@@ -59,7 +59,7 @@ class HybridRetriever(BaseRetriever):
         collection: str = "opticalrag",
         api_key: str | None = None,
         tenant: str | None = None,
-        embedder: Embedder | str | None = None,
+        embedder: GivenEmbedder = None,
         similarity_top_k: int = 5,
         mode: SearchMode = "hybrid",
         filters: MetadataFilters | Mapping[str, Any] | None = None,
@@ -74,9 +74,7 @@ class HybridRetriever(BaseRetriever):
                 store, collection=collection, api_key=api_key, tenant=tenant, create=False
             )
         self._store = store
-        if embedder is None or isinstance(embedder, str):
-            embedder = SentenceTransformerEmbedder(embedder)
-        self._embedder = embedder
+        self._embedder = as_embedder(embedder)
         self._sparse = Bm25Encoder()
         self._reranker = CrossEncoderReranker(reranker) if isinstance(reranker, str) else reranker
         super().__init__(callback_manager=callback_manager)

@@ -23,9 +23,9 @@ class Counter:
 @cache
 def wordpiece() -> Counter:
     """MiniLM's tokenizer, with special tokens."""
-    from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+    from opticalrag.ingest.indexing.choice import make_embedder
 
-    return Counter(SentenceTransformerEmbedder().count_tokens)
+    return Counter(make_embedder().count_tokens)
 
 
 @cache

@@ -17,7 +17,14 @@ __all__ = ["run_command"]
 _context = multiprocessing.get_context("forkserver")
 # What commands import before they work: it takes seconds, and begins no thread.
 _context.set_forkserver_preload(
-    ["opticalrag.retrievers.cli", "opticalrag.ingest.assembly", "sentence_transformers"]
+    [
+        "opticalrag.retrievers.cli",
+        "opticalrag.ingest.engines.layout",
+        "opticalrag.ingest.indexing.minilm",
+        "opticalrag.ingest.llama_index.events",
+        "opticalrag.ingest.pipeline.pipeline",
+        "opticalrag.ingest.store.store",
+    ]
 )
 
 

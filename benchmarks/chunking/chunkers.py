@@ -36,8 +36,10 @@ from typing import Any
 
 from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.core.config import ChunkingConfig
+from opticalrag.ingest.core.protocols import Embedder
 from opticalrag.ingest.core.records import Chunk
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder, resolve_model
+from opticalrag.ingest.indexing.choice import make_embedder
+from opticalrag.ingest.indexing.model_files import resolve_model
 
 from ..machine import describe
 from ..peers.environments import PEERS, run_or_why_not
@@ -93,7 +95,7 @@ def read_inputs(data: Path) -> Inputs:
     )
 
 
-def cut_ours(sources: Sequence[Source], embedder: SentenceTransformerEmbedder) -> Outcome:
+def cut_ours(sources: Sequence[Source], embedder: Embedder) -> Outcome:
     """Run our chunker."""
     embedder.count_tokens("")  # loads the tokenizer
     return measure(
@@ -210,7 +212,7 @@ def main() -> int:
     os.environ.update(TOKENIZERS_PARALLELISM="false", RAYON_NUM_THREADS="1")
     inputs = read_inputs(options.data.resolve())
     use_one_core()
-    embedder = SentenceTransformerEmbedder()
+    embedder = make_embedder()
     outcomes, missing = cut_theirs(inputs.sources, options.cache.resolve())
     outcomes.insert(0, cut_ours(inputs.sources, embedder))
     rows = {o.chunker: judge(o, inputs, embedder.count_tokens) for o in outcomes}

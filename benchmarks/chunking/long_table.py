@@ -22,7 +22,7 @@ from opticalrag.ingest.core.records import BlockKind, Chunk, ParsedPage
 from opticalrag.ingest.documents.drawing import draw_boxes
 from opticalrag.ingest.documents.pages import open_document
 from opticalrag.ingest.engines.choice import make_engine
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.markdown.render import page_markdown
 
 PAGES: Final = 30
@@ -93,7 +93,7 @@ def read(path: Path) -> list[ParsedPage]:
 def table_chunks(pages: list[ParsedPage]) -> list[Chunk]:
     """The chunks that hold rows of the table."""
     document = pages[0].ref.document
-    made = chunk_pages(document, [page_markdown(p) for p in pages], SentenceTransformerEmbedder())
+    made = chunk_pages(document, [page_markdown(p) for p in pages], make_embedder())
     return [chunk for chunk in made if BlockKind.TABLE in chunk.kinds]
 
 

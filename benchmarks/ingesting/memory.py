@@ -33,7 +33,7 @@ import psutil
 from opticalrag.ingest.assembly import open_journal, open_pipeline, open_store
 from opticalrag.ingest.core.config import EngineConfig, LayoutConfig, StoreConfig, WorkLimits
 from opticalrag.ingest.documents.examiner import DocumentExaminer
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.pipeline.pipeline import IngestPipeline
 from opticalrag.ingest.pipeline.report import IngestReport
@@ -123,7 +123,7 @@ def _with_cheap_engine(
     files: list[Path], config: StoreConfig, engine: str
 ) -> tuple[IngestReport, float]:
     real = engine == "embedder"
-    embedder = SentenceTransformerEmbedder() if real else SmallEmbedder(256)
+    embedder = make_embedder() if real else SmallEmbedder(256)
     sparse = Bm25Encoder()
     with (
         open_store(config, create=True) as store,

@@ -40,7 +40,7 @@ from opticalrag.ingest import DeepSeekOCRReader, LayoutNodeParser
 from opticalrag.ingest.assembly import open_pipeline
 from opticalrag.ingest.core.config import EngineConfig, StoreConfig, WorkLimits
 from opticalrag.ingest.core.records import PageOutcome, ParsedPage
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.pipeline import writer
 
 from ..machine import describe
@@ -163,7 +163,7 @@ def measured(name: str, folder: str, pages: str) -> dict[str, Any]:
 
 def run_plain(files: list[Path], place: Path, stages: Stages) -> tuple[float, float, int]:
     """Run stage after stage, as in LlamaIndex's documentation."""
-    embedder = SentenceTransformerEmbedder()
+    embedder = make_embedder()
     reader = DeepSeekOCRReader(engine="layout")
     parser = LayoutNodeParser()
     store = QdrantVectorStore("plain", QdrantClient(path=str(place)))

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.core.protocols import Embedder
+from opticalrag.ingest.indexing.minilm import MiniLMEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.hybrid_search import search
@@ -35,7 +36,7 @@ SINGLE = ("dense", "sparse")
 TOP_K = 10
 
 
-class QuestionEmbedder(SentenceTransformerEmbedder):
+class QuestionEmbedder(MiniLMEmbedder):
     """Caches the embedding of each question."""
 
     def __init__(self) -> None:
@@ -51,11 +52,13 @@ def ways() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name of every way to search and its :class:`Query` options."""
     for mode in SINGLE:
         yield mode, {"mode": mode}
+    for dense, sparse in WEIGHTS:
+        yield f"linear weights={dense:g}:{sparse:g}", {"weights": (dense, sparse)}
     for k in CONSTANTS:
         for dense, sparse in WEIGHTS:
             yield (
                 f"rrf k={k} weights={dense:g}:{sparse:g}",
-                {"rrf_k": k, "weights": (dense, sparse)},
+                {"fusion": "rrf", "rrf_k": k, "weights": (dense, sparse)},
             )
     yield "dbsf", {"fusion": "dbsf"}
 
@@ -63,7 +66,7 @@ def ways() -> Iterator[tuple[str, dict[str, Any]]]:
 def compare(
     questions: Sequence[Any],
     store: QdrantStore,
-    embedder: SentenceTransformerEmbedder,
+    embedder: Embedder,
     reranker: Reranker | None = None,
 ) -> dict[str, Any]:
     """Measure every way on both halves and choose the best.

@@ -36,9 +36,10 @@ from numpy.typing import NDArray
 from qdrant_client import models
 from scipy import sparse
 
+from opticalrag.ingest.core.protocols import Embedder
 from opticalrag.ingest.core.records import Point
 from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.store.store import QdrantStore
 
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="folder on the disk to measure")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
-    embedder = SentenceTransformerEmbedder()
+    embedder = make_embedder()
     base = embedder.embed_documents(sentences())
     questions = make_chunks(base, QUESTIONS, seed=1, terms=8)
     figures: dict[str, Any] = {
@@ -203,9 +204,7 @@ def fused(*rankings: NDArray[Any]) -> NDArray[Any]:
 # -- engines -----------------------------------------------------------------------------------
 
 
-def edge(
-    chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder, folder: Path
-) -> dict[str, Any]:
+def edge(chunks: Chunks, exact: Exact, embedder: Embedder, folder: Path) -> dict[str, Any]:
     """Measure a folder of qdrant-edge: before its index is built, after, and when reopened."""
     store = QdrantStore(folder)
     store.ensure(embedder, Bm25Encoder())
@@ -224,7 +223,7 @@ def edge(
     return figures
 
 
-def local(chunks: Chunks, exact: Exact, embedder: SentenceTransformerEmbedder) -> dict[str, Any]:
+def local(chunks: Chunks, exact: Exact, embedder: Embedder) -> dict[str, Any]:
     """Measure the client's local mode in memory."""
     with QdrantStore(":memory:") as store:
         store.ensure(embedder, Bm25Encoder())

@@ -32,8 +32,8 @@ from llama_index.core.node_parser import SentenceSplitter
 from llama_index.core.schema import MetadataMode
 from llama_index.readers.file.pymu_pdf.base import PyMuPDFReader
 
+from opticalrag.ingest.core.protocols import Embedder
 from opticalrag.ingest.engines.choice import make_engine
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.pipeline.pipeline import IngestPipeline
 from opticalrag.ingest.store.store import QdrantStore
@@ -109,9 +109,7 @@ def read_questions(names: set[str]) -> list[Question]:
 
 
 @contextmanager
-def indexed(
-    files: Sequence[Path], embedder: SentenceTransformerEmbedder, location: str
-) -> Iterator[QdrantStore]:
+def indexed(files: Sequence[Path], embedder: Embedder, location: str) -> Iterator[QdrantStore]:
     """Store the files as ``opticalrag ingest`` does."""
     sparse = Bm25Encoder()
     with closing(make_engine()) as engine, QdrantStore(location) as store:
@@ -121,7 +119,7 @@ def indexed(
 
 
 def rankings(
-    files: Sequence[Path], embedder: SentenceTransformerEmbedder, store: QdrantStore
+    files: Sequence[Path], embedder: Embedder, store: QdrantStore
 ) -> Iterator[tuple[str, Ranking]]:
     """Yield every way to rank pages."""
     sparse = Bm25Encoder()
@@ -140,9 +138,7 @@ def rankings(
     yield "LlamaIndex, text alone", llama_index(files, embedder, MetadataMode.NONE)
 
 
-def llama_index(
-    files: Sequence[Path], embedder: SentenceTransformerEmbedder, mode: MetadataMode
-) -> Ranking:
+def llama_index(files: Sequence[Path], embedder: Embedder, mode: MetadataMode) -> Ranking:
     """Rank by PyMuPDFReader, SentenceSplitter and the cosine of dense vectors."""
     documents = [document for file in files for document in PyMuPDFReader().load(file)]
     nodes = SentenceSplitter(chunk_size=1024, chunk_overlap=20).get_nodes_from_documents(documents)

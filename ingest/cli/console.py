@@ -171,13 +171,13 @@ def failure_to_json(failure: PageFailure) -> dict[str, Any]:
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[tuple[Progress, TaskID]]:
-    """A bar that counts pages on stderr; hidden if stderr is not a terminal."""
+def progress_bar(description: str, unit: str = "pages") -> Iterator[tuple[Progress, TaskID]]:
+    """A bar that counts pages, or another unit, on stderr; hidden if that is not a terminal."""
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("pages"),
+        TextColumn(unit),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=notes,

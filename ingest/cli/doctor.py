@@ -50,12 +50,15 @@ def examine(model: str | None = None) -> list[Finding]:
         _package("qdrant-client", "the vector store on a server", required=True),
         _package("qdrant-edge-py", "the vector store in a folder, sparse vectors", required=True),
         _package("llama-index-core", "LlamaIndex reader, parser and retriever", required=True),
-        _package("sentence-transformers", "dense vectors", required=True),
+        _package("onnxruntime", "the default embedding model, layout and OCR", required=True),
         _package("rapidocr", "OCR of scanned pages", extra="ocr"),
         _embedder(model),
+        _package("fastembed", "other embedding models", extra="fastembed"),
+        _package("sentence-transformers", "other embedding models, rerankers", extra="gpu"),
         _package("transformers", "DeepSeek-OCR", extra="gpu"),
+        _package("torch", "what the gpu extra runs on", extra="gpu"),
         _weights(),
-        _device(),
+        _gpu(),
         Finding("engine", True, True, f"auto would use {resolve_engine('auto')}"),
     ]
 
@@ -70,13 +73,18 @@ def _package(name: str, purpose: str, *, required: bool = False, extra: str = ""
 
 
 def _embedder(model: str | None) -> Finding:
-    from ..indexing.dense import resolve_model
+    from ..indexing.choice import runtime_of
+    from ..indexing.model_files import resolve_model
 
     try:
+        runtime = runtime_of(model)
+        if runtime == "fastembed":
+            return Finding("embedding model", True, True, f"{model} on fastembed")
         found = resolve_model(model)
     except OpticalRagError as error:
         return Finding("embedding model", False, True, str(error))
-    return Finding("embedding model", True, True, f"{found.name} from {found.origin}")
+    detail = f"{found.name} from {found.origin}, on {runtime}"
+    return Finding("embedding model", True, True, detail)
 
 
 def _weights() -> Finding:
@@ -90,11 +98,18 @@ def _weights() -> Finding:
     return Finding("OCR model", True, False, f"{found.name} in {found.path}")
 
 
-def _device() -> Finding:
+def _gpu() -> Finding:
+    from ..system.cuda import has_cuda_driver
+
+    if not has_cuda_driver():
+        detail = "there is no CUDA driver; only the deepseek-ocr engine needs a GPU"
+        return Finding("GPU", False, False, detail)
     if util.find_spec("torch") is None:
-        return Finding("torch", False, True, "not installed", "pip install torch")
+        fix = "pip install 'opticalrag[gpu]'"
+        return Finding("GPU", False, False, "there is a CUDA driver, but torch is missing", fix)
     import torch
 
-    cuda = torch.cuda.is_available()
-    where = torch.cuda.get_device_name(0) if cuda else f"CPU, {torch.get_num_threads()} threads"
-    return Finding("torch", True, True, f"{torch.__version__} on {where}")
+    if not torch.cuda.is_available():
+        fix = "install a torch that is built for your CUDA driver (https://pytorch.org)"
+        return Finding("GPU", False, False, f"torch {torch.__version__} finds no GPU", fix)
+    return Finding("GPU", True, False, torch.cuda.get_device_name(0))

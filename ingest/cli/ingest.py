@@ -27,6 +27,7 @@ from .console import (
     plain,
     progress_bar,
 )
+from .embedding_options import EmbeddingOptions
 from .options import (
     ChunkingOptions,
     JournalOption,
@@ -55,6 +56,7 @@ def ingest(
     reading: ReadingOptions,
     tokens: TokenOptions,
     chunking: ChunkingOptions,
+    embedding: EmbeddingOptions,
     store: StoreOptions,
     journal: JournalOption = "auto",
     limits: LimitOptions,
@@ -95,7 +97,8 @@ def ingest(
         work = limits.config()
         target = store.config(journal)
         reader = reading.config(tokens=tokens.config(), limits=work)
-        source, chunks, model = reading.source(), chunking.config(), chunking.model
+        source, chunks = reading.source(), chunking.config()
+        model = embedding.embedder(chunks.max_tokens)
         if watch is not None:
             of_one_run = {
                 "--dry-run": dry_run,

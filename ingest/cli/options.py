@@ -55,6 +55,7 @@ __all__ = [
     "TokenOptions",
     "TokensOption",
     "deepseek_option",
+    "embedding_option",
     "grouped",
     "output_option",
     "run_option",
@@ -225,10 +226,9 @@ class TokenOptions:
 
 @dataclass(frozen=True)
 class ChunkingOptions:
-    """How text becomes chunks, and chunks vectors."""
+    """How text becomes chunks."""
 
     furniture: FurnitureOption = "metadata"
-    model: ModelOption = None
     max_tokens: Annotated[
         int | None,
         chunking_option(help="Maximum tokens per chunk; default: the embedding model's limit."),

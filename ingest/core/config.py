@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field
 from typing import Final, Literal
 
 from .errors import ConfigError
+from .servers import VllmConfig
 
 __all__ = [
     "ChunkingConfig",
@@ -31,7 +31,6 @@ PageFurniture = Literal["keep", "drop", "metadata"]
 _MIN_TOKENS: Final = 32  # for the context and a sentence
 _MIN_MEMORY: Final = 256 * 1024**2  # bytes; the models alone need this much
 _YEAR: Final = 365 * 86_400  # seconds; a timer of the system overflows far above it
-_WEEK: Final = 7 * 86_400  # seconds; socket timeouts overflow far above it
 
 KernelPolicy = Literal["auto", "on", "off"]
 """Triton kernels on a GPU: those measured on this GPU (auto), all (on) or none (off)."""
@@ -148,72 +147,6 @@ class OpticalConfig:
     max_output_tokens: int | None = None
     tokens: TokenCacheConfig | None = None
     kernels: KernelPolicy = "auto"
-
-
-def _is_server(url: str) -> bool:
-    """Whether httpx can send requests to paths below this URL."""
-    import httpx  # here, because only users of a vLLM server need it
-
-    try:
-        parts = httpx.URL(url)
-    except (httpx.InvalidURL, UnicodeError):  # the second for names that IDNA forbids
-        return False
-    port = 80 if parts.port is None else parts.port
-    is_http = parts.scheme in ("http", "https") and bool(parts.raw_host)
-    return is_http and 0 < port < 65_536 and not {"?", "#"} & set(url)
-
-
-@dataclass(frozen=True, slots=True)
-class VllmConfig:
-    """A vLLM server that runs DeepSeek-OCR.
-
-    Attributes:
-        url: ``http://host:port``, with or without ``/v1``.
-        api_key: white space around it is removed; never appears in a repr.
-        concurrency: number of pages requested at the same time.
-        timeout: seconds allowed for one answer.
-        wait: seconds to wait for a server that does not answer.
-    """
-
-    url: str
-    api_key: str | None = field(default=None, repr=False)
-    model: str = "deepseek-ai/DeepSeek-OCR"  # as the published recipe starts it
-    concurrency: int = 64
-    timeout: float = 600.0
-    wait: float = 60.0
-
-    def __post_init__(self) -> None:
-        """Validate the URL, the API key and the timeouts."""
-        if "@" in self.url:
-            raise ConfigError(
-                "the URL of the vLLM server contains a user or password, which error messages"
-                " would show: pass it as the key instead"
-            )
-        if not _is_server(self.url):
-            shown = re.split("[?#]", self.url, maxsplit=1)[0]  # a query may contain a key
-            raise ConfigError(
-                f"invalid URL of the vLLM server {shown!r:.200}: use http://host:port"
-            )
-        key = (self.api_key or "").strip()  # keys read from a file end in a newline
-        if not (key.isascii() and key.isprintable()):
-            raise ConfigError(
-                "the key of the vLLM server has characters that an HTTP header cannot contain: use"
-                " printable ASCII"
-            )
-        object.__setattr__(self, "api_key", key or None)
-        if self.concurrency < 1:
-            raise ConfigError(f"concurrency is {self.concurrency}: use at least 1")
-        if not 0 < self.timeout <= _WEEK:
-            raise ConfigError(
-                f"timeout is {self.timeout:g}: use more than 0 and at most {_WEEK:,} s, a week"
-            )
-        if not self.wait >= 0:
-            raise ConfigError(f"wait is {self.wait:g}: use 0 or more seconds")
-
-    @property
-    def endpoint(self) -> str:
-        """URL of the chat completions."""
-        return f"{self.url.rstrip('/').removesuffix('/v1')}/v1/chat/completions"
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ __all__ = [
     "PageRangeError",
     "PageRenderFailed",
     "ProcessCrashed",
+    "QuestionError",
     "SchemaMismatch",
     "SourceChanged",
     "SourceError",
@@ -124,9 +125,12 @@ class OutOfMemory(EngineError, code="out_of_memory"):
 class EngineUnavailable(EngineError, code="engine_unavailable"):
     """The model server does not answer."""
 
+    retry_after: float = 0.0
+    """Seconds that the server asked to wait before another request."""
+
 
 class BadAnswer(EngineError, code="bad_answer"):
-    """The model server sent an invalid answer."""
+    """A model or its server gave an invalid answer."""
 
 
 class CacheError(OpticalRagError, code="cache"):
@@ -192,6 +196,24 @@ class NotSupported(StoreError, code="not_supported"):
 
 class FilterError(OpticalRagError, ValueError, code="filter"):
     """The store cannot apply a metadata filter, or not with this value."""
+
+
+class QuestionError(OpticalRagError, ValueError, code="question"):
+    """A question of a set is invalid, or names a document that is not stored.
+
+    Args:
+        message: the error message.
+        position: of the question in its set, from 1.
+    """
+
+    def __init__(self, message: str, position: int = 0) -> None:
+        self.position = position
+        super().__init__(message, position)
+
+    @classmethod
+    def at(cls, position: int, problem: str) -> QuestionError:
+        """Make the error of the question at a position."""
+        return cls(f"question {position}: {problem}", position)
 
 
 class MissingExtra(OpticalRagError, ImportError, code="missing_extra"):

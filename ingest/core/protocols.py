@@ -175,8 +175,8 @@ class PointStore(Protocol):
     def is_complete(self, document_id: str, fingerprint: str) -> bool:
         """Whether all chunks with this fingerprint are stored, and no other chunks."""
 
-    def texts(self, ids: Collection[str]) -> dict[str, str]:
-        """The embedded texts of points by id, without missing points."""
+    def texts(self, ids: Collection[str], file_name: str) -> dict[str, str]:
+        """The embedded texts of points of files so named, by id, without missing points."""
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         """The vectors of points by id, without missing points."""

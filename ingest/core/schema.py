@@ -11,8 +11,8 @@ from typing import Final
 
 __all__ = ["DENSE", "INDEXED", "NAMESPACE", "SCHEMA_VERSION", "SPARSE", "Field"]
 
-SCHEMA_VERSION: Final = 3
-"""Increased when a field changes its meaning; stored in every point."""
+SCHEMA_VERSION: Final = 4
+"""Increased when a field or a vector changes its meaning; stored in every point."""
 
 NAMESPACE: Final = "6f70746c-7261-5067-8e5c-000000000001"
 """uuid5 namespace of document and chunk ids. Never change it: all ids would change."""

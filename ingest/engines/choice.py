@@ -13,6 +13,7 @@ from ..core.config import EngineConfig, KernelPolicy, OpticalConfig, TokenCacheC
 from ..core.errors import CacheError, ConfigError, EngineError
 from ..core.protocols import PageEngine
 from ..core.records import PageOutcome
+from ..system.cuda import has_cuda_driver
 from ..system.workers import WorkerPool
 
 if TYPE_CHECKING:
@@ -179,10 +180,12 @@ def _why_not_optical(config: OpticalConfig) -> str:
     """Return why DeepSeek-OCR cannot run here; empty if it can."""
     if util.find_spec("torch") is None or util.find_spec("transformers") is None:
         return "the gpu extra is not installed"
+    if config.device == "cpu" or not has_cuda_driver():
+        return "there is no GPU"
     import torch
 
-    if config.device == "cpu" or not torch.cuda.is_available():
-        return "there is no GPU"
+    if not torch.cuda.is_available():
+        return "torch finds no GPU"
     from .deepseek_ocr.checkpoint.locate import DEFAULT_MODEL, locate
 
     try:

@@ -8,7 +8,9 @@ from typing import Final
 
 from ..core.protocols import Embedder, PointStore, SparseEncoder
 from ..core.records import Point
+from ..core.schema import Field
 from .payload import Prepared
+from .titles import add_titles, title_of, titled
 
 __all__ = ["now", "write_points"]
 
@@ -24,12 +26,19 @@ def now() -> str:
 def write_points(
     prepared: Sequence[Prepared], store: PointStore, embedder: Embedder, sparse: SparseEncoder
 ) -> int:
-    """Embed points and write them; return how many were written."""
+    """Embed points and write them; return how many were written.
+
+    Their vectors are made from their text and from the name of their file: see :mod:`.titles`.
+    """
     written = 0
     for start in range(0, len(prepared), _BATCH):
         batch = prepared[start : start + _BATCH]
-        texts = [one.text for one in batch]
-        vectors = zip(embedder.embed_documents(texts), sparse.encode_documents(texts), strict=True)
+        titles = [title_of(str(one.payload.get(Field.FILE_NAME) or "")) for one in batch]
+        dense = add_titles(embedder.embed_documents([one.text for one in batch]), titles, embedder)
+        terms = sparse.encode_documents(
+            [titled(one.text, title) for one, title in zip(batch, titles, strict=True)]
+        )
+        vectors = zip(dense, terms, strict=True)
         written += store.upsert(
             [Point(one.id, one.payload, *pair) for one, pair in zip(batch, vectors, strict=True)]
         )

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from llama_index.core.schema import BaseNode, TextNode
 
 from ..core.errors import ConfigError
-from ..core.protocols import Embedder, SparseEncoder
+from ..core.protocols import SparseEncoder
 from ..core.schema import Field
-from ..indexing.dense import SentenceTransformerEmbedder
+from ..indexing.given import GivenEmbedder, as_embedder
 from ..indexing.payload import Prepared
 from ..indexing.points import now, write_points
 from ..indexing.sparse import Bm25Encoder
@@ -22,14 +22,15 @@ __all__ = ["index_nodes"]
 def index_nodes(
     nodes: Sequence[BaseNode],
     store: QdrantStore,
-    embedder: Embedder | None = None,
+    embedder: GivenEmbedder = None,
     sparse: SparseEncoder | None = None,
 ) -> int:
     """Store LlamaIndex nodes with dense and sparse vectors, for :class:`HybridRetriever`.
 
     Nodes whose ids are stored already are skipped: :class:`LayoutNodeParser` makes ids from
     content. The ids must be uuids, as Qdrant requires. The collection is created if it does not
-    exist. By default, texts are embedded with :data:`.dense.DEFAULT_MODEL` and BM25.
+    exist. By default, texts are embedded with all-MiniLM-L6-v2 and BM25. ``embedder`` may be
+    ``Settings.embed_model`` or what else :data:`.given.GivenEmbedder` lists.
 
     Returns:
         How many points were written.
@@ -37,9 +38,10 @@ def index_nodes(
     Raises:
         ConfigError: a node is not a TextNode.
         SchemaMismatch: the collection was made for other models.
+        EngineError: the embedder failed.
     """
-    embedder, sparse = embedder or SentenceTransformerEmbedder(), sparse or Bm25Encoder()
-    store.ensure(embedder, sparse)
+    dense, sparse = as_embedder(embedder), sparse or Bm25Encoder()
+    store.ensure(dense, sparse)
     texts = {node.node_id: _text_node(node) for node in nodes}
     stamp = {Field.INGESTED_AT: now()}
     stored = store.stored_ids(texts.keys())
@@ -48,7 +50,7 @@ def index_nodes(
         for node_id, node in texts.items()
         if node_id not in stored
     ]
-    return write_points(new, store, embedder, sparse)
+    return write_points(new, store, dense, sparse)
 
 
 def _text_node(node: BaseNode) -> TextNode:

@@ -24,7 +24,7 @@ from ..chunking.furniture import note_furniture
 from ..core.config import ChunkingConfig, PageFurniture
 from ..core.errors import ConfigError
 from ..core.protocols import TokenCounter
-from ..indexing.dense import SentenceTransformerEmbedder
+from ..indexing.choice import make_embedder
 from .nodes import chunk_nodes
 from .page_documents import LAYOUT_KEY, PageDocument, by_file, document_of, pages_of
 from .parents import ParentKind, parent_nodes
@@ -120,7 +120,7 @@ class LayoutNodeParser(NodeParser):
                 " another process; make it there with LayoutNodeParser.with_counter"
             )
         if self._counter is None:
-            self._counter = SentenceTransformerEmbedder(self.embed_model_name)
+            self._counter = make_embedder(self.embed_model_name)
         return self._counter
 
     def _parse_nodes(

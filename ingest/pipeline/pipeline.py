@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..core.config import ChunkingConfig, IngestOptions, SourceConfig
-from ..core.protocols import Embedder, PageEngine, PageKeeper, PointStore, SparseEncoder
+from ..core.protocols import PageEngine, PageKeeper, PointStore, SparseEncoder
 from ..documents.examiner import DocumentExaminer
+from ..indexing.given import GivenEmbedder, as_embedder
 from .journal import Journal
 from .planner import Planner
 from .recipe import Recipe
@@ -27,6 +28,7 @@ class IngestPipeline:
     """Reads, chunks, embeds and stores documents.
 
     Args:
+        embedder: an embedder, or what :data:`.given.GivenEmbedder` lists.
         examiner: examines files before they are opened; None does it in this process.
         journal: what earlier runs did, and where this one records its work. Without a journal an
             interrupted document starts again, and an edited one is parsed whole.
@@ -40,7 +42,7 @@ class IngestPipeline:
     def __init__(  # noqa: PLR0913  the stages
         self,
         engine: PageEngine,
-        embedder: Embedder,
+        embedder: GivenEmbedder,
         sparse: SparseEncoder,
         store: PointStore,
         chunking: ChunkingConfig | None = None,
@@ -50,12 +52,12 @@ class IngestPipeline:
         keeper: PageKeeper | None = None,
     ) -> None:
         self.engine = engine
-        self.embedder = embedder
+        self.embedder = as_embedder(embedder)
         self.store = store
         self.chunking = chunking or ChunkingConfig()
         self.journal = journal
         self._examiner = examiner
-        self._recipe = Recipe(engine, self.chunking, embedder, sparse, keeper)
+        self._recipe = Recipe(engine, self.chunking, self.embedder, sparse, keeper)
 
     def run(
         self,

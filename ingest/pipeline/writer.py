@@ -1,10 +1,10 @@
 """Writes documents: makes points from pages, and embeds and writes only what is not stored yet.
 
 Point ids come from content, so the work is the difference between the ids made and the ids stored.
-Where possible a new point takes over the vectors of an equal text: from a point that is about to be
-deleted, or from another document with the same bytes. New points are stored and counted before
-stale ones are deleted. A search in between finds the document, and a failure leaves too many
-points, never too few.
+Where possible a new point takes over the vectors of an equal text in a file of the same name: from
+a point that is about to be deleted, or from another document with the same bytes. New points are
+stored and counted before stale ones are deleted. A search in between finds the document, and a
+failure leaves too many points, never too few.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class DocumentWriter:
         if not failed:  # without a count it is never complete, so the next run tries it again
             stamp[Field.CHUNK_COUNT] = count
         known = set() if self._force else stored
-        donors = self._donors(chunks, known, stale, edition.twins)
+        donors = self._donors(chunks, known, stale, edition)
         for prepared in self._windows(chunks, bare, stamp):
             done += self._write_window(prepared, known, donors)
         if failed:  # stale points cannot be told from those of the missing pages
@@ -146,21 +146,22 @@ class DocumentWriter:
     # -- points ----------------------------------------------------------------------------------
 
     def _donors(
-        self, chunks: Sequence[Chunk], known: set[str], stale: set[str], twins: Sequence[str]
+        self, chunks: Sequence[Chunk], known: set[str], stale: set[str], edition: Edition
     ) -> dict[str, str]:
         """Find stored points that have the vectors of new chunks; return their ids by text."""
         wanted = {chunk.embedded_text for chunk in chunks if chunk.id not in known}
         if self._force or not wanted:
             return {}
-        donors = self._with_texts(wanted, stale)
-        for twin in twins:
+        name = edition.ref.name
+        donors = self._with_texts(wanted, stale, name)
+        for twin in edition.twins:
             if missing := wanted - donors.keys():
-                donors |= self._with_texts(missing, self._store.existing_ids(twin))
+                donors |= self._with_texts(missing, self._store.existing_ids(twin), name)
         return donors
 
-    def _with_texts(self, wanted: set[str], ids: set[str]) -> dict[str, str]:
-        """Choose the points that have a wanted text; return their ids by text."""
-        found = self._store.texts(ids) if ids else {}
+    def _with_texts(self, wanted: set[str], ids: set[str], name: str) -> dict[str, str]:
+        """Choose the points of files so named that have a wanted text; return their ids by text."""
+        found = self._store.texts(ids, name) if ids else {}
         return {text: point for point, text in found.items() if text in wanted}
 
     def _windows(

@@ -1,31 +1,19 @@
-"""Renders a report as one HTML page. Pure.
-
-The page embeds its pictures. Its content security policy forbids scripts and requests.
-"""
+"""Renders a report as one HTML page, which embeds its pictures. Pure."""
 
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
 from ..core.flags import DOUBTFUL
 from ..core.records import PageFailure
+from .markup import html_page, html_table
 
 __all__ = ["PagePicture", "report_html"]
 
-_POLICY: Final = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none';"
-    " form-action 'none'"
-)
-_STYLE: Final = (
-    "body{font:15px/1.4 sans-serif;margin:2em auto;max-width:70em;padding:0 1em}"
-    "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.3em .6em;"
-    "text-align:left;vertical-align:top;overflow-wrap:anywhere}"
-    "figure{display:inline-block;margin:1em;vertical-align:top}img{border:1px solid #bbb}"
-)
 _MAX_FAILURES: Final = 1000  # rows that a browser shows at once; further failures are counted
 
 _REMEDIES: Final = {
@@ -70,23 +58,17 @@ def report_html(
     shown = failures[:_MAX_FAILURES]
     more = len(failures) - len(shown)
     parts = [
-        "<!DOCTYPE html>",
-        '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">',
-        '<meta name="referrer" content="no-referrer"><title>Ingest report</title>',
-        f"<style>{_STYLE}</style></head><body><h1>Ingest report</h1>",
-        _table(("figure", "value"), rows),
+        html_table(("figure", "value"), rows),
         *_flags(flags or {}),
         f"<h2>Failures: {len(failures)}</h2>",
-        _table(("file", "page", "code", "message", "remedy"), map(_failure_row, shown)),
+        html_table(("file", "page", "code", "message", "remedy"), map(_failure_row, shown)),
         f"<p>{more} more failures are not shown.</p>" if more else "",
         *map(_figure, failed),
         f"<h2>Doubtful pages: {len(doubtful) + left_out}</h2>",
         *map(_figure, doubtful),
         f"<p>{left_out} more pages are not shown.</p>" if left_out else "",
-        "</body></html>",
     ]
-    return "\n".join(filter(None, parts)) + "\n"
+    return html_page("Ingest report", parts)
 
 
 def _flags(counts: Mapping[str, int]) -> Iterator[str]:
@@ -94,21 +76,13 @@ def _flags(counts: Mapping[str, int]) -> Iterator[str]:
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         rows = ((name, f"{n:,}", "yes" if name in DOUBTFUL else "no") for name, n in ranked)
         yield "<h2>Flagged pages</h2>"
-        yield _table(("flag", "pages", "doubtful"), rows)
+        yield html_table(("flag", "pages", "doubtful"), rows)
 
 
 def _failure_row(failure: PageFailure) -> tuple[str, ...]:
     number = "" if failure.number is None else str(failure.number)
     remedy = _REMEDIES.get(failure.code, "See the message.")
     return failure.file, number, failure.code, failure.message, remedy
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in rows
-    )
-    return f"<table><tr>{head}</tr>\n{body}</table>"
 
 
 def _figure(page: PagePicture) -> str:

@@ -87,9 +87,11 @@ def verify_collection(
     if wrong:
         has = ", ".join(f"{key}={stored!r}" for key, stored, _ in wrong)
         needs = ", ".join(f"{key}={wanted!r}" for key, _, wanted in wrong)
+        old = any(key == "schema_version" for key, *_ in wrong)
+        remedy = "ingest again into" if old else "use the model it was made with, or"
         raise SchemaMismatch(
-            f"the collection {name!r} at {connection.location} has {has}, not {needs}: use the"
-            f" model it was made with, or another collection such as {name + '-2'!r}"
+            f"the collection {name!r} at {connection.location} has {has}, not {needs}: {remedy}"
+            f" another collection such as {name + '-2'!r}"
         )
 
 

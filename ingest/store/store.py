@@ -290,10 +290,18 @@ class QdrantStore(Closeable):
         selected: Any = True if fields is None else [*fields, Field.TENANT]
         return [record for record in self._retrieve_all(ids, selected) if self._is_own(record)]
 
-    def texts(self, ids: Collection[str]) -> dict[str, str]:
-        """Return the embedded texts of the points that exist, by id."""
-        found = self.retrieve(ids, (Field.TEXT,))
-        return {str(one.id): str((one.payload or {}).get(Field.TEXT, "")) for one in found}
+    def texts(self, ids: Collection[str], file_name: str) -> dict[str, str]:
+        """Return the embedded texts of the points of files so named, by id.
+
+        Their vectors are those of every such text in a file of this name.
+        """
+        found = self.retrieve(ids, (Field.TEXT, Field.FILE_NAME))
+        payloads = {str(one.id): one.payload or {} for one in found}
+        return {
+            point: str(payload.get(Field.TEXT, ""))
+            for point, payload in payloads.items()
+            if payload.get(Field.FILE_NAME) == file_name
+        }
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         """Return the vectors of the points that exist, by id."""

@@ -290,12 +290,14 @@ def test_a_store_opened_by_an_alias_means_its_collection(engine: str, tmp_path: 
 
 def test_texts_and_vectors_come_back_as_they_were_written(store: QdrantStore) -> None:
     """A point can thus be copied to another id; unknown ids are left out."""
-    points = make_points(3)
+    points = make_points(3, **{Field.FILE_NAME: "a.pdf"})
     store.upsert(points)
     ids = [point.id for point in points]
-    texts, vectors = store.texts([*ids, point_id(999)]), store.vectors([*ids, point_id(999)])
+    asked = [*ids, point_id(999)]
+    texts, vectors = store.texts(asked, "a.pdf"), store.vectors(asked)
 
     assert texts == {point.id: point.payload[Field.TEXT] for point in points}
+    assert store.texts(asked, "b.pdf") == {}  # vectors depend on the file's name
     assert vectors.keys() == set(ids)
     for point in points:
         found = vectors[point.id]

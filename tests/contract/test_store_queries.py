@@ -196,6 +196,30 @@ def test_fusion_by_score_distribution_finds_points(asked: QdrantStore) -> None:
     assert len(asked.query(dbsf, prefetch=stages(10), limit=5)) == 5
 
 
+def test_formulas_add_the_scores_of_candidates_that_each_vector_scored(asked: QdrantStore) -> None:
+    """Both vectors score what either has found; a point without a term scores 0 for its words."""
+    limit = 10
+    both = [
+        stage.model_copy(update={"prefetch": stages(limit), "limit": 2 * limit})
+        for stage in stages(limit)
+    ]
+    formula = models.FormulaQuery(
+        formula=models.SumExpression(
+            sum=["$score[0]", models.MultExpression(mult=[0.1, "$score[1]"])]
+        ),
+        defaults={"$score[0]": 0.0, "$score[1]": 0.0},
+    )
+    points = make_points(COUNT)
+    words = by_terms(points, SPARSE_QUESTION)
+    wanted = {p.id: float(p.dense @ question(2)) + 0.1 * words.get(p.id, 0.0) for p in points}
+    found = asked.query(formula, prefetch=both, limit=2 * limit)
+
+    assert limit < len(found) <= 2 * limit
+    assert {str(p.id) for p in found} >= set(by_cosine(points, question(2))[:limit])
+    for one in found:
+        assert one.score == pytest.approx(wanted[str(one.id)], abs=1e-4)
+
+
 def test_filters_hold_in_every_stage(asked: QdrantStore) -> None:
     """Filters of the stages and of the query exclude all other points."""
     tables, _ = FILTERS["value"]

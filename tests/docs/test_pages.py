@@ -49,8 +49,9 @@ def folder(tmp_path: Path) -> Path:
     """A folder with the files that commands in the pages name."""
     sample = tmp_path / "notebooks" / "sample"
     sample.mkdir(parents=True)
-    for pdf in (REPOSITORY / "notebooks" / "sample").glob("*.pdf"):
-        shutil.copy(pdf, sample)
+    for pattern in ("*.pdf", "*.json"):
+        for file in (REPOSITORY / "notebooks" / "sample").glob(pattern):
+            shutil.copy(file, sample)
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / TINY_SYNTHETIC.name).symlink_to(TINY_SYNTHETIC)
     return tmp_path

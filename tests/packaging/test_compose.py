@@ -203,19 +203,26 @@ def test_the_base_is_pinned() -> None:
 
 def test_everything_is_installed_with_constraints() -> None:
     """The image has the versions that the tests use; only torch comes from another index."""
-    installs = re.findall(r"pip install .+", DOCKERFILE)
+    installs = re.findall(r"pip install .+?(?= ;;|$)", DOCKERFILE, re.MULTILINE)
 
-    assert len(installs) == 2
+    assert len(installs) == 3
     assert all("-c constraints.txt" in install for install in installs)
     assert [install.split()[-1] for install in installs if "index-url" in install] == ["torch"]
-    assert "--no-deps" in installs[0]
+
+
+def test_only_the_gpu_image_has_torch() -> None:
+    """torch is installed for its extra; the weights come without the torch that they ask for."""
+    installs = re.findall(r"pip install .+?(?= ;;|$)", DOCKERFILE, re.MULTILINE)
+
+    assert re.search(r"\*,gpu,\*\) +pip install .+ torch ;; esac", DOCKERFILE)
+    assert ["--no-deps" in install for install in installs] == [True, True, False]
 
 
 def test_the_extras_exist() -> None:
     """The package has the extras that the services install."""
     project = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
 
-    assert {"ocr", "offline", "gpu", "notebook"} == extras()
+    assert {"ocr", "gpu", "notebook"} == extras()
     assert all(re.search(rf"^{extra} = \[", project, re.MULTILINE) for extra in extras())
 
 

@@ -20,9 +20,9 @@ from opticalrag.ingest import (
     IngestPipeline,
     LayoutConfig,
     QdrantStore,
-    SentenceTransformerEmbedder,
     SourceConfig,
     StoreConfig,
+    make_embedder,
     make_engine,
     open_journal,
     open_pipeline,
@@ -95,7 +95,7 @@ def _imports(notebook: Path) -> Iterator[str]:
 def test_a_pipeline_can_be_built_from_public_names(tmp_path: Path, sample: Path) -> None:
     """Every part of the pipeline is public, and so is the search in its store."""
     location = StoreConfig(str(tmp_path / "store"))
-    embedder, sparse = SentenceTransformerEmbedder(), Bm25Encoder()
+    embedder, sparse = make_embedder(), Bm25Encoder()
     engine = make_engine(EngineConfig("layout", layout=LayoutConfig(ocr="off")))
     with QdrantStore(location.location) as store, DocumentExaminer() as examiner:
         store.ensure(embedder, sparse)
@@ -118,7 +118,7 @@ def test_open_pipeline_puts_the_same_parts_together(tmp_path: Path, sample: Path
     with open_pipeline(location, EngineConfig("layout")) as pipeline:
         report = pipeline.run([sample], SourceConfig(pages="3"))
     with open_store(location) as store:
-        hits = search(store, SentenceTransformerEmbedder(), Bm25Encoder(), Query("turbine T2"))
+        hits = search(store, make_embedder(), Bm25Encoder(), Query("turbine T2"))
 
     assert report.points_written == report.chunks > 0
     assert hits[0].pages == (3,)

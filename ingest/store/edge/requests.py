@@ -58,7 +58,7 @@ def to_prefetches(
 
 
 def to_query(query: Any, using: str | None, limit: int) -> Any:
-    """Translate a query: a vector, a fusion, or maximal marginal relevance (MMR).
+    """Translate a query: a vector, a fusion, a formula, or maximal marginal relevance (MMR).
 
     MMR chooses among the nearest 1,000 points at most.
 
@@ -73,6 +73,8 @@ def to_query(query: Any, using: str | None, limit: int) -> Any:
         return edge.Fusion.Rrf(_RRF_K) if rrf else edge.Fusion.Dbsf()
     if isinstance(query, models.RrfQuery):
         return edge.Fusion.Rrf(query.rrf.k or _RRF_K, query.rrf.weights)
+    if isinstance(query, models.FormulaQuery):
+        return edge.Formula(_expression(query.formula), query.defaults)
     if isinstance(query, models.NearestQuery):
         return _nearest(query, using, limit)
     return edge.Query.Nearest(_vector(query), using=using)
@@ -117,6 +119,22 @@ def _nearest(query: models.NearestQuery, using: str | None, limit: int) -> Any:
         )
     candidates = min(query.mmr.candidates_limit or limit, _MOST_DIVERSE)
     return edge.Mmr(_vector(query.nearest), 1.0 - diversity, candidates, using=using)
+
+
+def _expression(part: Any) -> Any:
+    """Translate a formula of sums, products, numbers and variables."""
+    if isinstance(part, models.SumExpression):
+        return edge.Expression.Sum([_expression(one) for one in part.sum])
+    if isinstance(part, models.MultExpression):
+        return edge.Expression.Mult([_expression(one) for one in part.mult])
+    if isinstance(part, str):
+        return edge.Expression.Variable(part)
+    if isinstance(part, int | float):
+        return edge.Expression.Constant(float(part))
+    raise NotSupported(
+        f"the embedded engine does not score by {part!r:.100}: use sums and products, or a Qdrant"
+        " server"
+    )
 
 
 def _vector(vector: Any) -> Any:

@@ -34,13 +34,13 @@ from llama_index.vector_stores.qdrant import QdrantVectorStore
 from opticalrag.ingest import DeepSeekOCRReader, LayoutNodeParser, QdrantStore, index_nodes
 from opticalrag.ingest.core.records import SparseVector
 from opticalrag.ingest.core.schema import DENSE, SPARSE, Field
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.retrievers import HybridRetriever, WiderContext
 
 QUESTION = "What pressure does the fire pump have?"
 ANSWER_PAGE = 6  # a scan
-EMBEDDER = SentenceTransformerEmbedder()
+EMBEDDER = make_embedder()
 WORDS = Bm25Encoder()
 
 

@@ -15,11 +15,11 @@ from llama_index.core.vector_stores import FilterOperator, MetadataFilter, Metad
 from llama_index.core.vector_stores.types import VectorStoreQuery, VectorStoreQueryMode
 
 from opticalrag.ingest.core.errors import ConfigError, NotSupported, SchemaMismatch
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
 from opticalrag.ingest.store.store import QdrantStore
 
-EMBEDDER = SentenceTransformerEmbedder()
+EMBEDDER = make_embedder()
 Mode = VectorStoreQueryMode
 TEXTS = {
     "pump": "The main coolant pump was exchanged during the spring outage.",

@@ -109,7 +109,10 @@ def edit(file: Path, page: int, text: str) -> None:
 
 
 def test_one_edited_page_of_300_is_one_page_parsed(case: Case) -> None:
-    """Only its chunks are embedded and its stale points deleted. After a rename, none is parsed."""
+    """Only its chunks are embedded and its stale points deleted. After a rename, none is parsed.
+
+    The vectors depend on the file's name, not on its folder.
+    """
     file = write_pdf(case.files / "a.pdf", *(page_text(f"valve{n}") for n in range(300)))
     first = case.run()
     edit(file, 149, "The rotor was replaced.")
@@ -127,12 +130,18 @@ def test_one_edited_page_of_300_is_one_page_parsed(case: Case) -> None:
     renamed = case.run()
 
     assert (renamed.renamed, renamed.pages_parsed, renamed.pages_reused) == (1, 0, 300)
-    assert (renamed.embedded, renamed.vectors_copied) == (0, renamed.chunks)
+    assert (renamed.embedded, renamed.vectors_copied) == (renamed.chunks, 0)
     assert (renamed.vanished, renamed.points_deleted) == ([], renamed.chunks)
     assert case.payloads() == as_if_new(case)
     assert case.run().unchanged == 1
 
-    edit(case.files / "b.pdf", 7, "The stator was replaced.")
+    (case.files / "folder").mkdir()
+    (case.files / "b.pdf").rename(case.files / "folder" / "b.pdf")
+    moved = case.run()
+    assert (moved.renamed, moved.pages_parsed) == (1, 0)
+    assert (moved.embedded, moved.vectors_copied) == (0, moved.chunks)
+
+    edit(case.files / "folder" / "b.pdf", 7, "The stator was replaced.")
     assert case.run().pages_parsed == 1  # the pages went with the name
 
 
@@ -171,14 +180,16 @@ def test_copied_vectors_are_those_of_the_text(case: Case) -> None:
 
 
 def test_a_copy_of_a_file_is_another_document(case: Case) -> None:
-    """It is neither parsed nor embedded, and the original stays."""
+    """It is not parsed, and not embedded under the same name; the original stays."""
     file = write_pdf(case.files / "a.pdf", page_text("valve"))
     case.run()
-    (case.files / "b.pdf").write_bytes(file.read_bytes())
+    (case.files / "folder").mkdir()
+    for name in ("b.pdf", "folder/a.pdf"):
+        (case.files / name).write_bytes(file.read_bytes())
     report = case.run()
 
-    assert (report.renamed, report.unchanged, report.documents) == (0, 1, 2)
-    assert (report.pages_parsed, report.embedded) == (0, 0)
+    assert (report.renamed, report.unchanged, report.documents) == (0, 1, 3)
+    assert (report.pages_parsed, report.embedded) == (0, report.chunks / 2)
     assert case.payloads() == as_if_new(case)
 
 
@@ -547,7 +558,7 @@ def test_a_file_name_that_is_not_utf_8_works(case: Case) -> None:
 
     Path(name).rename(case.files / "c.pdf")
     renamed = case.run()
-    assert (renamed.renamed, renamed.pages_parsed, renamed.embedded) == (1, 0, 0)
+    assert (renamed.renamed, renamed.pages_parsed) == (1, 0)
 
     (case.files / "c.pdf").rename(name)
     case.run()

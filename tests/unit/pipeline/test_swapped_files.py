@@ -39,10 +39,19 @@ def test_pages_of_swapped_files_stay_in_the_journal(case: Case) -> None:
     assert (again.pages_parsed, again.pages_reused) == (0, 4)
 
 
+def folder(case: Case, name: str) -> Path:
+    made = case.files / name
+    made.mkdir()
+    return made
+
+
 def test_vectors_of_a_swapped_file_are_copied(case: Case) -> None:
-    """The first to be written finds them, though the other was begun with new bytes meanwhile."""
-    one = write_pdf(case.files / "a.pdf", page_text("valve"))
-    other = write_pdf(case.files / "b.pdf", page_text("rotor"))
+    """The first to be written finds them, though the other was begun with new bytes meanwhile.
+
+    Both have the same name: a vector depends on it.
+    """
+    one = write_pdf(folder(case, "1") / "a.pdf", page_text("valve"))
+    other = write_pdf(folder(case, "2") / "a.pdf", page_text("rotor"))
     case.run()
     swap(one, other)
     swapped = case.run()
@@ -63,9 +72,9 @@ def test_few_of_many_copies_of_a_file_are_asked_for_vectors(
         return existing(self, document)
 
     monkeypatch.setattr(QdrantStore, "existing_ids", counted)
-    first = write_pdf(case.files / "00.pdf", page_text("valve"))
+    first = write_pdf(folder(case, "00") / "a.pdf", page_text("valve"))
     for n in range(1, 20):
-        shutil.copy(first, case.files / f"{n:02}.pdf")
+        shutil.copy(first, folder(case, f"{n:02}"))
     report = case.run()
 
     assert report.vectors_copied == report.chunks * 19 / 20

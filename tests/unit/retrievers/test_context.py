@@ -10,7 +10,7 @@ from llama_index.core.schema import NodeRelationship, NodeWithScore, TextNode
 from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.core.config import ChunkingConfig
 from opticalrag.ingest.core.records import BlockKind
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.index_nodes import index_nodes
 from opticalrag.ingest.llama_index.nodes import chunk_nodes
@@ -24,7 +24,7 @@ from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, grid, page
 
-EMBEDDER = SentenceTransformerEmbedder()
+EMBEDDER = make_embedder()
 SPARSE = Bm25Encoder()
 ROWS = [[f"T{n}", f"{n * 1000 + n}"] for n in range(1, 25)]
 

@@ -14,7 +14,7 @@ from llama_index.core.schema import NodeRelationship, NodeWithScore, RelatedNode
 
 from opticalrag.ingest.core.records import Point
 from opticalrag.ingest.core.schema import Field
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.vector_store import OpticalVectorStore
 from opticalrag.ingest.store.requests import named
@@ -24,7 +24,7 @@ from opticalrag.retrievers.postprocessors import WiderContext
 from opticalrag.retrievers.query import Query
 from opticalrag.retrievers.retriever import HybridRetriever
 
-EMBEDDER = SentenceTransformerEmbedder()
+EMBEDDER = make_embedder()
 
 
 @pytest.fixture

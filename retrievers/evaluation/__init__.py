@@ -1,0 +1,1 @@
+"""Measures a search on questions whose answers' pages are known."""
