@@ -45,6 +45,7 @@ def fill(store: QdrantStore, folder: str = "/docs") -> None:
                 Field.FILE_NAME: f"{name}.pdf",
                 Field.FILE_PATH: f"{folder}/{name}.pdf",
                 Field.PAGES: [number],
+                Field.ORDINAL: number,
                 Field.BOXES: [{"page": number, "box": list(BOX)}],
             }
             store.upsert([Point(str(uuid.uuid4()), payload, np.ones(DIMENSION, "f"), sparse)])
@@ -72,7 +73,7 @@ def test_questions_are_scored_against_the_store(store: QdrantStore) -> None:
     done: list[None] = []
     questions = asked(
         ("seal leaked", "pump.pdf", 2),
-        ("bolt closed", "/docs/valve.pdf", 1),
+        ("bolt closed", "/docs/valve.pdf", 2),  # an equal hit stands before it
         ("crane", "/docs/pump", 1),
     )
     found = evaluate(questions, store, finder(store), lambda: done.append(None))
