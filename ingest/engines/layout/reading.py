@@ -150,7 +150,9 @@ def _with_ocr(
         *_turn_flags(turn),
         *(f for f in upright.flags if not f.startswith("rotated")),
     )
-    return UprightPage(page, turn, read_page(page), words, flags, skew, upright.watermarks)
+    # Lines that were added to a page change none of its pictures and drawings.
+    facts = upright.facts if layer.good and not layer.unreadable else read_page(page)
+    return UprightPage(page, turn, facts, words, flags, skew, upright.watermarks)
 
 
 def _straight(words: Sequence[LayoutWord], skew: float, page: Rect) -> list[LayoutWord]:

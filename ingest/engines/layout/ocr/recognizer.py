@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ....core.errors import MissingExtra, PageRenderFailed
 from ..geometry import Rect
 
-__all__ = ["OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
+__all__ = ["Corners", "OcrLine", "Pixels", "Recognizer", "lines_of", "load_recognizer"]
 
 _MAX_SIDE: Final = 2000  # pixels, as RapidOCR's own limit of the whole picture
 _MIN_SCORE: Final = 0.5  # RapidOCR's own ``text_score``; a line with a lower score is noise
@@ -33,6 +33,8 @@ dpi as at 150, and finds the same lines from 5.5 pt on (98.8 % of generated word
 
 Pixels = NDArray[np.uint8]
 """RGB, shape ``[height, width, 3]``."""
+Corners = NDArray[np.float32]
+"""Of lines, shape ``[lines, 4, 2]``, in pixels."""
 OcrLine = tuple[Rect, str]
 """Box and text of a line."""
 
@@ -70,7 +72,7 @@ class Recognizer:
         logger.handlers.clear()
         logger.setLevel(logging.CRITICAL)
 
-    def find(self, pixels: Pixels) -> tuple[NDArray[np.float32], list[Pixels]]:
+    def find(self, pixels: Pixels) -> tuple[Corners, list[Pixels]]:
         """Find text lines.
 
         Returns:
@@ -119,7 +121,7 @@ def _widen_strip(pixels: Pixels) -> Pixels:
     return np.pad(pixels, ((0, missing[0]), (0, missing[1]), (0, 0)), constant_values=255)
 
 
-def lines_of(corners: NDArray[np.float32], readings: Sequence[tuple[str, float]]) -> list[OcrLine]:
+def lines_of(corners: Corners, readings: Sequence[tuple[str, float]]) -> list[OcrLine]:
     """Combine results of :meth:`Recognizer.find` and :meth:`Recognizer.read`, and drop noise."""
     lines = []
     for box, (text, score) in zip(corners, readings, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..text_layer.extract import PageFacts
 from ..text_layer.judge import TextLayer
 from ..text_layer.words import LayoutWord
 from .orientation import read_upright
-from .recognizer import OcrLine, Pixels, Recognizer, lines_of
+from .recognizer import Corners, OcrLine, Pixels, Recognizer, lines_of
 from .shapes import are_large, grounds, written_shapes
 
 __all__ = ["areas_to_read", "grey_picture", "in_line", "read_page_image", "rect_of", "split_words"]
@@ -162,6 +163,7 @@ def _read_areas(
 ) -> Iterator[OcrLine]:
     """Read parts of a page. The whole page is drawn only if known words have to be left out."""
     whole: pymupdf.Pixmap | None = None
+    found: list[tuple[tuple[int, int], Corners, list[Pixels]]] = []
     for x0, y0, x1, y1 in areas:
         box = pymupdf.Rect(x0 - _EDGE, y0 - _EDGE, x1 + _EDGE, y1 + _EDGE) & page.rect
         if any(overlap(w.rect, tuple(box)) for w in known):
@@ -172,9 +174,11 @@ def _read_areas(
             drawn = page.get_pixmap(dpi=dpi, colorspace=pymupdf.csRGB, alpha=False, clip=box)
             left, top, part = drawn.x, drawn.y, _pixels(drawn)
         if part.size and part.min() < part.max():
-            corners, crops = recognizer.find(part)
-            for line in lines_of(corners, recognizer.read(crops)):
-                yield _line_at(line, (left, top), dpi / 72)
+            found.append(((left, top), *recognizer.find(part)))
+    readings = iter(recognizer.read([crop for *_, crops in found for crop in crops]))
+    for origin, corners, crops in found:
+        for line in lines_of(corners, list(islice(readings, len(crops)))):
+            yield _line_at(line, origin, dpi / 72)
 
 
 def _pixels(drawn: pymupdf.Pixmap) -> Pixels:
